@@ -1,0 +1,70 @@
+"""Float probability models used in training and to make the stored integer tables."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+LIKELIHOOD_FLOOR = 1e-9
+SCALE_FLOOR = 0.11  # the published lower bound on a Gaussian's scale, in quantization steps
+
+
+class EntropyBottleneck(nn.Module):
+    """The factorized prior of Balle et al., "Variational image compression with a scale
+    hyperprior" (ICLR 2018, appendix 6.1), one learned cumulative per channel.
+
+    Parameters carry the state-dict names of CompressAI 1.2.4 (``_matrix0`` ...).
+    Values are rounded to integers directly (the median offset is zero).
+    """
+
+    def __init__(
+        self, channels: int, filters: tuple[int, ...] = (3, 3, 3, 3), init_scale: float = 10.0
+    ) -> None:
+        super().__init__()
+        self.channels = channels
+        widths = (1, *filters, 1)
+        self.depth = len(widths) - 1
+        scale = init_scale ** (1 / self.depth)
+        for i in range(self.depth):
+            value = math.log(math.expm1(1 / scale / widths[i + 1]))
+            shape = (channels, widths[i + 1], widths[i])
+            self.register_parameter(f"_matrix{i}", nn.Parameter(torch.full(shape, value)))
+            bias = torch.empty(channels, widths[i + 1], 1).uniform_(-0.5, 0.5)
+            self.register_parameter(f"_bias{i}", nn.Parameter(bias))
+            if i < self.depth - 1:
+                factor = torch.zeros(channels, widths[i + 1], 1)
+                self.register_parameter(f"_factor{i}", nn.Parameter(factor))
+
+    def logits_cumulative(self, x: Tensor) -> Tensor:
+        """Logits of the cumulative at x, (channels, 1, n) -> (channels, 1, n)."""
+        for i in range(self.depth):
+            matrix, bias = getattr(self, f"_matrix{i}"), getattr(self, f"_bias{i}")
+            x = F.softplus(matrix) @ x + bias
+            if i < self.depth - 1:
+                x = x + torch.tanh(getattr(self, f"_factor{i}")) * torch.tanh(x)
+        return x
+
+    def likelihood(self, z: Tensor) -> Tensor:
+        """Probability mass of the unit interval around each value, (N, channels, H, W)."""
+        x = z.transpose(0, 1).reshape(self.channels, 1, -1).float()  # (channels, 1, N*H*W)
+        lower, upper = self.logits_cumulative(x - 0.5), self.logits_cumulative(x + 0.5)
+        # Work on the side of the median where the sigmoids do not saturate.
+        sign = -torch.sign(lower + upper).detach()
+        mass = torch.abs(torch.sigmoid(sign * upper) - torch.sigmoid(sign * lower))
+        shape = (self.channels, z.shape[0], *z.shape[2:])
+        return mass.reshape(shape).transpose(0, 1).clamp_min(LIKELIHOOD_FLOOR)
+
+
+def gaussian_likelihood(value: Tensor, scale: Tensor) -> Tensor:
+    """Mass of the unit interval around `value` under a zero-mean Gaussian, elementwise.
+
+    `value` and `scale` are in quantization steps; the scale is floored at SCALE_FLOOR.
+    """
+    scale = scale.clamp_min(SCALE_FLOOR)
+    value = value.abs()
+    upper = 0.5 * torch.erfc((value - 0.5) / scale * (1 / math.sqrt(2)))
+    lower = 0.5 * torch.erfc((value + 0.5) / scale * (1 / math.sqrt(2)))
+    return (upper - lower).clamp_min(LIKELIHOOD_FLOOR)

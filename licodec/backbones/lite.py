@@ -1,0 +1,325 @@
+"""The `lite` backbone: ours, small, made for exact integer execution.
+
+Four-fold downsampling to 1/16, a hyperprior at 1/64, uneven channel slices
+(He et al., "ELIC", CVPR 2022) each with mean, scale and latent residual
+prediction, ReLU and table non-linearities only. A linear path, a 16x16
+transform that starts as a DCT in a luma-chroma basis, runs beside the
+convolutional one in both directions.
+
+Each member named in :data:`LiteNetwork.PROGRAMS` is traced by the compiler
+into one program; only what stands in their ``forward`` is ever exact.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from licodec.backbones.entropy_models import EntropyBottleneck, gaussian_likelihood
+from licodec.backbones.layers import (
+    HalfTanh,
+    ResidualUnit,
+    ScaleExponential,
+    downsample,
+    upsample,
+)
+
+BLOCK = 16  # pixels per latent position, each way
+
+
+@dataclass(frozen=True)
+class LiteConfig:
+    """Hyper-parameters of `lite`; the defaults are the shipped network."""
+
+    slices: tuple[int, ...] = (16, 16, 32, 64, 192)
+    hyper_latents: int = 96
+    hyper_features: int = 160
+    widths: tuple[int, int, int] = (64, 128, 192)  # channels at 1/4, 1/8 and 1/16
+    analysis_units: tuple[int, int, int] = (2, 3, 4)
+    synthesis_units: tuple[int, int, int] = (3, 4, 5)
+    context_width: int = 128
+    context_features: int = 96
+
+    @property
+    def latents(self) -> int:
+        return sum(self.slices)
+
+
+def dct_basis(count: int) -> tuple[Tensor, Tensor]:
+    """The `count` lowest-frequency functions of a 16x16 DCT in a luma-chroma basis.
+
+    Returns (basis, deviation): basis is (count, 3, 16, 16), orthonormal over a
+    16x16 RGB block; deviation (count,) is about the standard deviation of each
+    coefficient on photographs with values in [0, 255].
+    """
+    n = torch.arange(BLOCK, dtype=torch.float64)
+    dct = torch.cos(math.pi / BLOCK * (n[None, :] + 0.5) * n[:, None]) * math.sqrt(2 / BLOCK)
+    dct[0] /= math.sqrt(2)
+    colors = torch.tensor([[1.0, 1, 1], [1, 0, -1], [-1, 2, -1]], dtype=torch.float64)
+    colors /= colors.norm(dim=1, keepdim=True)
+    radius = torch.hypot(n[:, None], n[None, :])  # (16, 16)
+    # Chroma falls off about as fast as luma but starts several times lower.
+    deviation = torch.stack([g / (1 + radius) ** 1.6 for g in (1500.0, 330.0, 150.0)])
+    order = torch.argsort(deviation.flatten(), descending=True, stable=True)[:count]
+    color, u, v = order // BLOCK**2, order // BLOCK % BLOCK, order % BLOCK
+    basis = torch.einsum("kc,ka,kb->kcab", colors[color], dct[u], dct[v])
+    return basis.float(), deviation.flatten()[order].float()
+
+
+class LinearAnalysis(nn.Module):
+    """Block transform of the linear path: space-to-depth by 16, then 1x1."""
+
+    def __init__(self, basis: Tensor, step: float) -> None:
+        super().__init__()
+        self.blocks = nn.PixelUnshuffle(BLOCK)
+        self.transform = nn.Conv2d(3 * BLOCK**2, len(basis), 1)
+        with torch.no_grad():
+            self.transform.weight.copy_(basis.reshape(len(basis), -1, 1, 1) * (255 / step))
+            self.transform.bias.zero_()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.transform(self.blocks(x))
+
+
+class LinearSynthesis(nn.Module):
+    """The transpose of :class:`LinearAnalysis`."""
+
+    def __init__(self, basis: Tensor, step: float) -> None:
+        super().__init__()
+        self.transform = nn.Conv2d(len(basis), 3 * BLOCK**2, 1)
+        self.blocks = nn.PixelShuffle(BLOCK)
+        with torch.no_grad():
+            weight = basis.reshape(len(basis), -1).T * (step / 255)
+            self.transform.weight.copy_(weight[:, :, None, None])
+            self.transform.bias.zero_()
+
+    def forward(self, y: Tensor) -> Tensor:
+        return self.blocks(self.transform(y))
+
+
+class Analysis(nn.Module):
+    """g_a: pixels minus one half, (N, 3, 16h, 16w) -> latents (N, M, h, w)."""
+
+    def __init__(self, config: LiteConfig, basis: Tensor, step: float) -> None:
+        super().__init__()
+        a, b, c = config.widths
+        na, nb, nc = config.analysis_units
+        self.linear = LinearAnalysis(basis, step)
+        self.nonlinear = nn.Sequential(
+            nn.PixelUnshuffle(4),
+            nn.Conv2d(48, a, 3, padding=1),
+            *(ResidualUnit(a) for _ in range(na)),
+            downsample(a, b),
+            *(ResidualUnit(b) for _ in range(nb)),
+            downsample(b, c),
+            *(ResidualUnit(c) for _ in range(nc)),
+            nn.Conv2d(c, config.latents, 1),
+        )
+        with torch.no_grad():
+            self.nonlinear[-1].weight.mul_(0.05)
+            self.nonlinear[-1].bias.zero_()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(x) + self.nonlinear(x)
+
+
+class Synthesis(nn.Module):
+    """g_s: latents (N, M, h, w) -> pixels minus one half, (N, 3, 16h, 16w)."""
+
+    def __init__(self, config: LiteConfig, basis: Tensor, step: float) -> None:
+        super().__init__()
+        a, b, c = config.widths
+        na, nb, nc = config.synthesis_units
+        self.linear = LinearSynthesis(basis, step)
+        self.nonlinear = nn.Sequential(
+            nn.Conv2d(config.latents, c, 1),
+            *(ResidualUnit(c) for _ in range(nc)),
+            upsample(c, b),
+            *(ResidualUnit(b) for _ in range(nb)),
+            upsample(b, a),
+            *(ResidualUnit(a) for _ in range(na)),
+            nn.Conv2d(a, 48, 3, padding=1),
+            nn.PixelShuffle(4),
+        )
+        with torch.no_grad():
+            self.nonlinear[-2].weight.mul_(0.05)
+            self.nonlinear[-2].bias.zero_()
+
+    def forward(self, y: Tensor) -> Tensor:
+        return self.linear(y) + self.nonlinear(y)
+
+
+class HyperAnalysis(nn.Module):
+    """h_a: latents (N, M, h, w) -> hyper-latents (N, Z, h/4, w/4)."""
+
+    def __init__(self, config: LiteConfig) -> None:
+        super().__init__()
+        width = config.context_width
+        self.layers = nn.Sequential(
+            nn.Conv2d(config.latents, width, 1),
+            nn.ReLU(),
+            nn.Conv2d(width, width, 3, padding=1),
+            nn.ReLU(),
+            downsample(width, width),
+            nn.ReLU(),
+            nn.Conv2d(width, width, 3, padding=1),
+            nn.ReLU(),
+            downsample(width, config.hyper_latents),
+        )
+
+    def forward(self, y: Tensor) -> Tensor:
+        return self.layers(y)
+
+
+class HyperSynthesis(nn.Module):
+    """h_s: hyper-latents (N, Z, h/4, w/4) -> features (N, F, h, w)."""
+
+    def __init__(self, config: LiteConfig) -> None:
+        super().__init__()
+        width = config.context_width
+        self.layers = nn.Sequential(
+            nn.Conv2d(config.hyper_latents, width, 3, padding=1),
+            nn.ReLU(),
+            upsample(width, width),
+            nn.ReLU(),
+            nn.Conv2d(width, width, 3, padding=1),
+            nn.ReLU(),
+            upsample(width, config.hyper_features),
+            nn.ReLU(),
+            nn.Conv2d(config.hyper_features, config.hyper_features, 3, padding=1),
+        )
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.layers(z)
+
+
+class SliceParameters(nn.Module):
+    """Mean and scale of one slice from the hyper features and the slices before it.
+
+    forward(features (N, F, h, w), previous (N, P, h, w)) -> (mean, scale, context);
+    the first slice takes no `previous`. `context` feeds the slice's residual prediction.
+    """
+
+    def __init__(
+        self, config: LiteConfig, previous: int, channels: int, deviation: Tensor
+    ) -> None:
+        super().__init__()
+        width, context = config.context_width, config.context_features
+        self.features = nn.Sequential(
+            nn.Conv2d(config.hyper_features + previous, width, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(width, context, 3, padding=1),
+            nn.ReLU(),
+        )
+        self.mean = nn.Conv2d(context, channels, 1)
+        self.log_scale = nn.Conv2d(context, channels, 1)
+        self.scale = ScaleExponential()
+        with torch.no_grad():
+            self.mean.weight.mul_(0.1)
+            self.log_scale.bias.copy_(deviation.clamp_min(0.3).log())
+
+    def forward(
+        self, features: Tensor, previous: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        support = features if previous is None else torch.cat([features, previous], 1)
+        context = self.features(support)
+        return self.mean(context), self.scale(self.log_scale(context)), context
+
+
+class ResidualPrediction(nn.Module):
+    """LRP: forward(context (N, C, h, w), decoded slice (N, S, h, w)) -> correction in [-0.5, 0.5]."""
+
+    def __init__(self, config: LiteConfig, channels: int) -> None:
+        super().__init__()
+        width = config.context_features
+        self.layers = nn.Sequential(
+            nn.Conv2d(width + channels, width, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(width, channels, 1),
+            HalfTanh(),
+        )
+        with torch.no_grad():
+            self.layers[-2].weight.mul_(0.1)
+            self.layers[-2].bias.zero_()
+
+    def forward(self, context: Tensor, decoded: Tensor) -> Tensor:
+        return self.layers(torch.cat([context, decoded], 1))
+
+
+def straight_through_round(x: Tensor) -> Tensor:
+    """round(x) whose gradient is that of x."""
+    return x + (torch.round(x) - x).detach()
+
+
+def adaptive_step(scale: Tensor, d: float, index: int, count: int) -> Tensor | float:
+    """AQVR's quantization step for slice `index` of `count`, in float (section 5's formulas).
+
+    `scale` is (N, S, h, w); the extremes are over the plane of each channel.
+    """
+    if d == 1:
+        return 1.0
+    low = scale.amin((2, 3), keepdim=True)
+    span = scale.amax((2, 3), keepdim=True) - low + 1e-6
+    if d > 1:
+        largest = 1 + (d - 1) * (index + 1) / count
+        return largest - (scale - low) * (largest - 1) / span
+    smallest = d + (1 - d) * index / count
+    return 1 - (scale - low) * (1 - smallest) / span
+
+
+class LiteNetwork(nn.Module):
+    """The float form of `lite`, in CompressAI's calling convention.
+
+    ``forward(x, d)`` takes pixels (N, 3, H, W) in [0, 1], both sides multiples of
+    64, and AQVR's d > 0; it returns ``{"x_hat", "likelihoods": {"y", "z"}}``.
+    """
+
+    ALIGNMENT = 64
+    INITIAL_STEP = 20.0  # of the linear path, in units of 1/255: near the optimum at lambda 0.0483
+
+    def __init__(self, config: LiteConfig | None = None) -> None:
+        super().__init__()
+        self.config = config = config or LiteConfig()
+        basis, deviation = dct_basis(config.latents)
+        self.analysis = Analysis(config, basis, self.INITIAL_STEP)
+        self.synthesis = Synthesis(config, basis, self.INITIAL_STEP)
+        self.hyper_analysis = HyperAnalysis(config)
+        self.hyper_synthesis = HyperSynthesis(config)
+        self.entropy_bottleneck = EntropyBottleneck(config.hyper_latents)
+        self.slice_parameters = nn.ModuleList()
+        self.residual_predictions = nn.ModuleList()
+        start = 0
+        for channels in config.slices:
+            own = deviation[start : start + channels] / self.INITIAL_STEP
+            self.slice_parameters.append(SliceParameters(config, start, channels, own))
+            self.residual_predictions.append(ResidualPrediction(config, channels))
+            start += channels
+
+    def forward(self, x: Tensor, d: float = 1.0) -> dict:
+        y = self.analysis(x - 0.5)
+        z = self.hyper_analysis(y)
+        z_noisy = z + torch.rand_like(z) - 0.5 if self.training else torch.round(z)
+        z_likelihood = self.entropy_bottleneck.likelihood(z_noisy)
+        features = self.hyper_synthesis(straight_through_round(z))
+
+        decoded: list[Tensor] = []
+        likelihoods = []
+        count = len(self.config.slices)
+        for i, y_slice in enumerate(y.split(self.config.slices, 1)):
+            previous = (torch.cat(decoded, 1),) if decoded else ()
+            mean, scale, context = self.slice_parameters[i](features, *previous)
+            step = adaptive_step(scale.detach(), d, i, count)
+            residual = (y_slice - mean) / step
+            rounded = straight_through_round(residual)
+            coded = residual + torch.rand_like(residual) - 0.5 if self.training else rounded
+            likelihoods.append(gaussian_likelihood(coded, scale / step))
+            y_hat = rounded * step + mean
+            decoded.append(y_hat + self.residual_predictions[i](context, y_hat))
+        x_hat = self.synthesis(torch.cat(decoded, 1)) + 0.5
+        return {
+            "x_hat": x_hat,
+            "likelihoods": {"y": torch.cat(likelihoods, 1), "z": z_likelihood},
+        }

@@ -1,0 +1,157 @@
+"""Programs: the exact form of a network, as data (format/SPEC.md, "Programs").
+
+A program is a short list of operations in static single assignment form. All values
+are integer planes of shape (channels, rows, columns); the tensors the operations name
+live beside the programs in the pack.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from licodec.errors import CorruptFileError
+
+Tensors = Mapping[str, np.ndarray]
+"""The stored tensors of a pack by name: weights int8 or int16, biases int32, multipliers
+float32, tables int32."""
+
+
+@dataclass(frozen=True)
+class OperationKind:
+    """What the format says of one kind of operation: its operands, tensors and attributes.
+
+    `inputs` is the number of operands, None for one or more. `attributes` maps each
+    integer attribute to its default; None means that it must be written.
+    """
+
+    inputs: int | None
+    tensors: tuple[str, ...] = ()
+    optional_tensors: tuple[str, ...] = ()
+    attributes: Mapping[str, int | None] = field(default_factory=dict)
+
+
+KINDS: Mapping[str, OperationKind] = MappingProxyType(
+    {
+        "conv2d": OperationKind(
+            1, ("weight", "bias"), attributes={"stride": 1, "padding": 0, "groups": 1}
+        ),
+        "requantize": OperationKind(
+            1, ("multiplier",), ("negative_multiplier",), {"low": None, "high": None}
+        ),
+        "add": OperationKind(2, attributes={"low": None, "high": None}),
+        "clamp": OperationKind(1, attributes={"low": None, "high": None}),
+        "table": OperationKind(1, ("table",), attributes={"low": None}),
+        "concat": OperationKind(None),
+        "pixel_shuffle": OperationKind(1, attributes={"factor": None}),
+        "pixel_unshuffle": OperationKind(1, attributes={"factor": None}),
+    }
+)
+WEIGHTED_KINDS = frozenset({"conv2d"})
+
+
+@dataclass(frozen=True)
+class Port:
+    """A named input of a program: planes of integers in [low, high]."""
+
+    name: str
+    channels: int
+    low: int
+    high: int
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation; `tensors` maps a role ("weight") to the name of a stored tensor."""
+
+    kind: str
+    inputs: tuple[str, ...]
+    output: str
+    tensors: Mapping[str, str] = field(default_factory=dict)
+    attributes: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Program:
+    """Inputs, operations in order of execution, and the names of the values given out."""
+
+    name: str
+    inputs: tuple[Port, ...]
+    operations: tuple[Operation, ...]
+    outputs: tuple[str, ...]
+
+
+def program_to_json(program: Program) -> dict[str, Any]:
+    """The JSON form that packs store; attributes at their default are left out."""
+    operations = []
+    for operation in program.operations:
+        defaults = KINDS[operation.kind].attributes
+        entry: dict[str, Any] = {
+            "kind": operation.kind,
+            "inputs": list(operation.inputs),
+            "output": operation.output,
+            **operation.tensors,
+        }
+        entry |= {k: v for k, v in operation.attributes.items() if v != defaults[k]}
+        operations.append(entry)
+    return {
+        "inputs": [
+            {"name": p.name, "channels": p.channels, "low": p.low, "high": p.high}
+            for p in program.inputs
+        ],
+        "operations": operations,
+        "outputs": list(program.outputs),
+    }
+
+
+def program_from_json(name: str, data: Any) -> Program:
+    """Parse and check the form of one program (names, kinds, attribute types).
+
+    Raises CorruptFileError. What the numbers mean is checked by ``bounds.analyse``.
+    """
+    try:
+        ports = tuple(
+            Port(_text(p["name"]), _integer(p["channels"]), _integer(p["low"]), _integer(p["high"]))
+            for p in data["inputs"]
+        )
+        operations = tuple(_operation_from_json(entry) for entry in data["operations"])
+        outputs = tuple(_text(output) for output in data["outputs"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise CorruptFileError(f"program {name}: malformed ({error})") from None
+    return Program(name, ports, operations, outputs)
+
+
+def _operation_from_json(entry: Any) -> Operation:
+    kind = _text(entry["kind"])
+    if kind not in KINDS:
+        raise ValueError(f"unknown operation {kind!r}; a newer licodec may know it")
+    form = KINDS[kind]
+    known = {"kind", "inputs", "output", *form.tensors, *form.optional_tensors, *form.attributes}
+    if unknown := sorted(set(entry) - known):
+        raise ValueError(f"{kind}: unknown field {unknown[0]!r}")
+    inputs = tuple(_text(i) for i in entry["inputs"])
+    if not inputs or (form.inputs is not None and len(inputs) != form.inputs):
+        raise ValueError(f"{kind}: {len(inputs)} operands")
+    tensors = {role: _text(entry[role]) for role in form.tensors}
+    tensors |= {role: _text(entry[role]) for role in form.optional_tensors if role in entry}
+    attributes = {
+        key: _integer(entry[key] if default is None else entry.get(key, default))
+        for key, default in form.attributes.items()
+    }
+    return Operation(kind, inputs, _text(entry["output"]), tensors, attributes)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"expected a name, found {value!r}")
+    return value
+
+
+def _integer(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ValueError(f"expected an integer, found {value!r}")
+    return value

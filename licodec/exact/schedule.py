@@ -1,0 +1,107 @@
+"""The coding schedule: in what order a pack's programs and streams make latents and pixels.
+
+Data in the pack, normative in format/SPEC.md, "Coding schedule".
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from licodec.errors import CorruptFileError
+
+
+@dataclass(frozen=True)
+class SliceStep:
+    """One step of the latents: channels [start, stop), all positions at once.
+
+    `parameters` names the program that gives mean, scale and context (its three outputs,
+    in this order); its input ports are "features" and, after the first slice, "previous"
+    (the latents decoded so far). `residual` names the latent residual prediction, with
+    input ports "context" and "decoded".
+    """
+
+    start: int
+    stop: int
+    parameters: str
+    residual: str
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Everything about decoding that is not inside a program.
+
+    alignment             pictures are padded right and bottom to a multiple of this
+    latent_stride         pixels per latent position, each way
+    hyper_stride          pixels per hyper-latent position, each way
+    latent_fraction_bits  g: latents, means and steps count in units of 2^-g
+    scale_fraction_bits   scales and thresholds count in units of 2^-this
+    d_low, d_high         legal range of d, in units of 2^-g
+    hyper_synthesis       program, port "hyper_latents" -> features
+    synthesis             program, port "latents" -> pixels in [0, 255]
+    steps                 the slices, in coding order
+    """
+
+    alignment: int
+    latent_stride: int
+    hyper_stride: int
+    latent_fraction_bits: int
+    scale_fraction_bits: int
+    d_low: int
+    d_high: int
+    hyper_synthesis: str
+    synthesis: str
+    steps: tuple[SliceStep, ...]
+
+    @property
+    def latent_channels(self) -> int:
+        return self.steps[-1].stop
+
+    @property
+    def program_order(self) -> tuple[str, ...]:
+        """Names of the decoder's programs in the order in which they first run."""
+        middle = [name for step in self.steps for name in (step.parameters, step.residual)]
+        return (self.hyper_synthesis, *middle, self.synthesis)
+
+
+def schedule_to_json(schedule: Schedule) -> dict[str, Any]:
+    data = asdict(schedule)
+    data["steps"] = [asdict(step) for step in schedule.steps]
+    return data
+
+
+def schedule_from_json(data: Any) -> Schedule:
+    """Parse a schedule and check what does not depend on the programs.
+
+    Raises CorruptFileError.
+    """
+    try:
+        steps = tuple(SliceStep(**step) for step in data["steps"])
+        schedule = Schedule(**{**data, "steps": steps})
+        numbers = [v for k, v in asdict(schedule).items() if isinstance(v, int)]
+        numbers += [n for s in steps for n in (s.start, s.stop)]
+        names = schedule.program_order
+    except (KeyError, TypeError, IndexError) as error:
+        raise CorruptFileError(f"coding schedule: malformed ({error})") from None
+    well_formed = (
+        len(numbers) == 7 + 2 * len(steps)
+        and all(type(n) is int and 0 <= n < 2**20 for n in numbers)
+        and all(isinstance(name, str) for name in names)
+        and schedule.latent_stride > 0
+        and schedule.hyper_stride > 0
+        and schedule.hyper_stride % schedule.latent_stride == 0
+        and schedule.alignment % schedule.hyper_stride == 0
+        and 0 < schedule.alignment <= 4096
+        and schedule.latent_fraction_bits <= 10
+        and schedule.scale_fraction_bits <= 12
+        and 1 <= schedule.d_low <= 1 << schedule.latent_fraction_bits <= schedule.d_high
+        and schedule.d_high <= 1 << 15
+    )
+    if not well_formed:
+        raise CorruptFileError("coding schedule: a number is out of range")
+    start = 0
+    for step in steps:
+        if step.start != start or step.stop <= start:
+            raise CorruptFileError("coding schedule: slices do not follow one another")
+        start = step.stop
+    return schedule

@@ -1,0 +1,209 @@
+#!/usr/bin/env python3
+"""Train the float form of `lite` on a folder of pictures.
+
+    scripts/train.py PICTURES --state run.pt --steps 20000
+
+The loss is lambda * 255^2 * MSE + bpp at the high-rate anchor (lambda 0.0483, CALICE's
+anchor). A share of the steps draws AQVR's d at random and scales lambda by d^-1.5, so
+that the network knows the step sizes it will meet. The learning rate is constant after
+a warm-up and falls to zero over the last `--decay-steps` steps, so a run can be
+lengthened until the decay begins. Everything random is a function of (seed, step):
+a run resumed from its state file continues exactly.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from licodec.backbones.lite import LiteNetwork
+
+PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".ppm"}
+
+
+def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("pictures", type=Path, help="folder of training pictures")
+    parser.add_argument("--state", type=Path, required=True, help="checkpoint, resumed where it exists")
+    parser.add_argument("--steps", type=int, default=20000)
+    parser.add_argument("--decay-steps", type=int, default=4000)
+    parser.add_argument("--warmup-steps", type=int, default=300)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--crop", type=int, default=128, help="side in pixels, a multiple of 64")
+    parser.add_argument("--learning-rate", type=float, default=4e-4)
+    parser.add_argument("--lambda", dest="lagrangian", type=float, default=0.0483)
+    parser.add_argument("--d-share", type=float, default=0.5, help="share of steps with a random d")
+    parser.add_argument("--d-range", type=float, nargs=2, default=(0.5, 12.0))
+    parser.add_argument("--averaging", type=float, default=0.999, help="decay of the weight average")
+    parser.add_argument("--held-out", type=int, default=24, help="pictures kept for validation")
+    parser.add_argument("--validate-every", type=int, default=1000)
+    parser.add_argument("--checkpoint-seconds", type=float, default=180)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--bfloat16", action="store_true", help="autocast the wide convolutions")
+    return parser.parse_args(argv)
+
+
+def load_pictures(folder: Path) -> list[np.ndarray]:
+    """All pictures below `folder` in name order, each (H, W, 3) uint8."""
+    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in PICTURE_SUFFIXES)
+    if not paths:
+        sys.exit(f"{folder}: no pictures found (looked for {', '.join(sorted(PICTURE_SUFFIXES))})")
+    return [np.asarray(Image.open(path).convert("RGB")) for path in paths]
+
+
+def draw_crop(picture: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:
+    """A random crop of `picture`, scaled down by up to two and flipped at random."""
+    height, width = picture.shape[:2]
+    largest = min(2.0, height / side, width / side)
+    factor = 1.0 if largest <= 1 or rng.random() < 0.5 else rng.uniform(1.0, largest)
+    source = round(side * factor)
+    top = int(rng.integers(height - source + 1))
+    left = int(rng.integers(width - source + 1))
+    crop = picture[top : top + source, left : left + source]
+    if source != side:
+        crop = np.asarray(Image.fromarray(crop).resize((side, side), Image.Resampling.BICUBIC))
+    if rng.random() < 0.5:
+        crop = crop[:, ::-1]
+    if rng.random() < 0.25:
+        crop = crop.transpose(1, 0, 2)
+    return crop
+
+
+@dataclass(frozen=True)
+class StepDraw:
+    """What chance decides about one step."""
+
+    pixels: torch.Tensor  # (N, 3, side, side) in [0, 1]
+    d: float
+
+
+def draw_step(pictures: list[np.ndarray], step: int, arguments: argparse.Namespace) -> StepDraw:
+    rng = np.random.default_rng((arguments.seed, step))
+    chosen = rng.integers(len(pictures), size=arguments.batch)
+    crops = np.stack([draw_crop(pictures[i], arguments.crop, rng) for i in chosen])
+    d = 1.0
+    if rng.random() < arguments.d_share:
+        low, high = arguments.d_range
+        d = math.exp(rng.uniform(math.log(low), math.log(high)))
+    pixels = torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 255
+    return StepDraw(pixels.contiguous(memory_format=torch.channels_last), d)
+
+
+def rate_and_distortion(output: dict, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """(bits per pixel, mean squared error in [0, 1] units) of one forward pass."""
+    bits = -sum(likelihood.log2().sum() for likelihood in output["likelihoods"].values())
+    bpp = bits / (pixels.shape[0] * pixels.shape[2] * pixels.shape[3])
+    return bpp, torch.mean((output["x_hat"] - pixels) ** 2)
+
+
+def learning_rate(step: int, arguments: argparse.Namespace) -> float:
+    rising = min(1.0, (step + 1) / arguments.warmup_steps)
+    left = max(0, arguments.steps - step) / max(1, arguments.decay_steps)
+    return arguments.learning_rate * rising * min(1.0, left)
+
+
+@torch.no_grad()
+def validate(network: LiteNetwork, pictures: list[np.ndarray], device: str) -> list[dict]:
+    """Estimated rate and PSNR on the centre 256x256 of each held-out picture, at a few d."""
+    network.eval()
+    rows = []
+    for d in (1.0, 4.0, 12.0):
+        figures = []
+        for picture in pictures:
+            top, left = (picture.shape[0] - 256) // 2, (picture.shape[1] - 256) // 2
+            crop = picture[top : top + 256, left : left + 256]
+            pixels = (torch.from_numpy(crop.copy()).permute(2, 0, 1)[None].float() / 255).to(device)
+            output = network(pixels, d)
+            output["x_hat"] = output["x_hat"].clamp(0, 1)
+            bpp, mse = rate_and_distortion(output, pixels)
+            figures.append((bpp.item(), -10 * math.log10(mse.item())))
+        bpp, psnr = np.mean(figures, axis=0)
+        rows.append({"d": d, "bpp": round(float(bpp), 4), "psnr": round(float(psnr), 3)})
+    network.train()
+    return rows
+
+
+def save_state(path: Path, **state: object) -> None:
+    partial = path.with_suffix(".partial")
+    torch.save(state, partial)
+    partial.replace(path)
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    torch.set_num_threads(arguments.threads)
+    device = arguments.device
+    pictures = load_pictures(arguments.pictures)
+    spacing = max(1, len(pictures) // max(1, arguments.held_out))
+    held_out = pictures[::spacing][: arguments.held_out]
+    training = [p for i, p in enumerate(pictures) if i % spacing or i // spacing >= arguments.held_out]
+    training = [p for p in training if min(p.shape[:2]) >= arguments.crop]
+
+    torch.manual_seed(arguments.seed)
+    network = LiteNetwork().to(device, memory_format=torch.channels_last)
+    optimizer = torch.optim.Adam(network.parameters(), lr=arguments.learning_rate)
+    average = torch.optim.swa_utils.AveragedModel(
+        network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(arguments.averaging)
+    )
+    first = 0
+    if arguments.state.exists():
+        state = torch.load(arguments.state, map_location=device, weights_only=True)
+        network.load_state_dict(state["network"])
+        optimizer.load_state_dict(state["optimizer"])
+        average.load_state_dict(state["average"])
+        first = state["step"]
+        print(f"resumed at step {first}", file=sys.stderr)
+
+    network.train()
+    started = saved = time.monotonic()
+    running: list[float] = []
+    for step in range(first, arguments.steps):
+        draw = draw_step(training, step, arguments)
+        pixels = draw.pixels.to(device)
+        torch.manual_seed(arguments.seed * 1_000_003 + step)
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(step, arguments)
+        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=arguments.bfloat16):
+            output = network(pixels, draw.d)
+        bpp, mse = rate_and_distortion(output, pixels)
+        loss = arguments.lagrangian * draw.d**-1.5 * 255**2 * mse + bpp
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimizer.step()
+        average.update_parameters(network)
+        if draw.d == 1.0:
+            running.append(loss.item())
+
+        done = step + 1
+        if done % 100 == 0:
+            rate = (done - first) / (time.monotonic() - started)
+            print(f"step {done}  loss at d=1 {np.mean(running[-50:]):.4f}  {rate:.2f} steps/s", flush=True)
+        if done % arguments.validate_every == 0 or done == arguments.steps:
+            for row in validate(average.module, held_out, device):
+                print(json.dumps({"step": done, **row}), flush=True)
+        if time.monotonic() - saved > arguments.checkpoint_seconds or done == arguments.steps:
+            save_state(
+                arguments.state,
+                network=network.state_dict(),
+                optimizer=optimizer.state_dict(),
+                average=average.state_dict(),
+                step=done,
+            )
+            saved = time.monotonic()
+
+
+if __name__ == "__main__":
+    main()
