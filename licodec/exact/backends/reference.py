@@ -1,0 +1,110 @@
+"""The obvious interpreter: NumPy, one operation at a time, sums in binary64.
+
+Sums are exact because ``bounds.analyse`` proves them below 2^53.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from licodec.exact.program import Operation, Program, Tensors
+
+NAME = "reference"
+
+Run = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
+
+
+def prepare(program: Program, tensors: Tensors) -> Run:
+    """Bind `program` to its tensors; the program must have passed ``bounds.analyse``."""
+
+    def run(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        values = {port.name: inputs[port.name].astype(np.int64) for port in program.inputs}
+        for operation in program.operations:
+            operands = [values[name] for name in operation.inputs]
+            roles = {role: tensors[name] for role, name in operation.tensors.items()}
+            values[operation.output] = _KERNELS[operation.kind](operation, operands, roles)
+        return {name: values[name].astype(np.int32) for name in program.outputs}
+
+    return run
+
+
+def conv2d(operation: Operation, operands: list[np.ndarray], roles: Tensors) -> np.ndarray:
+    """acc = bias + sum w * x, zero padding: (I, H, W) int64 -> (O, H/stride, W/stride) int64."""
+    (x,) = operands
+    weight = roles["weight"].astype(np.float64)  # (O, I/groups, k, k)
+    stride, padding, groups = (operation.attributes[k] for k in ("stride", "padding", "groups"))
+    kernel = weight.shape[2]
+    padded = np.pad(x.astype(np.float64), ((0, 0), (padding, padding), (padding, padding)))
+    rows = (padded.shape[1] - kernel) // stride + 1
+    columns = (padded.shape[2] - kernel) // stride + 1
+    parts = []
+    for w, plane in zip(np.split(weight, groups), np.split(padded, groups), strict=True):
+        acc = np.zeros((len(w), rows * columns))
+        for i in range(kernel):
+            for j in range(kernel):
+                tap = plane[:, i : i + stride * rows : stride, j : j + stride * columns : stride]
+                acc += w[:, :, i, j] @ tap.reshape(len(tap), -1)
+        parts.append(acc.reshape(len(w), rows, columns))
+    return np.concatenate(parts).astype(np.int64) + roles["bias"].astype(np.int64)[:, None, None]
+
+
+def requantize(operation: Operation, operands: list[np.ndarray], roles: Tensors) -> np.ndarray:
+    """sat(rne(fl32(fl32(acc) * m[c])))."""
+    (acc,) = operands
+    multiplier = roles["multiplier"][:, None, None]
+    if "negative_multiplier" in roles:
+        multiplier = np.where(acc < 0, roles["negative_multiplier"][:, None, None], multiplier)
+    product = acc.astype(np.float32) * multiplier
+    # Clamping before the cast keeps the integer conversion in range; both orders agree.
+    low, high = operation.attributes["low"], operation.attributes["high"]
+    return np.clip(np.rint(product), low, high).astype(np.int64)
+
+
+def add(operation: Operation, operands: list[np.ndarray], roles: Tensors) -> np.ndarray:
+    a, b = operands
+    return np.clip(a + b, operation.attributes["low"], operation.attributes["high"])
+
+
+def clamp(operation: Operation, operands: list[np.ndarray], roles: Tensors) -> np.ndarray:
+    return np.clip(operands[0], operation.attributes["low"], operation.attributes["high"])
+
+
+def table(operation: Operation, operands: list[np.ndarray], roles: Tensors) -> np.ndarray:
+    entries, low = roles["table"].astype(np.int64), operation.attributes["low"]
+    return entries[np.clip(operands[0] - low, 0, len(entries) - 1)]
+
+
+def concat(operation: Operation, operands: list[np.ndarray], roles: Tensors) -> np.ndarray:
+    return np.concatenate(operands)
+
+
+def pixel_shuffle(operation: Operation, operands: list[np.ndarray], roles: Tensors) -> np.ndarray:
+    """(C*f*f, H, W) -> (C, H*f, W*f), PyTorch's channel order."""
+    (x,), f = operands, operation.attributes["factor"]
+    channels, rows, columns = x.shape[0] // f**2, x.shape[1], x.shape[2]
+    x = x.reshape(channels, f, f, rows, columns).transpose(0, 3, 1, 4, 2)
+    return x.reshape(channels, rows * f, columns * f)
+
+
+def pixel_unshuffle(
+    operation: Operation, operands: list[np.ndarray], roles: Tensors
+) -> np.ndarray:
+    """The inverse of pixel_shuffle: (C, H*f, W*f) -> (C*f*f, H, W)."""
+    (x,), f = operands, operation.attributes["factor"]
+    channels, rows, columns = x.shape[0], x.shape[1] // f, x.shape[2] // f
+    x = x.reshape(channels, rows, f, columns, f).transpose(0, 2, 4, 1, 3)
+    return x.reshape(channels * f**2, rows, columns)
+
+
+_KERNELS: dict[str, Callable[[Operation, list[np.ndarray], Tensors], np.ndarray]] = {
+    "conv2d": conv2d,
+    "requantize": requantize,
+    "add": add,
+    "clamp": clamp,
+    "table": table,
+    "concat": concat,
+    "pixel_shuffle": pixel_shuffle,
+    "pixel_unshuffle": pixel_unshuffle,
+}

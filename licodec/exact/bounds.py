@@ -1,0 +1,196 @@
+"""What a program's values can be: shapes, ranges and proved bounds, by walking its operations.
+
+Normative counterpart: format/SPEC.md, "Programs". Called when a pack is written and again
+when it is read, so that nothing is executed whose sums are not proved to be exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from licodec.errors import CorruptFileError
+from licodec.exact.program import Operation, Program, Tensors
+
+ACCUMULATOR_LIMIT = 2**53  # sums below it are exact in binary64, so every backend can form them
+ACTIVATION_LOW, ACTIVATION_HIGH = -(2**15), 2**16 - 1  # what a convolution may read ...
+ACTIVATION_SPAN = 2**16 - 1  # ... in at most 16 bits
+VALUE_LIMIT = 2**24  # any stored or computed value is exact in binary32
+MULTIPLIER_LIMIT = 2.0**24
+CHANNEL_LIMIT = 2**13
+OPERATION_LIMIT = 2**12
+KERNEL_LIMIT = 32
+
+
+@dataclass(frozen=True)
+class ValueInfo:
+    """One value of a program: integer planes in [low, high].
+
+    `rate` is rows (and columns) per row of the program's inputs. An accumulator is an
+    exact sum that only a requantization may read, and only one.
+    """
+
+    channels: int
+    low: int
+    high: int
+    rate: Fraction
+    accumulator: bool = False
+
+
+def analyse(program: Program, tensors: Tensors) -> dict[str, ValueInfo]:
+    """Check every operation of `program` and return what is known of each value by name.
+
+    Raises CorruptFileError where an operand, tensor shape, range or bound is not legal.
+    """
+    if len(program.operations) > OPERATION_LIMIT:
+        raise CorruptFileError(f"program {program.name}: more than {OPERATION_LIMIT} operations")
+    values: dict[str, ValueInfo] = {}
+    read: set[str] = set()
+    try:
+        for port in program.inputs:
+            _require(port.name not in values, f"input {port.name} stated twice")
+            info = ValueInfo(port.channels, port.low, port.high, Fraction(1))
+            values[port.name] = _checked(info)
+        for operation in program.operations:
+            operands = [_operand(values, name) for name in operation.inputs]
+            for name, operand in zip(operation.inputs, operands, strict=True):
+                if operand.accumulator:
+                    _require(operation.kind == "requantize", f"{operation.kind} reads a sum")
+                    _require(name not in read, f"the sum {name} is read twice")
+                read.add(name)
+            _require(operation.output not in values, f"{operation.output} computed twice")
+            roles = {role: _tensor(tensors, name) for role, name in operation.tensors.items()}
+            values[operation.output] = _checked(_RULES[operation.kind](operation, operands, roles))
+        for output in program.outputs:
+            _require(not _operand(values, output).accumulator, f"output {output} is a sum")
+    except _RuleError as error:
+        raise CorruptFileError(f"program {program.name}: {error}") from None
+    return values
+
+
+def accumulator_bound(weight: np.ndarray, bias: np.ndarray, largest: int) -> int:
+    """max over outputs of |bias| + sum |w| * largest, for weight (O, ...), bias (O,)."""
+    sums = np.abs(weight.astype(np.int64)).reshape(len(weight), -1).sum(1)
+    return int((np.abs(bias.astype(np.int64)) + sums * largest).max(initial=0))
+
+
+class _RuleError(Exception):
+    pass
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise _RuleError(message)
+
+
+def _operand(values: Mapping[str, ValueInfo], name: str) -> ValueInfo:
+    _require(name in values, f"{name} is read before it is computed")
+    return values[name]
+
+
+def _tensor(tensors: Tensors, name: str) -> np.ndarray:
+    _require(name in tensors, f"tensor {name} is missing")
+    return tensors[name]
+
+
+def _checked(info: ValueInfo) -> ValueInfo:
+    _require(0 < info.channels <= CHANNEL_LIMIT, f"{info.channels} channels")
+    _require(info.low <= info.high, f"empty range {info.low} ... {info.high}")
+    limit = ACCUMULATOR_LIMIT if info.accumulator else VALUE_LIMIT
+    largest = max(-info.low, info.high)
+    _require(largest < limit, f"values up to {largest}, the limit is {limit}")
+    return info
+
+
+def _conv2d(operation: Operation, operands: list[ValueInfo], roles: Tensors) -> ValueInfo:
+    (x,) = operands
+    weight, bias = roles["weight"], roles["bias"]
+    stride, padding, groups = (operation.attributes[k] for k in ("stride", "padding", "groups"))
+    _require(weight.ndim == 4 and weight.dtype in (np.int8, np.int16), "conv2d: weight tensor")
+    out_channels, in_channels, rows, columns = weight.shape
+    _require(bias.shape == (out_channels,) and bias.dtype == np.int32, "conv2d: bias tensor")
+    _require(rows == columns and 1 <= rows <= KERNEL_LIMIT, f"conv2d: kernel {rows}x{columns}")
+    # Then the output plane is the input plane divided by the stride, whatever its size.
+    keeps = padding >= 0 and 1 <= stride and rows - stride <= 2 * padding < rows
+    _require(keeps, "conv2d: stride and padding do not keep the plane")
+    _require(groups >= 1 and out_channels % groups == 0, "conv2d: groups")
+    _require(in_channels * groups == x.channels, f"conv2d: {x.channels} channels in")
+    _require_activation(x)
+    bound = accumulator_bound(weight, bias, max(-x.low, x.high))
+    return ValueInfo(out_channels, -bound, bound, x.rate / stride, accumulator=True)
+
+
+def _require_activation(x: ValueInfo) -> None:
+    fits = ACTIVATION_LOW <= x.low and x.high <= ACTIVATION_HIGH
+    _require(fits and x.high - x.low <= ACTIVATION_SPAN, f"operand {x.low} ... {x.high}: over 16 bits")
+
+
+def _requantize(operation: Operation, operands: list[ValueInfo], roles: Tensors) -> ValueInfo:
+    (x,) = operands
+    for multiplier in roles.values():
+        shaped = multiplier.shape in ((1,), (x.channels,)) and multiplier.dtype == np.float32
+        _require(shaped, "requantize: multiplier tensor")
+        legal = np.all((multiplier >= 0) & (multiplier < MULTIPLIER_LIMIT))
+        _require(bool(legal), "requantize: multiplier out of range")
+    return _ranged(operation, x)
+
+
+def _ranged(operation: Operation, x: ValueInfo) -> ValueInfo:
+    low, high = operation.attributes["low"], operation.attributes["high"]
+    return ValueInfo(x.channels, low, high, x.rate)
+
+
+def _add(operation: Operation, operands: list[ValueInfo], roles: Tensors) -> ValueInfo:
+    a, b = operands
+    _require(a.channels == b.channels and a.rate == b.rate, "add: operands differ in shape")
+    return _ranged(operation, a)
+
+
+def _clamp(operation: Operation, operands: list[ValueInfo], roles: Tensors) -> ValueInfo:
+    return _ranged(operation, operands[0])
+
+
+def _table(operation: Operation, operands: list[ValueInfo], roles: Tensors) -> ValueInfo:
+    (x,) = operands
+    table = roles["table"]
+    _require(table.ndim == 1 and table.dtype == np.int32, "table: tensor")
+    _require(1 <= len(table) <= 2**16, f"table: {len(table)} entries")
+    return ValueInfo(x.channels, int(table.min()), int(table.max()), x.rate)
+
+
+def _concat(operation: Operation, operands: list[ValueInfo], roles: Tensors) -> ValueInfo:
+    _require(len({x.rate for x in operands}) == 1, "concat: operands differ in shape")
+    return ValueInfo(
+        sum(x.channels for x in operands),
+        min(x.low for x in operands),
+        max(x.high for x in operands),
+        operands[0].rate,
+    )
+
+
+def _pixel_shuffle(operation: Operation, operands: list[ValueInfo], roles: Tensors) -> ValueInfo:
+    (x,), factor = operands, operation.attributes["factor"]
+    _require(1 <= factor <= 64 and x.channels % factor**2 == 0, "pixel_shuffle: factor")
+    return ValueInfo(x.channels // factor**2, x.low, x.high, x.rate * factor)
+
+
+def _pixel_unshuffle(operation: Operation, operands: list[ValueInfo], roles: Tensors) -> ValueInfo:
+    (x,), factor = operands, operation.attributes["factor"]
+    _require(1 <= factor <= 64, "pixel_unshuffle: factor")
+    return ValueInfo(x.channels * factor**2, x.low, x.high, x.rate / factor)
+
+
+_Rule = Callable[[Operation, list[ValueInfo], Tensors], ValueInfo]
+_RULES: dict[str, _Rule] = {
+    "conv2d": _conv2d,
+    "requantize": _requantize,
+    "add": _add,
+    "clamp": _clamp,
+    "table": _table,
+    "concat": _concat,
+    "pixel_shuffle": _pixel_shuffle,
+    "pixel_unshuffle": _pixel_unshuffle,
+}

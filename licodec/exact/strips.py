@@ -1,0 +1,80 @@
+"""Running a program strip by strip: the same integers in bounded memory.
+
+All operations are local, so a strip computed with enough of its neighbourhood (the halo)
+equals the same rows of the whole plane. The halo follows from the program.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from licodec.exact.bounds import ValueInfo
+from licodec.exact.program import Program, Tensors
+
+Planes = Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class StripGeometry:
+    """How a program may be cut into strips of input rows.
+
+    A strip starts at a multiple of `unit` input rows; `halo` input rows, a multiple of
+    `unit`, on either side make its outputs those of the whole plane.
+    """
+
+    unit: int
+    halo: int
+
+
+def strip_geometry(
+    program: Program, tensors: Tensors, values: Mapping[str, ValueInfo]
+) -> StripGeometry:
+    """Walk the program backwards and add up how far each output looks, in input rows."""
+    reach: dict[str, Fraction] = dict.fromkeys(program.outputs, Fraction(0))
+    for operation in reversed(program.operations):
+        own = reach.get(operation.output)
+        if own is None:
+            continue
+        if operation.kind == "conv2d":
+            own += (tensors[operation.tensors["weight"]].shape[2] - 1) / values[
+                operation.inputs[0]
+            ].rate
+        for name in operation.inputs:
+            reach[name] = max(reach.get(name, own), own)
+    unit = math.lcm(*(info.rate.denominator for info in values.values()))
+    farthest = max((reach.get(port.name, Fraction(0)) for port in program.inputs))
+    return StripGeometry(unit, math.ceil(farthest / unit) * unit)
+
+
+def run_in_strips(
+    run: Callable[[Planes], dict[str, np.ndarray]],
+    geometry: StripGeometry,
+    inputs: Planes,
+    rows: int,
+) -> Iterator[dict[str, np.ndarray]]:
+    """Yield the outputs of `run` over `inputs` (C, H, W), from top to bottom, `rows` input
+    rows at a time (rounded down to the geometry's unit, at least one).
+
+    H must be a multiple of the unit. Every yielded dict holds the same number of input
+    rows' worth of each output.
+    """
+    height = next(iter(inputs.values())).shape[1]
+    step = max(1, rows // geometry.unit) * geometry.unit
+    if height <= step + geometry.halo:
+        yield run(inputs)
+        return
+    for top in range(0, height, step):
+        bottom = min(top + step, height)
+        first, last = max(0, top - geometry.halo), min(height, bottom + geometry.halo)
+        outputs = run({name: plane[:, first:last] for name, plane in inputs.items()})
+        trimmed = {}
+        for name, plane in outputs.items():
+            rate = Fraction(plane.shape[1], last - first)
+            a, b = (top - first) * rate, (bottom - first) * rate
+            trimmed[name] = plane[:, int(a) : int(b)]
+        yield trimmed
