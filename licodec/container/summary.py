@@ -1,0 +1,79 @@
+"""What a .lic file says about itself, as plain values for `licodec info` and `read_info`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from licodec.container.chunks import FRAME_BYTES, MAGIC, Chunk
+from licodec.container.file import ALPHA, PLAN, LicFile
+from licodec.container.header import ADAPTER_ONE, FORMAT_VERSION
+
+
+def describe(lic: LicFile) -> dict[str, Any]:
+    """Every field of a file in JSON's types; identifiers and checksums in hexadecimal.
+
+    `size` is the file's in bytes, `bpp` its bits per pixel, all chunks included.
+    `overhead_bytes` is what is neither coded symbols, plan, alpha plane nor ancillary data:
+    magic, framing, header, pixel checksum and stream index.
+    """
+    header = lic.header
+    *others, payload = lic.to_chunks()
+    chunks = [*others, *lic.damaged, payload]
+    size = len(MAGIC) + sum(FRAME_BYTES + len(chunk.data) for chunk in chunks)
+    rans_bytes = sum(len(stream.rans) for stream in lic.streams)
+    escape_bytes = sum(len(stream.escapes) for stream in lic.streams)
+    optional_bytes = sum(
+        len(chunk.data) for chunk in chunks if chunk.type in (PLAN, ALPHA) or not chunk.critical
+    )
+    return {
+        "size": size,
+        "format_version": FORMAT_VERSION,
+        "width": header.width,
+        "height": header.height,
+        "bit_depth": header.bit_depth,
+        "channels": header.channels,
+        "alpha_plane": header.has_alpha,
+        "backbone": header.backbone,
+        "profile": header.profile,
+        "weights_id": header.weights_id.hex(),
+        "d": header.d_value,
+        "d_fraction_bits": header.d_fraction_bits,
+        "alpha": header.alpha / ADAPTER_ONE,
+        "beta": header.beta / ADAPTER_ONE,
+        "adapter_id": None if header.adapter_id is None else header.adapter_id.hex(),
+        "plan": _describe_plan(lic.plan),
+        "chunks": [_describe_chunk(chunk) for chunk in chunks],
+        "streams": len(lic.streams),
+        "rans_bytes": rans_bytes,
+        "escape_bytes": escape_bytes,
+        "alpha_plane_bytes": _length(lic.alpha_plane),
+        "metadata": {
+            "icc": _length(lic.metadata.icc),
+            "exif": _length(lic.metadata.exif),
+            "xmp": _length(lic.metadata.xmp),
+        },
+        "overhead_bytes": size - rans_bytes - escape_bytes - optional_bytes,
+        "bpp": 8 * size / (header.width * header.height),
+        "pixel_crc": f"{lic.pixel_crc:08x}",
+        "warnings": list(lic.warnings),
+    }
+
+
+def _describe_plan(plan: tuple[int, ...] | None) -> dict[str, Any] | None:
+    """How many weighted operations have each width; None where the pack holds the plan."""
+    if plan is None:
+        return None
+    counts = Counter(plan)
+    return {
+        "operations": len(plan),
+        "operations_by_width": {str(width): counts[width] for width in sorted(counts)},
+    }
+
+
+def _describe_chunk(chunk: Chunk) -> dict[str, Any]:
+    return {"type": chunk.name, "bytes": len(chunk.data), "intact": chunk.intact}
+
+
+def _length(content: bytes | None) -> int | None:
+    return None if content is None else len(content)

@@ -1,0 +1,1 @@
+"""Hostile files, and what each must end in."""

@@ -1,0 +1,1 @@
+"""Tests of the container: chunks, header, plan, whole files."""
