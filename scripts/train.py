@@ -40,7 +40,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--warmup-steps", type=int, default=300)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--crop", type=int, default=128, help="side in pixels, a multiple of 64")
-    parser.add_argument("--learning-rate", type=float, default=4e-4)
+    parser.add_argument("--learning-rate", type=float, default=2e-4)
     parser.add_argument("--lambda", dest="lagrangian", type=float, default=0.0483)
     parser.add_argument("--d-share", type=float, default=0.5, help="share of steps with a random d")
     parser.add_argument("--d-range", type=float, nargs=2, default=(0.5, 12.0))
@@ -114,6 +114,15 @@ def learning_rate(step: int, arguments: argparse.Namespace) -> float:
     return arguments.learning_rate * rising * min(1.0, left)
 
 
+def make_optimizer(network: LiteNetwork, rate: float) -> torch.optim.Adam:
+    """Adam; the linear path starts as a good transform and is moved a tenth as fast."""
+    linear, others = [], []
+    for name, parameter in network.named_parameters():
+        (linear if ".linear." in name else others).append(parameter)
+    groups = [{"params": others, "factor": 1.0}, {"params": linear, "factor": 0.1}]
+    return torch.optim.Adam(groups, lr=rate)
+
+
 @torch.no_grad()
 def validate(network: LiteNetwork, pictures: list[np.ndarray], device: str) -> list[dict]:
     """Estimated rate and PSNR on the centre 256x256 of each held-out picture, at a few d."""
@@ -153,7 +162,7 @@ def main() -> None:
 
     torch.manual_seed(arguments.seed)
     network = LiteNetwork().to(device, memory_format=torch.channels_last)
-    optimizer = torch.optim.Adam(network.parameters(), lr=arguments.learning_rate)
+    optimizer = make_optimizer(network, arguments.learning_rate)
     average = torch.optim.swa_utils.AveragedModel(
         network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(arguments.averaging)
     )
@@ -174,7 +183,7 @@ def main() -> None:
         pixels = draw.pixels.to(device)
         torch.manual_seed(arguments.seed * 1_000_003 + step)
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, arguments)
+            group["lr"] = learning_rate(step, arguments) * group["factor"]
         with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=arguments.bfloat16):
             output = network(pixels, draw.d)
         bpp, mse = rate_and_distortion(output, pixels)
@@ -190,7 +199,8 @@ def main() -> None:
         done = step + 1
         if done % 100 == 0:
             rate = (done - first) / (time.monotonic() - started)
-            print(f"step {done}  loss at d=1 {np.mean(running[-50:]):.4f}  {rate:.2f} steps/s", flush=True)
+            print(f"step {done}  loss at d=1 {np.mean(running):.4f}  {rate:.2f} steps/s", flush=True)
+            running.clear()
         if done % arguments.validate_every == 0 or done == arguments.steps:
             for row in validate(average.module, held_out, device):
                 print(json.dumps({"step": done, **row}), flush=True)

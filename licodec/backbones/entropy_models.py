@@ -49,7 +49,7 @@ class EntropyBottleneck(nn.Module):
 
     def likelihood(self, z: Tensor) -> Tensor:
         """Probability mass of the unit interval around each value, (N, channels, H, W)."""
-        x = z.transpose(0, 1).reshape(self.channels, 1, -1).float()  # (channels, 1, N*H*W)
+        x = z.transpose(0, 1).reshape(self.channels, 1, -1).to(self._matrix0.dtype)  # (C, 1, N*H*W)
         lower, upper = self.logits_cumulative(x - 0.5), self.logits_cumulative(x + 0.5)
         # Work on the side of the median where the sigmoids do not saturate.
         sign = -torch.sign(lower + upper).detach()

@@ -6,8 +6,8 @@ prediction, ReLU and table non-linearities only. A linear path, a 16x16
 transform that starts as a DCT in a luma-chroma basis, runs beside the
 convolutional one in both directions.
 
-Each member named in :data:`LiteNetwork.PROGRAMS` is traced by the compiler
-into one program; only what stands in their ``forward`` is ever exact.
+Each transform and each slice's networks are compiled into one program
+(``licodec.backbones.lite_exact``).
 """
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ from licodec.backbones.layers import (
 )
 
 BLOCK = 16  # pixels per latent position, each way
+# Both transforms see (pixel - 127.5) / PIXEL_UNIT in levels of 8 bits: about the size of a
+# quantization step, so that one learning rate suits the weights on either side of the latents.
+PIXEL_UNIT = 16.0
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ class LinearAnalysis(nn.Module):
         self.blocks = nn.PixelUnshuffle(BLOCK)
         self.transform = nn.Conv2d(3 * BLOCK**2, len(basis), 1)
         with torch.no_grad():
-            self.transform.weight.copy_(basis.reshape(len(basis), -1, 1, 1) * (255 / step))
+            self.transform.weight.copy_(basis.reshape(len(basis), -1, 1, 1) * (PIXEL_UNIT / step))
             self.transform.bias.zero_()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -92,7 +95,7 @@ class LinearSynthesis(nn.Module):
         self.transform = nn.Conv2d(len(basis), 3 * BLOCK**2, 1)
         self.blocks = nn.PixelShuffle(BLOCK)
         with torch.no_grad():
-            weight = basis.reshape(len(basis), -1).T * (step / 255)
+            weight = basis.reshape(len(basis), -1).T * (step / PIXEL_UNIT)
             self.transform.weight.copy_(weight[:, :, None, None])
             self.transform.bias.zero_()
 
@@ -101,7 +104,7 @@ class LinearSynthesis(nn.Module):
 
 
 class Analysis(nn.Module):
-    """g_a: pixels minus one half, (N, 3, 16h, 16w) -> latents (N, M, h, w)."""
+    """g_a: centred pixels (N, 3, 16h, 16w) -> latents (N, M, h, w)."""
 
     def __init__(self, config: LiteConfig, basis: Tensor, step: float) -> None:
         super().__init__()
@@ -127,7 +130,7 @@ class Analysis(nn.Module):
 
 
 class Synthesis(nn.Module):
-    """g_s: latents (N, M, h, w) -> pixels minus one half, (N, 3, 16h, 16w)."""
+    """g_s: latents (N, M, h, w) -> centred pixels (N, 3, 16h, 16w)."""
 
     def __init__(self, config: LiteConfig, basis: Tensor, step: float) -> None:
         super().__init__()
@@ -145,7 +148,7 @@ class Synthesis(nn.Module):
             nn.PixelShuffle(4),
         )
         with torch.no_grad():
-            self.nonlinear[-2].weight.mul_(0.05)
+            self.nonlinear[-2].weight.mul_(0.1)
             self.nonlinear[-2].bias.zero_()
 
     def forward(self, y: Tensor) -> Tensor:
@@ -196,11 +199,10 @@ class HyperSynthesis(nn.Module):
         return self.layers(z)
 
 
-class SliceParameters(nn.Module):
-    """Mean and scale of one slice from the hyper features and the slices before it.
+class FirstSliceParameters(nn.Module):
+    """Mean and scale of the first slice: forward(features (N, F, h, w)) -> (mean, scale, context).
 
-    forward(features (N, F, h, w), previous (N, P, h, w)) -> (mean, scale, context);
-    the first slice takes no `previous`. `context` feeds the slice's residual prediction.
+    `context` feeds the slice's residual prediction.
     """
 
     def __init__(
@@ -221,12 +223,17 @@ class SliceParameters(nn.Module):
             self.mean.weight.mul_(0.1)
             self.log_scale.bias.copy_(deviation.clamp_min(0.3).log())
 
-    def forward(
-        self, features: Tensor, previous: Tensor | None = None
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        support = features if previous is None else torch.cat([features, previous], 1)
-        context = self.features(support)
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        context = self.features(features)
         return self.mean(context), self.scale(self.log_scale(context)), context
+
+
+class SliceParameters(FirstSliceParameters):
+    """The same for a later slice: forward(features, previous (N, P, h, w)), where `previous`
+    are the slices decoded before it."""
+
+    def forward(self, features: Tensor, previous: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return super().forward(torch.cat([features, previous], 1))
 
 
 class ResidualPrediction(nn.Module):
@@ -278,7 +285,7 @@ class LiteNetwork(nn.Module):
     """
 
     ALIGNMENT = 64
-    INITIAL_STEP = 20.0  # of the linear path, in units of 1/255: near the optimum at lambda 0.0483
+    INITIAL_STEP = 20.0  # of the linear path, in levels of 8 bits: near the optimum at 0.0483
 
     def __init__(self, config: LiteConfig | None = None) -> None:
         super().__init__()
@@ -294,12 +301,13 @@ class LiteNetwork(nn.Module):
         start = 0
         for channels in config.slices:
             own = deviation[start : start + channels] / self.INITIAL_STEP
-            self.slice_parameters.append(SliceParameters(config, start, channels, own))
+            form = SliceParameters if start else FirstSliceParameters
+            self.slice_parameters.append(form(config, start, channels, own))
             self.residual_predictions.append(ResidualPrediction(config, channels))
             start += channels
 
     def forward(self, x: Tensor, d: float = 1.0) -> dict:
-        y = self.analysis(x - 0.5)
+        y = self.analysis((x - 0.5) * (255 / PIXEL_UNIT))
         z = self.hyper_analysis(y)
         z_noisy = z + torch.rand_like(z) - 0.5 if self.training else torch.round(z)
         z_likelihood = self.entropy_bottleneck.likelihood(z_noisy)
@@ -318,7 +326,7 @@ class LiteNetwork(nn.Module):
             likelihoods.append(gaussian_likelihood(coded, scale / step))
             y_hat = rounded * step + mean
             decoded.append(y_hat + self.residual_predictions[i](context, y_hat))
-        x_hat = self.synthesis(torch.cat(decoded, 1)) + 0.5
+        x_hat = self.synthesis(torch.cat(decoded, 1)) * (PIXEL_UNIT / 255) + 0.5
         return {
             "x_hat": x_hat,
             "likelihoods": {"y": torch.cat(likelihoods, 1), "z": z_likelihood},

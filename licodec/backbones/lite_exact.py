@@ -1,0 +1,240 @@
+"""The exact form of `lite`: its modules compiled into a pack's programs and tables."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, fx, nn
+
+from licodec.backbones.entropy_models import SCALE_FLOOR, EntropyBottleneck
+from licodec.backbones.layers import HalfTanh, ScaleExponential
+from licodec.backbones.lite import PIXEL_UNIT, LiteNetwork
+from licodec.entropy.tables import (
+    LARGEST_TABLE,
+    EntropyTables,
+    FrequencyTables,
+    centred_table,
+    integer_frequencies,
+    tables_to_tensors,
+)
+from licodec.exact.compiler import (
+    Compiled,
+    Grid,
+    Output,
+    RangeRecorder,
+    Source,
+    compile_module,
+    trace,
+)
+from licodec.exact.schedule import Schedule, SliceStep
+from licodec.packs import Pack
+
+LATENT_FRACTION_BITS = 6
+SCALE_FRACTION_BITS = 10
+D_RANGE = (0.25, 64.0)
+CALIBRATION_DS = (0.5, 1.0, 4.0, 12.0)
+PIXEL_FRACTION = 16  # the two paths of the synthesis are summed on a grid of 1/16 level
+SCALE_COUNT = 64  # scale indexes, spaced evenly in the logarithm as in CompressAI
+LARGEST_SCALE = 256.0
+TAIL_MASS = 2.0**-17  # what a table may leave to its escape
+
+LATENTS = Grid(2.0**-LATENT_FRACTION_BITS, -(2**15), 2**15 - 1)
+SCALES = Grid(2.0**-SCALE_FRACTION_BITS, 0, 2**17)
+HYPER_LATENTS = Grid(1.0, -(2**7), 2**7 - 1)
+# 2 * pixel - 255: the centre of the 8-bit range falls between two pixels.
+CENTRED_PIXELS = Grid(0.5 / PIXEL_UNIT, -255, 255)
+PIXEL_SUM = Grid(1 / (PIXEL_FRACTION * PIXEL_UNIT), -(2**15), 2**15 - 1)
+PIXELS = Grid(1 / PIXEL_UNIT, 0, 255)
+
+TABLE_FUNCTIONS: Mapping[type[nn.Module], Callable[[nn.Module, np.ndarray], np.ndarray]] = {
+    HalfTanh: lambda module, x: 0.5 * np.tanh(x),
+    ScaleExponential: lambda module, x: np.exp(
+        np.clip(x, math.log(module.lowest), math.log(module.highest))
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Part:
+    """One module of the network that becomes one program."""
+
+    name: str
+    module: nn.Module
+
+
+def parts(network: LiteNetwork) -> list[Part]:
+    """The modules that are compiled, those of the decoder in coding order first."""
+    middle = []
+    for i, (parameters, residual) in enumerate(
+        zip(network.slice_parameters, network.residual_predictions, strict=True)
+    ):
+        middle += [Part(f"parameters.{i}", parameters), Part(f"residual.{i}", residual)]
+    return [
+        Part("hyper_synthesis", network.hyper_synthesis),
+        *middle,
+        Part("synthesis", network.synthesis),
+        Part("analysis", network.analysis),
+        Part("hyper_analysis", network.hyper_analysis),
+    ]
+
+
+def _recording(recorder: RangeRecorder) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+    def hook(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        recorder.run(*inputs)
+
+    return hook
+
+
+@torch.no_grad()
+def calibrate(
+    network: LiteNetwork, pictures: Iterable[Tensor]
+) -> dict[str, tuple[fx.GraphModule, dict[str, tuple[float, float]]]]:
+    """Trace every part and record its ranges on `pictures`, each (1, 3, H, W) in [0, 1] with
+    sides that are multiples of 64, over the usual values of d."""
+    network.eval()
+    recorders = {}
+    handles = []
+    for part in parts(network):
+        recorder = RangeRecorder(trace(part.module, tuple(TABLE_FUNCTIONS)))
+        recorders[part.name] = recorder
+        handles.append(part.module.register_forward_pre_hook(_recording(recorder)))
+    try:
+        for picture in pictures:
+            for d in CALIBRATION_DS:
+                network(picture, d)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return {name: (recorder.module, recorder.ranges) for name, recorder in recorders.items()}
+
+
+def latent_tables() -> tuple[FrequencyTables, np.ndarray]:
+    """Gaussian tables for SCALE_COUNT scales, and the thresholds between them."""
+    scales = np.geomspace(SCALE_FLOOR, LARGEST_SCALE, SCALE_COUNT)
+    frequencies = []
+    for scale in scales:
+        reach = min(math.ceil(scale * 4.5), LARGEST_TABLE // 2 - 1)
+        frequencies.append(centred_table(lambda x, s=scale: gaussian_mass(x, s), max(1, reach)))
+    offsets = np.array([-((len(f) - 2) // 2) for f in frequencies], np.int32)
+    # Between two scales the nearer one in the logarithm codes with the shorter excess.
+    between = np.sqrt(scales[1:] * scales[:-1])
+    thresholds = np.rint(between * 2**SCALE_FRACTION_BITS).astype(np.int32)
+    return FrequencyTables(tuple(frequencies), offsets), thresholds
+
+
+def gaussian_mass(values: np.ndarray, scale: float) -> np.ndarray:
+    """Mass of the unit interval around each integer under a zero-mean Gaussian."""
+    edges = np.append(values - 0.5, values[-1] + 0.5) / (scale * math.sqrt(2))
+    cumulative = 0.5 * (1 + np.array([math.erf(e) for e in edges]))
+    return np.diff(cumulative)
+
+
+@torch.no_grad()
+def hyper_tables(prior: EntropyBottleneck) -> FrequencyTables:
+    """One table per channel, as wide as its learned density."""
+    values = torch.arange(HYPER_LATENTS.low, HYPER_LATENTS.high + 1, dtype=torch.float64)
+    planes = values.repeat(prior.channels, 1)[None, :, None, :]  # (1, Z, 1, n)
+    mass = prior.double().likelihood(planes)[0, :, 0].double().numpy()
+    prior.float()
+    frequencies, offsets = [], []
+    for channel in mass:
+        channel = channel / channel.sum()
+        inside = np.flatnonzero((np.cumsum(channel) > TAIL_MASS)
+                                & (np.cumsum(channel[::-1])[::-1] > TAIL_MASS))
+        first, last = int(inside[0]), int(inside[-1])
+        rest = max(0.0, 1 - channel[first : last + 1].sum())
+        frequencies.append(integer_frequencies(np.append(channel[first : last + 1], rest)))
+        offsets.append(HYPER_LATENTS.low + first)
+    return FrequencyTables(tuple(frequencies), np.array(offsets, np.int32))
+
+
+def with_pixel_offset(network: LiteNetwork) -> LiteNetwork:
+    """A copy whose synthesis gives pixels counted from 0, not from the centre of the range."""
+    network = copy.deepcopy(network).cpu().eval()
+    with torch.no_grad():
+        network.synthesis.linear.transform.bias += 127.5 / PIXEL_UNIT
+    return network
+
+
+def compile_lite(
+    network: LiteNetwork,
+    pictures: Iterable[Tensor],
+    *,
+    plan_name: str,
+    card: Mapping[str, object],
+    widths: Callable[[str], int],
+    activation_bits: int = 12,
+) -> Pack:
+    """Calibrate `network` on `pictures` and compile it into a pack.
+
+    `widths` gives the bits of a weight by "program.layer" name, `activation_bits` those of
+    every grid that the schedule does not fix.
+    """
+    network = with_pixel_offset(network)
+    calibrated = calibrate(network, pictures)
+    config = network.config
+    programs, tensors, stored_widths = {}, {}, {}
+
+    def add(name: str, inputs: Mapping[str, tuple[Grid, int]],
+            outputs: Mapping[str, Output]) -> Compiled:
+        traced, ranges = calibrated[name]
+        grids = {port: grid for port, (grid, _) in inputs.items()}
+        channels = {port: count for port, (_, count) in inputs.items()}
+        source = Source(name, grids, channels, outputs)
+        compiled = compile_module(source, traced, ranges, widths, activation_bits, TABLE_FUNCTIONS)
+        programs[name] = compiled.program
+        tensors.update(compiled.tensors)
+        stored_widths.update(compiled.widths)
+        return compiled
+
+    hyper = add(
+        "hyper_synthesis",
+        {"hyper_latents": (HYPER_LATENTS, config.hyper_latents)},
+        {"features": Output()},
+    )
+    features = (hyper.output_grids["features"], config.hyper_features)
+    steps, start = [], 0
+    for i, channels in enumerate(config.slices):
+        inputs = {"features": features}
+        if start:
+            inputs["previous"] = (LATENTS, start)
+        parameters = add(
+            f"parameters.{i}",
+            inputs,
+            {"mean": Output(LATENTS), "scale": Output(SCALES), "context": Output()},
+        )
+        context = (parameters.output_grids["context"], config.context_features)
+        add(
+            f"residual.{i}",
+            {"context": context, "decoded": (LATENTS, channels)},
+            {"correction": Output(LATENTS)},
+        )
+        steps.append(SliceStep(start, start + channels, f"parameters.{i}", f"residual.{i}"))
+        start += channels
+    add("synthesis", {"latents": (LATENTS, start)}, {"pixels": Output(PIXEL_SUM, PIXELS)})
+    add("analysis", {"pixels": (CENTRED_PIXELS, 3)}, {"latents": Output(LATENTS)})
+    add("hyper_analysis", {"latents": (LATENTS, start)}, {"hyper_latents": Output(HYPER_LATENTS)})
+
+    unit = 2**LATENT_FRACTION_BITS
+    schedule = Schedule(
+        alignment=network.ALIGNMENT,
+        latent_stride=16,
+        hyper_stride=64,
+        latent_fraction_bits=LATENT_FRACTION_BITS,
+        scale_fraction_bits=SCALE_FRACTION_BITS,
+        d_low=round(D_RANGE[0] * unit),
+        d_high=round(D_RANGE[1] * unit),
+        hyper_synthesis="hyper_synthesis",
+        synthesis="synthesis",
+        steps=tuple(steps),
+    )
+    latent, thresholds = latent_tables()
+    medians = np.zeros(config.hyper_latents, np.int32)
+    tables = EntropyTables(hyper_tables(network.entropy_bottleneck), medians, latent, thresholds)
+    tensors.update(tables_to_tensors(tables))
+    return Pack("lite", plan_name, schedule, programs, tensors, stored_widths, dict(card))

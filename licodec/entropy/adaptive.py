@@ -1,0 +1,59 @@
+"""AQVR in integers: the quantization step of every latent, and its scale index.
+
+"Training-Free Adaptive Quantization for Variable Rate Image Coding for Machines",
+restated without division by floats (format/SPEC.md, "Entropy coding").
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def divide_half_even(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    """Round-half-even quotient of int64 arrays; the denominator is positive."""
+    quotient, remainder = np.divmod(numerator, denominator)
+    twice = 2 * remainder
+    up = (twice > denominator) | ((twice == denominator) & (quotient & 1 == 1))
+    return quotient + up
+
+
+def step_range(d: int, unit: int, index: int, count: int) -> tuple[int, int]:
+    """(lo, hi): the least and largest step of slice `index` of `count`, in units.
+
+    `unit` is 2^g, the integer that stands for 1; `d` is in the same units.
+    """
+    if d >= unit:
+        return unit, unit + _divide((d - unit) * (index + 1), count)
+    return d + _divide((unit - d) * index, count), unit
+
+
+def _divide(numerator: int, denominator: int) -> int:
+    return int(divide_half_even(np.array(numerator), np.array(denominator)))
+
+
+def adaptive_steps(
+    scale: np.ndarray, least: np.ndarray, largest: np.ndarray, steps: tuple[int, int]
+) -> np.ndarray:
+    """Steps for scales (C, H, W); `least` and `largest` (C,) are the plane's extremes.
+
+    delta = hi - rne((scale - least)(hi - lo) / (largest - least)): important places, those
+    with a large scale, get the finer step. int64 (C, H, W) in [lo, hi].
+    """
+    lo, hi = steps
+    if lo == hi:
+        return np.full(scale.shape, lo, np.int64)
+    least, largest = least[:, None, None], largest[:, None, None]
+    span = np.maximum(largest - least, 1)  # 0 where every scale is the least: delta = hi
+    return hi - divide_half_even((scale - least).astype(np.int64) * (hi - lo), span)
+
+
+def scale_indexes(
+    scale: np.ndarray, step: np.ndarray, unit: int, thresholds: np.ndarray
+) -> np.ndarray:
+    """The number of thresholds T with scale * unit > T * step, elementwise, int64.
+
+    With integers, s > T * step is T <= (s - 1) // step, which one division answers for
+    all thresholds.
+    """
+    quotient = (scale.astype(np.int64) * unit - 1) // step
+    return np.searchsorted(thresholds, quotient, side="right")

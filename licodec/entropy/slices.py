@@ -1,0 +1,144 @@
+"""The coding schedule at work: hyper-latents, then the slices of the latents in turn.
+
+Encoder and decoder are the same walk; they differ in whether a slice's integers are
+computed from the latents and written, or read. Normative counterpart: format/SPEC.md,
+"Coding schedule".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from licodec.container.file import Stream
+from licodec.entropy.adaptive import adaptive_steps, divide_half_even, scale_indexes, step_range
+from licodec.entropy.escapes import LARGEST_MAGNITUDE
+from licodec.entropy.rans import CoderTables, StreamReader, StreamWriter
+from licodec.entropy.tables import EntropyTables
+from licodec.errors import CorruptFileError
+from licodec.exact.planes import PlaneRunner
+from licodec.exact.schedule import Schedule
+
+LATENT_LOW, LATENT_HIGH = -(2**15), 2**15 - 1
+BLOCK_SYMBOLS = 1 << 20  # symbols whose 64-bit intermediates are alive at a time
+
+
+@dataclass(frozen=True)
+class EntropyModel:
+    """What coding latents takes: the schedule, its bound programs, and the tables."""
+
+    schedule: Schedule
+    runners: Mapping[str, PlaneRunner]
+    tables: EntropyTables
+
+    def coder_tables(self) -> CoderTables:
+        return CoderTables.join(self.tables.hyper, self.tables.latent)
+
+    def symbol_count(self, hyper_rows: int, hyper_columns: int) -> int:
+        """Symbols of a picture whose hyper-latent plane has this size."""
+        schedule = self.schedule
+        finer = schedule.hyper_stride // schedule.latent_stride
+        per_position = len(self.tables.medians) + schedule.latent_channels * finer**2
+        return per_position * hyper_rows * hyper_columns
+
+
+# Takes (mean, step, table indexes), each (C, H, W), and the first channel's number;
+# returns the coded integers, int64 (C, H, W).
+Exchange = Callable[[np.ndarray, np.ndarray, np.ndarray, int], np.ndarray]
+
+
+def encode_latents(
+    model: EntropyModel, latents: np.ndarray, hyper_latents: np.ndarray, d: int
+) -> tuple[tuple[Stream, ...], np.ndarray]:
+    """Code latents (M, h, w) int16 in units of 2^-g, and hyper-latents (Z, H, W) integers.
+
+    Returns the streams and the decoded latents, int16 (M, h, w).
+    """
+    port = model.runners[model.schedule.hyper_synthesis].program.inputs[0]
+    hyper_latents = np.clip(hyper_latents, port.low, port.high).astype(np.int64)
+    total = hyper_latents.size + latents.size
+    writer = StreamWriter(model.coder_tables(), total)
+    medians = model.tables.medians[:, None, None]
+    writer.write((hyper_latents - medians).ravel(), _hyper_indexes(hyper_latents.shape))
+
+    def exchange(
+        mean: np.ndarray, step: np.ndarray, indexes: np.ndarray, first: int
+    ) -> np.ndarray:
+        residual = latents[first : first + len(mean)].astype(np.int64) - mean
+        coded = divide_half_even(residual, step)
+        coded = np.clip(coded, -LARGEST_MAGNITUDE, LARGEST_MAGNITUDE)
+        writer.write(coded.ravel(), indexes.ravel())
+        return coded
+
+    decoded = _walk(model, hyper_latents, d, exchange)
+    return writer.finish(), decoded
+
+
+def decode_latents(
+    model: EntropyModel, streams: tuple[Stream, ...], hyper_shape: tuple[int, int], d: int
+) -> np.ndarray:
+    """The inverse of :func:`encode_latents`: int16 (M, h, w). Raises CorruptFileError."""
+    rows, columns = hyper_shape
+    reader = StreamReader(model.coder_tables(), model.symbol_count(rows, columns), streams)
+    shape = (len(model.tables.medians), rows, columns)
+    values = reader.read(_hyper_indexes(shape)).reshape(shape)
+    hyper_latents = values + model.tables.medians[:, None, None]
+    port = model.runners[model.schedule.hyper_synthesis].program.inputs[0]
+    if hyper_latents.min() < port.low or hyper_latents.max() > port.high:
+        raise CorruptFileError("payload: a hyper-latent is out of range")
+
+    def exchange(
+        mean: np.ndarray, step: np.ndarray, indexes: np.ndarray, first: int
+    ) -> np.ndarray:
+        return reader.read(indexes.ravel()).reshape(indexes.shape)
+
+    return _walk(model, hyper_latents, d, exchange)
+
+
+def _hyper_indexes(shape: tuple[int, int, int]) -> np.ndarray:
+    """Table index of every hyper-latent in coding order: its channel."""
+    return np.repeat(np.arange(shape[0]), shape[1] * shape[2])
+
+
+def _walk(
+    model: EntropyModel, hyper_latents: np.ndarray, d: int, exchange: Exchange
+) -> np.ndarray:
+    schedule = model.schedule
+    (features,) = model.runners[schedule.hyper_synthesis](
+        {"hyper_latents": hyper_latents.astype(np.int16)}
+    )
+    decoded = np.empty((schedule.latent_channels, *features.shape[1:]), np.int16)
+    for index, step in enumerate(schedule.steps):
+        inputs = {"features": features}
+        if index:
+            inputs["previous"] = decoded[: step.start]
+        mean, scale, context = model.runners[step.parameters](inputs)
+        steps = step_range(
+            d, 1 << schedule.latent_fraction_bits, index, len(schedule.steps)
+        )
+        own = decoded[step.start : step.stop]
+        _code_slice(model, mean, scale, steps, step.start, own, exchange)
+        (correction,) = model.runners[step.residual]({"context": context, "decoded": own})
+        np.clip(own.astype(np.int32) + correction, LATENT_LOW, LATENT_HIGH, out=own,
+                casting="unsafe")
+    return decoded
+
+
+def _code_slice(
+    model: EntropyModel, mean: np.ndarray, scale: np.ndarray, steps: tuple[int, int],
+    first: int, decoded: np.ndarray, exchange: Exchange,
+) -> None:
+    """Code one slice channel block by channel block, into `decoded` (C, H, W) int16."""
+    unit = 1 << model.schedule.latent_fraction_bits
+    offset = len(model.tables.medians)  # the latents' tables stand behind the hyper-latents'
+    block = max(1, BLOCK_SYMBOLS // (scale.shape[1] * scale.shape[2]))
+    for start in range(0, len(scale), block):
+        part = slice(start, start + block)
+        least, largest = scale[part].min((1, 2)), scale[part].max((1, 2))
+        delta = adaptive_steps(scale[part], least, largest, steps)
+        indexes = scale_indexes(scale[part], delta, unit, model.tables.thresholds) + offset
+        coded = exchange(mean[part], delta, indexes, first + start)
+        values = coded * delta + mean[part]
+        decoded[part] = np.clip(values, LATENT_LOW, LATENT_HIGH)

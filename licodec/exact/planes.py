@@ -1,0 +1,83 @@
+"""A prepared program over planes of any height, in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from licodec.exact.bounds import analyse
+from licodec.exact.program import Program, Tensors
+from licodec.exact.strips import StripGeometry, run_in_strips, strip_geometry
+
+Planes = Mapping[str, np.ndarray]
+Run = Callable[[Planes], dict[str, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class PlaneRunner:
+    """One program bound to an interpreter.
+
+    `strip_positions` bounds the input positions (rows times columns) of one strip, the
+    halo left aside. Outputs come in the smallest of int16, int32 that holds their range,
+    or in uint8 where they are bytes.
+    """
+
+    program: Program
+    run: Run
+    geometry: StripGeometry
+    dtypes: tuple[np.dtype, ...]
+    rates: tuple[Fraction, ...]
+    strip_positions: int
+
+    @classmethod
+    def bind(
+        cls, program: Program, tensors: Tensors, run: Run, strip_positions: int
+    ) -> PlaneRunner:
+        values = analyse(program, tensors)
+        outputs = [values[name] for name in program.outputs]
+        return cls(
+            program,
+            run,
+            strip_geometry(program, tensors, values),
+            tuple(_smallest_dtype(info.low, info.high) for info in outputs),
+            tuple(info.rate for info in outputs),
+            strip_positions,
+        )
+
+    def strips(self, inputs: Planes) -> Iterator[tuple[np.ndarray, ...]]:
+        """Outputs in the program's order, from top to bottom, strip by strip."""
+        columns = next(iter(inputs.values())).shape[2]
+        rows = max(1, self.strip_positions // max(1, columns))
+        for outputs in run_in_strips(self.run, self.geometry, inputs, rows):
+            yield tuple(
+                outputs[name].astype(dtype, copy=False)
+                for name, dtype in zip(self.program.outputs, self.dtypes, strict=True)
+            )
+
+    def __call__(self, inputs: Planes) -> tuple[np.ndarray, ...]:
+        """Outputs in the program's order, each (C, H * rate, W * rate)."""
+        _, height, width = next(iter(inputs.values())).shape
+        whole: list[np.ndarray] = []
+        top = [0] * len(self.rates)
+        for strip in self.strips(inputs):
+            if not whole:
+                if all(p.shape[1] == height * r for p, r in zip(strip, self.rates, strict=True)):
+                    return strip
+                whole = [
+                    np.empty((p.shape[0], int(height * r), int(width * r)), p.dtype)
+                    for p, r in zip(strip, self.rates, strict=True)
+                ]
+            for i, plane in enumerate(strip):
+                whole[i][:, top[i] : top[i] + plane.shape[1]] = plane
+                top[i] += plane.shape[1]
+        return tuple(whole)
+
+
+def _smallest_dtype(low: int, high: int) -> np.dtype:
+    for dtype in (np.uint8, np.int16):
+        if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max:
+            return np.dtype(dtype)
+    return np.dtype(np.int32)

@@ -1,0 +1,386 @@
+"""Weights packs: find, read, write.
+
+A pack is one safetensors file: programs, coding schedule and card as JSON in its
+metadata, integer tensors beside them, weights under eight bits packed into bytes.
+Normative counterpart: format/SPEC.md, "Weights packs".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from licodec.entropy.tables import EntropyTables, tables_from_tensors
+from licodec.errors import CorruptFileError, UsageError, WeightsMissingError
+from licodec.exact.bounds import analyse
+from licodec.exact.program import (
+    WEIGHTED_KINDS,
+    Program,
+    program_from_json,
+    program_to_json,
+)
+from licodec.exact.schedule import Schedule, schedule_from_json, schedule_to_json
+
+SUFFIX = ".safetensors"
+METADATA_KEY = "licodec"
+FORMAT = 1
+PROFILE = "int-1"
+LARGEST_PACK = 2**31  # bytes
+SEARCH_VARIABLE = "LICODEC_WEIGHTS"
+
+
+@dataclass(frozen=True)
+class PackName:
+    """What a pack's metadata says of it, readable without its tensors."""
+
+    path: Path
+    backbone: str
+    plan_name: str
+    weights_id: bytes
+    size: int
+    card: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Pack:
+    """Everything an encoder and a decoder need of one backbone at one precision.
+
+    programs  by name: the decoder's (named by the schedule), then "analysis" and
+              "hyper_analysis", which only the encoder runs
+    tensors   by name, unpacked: weights int8/int16, multipliers float32, the rest int32
+    widths    bits of each weight tensor, by tensor name
+    """
+
+    backbone: str
+    plan_name: str
+    schedule: Schedule
+    programs: Mapping[str, Program]
+    tensors: Mapping[str, np.ndarray]
+    widths: Mapping[str, int]
+    card: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def tables(self) -> EntropyTables:
+        return tables_from_tensors(self.tensors)
+
+    @cached_property
+    def plan(self) -> tuple[int, ...]:
+        """Widths of the decoder's weighted operations, in program order."""
+        return tuple(width for _, width in self.plan_by_layer)
+
+    @cached_property
+    def plan_by_layer(self) -> tuple[tuple[str, int], ...]:
+        rows = []
+        for name in dict.fromkeys(self.schedule.program_order):
+            for operation in self.programs[name].operations:
+                if operation.kind in WEIGHTED_KINDS:
+                    tensor = operation.tensors["weight"]
+                    rows.append((tensor.removesuffix(".weight"), self.widths[tensor]))
+        return tuple(rows)
+
+    @cached_property
+    def weights_id(self) -> bytes:
+        """Eight bytes of SHA-256 over what decoding uses."""
+        names = set(self.schedule.program_order)
+        programs = {n: program_to_json(p) for n, p in self.programs.items() if n in names}
+        used = {t for n in names for o in self.programs[n].operations for t in o.tensors.values()}
+        used |= {name for name in self.tensors if name.startswith("tables.")}
+        head = {
+            "backbone": self.backbone,
+            "profile": PROFILE,
+            "programs": programs,
+            "schedule": schedule_to_json(self.schedule),
+            "plan": list(self.plan),
+        }
+        digest = hashlib.sha256(_canonical(head))
+        for name in sorted(used):
+            tensor = self.tensors[name]
+            shape = ",".join(str(n) for n in tensor.shape)
+            digest.update(f"\n{name} {tensor.dtype.name} {shape}\n".encode())
+            digest.update(np.ascontiguousarray(tensor).astype(tensor.dtype.newbyteorder("<")).data)
+        return digest.digest()[:8]
+
+
+def _canonical(data: Any) -> bytes:
+    return json.dumps(data, sort_keys=True, separators=(",", ":")).encode("ascii")
+
+
+# Sub-byte weights ------------------------------------------------------------------------
+
+
+def pack_bits(values: np.ndarray, width: int) -> np.ndarray:
+    """Signed integers of `width` bits, any shape, as a big-endian bit string in uint8."""
+    unsigned = (values.astype(np.int16).ravel() + (1 << (width - 1))).astype(np.uint8)
+    bits = np.unpackbits(unsigned[:, None], axis=1)[:, 8 - width :]
+    return np.packbits(bits)
+
+
+def unpack_bits(data: np.ndarray, width: int, shape: tuple[int, ...]) -> np.ndarray:
+    """The inverse of :func:`pack_bits`, int8. Raises CorruptFileError on a wrong length."""
+    count = int(np.prod(shape))
+    if data.dtype != np.uint8 or data.shape != ((count * width + 7) // 8,):
+        raise CorruptFileError("packed weights have the wrong length")
+    bits = np.unpackbits(data)[: count * width].reshape(count, width)
+    unsigned = np.packbits(np.pad(bits, ((0, 0), (8 - width, 0))), axis=1)[:, 0]
+    return (unsigned.astype(np.int16) - (1 << (width - 1))).astype(np.int8).reshape(shape)
+
+
+# Reading and writing -----------------------------------------------------------------------
+
+
+def write_pack(pack: Pack, path: Path) -> None:
+    """Check `pack` as a reader would and write it."""
+    _check(pack)
+    stored, packed = {}, {}
+    for name, tensor in pack.tensors.items():
+        width = pack.widths.get(name)
+        if width is not None:
+            packed[name] = {"shape": list(tensor.shape), "width": width}
+        subbyte = width is not None and width < 8
+        stored[name] = pack_bits(tensor, width) if subbyte else np.ascontiguousarray(tensor)
+    metadata = {
+        "format": FORMAT,
+        "backbone": pack.backbone,
+        "plan": pack.plan_name,
+        "profile": PROFILE,
+        "weights_id": pack.weights_id.hex(),
+        "schedule": schedule_to_json(pack.schedule),
+        "programs": {name: program_to_json(p) for name, p in pack.programs.items()},
+        "weights": packed,
+        "card": dict(pack.card),
+    }
+    text = json.dumps(metadata, sort_keys=True)
+    partial = path.with_name(path.name + ".partial")
+    safetensors.numpy.save_file(stored, partial, metadata={METADATA_KEY: text})
+    os.replace(partial, path)
+
+
+def _read_metadata(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > LARGEST_PACK:
+            raise CorruptFileError(f"{path}: larger than any weights pack")
+        with safetensors.safe_open(path, "np") as file:
+            text = (file.metadata() or {}).get(METADATA_KEY)
+    except (OSError, safetensors.SafetensorError) as error:
+        raise CorruptFileError(f"{path}: not a readable weights pack ({error})") from None
+    if text is None:
+        raise CorruptFileError(f"{path}: a safetensors file, but not a licodec weights pack")
+    try:
+        metadata = json.loads(text)
+        known = metadata["format"] == FORMAT and metadata["profile"] == PROFILE
+        complete = (
+            isinstance(metadata["backbone"], str)
+            and isinstance(metadata["plan"], str)
+            and len(bytes.fromhex(metadata["weights_id"])) == 8
+            and isinstance(metadata["card"], dict)
+        )
+    except (ValueError, KeyError, TypeError, RecursionError):
+        known, complete = True, False
+    if not known:
+        raise CorruptFileError(f"{path}: a weights pack of another format; update licodec")
+    if not complete:
+        raise CorruptFileError(f"{path}: the weights pack's description is damaged")
+    return metadata
+
+
+def read_name(path: Path) -> PackName:
+    """The head of a pack; its content is not checked. Raises CorruptFileError."""
+    metadata = _read_metadata(path)
+    return PackName(
+        path,
+        metadata["backbone"],
+        metadata["plan"],
+        bytes.fromhex(metadata["weights_id"]),
+        path.stat().st_size,
+        metadata["card"],
+    )
+
+
+def read_pack(path: Path) -> Pack:
+    """Read a pack and check all of it: form, bounds, tables and its id.
+
+    Raises CorruptFileError.
+    """
+    metadata = _read_metadata(path)
+    try:
+        stored = safetensors.numpy.load_file(path)
+        programs = {n: program_from_json(n, p) for n, p in metadata["programs"].items()}
+        schedule = schedule_from_json(metadata["schedule"])
+        tensors, widths = _unpack_weights(stored, metadata["weights"])
+    except (OSError, safetensors.SafetensorError, KeyError, TypeError, AttributeError) as error:
+        raise CorruptFileError(f"{path}: the weights pack is damaged ({error})") from None
+    pack = Pack(
+        metadata["backbone"], metadata["plan"], schedule, programs, tensors, widths,
+        metadata["card"],
+    )
+    try:
+        _check(pack)
+    except CorruptFileError as error:
+        raise CorruptFileError(f"{path}: {error}") from None
+    if pack.weights_id.hex() != metadata["weights_id"]:
+        raise CorruptFileError(f"{path}: the weights pack's content does not match its id")
+    return pack
+
+
+def _unpack_weights(
+    stored: Mapping[str, np.ndarray], packed: Mapping[str, Any]
+) -> tuple[dict[str, np.ndarray], dict[str, int]]:
+    tensors, widths = dict(stored), {}
+    for name, form in packed.items():
+        width, shape = form["width"], tuple(form["shape"])
+        if width not in (2, 3, 4, 5, 6, 7, 8, 16):
+            raise CorruptFileError(f"tensor {name}: a weight of {width} bits")
+        if width < 8:
+            tensors[name] = unpack_bits(stored[name], width, shape)
+        legal = tensors[name].dtype == (np.int16 if width == 16 else np.int8)
+        if not legal or tensors[name].shape != shape:
+            raise CorruptFileError(f"tensor {name}: not a weight of {width} bits")
+        widths[name] = width
+    return tensors, widths
+
+
+def _check(pack: Pack) -> None:
+    """Raise CorruptFileError unless every program is proved and fits the schedule."""
+    for name in pack.schedule.program_order:
+        if name not in pack.programs:
+            raise CorruptFileError(f"program {name} is missing")
+    for program in pack.programs.values():
+        analyse(program, pack.tensors)
+        for operation in program.operations:
+            if operation.kind in WEIGHTED_KINDS and operation.tensors["weight"] not in pack.widths:
+                raise CorruptFileError(f"program {program.name}: a weight has no stated width")
+    _check_interfaces(pack)
+    tables_from_tensors(pack.tensors)
+
+
+def _check_interfaces(pack: Pack) -> None:
+    """The programs' inputs and outputs are those that the schedule connects."""
+    schedule, programs = pack.schedule, pack.programs
+
+    def require(condition: bool, name: str) -> None:
+        if not condition:
+            raise CorruptFileError(f"program {name} does not fit the coding schedule")
+
+    def described(name: str) -> tuple[dict[str, Any], list[Any]]:
+        values = analyse(programs[name], pack.tensors)
+        ports = {port.name: values[port.name] for port in programs[name].inputs}
+        return ports, [values[output] for output in programs[name].outputs]
+
+    latent_rate = schedule.hyper_stride // schedule.latent_stride
+    ports, outputs = described(schedule.hyper_synthesis)
+    require(list(ports) == ["hyper_latents"] and len(outputs) == 1, schedule.hyper_synthesis)
+    require(outputs[0].rate == latent_rate, schedule.hyper_synthesis)
+    require(ports["hyper_latents"].channels == len(pack.tables.medians), schedule.hyper_synthesis)
+    features = outputs[0]
+
+    def reads(port: Any, value: Any) -> bool:
+        return (
+            port.channels == value.channels and port.low <= value.low and value.high <= port.high
+        )
+
+    for index, step in enumerate(schedule.steps):
+        ports, outputs = described(step.parameters)
+        expected = ["features", "previous"] if index else ["features"]
+        require(list(ports) == expected and len(outputs) == 3, step.parameters)
+        require(reads(ports["features"], features), step.parameters)
+        if index:
+            require(_is_latent(ports["previous"], step.start), step.parameters)
+        mean, scale, context = outputs
+        count = step.stop - step.start
+        shaped = mean.channels == scale.channels == count and mean.rate == scale.rate == 1
+        require(shaped and context.rate == 1, step.parameters)
+        require(-(2**15) <= mean.low and mean.high < 2**15, step.parameters)
+        ports, outputs = described(step.residual)
+        require(list(ports) == ["context", "decoded"] and len(outputs) == 1, step.residual)
+        require(reads(ports["context"], context), step.residual)
+        require(_is_latent(ports["decoded"], count), step.residual)
+        require(outputs[0].channels == count and outputs[0].rate == 1, step.residual)
+    ports, outputs = described(schedule.synthesis)
+    require(list(ports) == ["latents"] and len(outputs) == 1, schedule.synthesis)
+    require(_is_latent(ports["latents"], schedule.latent_channels), schedule.synthesis)
+    pixels = outputs[0]
+    require(pixels.channels == 3 and pixels.rate == schedule.latent_stride, schedule.synthesis)
+    require(pixels.low >= 0 and pixels.high <= 255, schedule.synthesis)
+
+
+def _is_latent(port: Any, channels: int) -> bool:
+    return port.channels == channels and port.low == -(2**15) and port.high == 2**15 - 1
+
+
+# Finding -----------------------------------------------------------------------------------
+
+
+def search_folders() -> tuple[Path, ...]:
+    """Where packs are looked for, in order: LICODEC_WEIGHTS, the user's, the embedded ones."""
+    named = os.environ.get(SEARCH_VARIABLE, "")
+    folders = [Path(part) for part in named.split(os.pathsep) if part]
+    return (*folders, user_folder(), embedded_folder())
+
+
+def user_folder() -> Path:
+    """Where `licodec models import` puts packs."""
+    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(base) / "licodec" / "weights"
+
+
+def embedded_folder() -> Path:
+    """The packs that ship with licodec: installed beside the package, or in its checkout."""
+    package = Path(str(resources.files("licodec")))
+    installed = package / "weights"
+    return installed if installed.is_dir() else package.parent / "weights"
+
+
+def installed_packs() -> Iterator[PackName]:
+    """Every readable pack, in search order; files that are not packs are passed over."""
+    for folder in search_folders():
+        paths = [folder] if folder.suffix == SUFFIX else sorted(folder.glob("*" + SUFFIX))
+        for path in paths:
+            if path.is_file():
+                try:
+                    yield read_name(path)
+                except CorruptFileError:
+                    continue
+
+
+def find_pack(weights_id: bytes, backbone: str) -> PackName:
+    """The pack with this id. Raises WeightsMissingError naming what to install."""
+    for name in installed_packs():
+        if name.weights_id == weights_id:
+            return name
+    raise WeightsMissingError(
+        f"no installed weights pack has the id {weights_id.hex()} (backbone {backbone}): "
+        f"put the pack into {user_folder()} or name its folder in {SEARCH_VARIABLE}; "
+        "'licodec models' lists what is installed"
+    )
+
+
+def choose_pack(model: str, plan: str) -> PackName:
+    """The pack to encode with: `model` is a backbone's name or a pack's path.
+
+    Raises UsageError where there is none.
+    """
+    if model.endswith(SUFFIX):
+        if not Path(model).is_file():
+            raise UsageError(f"{model}: no such weights pack")
+        return read_name(Path(model))
+    packs = list(installed_packs())
+    for name in packs:
+        if name.backbone == model and name.plan_name == plan:
+            return name
+    known = sorted({f"{p.backbone} ({p.plan_name})" for p in packs})
+    raise UsageError(
+        f"no weights pack for model {model!r} with plan {plan!r}; "
+        f"installed: {', '.join(known) or 'none'}"
+    )
+
