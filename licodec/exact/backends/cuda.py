@@ -1,0 +1,59 @@
+"""Convolutions as float64 matrix products on a CUDA device: exact while sums stay below 2^53.
+
+cuDNN's convolutions are not used: on integers they are exact neither by default nor by any
+setting that is documented (Winograd, FFT, TF32), whereas a binary64 product sum is exact in
+any order of summation.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from licodec.exact.backends import torch_planes
+from licodec.exact.backends.torch_planes import Convolution, Convolve, Run
+from licodec.exact.passes import FLOAT64_KERNEL
+from licodec.exact.program import Program, Tensors
+
+NAME = "cuda"
+LIMITS = FLOAT64_KERNEL
+
+
+def obstacle() -> str | None:
+    return None if torch.cuda.is_available() else "torch finds no CUDA device"
+
+
+def prepare(program: Program, tensors: Tensors, device: str = "cuda") -> Run:
+    """Bind `program` to its tensors; any torch device will do."""
+    chosen = torch.device(device)
+    return torch_planes.prepare(program, tensors, MatrixProduct(chosen), chosen)
+
+
+class MatrixProduct:
+    """Binds convolutions as matrix products of unfolded planes on `device`."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+
+    def __call__(self, convolution: Convolution) -> Convolve:
+        groups, kernel = convolution.groups, convolution.weight.shape[2]
+        outputs, inputs = len(convolution.weight), convolution.weight.shape[1] * groups
+        # bounds.analyse proves |bias| + sum |w| * |x| < 2^53, so one pass is always enough.
+        weight = torch.from_numpy(convolution.weight).to(self.device, torch.float64)
+        weight = weight.reshape(groups, outputs // groups, -1)
+        bias = torch.from_numpy(convolution.bias).to(self.device, torch.float64)
+        stride, padding = convolution.stride, convolution.padding
+
+        def convolve(x: Tensor) -> Tensor:
+            rows, columns = ((n + 2 * padding - kernel) // stride + 1 for n in x.shape[:2])
+            planes = x.to(torch.float64).permute(2, 0, 1)
+            if kernel == stride == 1:
+                taps = planes.reshape(inputs, -1)
+            else:
+                taps = functional.unfold(planes[None], kernel, 1, padding, stride)[0]
+            product = torch.bmm(weight, taps.reshape(groups, -1, rows * columns))
+            sums = product.view(outputs, -1).T + bias
+            return sums.to(torch.float32).view(rows, columns, outputs)
+
+        return convolve

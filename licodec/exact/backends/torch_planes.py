@@ -1,0 +1,326 @@
+"""The interpreter that the torch backends share; they differ in how they convolve.
+
+A value is a contiguous tensor (rows, columns, channels): what oneDNN calls channels last. It
+holds int16 where its proved range fits and int32 otherwise; an accumulator is float32, the
+exact sum rounded once, which is all that a requantization reads of it. Operations work in
+place on operands that die with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from licodec.exact.bounds import ValueInfo, analyse
+from licodec.exact.program import Operation, Program, Tensors
+
+Run = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
+Convolve = Callable[[Tensor], Tensor]
+"""Planes (H, W, I) of integers -> a fresh float32 tensor (H/stride, W/stride, O): the exact
+sums, each rounded once."""
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """What a backend must know of a conv2d: weight (O, I/groups, k, k), bias (O,), both
+    integers, and the range [low, high] of the operand."""
+
+    weight: np.ndarray
+    bias: np.ndarray
+    stride: int
+    padding: int
+    groups: int
+    low: int
+    high: int
+
+
+@dataclass(frozen=True)
+class Operand:
+    """A value as an operation meets it; `dies` where nothing reads it afterwards."""
+
+    info: ValueInfo
+    dies: bool
+
+
+Kernel = Callable[..., Tensor]
+"""One bound operation: its operands' tensors -> its result, which shares memory with no
+operand that lives on."""
+
+
+@dataclass(frozen=True)
+class Step:
+    kernel: Kernel
+    inputs: tuple[str, ...]
+    output: str
+    dead: tuple[str, ...]  # values that nothing reads after this step
+
+
+def prepare(
+    program: Program,
+    tensors: Tensors,
+    bind_convolution: Callable[[Convolution], Convolve],
+    device: torch.device,
+) -> Run:
+    """Bind `program` to its tensors on `device`."""
+    values = analyse(program, tensors)
+    steps = _steps(program, tensors, values, bind_convolution, device)
+    unused = {port.name for port in program.inputs} - set(program.outputs)
+    unused -= {name for step in steps for name in step.inputs}
+
+    def run(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        with torch.inference_mode():
+            live = {
+                port.name: _to_planes(inputs[port.name], _storage(values[port.name]), device)
+                for port in program.inputs
+                if port.name not in unused
+            }
+            for step in steps:
+                live[step.output] = step.kernel(*(live[name] for name in step.inputs))
+                for name in step.dead:
+                    del live[name]
+            return {name: _from_planes(live[name]) for name in program.outputs}
+
+    return run
+
+
+def _steps(
+    program: Program,
+    tensors: Tensors,
+    values: Mapping[str, ValueInfo],
+    bind_convolution: Callable[[Convolution], Convolve],
+    device: torch.device,
+) -> tuple[Step, ...]:
+    last_read = {name: i for i, op in enumerate(program.operations) for name in op.inputs}
+    steps = []
+    for i, operation in enumerate(program.operations):
+        dying = {n for n in operation.inputs if last_read[n] == i and n not in program.outputs}
+        operands = [Operand(values[n], n in dying) for n in operation.inputs]
+        roles = {role: tensors[name] for role, name in operation.tensors.items()}
+        if operation.kind == "conv2d":
+            (x,) = operands
+            kernel = bind_convolution(
+                Convolution(
+                    roles["weight"],
+                    roles["bias"],
+                    **operation.attributes,
+                    low=x.info.low,
+                    high=x.info.high,
+                )
+            )
+        else:
+            result = values[operation.output]
+            kernel = _BINDERS[operation.kind](operation, operands, result, roles, device)
+        # A result that nothing reads dies at once.
+        if operation.output not in last_read and operation.output not in program.outputs:
+            dying.add(operation.output)
+        steps.append(Step(kernel, operation.inputs, operation.output, tuple(dying)))
+    return tuple(steps)
+
+
+def _storage(info: ValueInfo) -> torch.dtype:
+    return torch.int16 if _fits_int16(info.low, info.high) else torch.int32
+
+
+def _fits_int16(low: int, high: int) -> bool:
+    return -(2**15) <= low and high < 2**15
+
+
+def _to_planes(plane: np.ndarray, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """(C, H, W) integers -> fresh (H, W, C) planes."""
+    kind = np.int16 if dtype == torch.int16 else np.int32
+    moved = np.moveaxis(plane, 0, 2).astype(kind, order="C", copy=True)
+    return torch.from_numpy(moved).to(device)
+
+
+def _from_planes(x: Tensor) -> np.ndarray:
+    """(H, W, C) planes -> (C, H, W) int32, channels innermost in memory."""
+    return x.to(torch.int32).permute(2, 0, 1).cpu().numpy()
+
+
+def _clamp(x: Tensor, low: int, high: int, reached: tuple[int, int]) -> Tensor:
+    """Clamp `x`, whose values lie in `reached`, in place where there is anything to do."""
+    needed_low = low if reached[0] < low else None
+    needed_high = high if reached[1] > high else None
+    if needed_low is None and needed_high is None:
+        return x
+    return x.clamp_(needed_low, needed_high)
+
+
+def _bind_requantize(
+    operation: Operation,
+    operands: list[Operand],
+    result: ValueInfo,
+    roles: Tensors,
+    device: torch.device,
+) -> Kernel:
+    low, high = result.low, result.high
+    dtype = _storage(result)
+    positive = torch.from_numpy(roles["multiplier"].copy()).to(device)
+    negative = None
+    if "negative_multiplier" in roles:
+        negative = torch.from_numpy(roles["negative_multiplier"].copy()).to(device)
+    in_place = operands[0].info.accumulator
+
+    def requantize(acc: Tensor) -> Tensor:
+        product = acc if in_place else acc.to(torch.float32)
+        # Product, rounding and clamp stay operations of their own: an addition fused to the
+        # product would round once where the format rounds twice.
+        factor = positive if negative is None else torch.where(product < 0, negative, positive)
+        return product.mul_(factor).round_().clamp_(low, high).to(dtype)
+
+    return requantize
+
+
+def _bind_add(
+    operation: Operation,
+    operands: list[Operand],
+    result: ValueInfo,
+    roles: Tensors,
+    device: torch.device,
+) -> Kernel:
+    a, b = operands
+    reached = (a.info.low + b.info.low, a.info.high + b.info.high)
+    narrow = _fits_int16(*reached) and all(_storage(x.info) == torch.int16 for x in operands)
+    dtype = _storage(result)
+
+    def add(x: Tensor, y: Tensor) -> Tensor:
+        if narrow and (a.dies or b.dies):
+            total = x.add_(y) if a.dies else y.add_(x)
+        elif narrow:
+            total = x + y
+        else:
+            total = x.to(torch.int32) + y.to(torch.int32)
+        return _clamp(total, result.low, result.high, reached).to(dtype)
+
+    return add
+
+
+def _bind_clamp(
+    operation: Operation,
+    operands: list[Operand],
+    result: ValueInfo,
+    roles: Tensors,
+    device: torch.device,
+) -> Kernel:
+    (operand,) = operands
+    reached = (operand.info.low, operand.info.high)
+    dtype = _storage(result)
+
+    def clamp(x: Tensor) -> Tensor:
+        own = x if operand.dies else x.clone()
+        return _clamp(own, result.low, result.high, reached).to(dtype)
+
+    return clamp
+
+
+def _bind_table(
+    operation: Operation,
+    operands: list[Operand],
+    result: ValueInfo,
+    roles: Tensors,
+    device: torch.device,
+) -> Kernel:
+    (operand,), low = operands, operation.attributes["low"]
+    entries = torch.from_numpy(roles["table"].copy()).to(device, _storage(result))
+    last = len(entries) - 1
+    reached = (operand.info.low - low, operand.info.high - low)
+
+    def table(x: Tensor) -> Tensor:
+        index = _clamp(x.to(torch.int32) - low, 0, last, reached)
+        return entries.index_select(0, index.flatten()).view(x.shape)
+
+    return table
+
+
+def _bind_concat(
+    operation: Operation,
+    operands: list[Operand],
+    result: ValueInfo,
+    roles: Tensors,
+    device: torch.device,
+) -> Kernel:
+    dtype = _storage(result)
+
+    def concat(*xs: Tensor) -> Tensor:
+        return torch.cat([x.to(dtype) for x in xs], 2)
+
+    return concat
+
+
+def _bind_pixel_shuffle(
+    operation: Operation,
+    operands: list[Operand],
+    result: ValueInfo,
+    roles: Tensors,
+    device: torch.device,
+) -> Kernel:
+    f = operation.attributes["factor"]
+
+    def pixel_shuffle(x: Tensor) -> Tensor:
+        rows, columns, channels = x.shape
+        blocks = x.view(rows, columns, channels // f**2, f, f).permute(0, 3, 1, 4, 2)
+        fresh = blocks.clone(memory_format=torch.contiguous_format)
+        return fresh.view(rows * f, columns * f, channels // f**2)
+
+    return pixel_shuffle
+
+
+def _bind_pixel_unshuffle(
+    operation: Operation,
+    operands: list[Operand],
+    result: ValueInfo,
+    roles: Tensors,
+    device: torch.device,
+) -> Kernel:
+    f = operation.attributes["factor"]
+
+    def pixel_unshuffle(x: Tensor) -> Tensor:
+        rows, columns, channels = x.shape[0] // f, x.shape[1] // f, x.shape[2]
+        blocks = x.view(rows, f, columns, f, channels).permute(0, 2, 4, 1, 3)
+        fresh = blocks.clone(memory_format=torch.contiguous_format)
+        return fresh.view(rows, columns, channels * f**2)
+
+    return pixel_unshuffle
+
+
+_Binder = Callable[[Operation, list[Operand], ValueInfo, Tensors, torch.device], Kernel]
+_BINDERS: dict[str, _Binder] = {
+    "requantize": _bind_requantize,
+    "add": _bind_add,
+    "clamp": _bind_clamp,
+    "table": _bind_table,
+    "concat": _bind_concat,
+    "pixel_shuffle": _bind_pixel_shuffle,
+    "pixel_unshuffle": _bind_pixel_unshuffle,
+}
+
+
+def sum_passes(results: list[Tensor], coefficients: list[int]) -> Tensor:
+    """fl32(sum c_p * result_p) of exact float32 integers below 2^24; overwrites `results`.
+
+    c_p are powers of two in falling order and the last is 1. With two, c * first is exact in
+    binary32, so their sum is rounded once; more are added in binary64, exactly, and rounded
+    once at the end.
+    """
+    if len(results) == 1:
+        return results[0]
+    if len(results) == 2:
+        high, low = results
+        return low.add_(high, alpha=coefficients[0])
+    total = results[0].to(torch.float64).mul_(coefficients[0])
+    for result, coefficient in zip(results[1:], coefficients[1:], strict=True):
+        total.add_(result, alpha=coefficient)
+    return total.to(torch.float32)
+
+
+def operand_range_part(x: Tensor, shift: int, width: int | None) -> Tensor:
+    """(x >> shift) & (2^width - 1) of int16 or int32 planes, in the same type; `x` itself where
+    that is all of it."""
+    part = x if shift == 0 else x >> shift
+    if width is None:
+        return part
+    return part & ((1 << width) - 1)

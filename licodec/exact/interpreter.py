@@ -1,0 +1,94 @@
+"""The interpreter of a pack's programs: the fastest backend that proves itself exact here."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Mapping
+from types import ModuleType
+
+from licodec.errors import LicodecError, UsageError
+from licodec.exact.backends import reference
+from licodec.exact.backends.reference import Run
+from licodec.exact.program import Program, Tensors
+from licodec.exact.selftest import failures
+
+BACKENDS = ("cuda", "int8", "float32", "reference")
+"""Fastest first. The last needs no test: the others are held to it."""
+
+_threads: int | None = None
+
+
+class Interpreter:
+    """Runs programs on one backend.
+
+    backend   its name
+    rejected  why each faster one that was tried is not used, by name
+    """
+
+    def __init__(self, module: ModuleType, tensors: Tensors, rejected: Mapping[str, str]) -> None:
+        self.backend: str = module.NAME
+        self.rejected = dict(rejected)
+        self._module = module
+        self._tensors = tensors
+        self._prepared: dict[str, Run] = {}
+
+    def prepare(self, program: Program) -> Run:
+        """`program` bound to its tensors; bound once, whatever the number of calls.
+
+        The result takes integer planes (C, H, W) by port name, within the ports' ranges, and
+        gives int32 planes (C, H, W) by output name.
+        """
+        if program.name not in self._prepared:
+            self._prepared[program.name] = self._module.prepare(program, self._tensors)
+        return self._prepared[program.name]
+
+
+def choose(requested: str | None, programs: Mapping[str, Program], tensors: Tensors) -> Interpreter:
+    """An interpreter of `programs` on the backend `requested`, or on the fastest exact one.
+
+    Raises UsageError for a name that is not in BACKENDS and LicodecError for a requested
+    backend that cannot run here or that fails its self-test.
+    """
+    if requested is not None and requested not in BACKENDS:
+        raise UsageError(f"no backend {requested!r}; there are {', '.join(BACKENDS)}")
+    rejected: dict[str, str] = {}
+    for name in BACKENDS if requested is None else (requested,):
+        if name == reference.NAME:
+            break
+        module, problem = _load(name)
+        if module is not None:
+            wrong = failures(module, programs.values(), tensors)
+            if not wrong:
+                return Interpreter(module, tensors, rejected)
+            problem = f"not exact on this machine: {wrong[0]}"
+        rejected[name] = problem
+    if requested in rejected:
+        raise LicodecError(
+            f"backend {requested}: {rejected[requested]}; leave it out to use another one, "
+            "which gives the same pixels"
+        )
+    return Interpreter(reference, tensors, rejected)
+
+
+def set_threads(count: int) -> None:
+    """Let the torch backends use `count` threads, now and when torch is first imported."""
+    global _threads
+    if count < 1:
+        raise UsageError(f"{count} threads; at least 1 is needed")
+    _threads = count
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(count)
+
+
+def _load(name: str) -> tuple[ModuleType | None, str]:
+    """The module of a torch backend, or None and what stands in its way."""
+    try:
+        module = importlib.import_module(f"licodec.exact.backends.{name}")
+    except (ImportError, OSError) as error:  # OSError: a shared library of torch is missing
+        return None, f"torch cannot be imported ({error})"
+    if (obstacle := module.obstacle()) is not None:
+        return None, obstacle
+    if _threads is not None:
+        sys.modules["torch"].set_num_threads(_threads)
+    return module, ""
