@@ -94,9 +94,9 @@ class StreamWriter:
     def write(self, values: np.ndarray, indexes: np.ndarray) -> None:
         """Append `values` (n,) coded with the tables `indexes` (n,)."""
         while len(values):
-            part = slice(0, self._room)
-            self._write_part(values[part], indexes[part])
-            values, indexes = values[self._room :], indexes[self._room :]
+            count = min(self._room, len(values))
+            self._write_part(values[:count], indexes[:count])
+            values, indexes = values[count:], indexes[count:]
             if self._room == 0:
                 stream = Stream(self._encoder.flush(), bytes(self._escapes))
                 self._streams.append(stream)

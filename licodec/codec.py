@@ -1,0 +1,273 @@
+"""The two flows: pixels to a .lic file, and back.
+
+    encode:  pixels -> analysis -> y, z -> entropy model -> streams -> container
+    decode:  container -> streams <-> entropy model -> latents -> synthesis -> pixels
+
+Every network runs in exact arithmetic, the encoder's too, so that the same pixels and
+settings give the same file on every machine, and a file the same pixels.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from licodec.container import (
+    Header,
+    LicFile,
+    Metadata,
+    Stream,
+    check_picture_size,
+    read_file,
+    storable_plan,
+    write_file,
+)
+from licodec.entropy.slices import EntropyModel, decode_latents, encode_latents
+from licodec.errors import CorruptFileError, PixelChecksumError, WeightsMissingError
+from licodec.exact.interpreter import Interpreter, choose
+from licodec.exact.planes import PlaneRunner
+from licodec.images import Picture, compress_alpha, decompress_alpha, psnr
+from licodec.packs import Pack, PackName, find_pack, read_pack
+from licodec.rate import Found, Target, TargetKind, search
+
+REFERENCE = "reference"
+STRIP_PIXELS = 1 << 22  # pixels of one strip; smaller pictures run whole
+ANALYSIS, HYPER_ANALYSIS = "analysis", "hyper_analysis"
+
+
+@dataclass(frozen=True)
+class Analysed:
+    """What coding needs of a picture: its latents, at any d.
+
+    latents        int16 (M, h, w), in units of 2^-g
+    hyper_latents  int16 (Z, H, W), integers
+    """
+
+    latents: np.ndarray
+    hyper_latents: np.ndarray
+
+
+@dataclass(frozen=True)
+class Coded:
+    """One coding of a picture: the file, and what decoding it gives."""
+
+    data: bytes
+    d: float
+    picture: Picture
+
+
+class Codec:
+    """One weights pack on one backend: encodes and decodes pictures."""
+
+    def __init__(self, pack: Pack, backend: str | None = None) -> None:
+        self.pack = pack
+        self.interpreter: Interpreter = choose(backend, pack.programs, pack.tensors)
+        schedule = pack.schedule
+        self._runners = {
+            name: PlaneRunner.bind(
+                program,
+                pack.tensors,
+                self.interpreter.prepare(program),
+                STRIP_PIXELS // _pixels_per_position(name, pack),
+            )
+            for name, program in pack.programs.items()
+        }
+        self._model = EntropyModel(schedule, self._runners, pack.tables)
+
+    @property
+    def backend(self) -> str:
+        return self.interpreter.backend
+
+    # Encoding ------------------------------------------------------------------------------
+
+    def analyse(self, picture: Picture) -> Analysed:
+        """Run the analysis transforms over `picture`, padded by edge replication."""
+        height, width = picture.pixels.shape[:2]
+        check_picture_size(width, height)
+        align = self.pack.schedule.alignment
+        padding = ((0, -height % align), (0, -width % align), (0, 0))
+        pixels = picture.pixels
+        if padding != ((0, 0),) * 3:
+            pixels = np.pad(pixels, padding, mode="edge")
+        planes = pixels.transpose(2, 0, 1)  # (C, H, W), a view
+        if planes.shape[0] == 1:
+            planes = np.broadcast_to(planes, (3, *planes.shape[1:]))
+        runner = self._runners[ANALYSIS]
+        centred = replace(runner, run=lambda p: runner.run({"pixels": _centred(p["pixels"])}))
+        (latents,) = centred({"pixels": planes})
+        (hyper_latents,) = self._runners[HYPER_ANALYSIS]({"latents": latents})
+        return Analysed(latents, hyper_latents)
+
+    def code(self, picture: Picture, analysed: Analysed, d: int) -> Coded:
+        """Code an analysed picture at `d` (units of 2^-g), decode it, and build the file."""
+        streams, latents = encode_latents(
+            self._model, analysed.latents, analysed.hyper_latents, d
+        )
+        height, width, channels = picture.pixels.shape
+        decoded = self._synthesise(latents, height, width, channels)
+        schedule = self.pack.schedule
+        header = Header(
+            width=width,
+            height=height,
+            channels=channels,
+            has_alpha=picture.alpha is not None,
+            backbone=self.pack.backbone,
+            weights_id=self.pack.weights_id,
+            d_fraction_bits=schedule.latent_fraction_bits,
+            d=d,
+        )
+        lic = LicFile(
+            header=header,
+            plan=storable_plan(self.pack.plan),
+            streams=streams,
+            pixel_crc=_checksum(decoded, picture.alpha),
+            alpha_plane=None if picture.alpha is None else compress_alpha(picture.alpha),
+            metadata=Metadata(picture.icc, picture.exif, picture.xmp),
+        )
+        return Coded(write_file(lic), header.d_value, replace(picture, pixels=decoded))
+
+    def encode(self, picture: Picture, d: int) -> Coded:
+        """Analyse and code `picture` at `d` (units of 2^-g)."""
+        return self.code(picture, self.analyse(picture), d)
+
+    def encode_to_target(self, picture: Picture, target: Target) -> Found[Coded]:
+        """The coding that meets `target`; the analysis runs once."""
+        analysed = self.analyse(picture)
+        measure: Callable[[Coded], float] = (
+            (lambda coded: len(coded.data))
+            if target.kind is TargetKind.SIZE
+            else (lambda coded: psnr(picture.pixels, coded.picture.pixels))
+        )
+        return search(
+            self.pack.schedule, target, lambda d: self.code(picture, analysed, d), measure
+        )
+
+    # Decoding ------------------------------------------------------------------------------
+
+    def decode(self, lic: LicFile) -> Picture:
+        """Decode a file that names this codec's pack.
+
+        Raises CorruptFileError where file and pack disagree or the payload is damaged, and
+        PixelChecksumError where the pixels are not the encoder's.
+        """
+        self._check_agreement(lic)
+        header = lic.header
+        alpha = None
+        if lic.alpha_plane is not None:
+            alpha = decompress_alpha(lic.alpha_plane, header.height, header.width)
+        latents = self._decode_latents(header, lic.streams)
+        pixels = self._synthesise(latents, header.height, header.width, header.channels)
+        if _checksum(pixels, alpha) != lic.pixel_crc:
+            raise PixelChecksumError(
+                f"the decoded pixels do not match the file's checksum {lic.pixel_crc:08x} "
+                f"(backend {self.backend}): the file is damaged, or this machine miscalculates"
+            )
+        metadata = lic.metadata
+        return Picture(pixels, alpha, metadata.icc, metadata.exif, metadata.xmp)
+
+    def _check_agreement(self, lic: LicFile) -> None:
+        header, schedule = lic.header, self.pack.schedule
+        if header.alpha or header.beta:
+            adapter = header.adapter_id.hex() if header.adapter_id else ""
+            raise WeightsMissingError(
+                f"the file needs the adapter set {adapter}, which the installed "
+                f"{self.pack.backbone} pack does not have; update the pack"
+            )
+        disagreements = {
+            "backbone": header.backbone != self.pack.backbone,
+            "precision plan": lic.plan not in (None, self.pack.plan),
+            "d's unit": header.d_fraction_bits != schedule.latent_fraction_bits,
+            "d": not schedule.d_low <= header.d <= schedule.d_high,
+        }
+        for field, wrong in disagreements.items():
+            if wrong:
+                raise CorruptFileError(f"the file's header ({field}) disagrees with its pack")
+
+    def _decode_latents(self, header: Header, streams: tuple[Stream, ...]) -> np.ndarray:
+        schedule = self.pack.schedule
+        shape = tuple(
+            -(-side // schedule.alignment) * (schedule.alignment // schedule.hyper_stride)
+            for side in (header.height, header.width)
+        )
+        return decode_latents(self._model, streams, shape, header.d)
+
+    def _synthesise(
+        self, latents: np.ndarray, height: int, width: int, channels: int
+    ) -> np.ndarray:
+        """Latents int16 (M, h, w) to pixels uint8 (height, width, channels)."""
+        pixels = np.empty((height, width, channels), np.uint8)
+        for top, strip in self._synthesis_strips(latents):
+            rows = min(strip.shape[1], height - top)
+            if rows > 0:
+                planes = strip[:, :rows, :width]
+                pixels[top : top + rows] = (
+                    _grey(planes) if channels == 1 else planes
+                ).transpose(1, 2, 0)
+        return pixels
+
+    def _synthesis_strips(self, latents: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+        top = 0
+        for (strip,) in self._runners[self.pack.schedule.synthesis].strips({"latents": latents}):
+            yield top, strip
+            top += strip.shape[1]
+
+
+def _pixels_per_position(name: str, pack: Pack) -> int:
+    """Pixels that one input position of a program stands for."""
+    if name == ANALYSIS:
+        return 1
+    if name == pack.schedule.hyper_synthesis:
+        return pack.schedule.hyper_stride**2
+    return pack.schedule.latent_stride**2
+
+
+def _centred(planes: np.ndarray) -> np.ndarray:
+    """8-bit samples as the analysis takes them: 2 p - 255, int16."""
+    return 2 * planes.astype(np.int16) - 255
+
+
+def _grey(planes: np.ndarray) -> np.ndarray:
+    """The rounded mean of three planes, (3, H, W) uint8 -> (1, H, W) uint8."""
+    total = planes.sum(0, dtype=np.uint16)
+    return ((2 * total + 3) // 6).astype(np.uint8)[None]
+
+
+def _checksum(pixels: np.ndarray, alpha: np.ndarray | None) -> int:
+    """CRC-32 over interleaved samples, then the alpha plane."""
+    checksum = zlib.crc32(np.ascontiguousarray(pixels).data)
+    return checksum if alpha is None else zlib.crc32(np.ascontiguousarray(alpha).data, checksum)
+
+
+class Library:
+    """Codecs by pack, opened once each: what a batch or a service keeps.
+
+    `backend` forces one; otherwise each pack runs on the fastest that proves exact.
+    """
+
+    def __init__(self, backend: str | None = None) -> None:
+        self._backend = backend
+        self._codecs: dict[bytes, Codec] = {}
+
+    def open(self, name: PackName) -> Codec:
+        """The codec of an installed pack."""
+        if name.weights_id not in self._codecs:
+            self._codecs[name.weights_id] = Codec(read_pack(name.path), self._backend)
+        return self._codecs[name.weights_id]
+
+    def decode(self, data: bytes) -> Picture:
+        """Decode the bytes of a .lic file.
+
+        A checksum failure is tried again on the reference backend before it is reported.
+        Raises CorruptFileError, LimitError, WeightsMissingError, PixelChecksumError.
+        """
+        lic = read_file(data)
+        codec = self.open(find_pack(lic.header.weights_id, lic.header.backbone))
+        try:
+            return codec.decode(lic)
+        except PixelChecksumError:
+            if codec.backend == REFERENCE:
+                raise
+            return Codec(codec.pack, REFERENCE).decode(lic)
