@@ -1,0 +1,289 @@
+"""Bytes in and out: input files, the standard streams, and outputs that appear whole or not at all.
+
+An output is written to a temporary file in its own folder and then given its name, so that no
+reader ever sees half a file and nothing is left behind on an error or Ctrl-C. What is not a
+regular file (`/dev/null`, a named pipe) is written to directly: it cannot be replaced.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import stat
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from licodec.errors import BadInputError, LicodecError, LimitError, UsageError
+
+STANDARD_STREAM = "-"
+
+_READ_SIZE = 2**20
+_NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
+_NO_PERMISSION = {errno.EACCES, errno.EPERM, errno.EROFS}
+# What link(2) answers on file systems without hard links (FAT, some network file systems).
+_NO_HARD_LINKS = {
+    errno.EPERM,
+    errno.EACCES,
+    errno.ENOSYS,
+    errno.EOPNOTSUPP,
+    errno.ENOTSUP,
+    errno.EMLINK,
+    errno.EXDEV,
+}
+
+
+def display_name(path: str | Path) -> str:
+    """The path as a message may show it: on one line, whatever characters it holds."""
+    text = str(path)
+    return text if text.isprintable() else ascii(text)
+
+
+def is_standard_stream(path: str | Path) -> bool:
+    """Whether `path` is "-", the standard input or output."""
+    return str(path) == STANDARD_STREAM
+
+
+@contextlib.contextmanager
+def open_input(path: str | Path) -> Iterator[BinaryIO]:
+    """Open an input file for reading.
+
+    Raises BadInputError where it is missing, a directory or not readable.
+    """
+    name = display_name(path)
+    try:
+        stream = open(path, "rb")  # noqa: SIM115 (the `with` below closes it)
+    except FileNotFoundError:
+        raise BadInputError(f"{name}: no such file; check the name") from None
+    except IsADirectoryError:
+        raise BadInputError(
+            f"{name}: a directory, not a file; name a file in it, or use `licodec batch`"
+        ) from None
+    except PermissionError:
+        raise BadInputError(f"{name}: permission to read it is denied") from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL character in the name
+        raise BadInputError(f"{name}: cannot be opened: {_reason(error)}") from error
+    with stream:
+        yield stream
+
+
+def read_bytes(source: str | Path, limit: int) -> bytes:
+    """All bytes of a file, or of the standard input where `source` is "-".
+
+    Raises LimitError beyond `limit` bytes (without reading more than that), BadInputError
+    where the file cannot be read, UsageError where the standard input is a terminal.
+    """
+    if is_standard_stream(source):
+        return read_at_most(_standard_input(), limit, "standard input")
+    with open_input(source) as stream:
+        return read_at_most(stream, limit, display_name(source))
+
+
+def read_at_most(stream: BinaryIO, limit: int, name: str) -> bytes:
+    """All bytes of a stream; `name` is for messages.
+
+    Raises LimitError beyond `limit` bytes and BadInputError on a read error.
+    """
+    blocks: list[bytes] = []
+    room = limit
+    try:
+        # Block by block: read(limit) would allocate the limit, whatever the file's size.
+        while block := stream.read(min(_READ_SIZE, room + 1)):
+            if len(block) > room:
+                raise LimitError(f"{name}: larger than the limit of {limit} bytes")
+            room -= len(block)
+            blocks.append(block)
+    except OSError as error:
+        raise BadInputError(f"{name}: cannot be read: {_reason(error)}") from error
+    return b"".join(blocks)
+
+
+def check_output(target: str | Path, overwrite: bool) -> None:
+    """Refuse a target that could not be written, before work is spent on its contents.
+
+    Raises UsageError for "-" on a terminal; LicodecError for a directory, an existing file
+    without permission to overwrite it, a missing folder or one that cannot be written to.
+    """
+    if is_standard_stream(target):
+        _standard_output()
+        return
+    name = display_name(target)
+    try:
+        mode = os.stat(target).st_mode
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError) as error:
+        raise LicodecError(_write_error(error, target)) from error
+    else:
+        if stat.S_ISDIR(mode):
+            raise LicodecError(f"{name}: a directory; name the file to write in it with -o")
+        if not stat.S_ISREG(mode):
+            return
+        if not overwrite:
+            raise LicodecError(_exists_message(target))
+    folder = _final_path(target).parent
+    if not folder.is_dir():
+        missing = FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        raise LicodecError(_write_error(missing, target))
+    # By the identity that will write, not the one that started the program, where they differ.
+    effective = os.access in os.supports_effective_ids
+    if not os.access(folder, os.W_OK | os.X_OK, effective_ids=effective):
+        denied = PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        raise LicodecError(_write_error(denied, target))
+
+
+def write_bytes(target: str | Path, data: bytes, overwrite: bool) -> None:
+    """Write a file as `save_atomically` does, or to the standard output where target is "-".
+
+    Raises as `save_atomically`, and UsageError where the standard output is a terminal.
+    """
+    if not is_standard_stream(target):
+        save_atomically(Path(target), data, overwrite)
+        return
+    stream = _standard_output()
+    try:
+        stream.write(data)
+        stream.flush()
+    except OSError as error:
+        _abandon_standard_output()
+        if error.errno in _NO_SPACE:
+            raise LicodecError("standard output: no space left on the device") from error
+        raise LicodecError(
+            f"standard output: not all could be written: {_reason(error)}"
+        ) from error
+
+
+def save_atomically(path: Path, data: bytes, overwrite: bool) -> None:
+    """Write `data` to `path`: all of it, or nothing and no trace.
+
+    An existing file is replaced only with `overwrite`, and its permission bits are kept; a
+    symbolic link is followed. Raises LicodecError with the reason where it cannot be done.
+    """
+    check_output(path, overwrite)
+    if _is_special(path):
+        _write_through(path, data)
+        return
+    final = _final_path(path)
+    # The name is fixed before the file exists, so that no interrupt can come between them.
+    temporary = final.with_name(f".licodec-{secrets.token_hex(8)}.tmp")
+    try:
+        with open(temporary, "xb") as stream:
+            stream.write(data)
+        if overwrite:
+            _replace(temporary, final)
+        else:
+            _put_new(temporary, final)
+    except FileExistsError as error:
+        raise LicodecError(_exists_message(path)) from error
+    except OSError as error:
+        raise LicodecError(_write_error(error, path)) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def _replace(temporary: Path, final: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.chmod(temporary, stat.S_IMODE(os.stat(final).st_mode))
+    os.replace(temporary, final)
+
+
+def _put_new(temporary: Path, final: Path) -> None:
+    """Give the file its name only if nothing has that name; raises FileExistsError."""
+    try:
+        # A link fails where the name exists, also when it appeared after the first check;
+        # a rename would overwrite it.
+        os.link(temporary, final)
+    except OSError as error:
+        if error.errno not in _NO_HARD_LINKS:
+            raise
+        if os.path.lexists(final):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from error
+        os.replace(temporary, final)
+
+
+def _is_special(path: Path) -> bool:
+    try:
+        return not stat.S_ISREG(os.stat(path).st_mode)
+    except OSError:
+        return False
+
+
+def _write_through(path: Path, data: bytes) -> None:
+    name = display_name(path)
+    try:
+        with open(path, "wb", buffering=0) as stream:
+            if stream.isatty():
+                raise UsageError(_terminal_message(name))
+            view = memoryview(data)
+            while view:
+                view = view[stream.write(view) :]
+    except OSError as error:
+        raise LicodecError(_write_error(error, path)) from error
+
+
+def _final_path(path: str | Path) -> Path:
+    return Path(os.path.realpath(path))
+
+
+def _standard_input() -> BinaryIO:
+    if sys.stdin is None:
+        raise UsageError("standard input is closed; name a file")
+    if sys.stdin.isatty():
+        raise UsageError("standard input is a terminal; name a file, or redirect one with `<`")
+    return sys.stdin.buffer
+
+
+def _standard_output() -> BinaryIO:
+    if sys.stdout is None:
+        raise UsageError("standard output is closed; name a file with -o")
+    if sys.stdout.isatty():
+        raise UsageError(_terminal_message("standard output"))
+    return sys.stdout.buffer
+
+
+def _abandon_standard_output() -> None:
+    """Point the standard output at nothing.
+
+    What could not be written stays in its buffer, and the interpreter would try it again,
+    and complain again, on the way out.
+    """
+    with contextlib.suppress(OSError, ValueError):  # ValueError: a stream without descriptor
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(nowhere, sys.stdout.fileno())
+        finally:
+            os.close(nowhere)
+
+
+def _terminal_message(name: str) -> str:
+    return f"{name}: a terminal, and the output is binary; name a file with -o, or redirect it"
+
+
+def _exists_message(path: str | Path) -> str:
+    return f"{display_name(path)}: exists already; use -f to overwrite it, or another name with -o"
+
+
+def _write_error(error: OSError | ValueError, path: str | Path) -> str:
+    """What is wrong with the target, in one line that says what to do."""
+    name = display_name(path)
+    folder = display_name(_final_path(path).parent) if isinstance(error, OSError) else ""
+    match error:
+        case OSError(errno=code) if code in _NO_SPACE:
+            return f"{name}: no space left in {folder}; free some, or name another folder with -o"
+        case OSError(errno=code) if code in _NO_PERMISSION:
+            return f"{name}: {folder} is not writable; name another folder with -o"
+        case OSError(errno=errno.ENOENT) if not os.path.isdir(folder):
+            return f"{name}: the folder {folder} does not exist; create it first"
+        case OSError(errno=errno.ENOTDIR):
+            return f"{name}: a part of the path is a file, not a folder; check the name"
+        case _:
+            return f"{name}: cannot be written: {_reason(error)}"
+
+
+def _reason(error: Exception) -> str:
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return " ".join(text.split()) or type(error).__name__

@@ -1,0 +1,79 @@
+"""Pictures in and out: what Pillow reads and writes, reduced to 8-bit grey or RGB plus alpha.
+
+A picture that is read becomes 1 channel (grey) or 3 (RGB) of 8 bits and, where the file has
+transparency, an alpha plane of 8 bits (kept also where it is opaque everywhere):
+
+    Pillow mode            becomes        with a note where something is lost
+    ---------------------  -------------  ---------------------------------------------------
+    1                      grey           0 and 255
+    L                      grey           of 2 and 4 bits too, scaled to 255 by Pillow
+    P                      RGB            the palette's colours, also where all are grey
+    LA, La                 grey, alpha
+    RGB, RGBX              RGB            RGBX (TIFF): the unspecified sample is left out, noted
+    RGBA, RGBa, PA         RGB, alpha     premultiplied TIFF samples are divided, noted
+    1, L, P, I;16, RGB     + alpha        with a transparent colour or palette entry (PNG, GIF)
+    CMYK                   RGB            by Pillow's formula, without the profile, noted
+    YCbCr                  RGB            by Pillow (JFIF's matrix), noted
+    I;16 (L, B, N)         grey           round(v * 255 / (2^bits - 1)), noted; 12-bit TIFF too
+    I, of a PGM            grey           16-bit samples, as I;16
+    16 bits a channel, as  grey or RGB    Pillow gives 8-bit samples only: the high byte of
+    RGB, RGBA, LA, CMYK                   PNG and TIFF samples, rounded ones of PPM; noted
+    10 or 12 bits of AVIF  RGB            by Pillow, which does not say so
+    I, any other           error          32-bit or signed integers: no stated range
+    F                      error          floating point: no stated range
+    LAB, HSV, others       error
+
+The Exif orientation (1 to 8) is applied to the pixels and the tag set to 1, in Exif and, where
+Exif has the tag, in XMP. Where only XMP has an orientation it is left alone, as viewers leave
+it; TIFF is the exception, where Pillow applies it. From a TIFF, whose own directory is its
+Exif, the descriptive tags are kept. An ICC profile that does not describe the samples (CMYK, or
+RGB with a grey picture) is dropped with a note, as is a PNG gamma other than 1/2.2. Resolution
+outside Exif and comments are not kept. Animations and files of several pages are refused; of
+the several pictures in a phone's MPO (a JPEG followed by others) the first is taken, with a note.
+
+Sizes are checked against licodec.container.limits before any pixel is decoded, instead of
+Pillow's own lower limit. Reading holds Pillow's copy of the pixels (4 bytes a pixel for RGB)
+and the result (3), no more: conversions go band by band, straight to their upright place.
+"""
+
+from licodec.images.alpha import compress_alpha, decompress_alpha
+from licodec.images.picture import METADATA_KINDS, Picture, metadata_subset, psnr
+from licodec.images.reading import (
+    INPUT_FORMATS,
+    INPUT_FORMATS_TEXT,
+    INPUT_SUFFIXES,
+    MAX_PICTURE_FILE_BYTES,
+    read_picture,
+)
+from licodec.images.writing import (
+    OUTPUT_FORMATS,
+    OUTPUT_SUFFIXES,
+    OutputFormat,
+    encode_picture,
+    format_for_suffix,
+    metadata_not_held,
+    output_format,
+    write_picture,
+)
+
+__all__ = [
+    "INPUT_FORMATS",
+    "INPUT_FORMATS_TEXT",
+    "INPUT_SUFFIXES",
+    "MAX_PICTURE_FILE_BYTES",
+    "METADATA_KINDS",
+    "OUTPUT_FORMATS",
+    "OUTPUT_SUFFIXES",
+    "OutputFormat",
+    "Picture",
+    "compress_alpha",
+    "decompress_alpha",
+    "encode_picture",
+    "format_for_suffix",
+    "metadata_not_held",
+    "metadata_subset",
+    "output_format",
+    "psnr",
+    "read_picture",
+    "write_picture",
+]

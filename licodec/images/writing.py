@@ -1,0 +1,217 @@
+"""Writing pictures, with the metadata that the format holds."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from PIL import Image, PngImagePlugin, TiffImagePlugin
+
+from licodec.errors import LicodecError, LimitError, UsageError
+from licodec.files import save_atomically
+from licodec.images.directory import DESCRIPTIVE_TAGS, ORIENTATION, described_exif
+from licodec.images.metadata import EXIF_PREFIX
+from licodec.images.picture import METADATA_KINDS, Picture
+from licodec.images.pillow import PILLOW_ERRORS, one_line
+
+_METADATA_NAMES = {"icc": "ICC profile", "exif": "Exif", "xmp": "XMP"}
+
+
+@dataclass(frozen=True)
+class OutputFormat:
+    """A format that pictures are written in.
+
+    name      Pillow's name
+    suffixes  file name endings, the usual one first
+    alpha     whether it holds an alpha plane
+    metadata  which of icc, exif, xmp it holds
+    max_side  pixels
+    options   for Pillow's save
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    alpha: bool
+    metadata: frozenset[str]
+    max_side: int
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+_ALL_METADATA = frozenset(METADATA_KINDS)
+_OUTPUT_FORMATS = {
+    output.name: output
+    for output in (
+        OutputFormat("PNG", (".png",), True, _ALL_METADATA, 2**31 - 1),
+        OutputFormat("PPM", (".ppm", ".pgm", ".pnm"), False, frozenset(), 2**31 - 1),
+        OutputFormat("BMP", (".bmp",), False, frozenset(), 2**31 - 1),
+        # Not compressed: Pillow's compressed TIFFs cannot hold the Exif and GPS directories.
+        OutputFormat("TIFF", (".tif", ".tiff"), True, _ALL_METADATA, 2**31 - 1),
+        # 4:4:4, and a quality at which a decoded picture loses little.
+        OutputFormat(
+            "JPEG",
+            (".jpg", ".jpeg"),
+            False,
+            _ALL_METADATA,
+            65_500,
+            {"quality": 95, "subsampling": 0},
+        ),
+        # exact: also the colours under transparent pixels.
+        OutputFormat(
+            "WEBP", (".webp",), True, _ALL_METADATA, 16_383, {"lossless": True, "exact": True}
+        ),
+    )
+}
+OUTPUT_FORMATS = tuple(_OUTPUT_FORMATS)
+OUTPUT_SUFFIXES = tuple(suffix for output in _OUTPUT_FORMATS.values() for suffix in output.suffixes)
+# One JPEG segment (libjpeg's 65533 bytes) each for Exif and XMP, 255 for a profile.
+_JPEG_METADATA_BYTES = {
+    "exif": 65_533 - len(EXIF_PREFIX),
+    "xmp": 65_533 - 29,
+    "icc": 255 * (65_533 - 14),
+}
+
+
+def format_for_suffix(suffix: str) -> str:
+    """The output format of a file name ending: ".png" gives "PNG". Raises UsageError."""
+    for output in _OUTPUT_FORMATS.values():
+        if suffix.lower() in output.suffixes:
+            return output.name
+    what = f'"{suffix}"' if suffix else "a name without a suffix"
+    raise UsageError(
+        f"{what} names no picture format that licodec writes; "
+        f"choose one of {', '.join(OUTPUT_SUFFIXES)}"
+    )
+
+
+def output_format(name: str) -> OutputFormat:
+    """The format of a name: Pillow's, or a suffix without its dot, in any case ("png", "jpg").
+
+    Raises UsageError.
+    """
+    if name.upper() in _OUTPUT_FORMATS:
+        return _OUTPUT_FORMATS[name.upper()]
+    return _OUTPUT_FORMATS[format_for_suffix("." + name)]
+
+
+def encode_picture(picture: Picture, format: str) -> bytes:
+    """The picture as a file of an output format, with the metadata that it holds.
+
+    Raises UsageError where the format cannot hold the picture or its metadata; metadata of a
+    kind that the format lacks is left out, see `metadata_not_held`.
+    """
+    output = output_format(format)
+    _check_holds(picture, output)
+    image = Image.fromarray(picture.pixels[:, :, 0] if picture.channels == 1 else picture.pixels)
+    if picture.alpha is not None:
+        image.putalpha(Image.fromarray(picture.alpha))
+    stream = io.BytesIO()
+    try:
+        image.save(
+            stream, format=output.name, **output.options, **_metadata_options(picture, output)
+        )
+    except MemoryError as error:
+        raise LimitError(f"not enough memory to write the picture as {output.name}") from error
+    except PILLOW_ERRORS as error:
+        raise LicodecError(
+            f"the picture cannot be written as {output.name} ({one_line(error)}); "
+            "choose PNG, or leave its metadata out (--metadata none)"
+        ) from error
+    return stream.getvalue()
+
+
+def write_picture(
+    picture: Picture, target: Path | BinaryIO, format: str, overwrite: bool = False
+) -> None:
+    """Write the picture to a file (see `files.save_atomically`) or to a binary stream.
+
+    Raises as `encode_picture` and `files.save_atomically`.
+    """
+    data = encode_picture(picture, format)
+    if isinstance(target, Path):
+        save_atomically(target, data, overwrite)
+    else:
+        target.write(data)
+
+
+def metadata_not_held(picture: Picture, format: str) -> tuple[str, ...]:
+    """Which of the picture's "icc", "exif", "xmp" a file of this format will lack."""
+    output = output_format(format)
+    held = _held_metadata(picture, output)
+    return tuple(
+        kind for kind in METADATA_KINDS if getattr(picture, kind) is not None and kind not in held
+    )
+
+
+def _check_holds(picture: Picture, output: OutputFormat) -> None:
+    if picture.alpha is not None and not output.alpha:
+        able = ", ".join(other.name for other in _OUTPUT_FORMATS.values() if other.alpha)
+        raise UsageError(f"{output.name} cannot hold the picture's alpha; choose one of {able}")
+    if max(picture.height, picture.width) > output.max_side:
+        raise UsageError(
+            f"{output.name} holds at most {output.max_side} pixels a side, the picture is "
+            f"{picture.width}x{picture.height}; choose PNG"
+        )
+    if output.name == "JPEG":
+        for kind, most in _JPEG_METADATA_BYTES.items():
+            block = getattr(picture, kind)
+            if block is not None and len(block) > most:
+                raise UsageError(
+                    f"the {_METADATA_NAMES[kind]} of {len(block)} bytes does not fit into a JPEG; "
+                    "choose PNG, or leave it out (--metadata)"
+                )
+
+
+def _held_metadata(picture: Picture, output: OutputFormat) -> frozenset[str]:
+    # WebP has colour samples only, for which a profile of grey ones is wrong.
+    if output.name == "WEBP" and picture.channels == 1:
+        return output.metadata - {"icc"}
+    return output.metadata
+
+
+def _metadata_options(picture: Picture, output: OutputFormat) -> dict[str, Any]:
+    """The picture's metadata as arguments for Pillow's save."""
+    held = _held_metadata(picture, output)
+    options: dict[str, Any] = {}
+    if picture.icc is not None and "icc" in held:
+        options["icc_profile"] = picture.icc
+    exif = picture.exif if "exif" in held else None
+    xmp = picture.xmp if "xmp" in held else None
+    if output.name == "TIFF":
+        if exif is not None or xmp is not None:
+            options["exif"] = _tiff_directory(exif, xmp)
+        return options
+    if exif is not None:
+        options["exif"] = EXIF_PREFIX + exif
+    if xmp is None:
+        return options
+    if output.name == "PNG":
+        chunks = PngImagePlugin.PngInfo()
+        # No compression, no language, no translated keyword; as bytes, whatever they hold.
+        chunks.add(b"iTXt", b"XML:com.adobe.xmp\x00\x00\x00\x00\x00" + xmp)
+        options["pnginfo"] = chunks
+    else:
+        options["xmp"] = xmp
+    return options
+
+
+def _tiff_directory(exif: bytes | None, xmp: bytes | None) -> Image.Exif:
+    """The tags that Exif and XMP become in a TIFF's own directory."""
+    directory = Image.Exif()
+    try:
+        if exif is not None:
+            source = Image.Exif()
+            source.load(exif)
+            described = described_exif(source, DESCRIPTIVE_TAGS | {ORIENTATION})
+            if described is not None:
+                directory.load(described)
+    except PILLOW_ERRORS as error:
+        raise LicodecError(
+            f"the Exif is damaged and cannot be written as TIFF ({one_line(error)}); "
+            "choose PNG, or leave it out (--metadata)"
+        ) from error
+    if xmp is not None:
+        directory[TiffImagePlugin.XMP] = xmp
+    return directory
