@@ -1,8 +1,8 @@
 """licodec: learned image compression whose files decode to the same pixels everywhere.
 
-    data = licodec.encode(pixels, d=8)     # a .lic file as bytes
-    picture = licodec.decode(data)         # picture.pixels: (H, W, C) uint8
-    licodec.read_info(data)["bpp"]
+data = licodec.encode(pixels, d=8)     # a .lic file as bytes
+picture = licodec.decode(data)         # picture.pixels: (H, W, C) uint8
+licodec.read_info(data)["bpp"]
 """
 
 from __future__ import annotations

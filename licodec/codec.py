@@ -103,9 +103,7 @@ class Codec:
 
     def code(self, picture: Picture, analysed: Analysed, d: int) -> Coded:
         """Code an analysed picture at `d` (units of 2^-g), decode it, and build the file."""
-        streams, latents = encode_latents(
-            self._model, analysed.latents, analysed.hyper_latents, d
-        )
+        streams, latents = encode_latents(self._model, analysed.latents, analysed.hyper_latents, d)
         height, width, channels = picture.pixels.shape
         decoded = self._synthesise(latents, height, width, channels)
         schedule = self.pack.schedule
@@ -203,9 +201,9 @@ class Codec:
             rows = min(strip.shape[1], height - top)
             if rows > 0:
                 planes = strip[:, :rows, :width]
-                pixels[top : top + rows] = (
-                    _grey(planes) if channels == 1 else planes
-                ).transpose(1, 2, 0)
+                pixels[top : top + rows] = (_grey(planes) if channels == 1 else planes).transpose(
+                    1, 2, 0
+                )
         return pixels
 
     def _synthesis_strips(self, latents: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:

@@ -221,7 +221,12 @@ def read_pack(path: Path) -> Pack:
     except (OSError, safetensors.SafetensorError, KeyError, TypeError, AttributeError) as error:
         raise CorruptFileError(f"{path}: the weights pack is damaged ({error})") from None
     pack = Pack(
-        metadata["backbone"], metadata["plan"], schedule, programs, tensors, widths,
+        metadata["backbone"],
+        metadata["plan"],
+        schedule,
+        programs,
+        tensors,
+        widths,
         metadata["card"],
     )
     try:
@@ -285,9 +290,7 @@ def _check_interfaces(pack: Pack) -> None:
     features = outputs[0]
 
     def reads(port: Any, value: Any) -> bool:
-        return (
-            port.channels == value.channels and port.low <= value.low and value.high <= port.high
-        )
+        return port.channels == value.channels and port.low <= value.low and value.high <= port.high
 
     for index, step in enumerate(schedule.steps):
         ports, outputs = described(step.parameters)
@@ -300,7 +303,7 @@ def _check_interfaces(pack: Pack) -> None:
         count = step.stop - step.start
         shaped = mean.channels == scale.channels == count and mean.rate == scale.rate == 1
         require(shaped and context.rate == 1, step.parameters)
-        require(-(2**15) <= mean.low and mean.high < 2**15, step.parameters)
+        require(mean.low >= -(2**15) and mean.high < 2**15, step.parameters)
         ports, outputs = described(step.residual)
         require(list(ports) == ["context", "decoded"] and len(outputs) == 1, step.residual)
         require(reads(ports["context"], context), step.residual)
@@ -383,4 +386,3 @@ def choose_pack(model: str, plan: str) -> PackName:
         f"no weights pack for model {model!r} with plan {plan!r}; "
         f"installed: {', '.join(known) or 'none'}"
     )
-

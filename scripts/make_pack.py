@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Make a weights pack of `lite` from a training state.
 
-    scripts/make_pack.py run.pt --calibrate PICTURES -o weights/lite-standard.safetensors
+scripts/make_pack.py run.pt --calibrate PICTURES -o weights/lite-standard.safetensors
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from licodec.packs import write_pack
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("state", type=Path, help="state file of scripts/train.py")
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--calibrate", type=Path, required=True, help="folder of pictures")
     parser.add_argument("--pictures", type=int, default=24, help="how many of them to use")
     parser.add_argument("--crop", type=int, default=512, help="largest side of the centre crop")
-    parser.add_argument("--width", type=int, default=8, help="bits of every weight, 2-8")
     parser.add_argument("--activation-bits", type=int, default=12, help="bits of activations, 8-16")
     parser.add_argument("--plan", default="standard", help="name of the precision plan")
     parser.add_argument("--card", type=Path, help="JSON to carry: description, data, licences")
@@ -38,7 +39,9 @@ def load_network(path: Path) -> LiteNetwork:
     state = torch.load(path, map_location="cpu", weights_only=True)
     network = LiteNetwork()
     prefix = "module."
-    averaged = {k.removeprefix(prefix): v for k, v in state["average"].items() if k.startswith(prefix)}
+    averaged = {
+        k.removeprefix(prefix): v for k, v in state["average"].items() if k.startswith(prefix)
+    }
     network.load_state_dict(averaged)
     return network.eval()
 
@@ -68,7 +71,6 @@ def main() -> None:
         calibration_pictures(arguments.calibrate, arguments.pictures, arguments.crop),
         plan_name=arguments.plan,
         card=card,
-        widths=lambda layer: arguments.width,
         activation_bits=arguments.activation_bits,
     )
     write_pack(pack, arguments.output)

@@ -7,8 +7,10 @@ The loss is lambda * 255^2 * MSE + bpp at the high-rate anchor (lambda 0.0483, C
 anchor). A share of the steps draws AQVR's d at random and scales lambda by d^-1.5, so
 that the network knows the step sizes it will meet. The learning rate is constant after
 a warm-up and falls to zero over the last `--decay-steps` steps, so a run can be
-lengthened until the decay begins. Everything random is a function of (seed, step):
-a run resumed from its state file continues exactly.
+lengthened until the decay begins. The last `--quantized-steps` steps run in the
+arithmetic of the exact form (grids, weight widths), with straight-through gradients.
+Everything random is a function of (seed, step): a run resumed from its state file
+continues exactly.
 """
 
 from __future__ import annotations
@@ -27,16 +29,22 @@ import torch
 from PIL import Image
 
 from licodec.backbones.lite import LiteNetwork
+from licodec.backbones.lite_exact import calibrate, quantization_aware, with_ranges
 
 PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".ppm"}
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("pictures", type=Path, help="folder of training pictures")
-    parser.add_argument("--state", type=Path, required=True, help="checkpoint, resumed where it exists")
+    parser.add_argument(
+        "--state", type=Path, required=True, help="checkpoint, resumed where it exists"
+    )
     parser.add_argument("--steps", type=int, default=20000)
     parser.add_argument("--decay-steps", type=int, default=4000)
+    parser.add_argument("--quantized-steps", type=int, default=500)
     parser.add_argument("--warmup-steps", type=int, default=300)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--crop", type=int, default=128, help="side in pixels, a multiple of 64")
@@ -44,7 +52,9 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--lambda", dest="lagrangian", type=float, default=0.0483)
     parser.add_argument("--d-share", type=float, default=0.5, help="share of steps with a random d")
     parser.add_argument("--d-range", type=float, nargs=2, default=(0.5, 12.0))
-    parser.add_argument("--averaging", type=float, default=0.999, help="decay of the weight average")
+    parser.add_argument(
+        "--averaging", type=float, default=0.999, help="decay of the weight average"
+    )
     parser.add_argument("--held-out", type=int, default=24, help="pictures kept for validation")
     parser.add_argument("--validate-every", type=int, default=1000)
     parser.add_argument("--checkpoint-seconds", type=float, default=180)
@@ -144,6 +154,18 @@ def validate(network: LiteNetwork, pictures: list[np.ndarray], device: str) -> l
     return rows
 
 
+def calibration_ranges(
+    network: LiteNetwork, pictures: list[np.ndarray], device: str
+) -> dict[str, dict[str, tuple[float, float]]]:
+    """Ranges of every value of the exact form on up to 16 training pictures."""
+    tensors = []
+    for picture in pictures[:: max(1, len(pictures) // 16)][:16]:
+        height, width = (min(384, side) // 64 * 64 for side in picture.shape[:2])
+        pixels = torch.from_numpy(picture[:height, :width].copy())
+        tensors.append((pixels.permute(2, 0, 1)[None].float() / 255).to(device))
+    return {name: dict(part.ranges) for name, part in calibrate(network, tensors).items()}
+
+
 def save_state(path: Path, **state: object) -> None:
     partial = path.with_suffix(".partial")
     torch.save(state, partial)
@@ -157,7 +179,9 @@ def main() -> None:
     pictures = load_pictures(arguments.pictures)
     spacing = max(1, len(pictures) // max(1, arguments.held_out))
     held_out = pictures[::spacing][: arguments.held_out]
-    training = [p for i, p in enumerate(pictures) if i % spacing or i // spacing >= arguments.held_out]
+    training = [
+        p for i, p in enumerate(pictures) if i % spacing or i // spacing >= arguments.held_out
+    ]
     training = [p for p in training if min(p.shape[:2]) >= arguments.crop]
 
     torch.manual_seed(arguments.seed)
@@ -166,26 +190,30 @@ def main() -> None:
     average = torch.optim.swa_utils.AveragedModel(
         network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(arguments.averaging)
     )
-    first = 0
+    first, ranges = 0, {}
     if arguments.state.exists():
         state = torch.load(arguments.state, map_location=device, weights_only=True)
         network.load_state_dict(state["network"])
         optimizer.load_state_dict(state["optimizer"])
         average.load_state_dict(state["average"])
-        first = state["step"]
+        first, ranges = state["step"], state.get("ranges", {})
         print(f"resumed at step {first}", file=sys.stderr)
 
     network.train()
+    active = network
     started = saved = time.monotonic()
     running: list[float] = []
     for step in range(first, arguments.steps):
+        if active is network and step >= arguments.steps - arguments.quantized_steps:
+            ranges = ranges or calibration_ranges(network, training, device)
+            active = quantization_aware(network, with_ranges(network, ranges))
         draw = draw_step(training, step, arguments)
         pixels = draw.pixels.to(device)
         torch.manual_seed(arguments.seed * 1_000_003 + step)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, arguments) * group["factor"]
         with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=arguments.bfloat16):
-            output = network(pixels, draw.d)
+            output = active(pixels, draw.d)
         bpp, mse = rate_and_distortion(output, pixels)
         loss = arguments.lagrangian * draw.d**-1.5 * 255**2 * mse + bpp
         optimizer.zero_grad(set_to_none=True)
@@ -199,7 +227,9 @@ def main() -> None:
         done = step + 1
         if done % 100 == 0:
             rate = (done - first) / (time.monotonic() - started)
-            print(f"step {done}  loss at d=1 {np.mean(running):.4f}  {rate:.2f} steps/s", flush=True)
+            print(
+                f"step {done}  loss at d=1 {np.mean(running):.4f}  {rate:.2f} steps/s", flush=True
+            )
             running.clear()
         if done % arguments.validate_every == 0 or done == arguments.steps:
             for row in validate(average.module, held_out, device):
@@ -211,6 +241,7 @@ def main() -> None:
                 optimizer=optimizer.state_dict(),
                 average=average.state_dict(),
                 step=done,
+                ranges=ranges,
             )
             saved = time.monotonic()
 

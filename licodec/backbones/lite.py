@@ -205,9 +205,7 @@ class FirstSliceParameters(nn.Module):
     `context` feeds the slice's residual prediction.
     """
 
-    def __init__(
-        self, config: LiteConfig, previous: int, channels: int, deviation: Tensor
-    ) -> None:
+    def __init__(self, config: LiteConfig, previous: int, channels: int, deviation: Tensor) -> None:
         super().__init__()
         width, context = config.context_width, config.context_features
         self.features = nn.Sequential(

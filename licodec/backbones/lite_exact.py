@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,14 +24,15 @@ from licodec.entropy.tables import (
     tables_to_tensors,
 )
 from licodec.exact.compiler import (
-    Compiled,
     Grid,
     Output,
     RangeRecorder,
     Source,
     compile_module,
+    node_grids,
     trace,
 )
+from licodec.exact.fake_quantization import FakeQuantized
 from licodec.exact.schedule import Schedule, SliceStep
 from licodec.packs import Pack
 
@@ -90,12 +92,22 @@ def _recording(recorder: RangeRecorder) -> Callable[[nn.Module, tuple[Tensor, ..
     return hook
 
 
+Ranges = Mapping[str, tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """A traced part and the least and largest value of each of its nodes."""
+
+    traced: fx.GraphModule
+    ranges: Ranges
+
+
 @torch.no_grad()
-def calibrate(
-    network: LiteNetwork, pictures: Iterable[Tensor]
-) -> dict[str, tuple[fx.GraphModule, dict[str, tuple[float, float]]]]:
+def calibrate(network: LiteNetwork, pictures: Iterable[Tensor]) -> dict[str, Calibrated]:
     """Trace every part and record its ranges on `pictures`, each (1, 3, H, W) in [0, 1] with
     sides that are multiples of 64, over the usual values of d."""
+    training = network.training
     network.eval()
     recorders = {}
     handles = []
@@ -110,7 +122,8 @@ def calibrate(
     finally:
         for handle in handles:
             handle.remove()
-    return {name: (recorder.module, recorder.ranges) for name, recorder in recorders.items()}
+        network.train(training)
+    return {name: Calibrated(r.module, r.ranges) for name, r in recorders.items()}
 
 
 def latent_tables() -> tuple[FrequencyTables, np.ndarray]:
@@ -144,8 +157,9 @@ def hyper_tables(prior: EntropyBottleneck) -> FrequencyTables:
     frequencies, offsets = [], []
     for channel in mass:
         channel = channel / channel.sum()
-        inside = np.flatnonzero((np.cumsum(channel) > TAIL_MASS)
-                                & (np.cumsum(channel[::-1])[::-1] > TAIL_MASS))
+        inside = np.flatnonzero(
+            (np.cumsum(channel) > TAIL_MASS) & (np.cumsum(channel[::-1])[::-1] > TAIL_MASS)
+        )
         first, last = int(inside[0]), int(inside[-1])
         rest = max(0.0, 1 - channel[first : last + 1].sum())
         frequencies.append(integer_frequencies(np.append(channel[first : last + 1], rest)))
@@ -161,13 +175,108 @@ def with_pixel_offset(network: LiteNetwork) -> LiteNetwork:
     return network
 
 
+def sources(
+    network: LiteNetwork,
+    calibrated: Mapping[str, Calibrated],
+    activation_bits: int,
+) -> Iterator[tuple[str, Source]]:
+    """What the compiler must know of every part, in the order of :func:`parts`."""
+    config = network.config
+
+    def grid_of(name: str, source: Source, output: int) -> Grid:
+        part = calibrated[name]
+        grids = node_grids(source, part.traced, part.ranges, activation_bits)
+        (end,) = (n for n in part.traced.graph.nodes if n.op == "output")
+        nodes = end.args[0] if isinstance(end.args[0], tuple) else (end.args[0],)
+        return grids[nodes[output].name]
+
+    def source(name: str, inputs: Mapping[str, tuple[Grid, int]], **outputs: Output) -> Source:
+        grids = {port: grid for port, (grid, _) in inputs.items()}
+        channels = {port: count for port, (_, count) in inputs.items()}
+        return Source(name, grids, channels, outputs)
+
+    hyper = source(
+        "hyper_synthesis",
+        {"hyper_latents": (HYPER_LATENTS, config.hyper_latents)},
+        features=Output(),
+    )
+    yield "hyper_synthesis", hyper
+    features = (grid_of("hyper_synthesis", hyper, 0), config.hyper_features)
+    start = 0
+    for i, channels in enumerate(config.slices):
+        inputs = {"features": features}
+        if start:
+            inputs["previous"] = (LATENTS, start)
+        parameters = source(
+            f"parameters.{i}",
+            inputs,
+            mean=Output(LATENTS),
+            scale=Output(SCALES),
+            context=Output(),
+        )
+        yield parameters.name, parameters
+        context = (grid_of(parameters.name, parameters, 2), config.context_features)
+        residual = source(
+            f"residual.{i}",
+            {"context": context, "decoded": (LATENTS, channels)},
+            correction=Output(LATENTS),
+        )
+        yield residual.name, residual
+        start += channels
+    latents = {"latents": (LATENTS, config.latents)}
+    yield "synthesis", source("synthesis", latents, pixels=Output(PIXEL_SUM, PIXELS))
+    yield "analysis", source("analysis", {"pixels": (CENTRED_PIXELS, 3)}, latents=Output(LATENTS))
+    yield "hyper_analysis", source("hyper_analysis", latents, hyper_latents=Output(HYPER_LATENTS))
+
+
+def standard_widths(layer: str) -> int:
+    """The hand-made plan: 8 bits, and 16 for the linear path, whose few terms are large."""
+    return 16 if ".linear." in layer else 8
+
+
+def with_ranges(network: LiteNetwork, ranges: Mapping[str, Ranges]) -> dict[str, Calibrated]:
+    """`network` traced anew, with ranges that were recorded before."""
+    return {
+        part.name: Calibrated(trace(part.module, tuple(TABLE_FUNCTIONS)), ranges[part.name])
+        for part in parts(network)
+    }
+
+
+def quantization_aware(
+    network: LiteNetwork,
+    calibrated: Mapping[str, Calibrated],
+    widths: Callable[[str], int] = standard_widths,
+    activation_bits: int = 12,
+) -> LiteNetwork:
+    """A network that computes as the exact form would and shares `network`'s parameters.
+
+    `calibrated` comes from :func:`calibrate` or :func:`with_ranges`; `widths` and `activation_bits` are those of :func:`compile_lite`.
+    """
+    aware = copy.copy(network)
+    aware._modules = dict(network._modules)
+    wrapped = {}
+    for name, source in sources(network, calibrated, activation_bits):
+        part = calibrated[name]
+        grids = node_grids(source, part.traced, part.ranges, activation_bits)
+        wrapped[name] = FakeQuantized(
+            part.traced, grids, lambda layer, name=name: widths(f"{name}.{layer}")
+        )
+    for name in ("hyper_synthesis", "synthesis", "analysis"):
+        setattr(aware, name, wrapped[name])
+    # h_a ends on integers, where training adds noise instead: its last rounding stays out.
+    count = len(network.config.slices)
+    aware.slice_parameters = nn.ModuleList(wrapped[f"parameters.{i}"] for i in range(count))
+    aware.residual_predictions = nn.ModuleList(wrapped[f"residual.{i}"] for i in range(count))
+    return aware
+
+
 def compile_lite(
     network: LiteNetwork,
     pictures: Iterable[Tensor],
     *,
     plan_name: str,
     card: Mapping[str, object],
-    widths: Callable[[str], int],
+    widths: Callable[[str], int] = standard_widths,
     activation_bits: int = 12,
 ) -> Pack:
     """Calibrate `network` on `pictures` and compile it into a pack.
@@ -179,47 +288,19 @@ def compile_lite(
     calibrated = calibrate(network, pictures)
     config = network.config
     programs, tensors, stored_widths = {}, {}, {}
-
-    def add(name: str, inputs: Mapping[str, tuple[Grid, int]],
-            outputs: Mapping[str, Output]) -> Compiled:
-        traced, ranges = calibrated[name]
-        grids = {port: grid for port, (grid, _) in inputs.items()}
-        channels = {port: count for port, (_, count) in inputs.items()}
-        source = Source(name, grids, channels, outputs)
-        compiled = compile_module(source, traced, ranges, widths, activation_bits, TABLE_FUNCTIONS)
+    for name, source in sources(network, calibrated, activation_bits):
+        part = calibrated[name]
+        compiled = compile_module(
+            source, part.traced, part.ranges, widths, activation_bits, TABLE_FUNCTIONS
+        )
         programs[name] = compiled.program
         tensors.update(compiled.tensors)
         stored_widths.update(compiled.widths)
-        return compiled
-
-    hyper = add(
-        "hyper_synthesis",
-        {"hyper_latents": (HYPER_LATENTS, config.hyper_latents)},
-        {"features": Output()},
+    edges = [0, *itertools.accumulate(config.slices)]
+    steps = tuple(
+        SliceStep(start, stop, f"parameters.{i}", f"residual.{i}")
+        for i, (start, stop) in enumerate(itertools.pairwise(edges))
     )
-    features = (hyper.output_grids["features"], config.hyper_features)
-    steps, start = [], 0
-    for i, channels in enumerate(config.slices):
-        inputs = {"features": features}
-        if start:
-            inputs["previous"] = (LATENTS, start)
-        parameters = add(
-            f"parameters.{i}",
-            inputs,
-            {"mean": Output(LATENTS), "scale": Output(SCALES), "context": Output()},
-        )
-        context = (parameters.output_grids["context"], config.context_features)
-        add(
-            f"residual.{i}",
-            {"context": context, "decoded": (LATENTS, channels)},
-            {"correction": Output(LATENTS)},
-        )
-        steps.append(SliceStep(start, start + channels, f"parameters.{i}", f"residual.{i}"))
-        start += channels
-    add("synthesis", {"latents": (LATENTS, start)}, {"pixels": Output(PIXEL_SUM, PIXELS)})
-    add("analysis", {"pixels": (CENTRED_PIXELS, 3)}, {"latents": Output(LATENTS)})
-    add("hyper_analysis", {"latents": (LATENTS, start)}, {"hyper_latents": Output(HYPER_LATENTS)})
-
     unit = 2**LATENT_FRACTION_BITS
     schedule = Schedule(
         alignment=network.ALIGNMENT,
@@ -231,7 +312,7 @@ def compile_lite(
         d_high=round(D_RANGE[1] * unit),
         hyper_synthesis="hyper_synthesis",
         synthesis="synthesis",
-        steps=tuple(steps),
+        steps=steps,
     )
     latent, thresholds = latent_tables()
     medians = np.zeros(config.hyper_latents, np.int32)

@@ -40,8 +40,9 @@ def coder() -> ModuleType:
                 module = importlib.util.module_from_spec(spec)
                 spec.loader.exec_module(module)
                 return module
-    raise LicodecError("the entropy coder of the package compressai is not installed: "
-                       "run 'pip install compressai'")
+    raise LicodecError(
+        "the entropy coder of the package compressai is not installed: run 'pip install compressai'"
+    )
 
 
 @dataclass(frozen=True)
@@ -174,4 +175,3 @@ class StreamReader:
             values[i] = self._escapes.read(int(low[i]), int(high[i]))
         self._room -= len(values)
         return values
-

@@ -63,9 +63,7 @@ def encode_latents(
     medians = model.tables.medians[:, None, None]
     writer.write((hyper_latents - medians).ravel(), _hyper_indexes(hyper_latents.shape))
 
-    def exchange(
-        mean: np.ndarray, step: np.ndarray, indexes: np.ndarray, first: int
-    ) -> np.ndarray:
+    def exchange(mean: np.ndarray, step: np.ndarray, indexes: np.ndarray, first: int) -> np.ndarray:
         residual = latents[first : first + len(mean)].astype(np.int64) - mean
         coded = divide_half_even(residual, step)
         coded = np.clip(coded, -LARGEST_MAGNITUDE, LARGEST_MAGNITUDE)
@@ -89,9 +87,7 @@ def decode_latents(
     if hyper_latents.min() < port.low or hyper_latents.max() > port.high:
         raise CorruptFileError("payload: a hyper-latent is out of range")
 
-    def exchange(
-        mean: np.ndarray, step: np.ndarray, indexes: np.ndarray, first: int
-    ) -> np.ndarray:
+    def exchange(mean: np.ndarray, step: np.ndarray, indexes: np.ndarray, first: int) -> np.ndarray:
         return reader.read(indexes.ravel()).reshape(indexes.shape)
 
     return _walk(model, hyper_latents, d, exchange)
@@ -102,9 +98,7 @@ def _hyper_indexes(shape: tuple[int, int, int]) -> np.ndarray:
     return np.repeat(np.arange(shape[0]), shape[1] * shape[2])
 
 
-def _walk(
-    model: EntropyModel, hyper_latents: np.ndarray, d: int, exchange: Exchange
-) -> np.ndarray:
+def _walk(model: EntropyModel, hyper_latents: np.ndarray, d: int, exchange: Exchange) -> np.ndarray:
     schedule = model.schedule
     (features,) = model.runners[schedule.hyper_synthesis](
         {"hyper_latents": hyper_latents.astype(np.int16)}
@@ -115,20 +109,24 @@ def _walk(
         if index:
             inputs["previous"] = decoded[: step.start]
         mean, scale, context = model.runners[step.parameters](inputs)
-        steps = step_range(
-            d, 1 << schedule.latent_fraction_bits, index, len(schedule.steps)
-        )
+        steps = step_range(d, 1 << schedule.latent_fraction_bits, index, len(schedule.steps))
         own = decoded[step.start : step.stop]
         _code_slice(model, mean, scale, steps, step.start, own, exchange)
         (correction,) = model.runners[step.residual]({"context": context, "decoded": own})
-        np.clip(own.astype(np.int32) + correction, LATENT_LOW, LATENT_HIGH, out=own,
-                casting="unsafe")
+        np.clip(
+            own.astype(np.int32) + correction, LATENT_LOW, LATENT_HIGH, out=own, casting="unsafe"
+        )
     return decoded
 
 
 def _code_slice(
-    model: EntropyModel, mean: np.ndarray, scale: np.ndarray, steps: tuple[int, int],
-    first: int, decoded: np.ndarray, exchange: Exchange,
+    model: EntropyModel,
+    mean: np.ndarray,
+    scale: np.ndarray,
+    steps: tuple[int, int],
+    first: int,
+    decoded: np.ndarray,
+    exchange: Exchange,
 ) -> None:
     """Code one slice channel block by channel block, into `decoded` (C, H, W) int16."""
     unit = 1 << model.schedule.latent_fraction_bits

@@ -73,8 +73,8 @@ def analyse(program: Program, tensors: Tensors) -> dict[str, ValueInfo]:
 
 def accumulator_bound(weight: np.ndarray, bias: np.ndarray, largest: int) -> int:
     """max over outputs of |bias| + sum |w| * largest, for weight (O, ...), bias (O,)."""
-    sums = np.abs(weight.astype(np.int64)).reshape(len(weight), -1).sum(1)
-    return int((np.abs(bias.astype(np.int64)) + sums * largest).max(initial=0))
+    sums = np.abs(weight, dtype=np.int64).reshape(len(weight), -1).sum(1)
+    return int((np.abs(bias, dtype=np.int64) + sums * largest).max(initial=0))
 
 
 class _RuleError(Exception):
@@ -114,7 +114,7 @@ def _conv2d(operation: Operation, operands: list[ValueInfo], roles: Tensors) -> 
     _require(bias.shape == (out_channels,) and bias.dtype == np.int32, "conv2d: bias tensor")
     _require(rows == columns and 1 <= rows <= KERNEL_LIMIT, f"conv2d: kernel {rows}x{columns}")
     # Then the output plane is the input plane divided by the stride, whatever its size.
-    keeps = padding >= 0 and 1 <= stride and rows - stride <= 2 * padding < rows
+    keeps = padding >= 0 and stride >= 1 and rows - stride <= 2 * padding < rows
     _require(keeps, "conv2d: stride and padding do not keep the plane")
     _require(groups >= 1 and out_channels % groups == 0, "conv2d: groups")
     _require(in_channels * groups == x.channels, f"conv2d: {x.channels} channels in")
@@ -124,8 +124,10 @@ def _conv2d(operation: Operation, operands: list[ValueInfo], roles: Tensors) -> 
 
 
 def _require_activation(x: ValueInfo) -> None:
-    fits = ACTIVATION_LOW <= x.low and x.high <= ACTIVATION_HIGH
-    _require(fits and x.high - x.low <= ACTIVATION_SPAN, f"operand {x.low} ... {x.high}: over 16 bits")
+    fits = x.low >= ACTIVATION_LOW and x.high <= ACTIVATION_HIGH
+    _require(
+        fits and x.high - x.low <= ACTIVATION_SPAN, f"operand {x.low} ... {x.high}: over 16 bits"
+    )
 
 
 def _requantize(operation: Operation, operands: list[ValueInfo], roles: Tensors) -> ValueInfo:

@@ -223,8 +223,11 @@ class _Compilation:
     # Emission ------------------------------------------------------------------------
 
     def emit(
-        self, kind: str, inputs: Sequence[str],
-        tensors: Mapping[str, np.ndarray] | None = None, **attributes: int,
+        self,
+        kind: str,
+        inputs: Sequence[str],
+        tensors: Mapping[str, np.ndarray] | None = None,
+        **attributes: int,
     ) -> str:
         self.counter += 1
         output = f"v{self.counter}"
@@ -265,7 +268,9 @@ class _Compilation:
         kernel = module.weight.detach().cpu().double().numpy()  # (O, I/groups, k, k)
         # The operand's channel steps become part of the weights, group by group.
         steps = self.channel_steps[x].reshape(module.groups, 1, -1, 1, 1)
-        kernel = (kernel.reshape(module.groups, -1, *kernel.shape[1:]) * steps).reshape(kernel.shape)
+        kernel = (kernel.reshape(module.groups, -1, *kernel.shape[1:]) * steps).reshape(
+            kernel.shape
+        )
         weight, acc_steps = quantize_weight(kernel, width)
         self.widths[f"{self.source.name}.{self.counter + 1}.weight"] = width
         bias = np.zeros(len(weight))
@@ -273,8 +278,12 @@ class _Compilation:
             bias = module.bias.detach().cpu().double().numpy()
         bias = np.clip(np.rint(bias / acc_steps), -(2**30), 2**30).astype(np.int32)
         acc = self.emit(
-            "conv2d", [x], {"weight": weight, "bias": bias},
-            stride=module.stride[0], padding=module.padding[0], groups=module.groups,
+            "conv2d",
+            [x],
+            {"weight": weight, "bias": bias},
+            stride=module.stride[0],
+            padding=module.padding[0],
+            groups=module.groups,
         )
         grid = self.node_grids[node.name]
         users = list(node.users)
@@ -368,6 +377,27 @@ def _is_sum(node: fx.Node) -> bool:
 
 def _is_concat(node: fx.Node) -> bool:
     return node.op == "call_function" and node.target is torch.cat
+
+
+def node_grids(
+    source: Source,
+    traced: fx.GraphModule,
+    ranges: Mapping[str, tuple[float, float]],
+    activation_bits: int,
+) -> dict[str, Grid]:
+    """The grid on which the program of `traced` holds each node, by node name.
+
+    A concatenation keeps its operands' grids and a folded ReLU's convolution is never
+    rounded by itself: neither is listed.
+    """
+    compilation = _Compilation(source, traced, ranges, lambda layer: 8, activation_bits, {})
+    compilation.assign_grids()
+    unrounded = {
+        node.all_input_nodes[0].name
+        for node in traced.graph.nodes
+        if compilation.is_folded_relu(node)
+    } | {node.name for node in traced.graph.nodes if _is_concat(node)}
+    return {n: g for n, g in compilation.node_grids.items() if n not in unrounded}
 
 
 def compile_module(

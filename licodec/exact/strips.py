@@ -47,7 +47,7 @@ def strip_geometry(
         for name in operation.inputs:
             reach[name] = max(reach.get(name, own), own)
     unit = math.lcm(*(info.rate.denominator for info in values.values()))
-    farthest = max((reach.get(port.name, Fraction(0)) for port in program.inputs))
+    farthest = max(reach.get(port.name, Fraction(0)) for port in program.inputs)
     return StripGeometry(unit, math.ceil(farthest / unit) * unit)
 
 

@@ -88,9 +88,7 @@ def pixel_shuffle(operation: Operation, operands: list[np.ndarray], roles: Tenso
     return x.reshape(channels, rows * f, columns * f)
 
 
-def pixel_unshuffle(
-    operation: Operation, operands: list[np.ndarray], roles: Tensors
-) -> np.ndarray:
+def pixel_unshuffle(operation: Operation, operands: list[np.ndarray], roles: Tensors) -> np.ndarray:
     """The inverse of pixel_shuffle: (C, H*f, W*f) -> (C*f*f, H, W)."""
     (x,), f = operands, operation.attributes["factor"]
     channels, rows, columns = x.shape[0], x.shape[1] // f, x.shape[2] // f
