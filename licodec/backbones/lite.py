@@ -235,7 +235,7 @@ class SliceParameters(FirstSliceParameters):
 
 
 class ResidualPrediction(nn.Module):
-    """LRP: forward(context (N, C, h, w), decoded slice (N, S, h, w)) -> correction in [-0.5, 0.5]."""
+    """LRP: forward(context (N, C, h, w), decoded slice (N, S, h, w)) -> correction, within 0.5."""
 
     def __init__(self, config: LiteConfig, channels: int) -> None:
         super().__init__()

@@ -250,7 +250,8 @@ def quantization_aware(
 ) -> LiteNetwork:
     """A network that computes as the exact form would and shares `network`'s parameters.
 
-    `calibrated` comes from :func:`calibrate` or :func:`with_ranges`; `widths` and `activation_bits` are those of :func:`compile_lite`.
+    `calibrated` comes from :func:`calibrate` or :func:`with_ranges`; `widths` and
+    `activation_bits` are those of :func:`compile_lite`.
     """
     aware = copy.copy(network)
     aware._modules = dict(network._modules)
