@@ -279,6 +279,11 @@ def _check_interfaces(pack: Pack) -> None:
 
     def described(name: str) -> tuple[dict[str, Any], list[Any]]:
         values = analyse(programs[name], pack.tensors)
+        # Planes come in multiples of so many rows, and every value must have whole rows.
+        hyper = name == schedule.hyper_synthesis
+        stride = schedule.hyper_stride if hyper else schedule.latent_stride
+        rows = schedule.alignment // stride
+        require(all(rows % info.rate.denominator == 0 for info in values.values()), name)
         ports = {port.name: values[port.name] for port in programs[name].inputs}
         return ports, [values[output] for output in programs[name].outputs]
 
@@ -286,7 +291,9 @@ def _check_interfaces(pack: Pack) -> None:
     ports, outputs = described(schedule.hyper_synthesis)
     require(list(ports) == ["hyper_latents"] and len(outputs) == 1, schedule.hyper_synthesis)
     require(outputs[0].rate == latent_rate, schedule.hyper_synthesis)
-    require(ports["hyper_latents"].channels == len(pack.tables.medians), schedule.hyper_synthesis)
+    hyper_latents = ports["hyper_latents"]
+    require(hyper_latents.channels == len(pack.tables.medians), schedule.hyper_synthesis)
+    require(_fits_latent(hyper_latents), schedule.hyper_synthesis)
     features = outputs[0]
 
     def reads(port: Any, value: Any) -> bool:
@@ -303,7 +310,7 @@ def _check_interfaces(pack: Pack) -> None:
         count = step.stop - step.start
         shaped = mean.channels == scale.channels == count and mean.rate == scale.rate == 1
         require(shaped and context.rate == 1, step.parameters)
-        require(mean.low >= -(2**15) and mean.high < 2**15, step.parameters)
+        require(_fits_latent(mean), step.parameters)
         ports, outputs = described(step.residual)
         require(list(ports) == ["context", "decoded"] and len(outputs) == 1, step.residual)
         require(reads(ports["context"], context), step.residual)
@@ -319,6 +326,10 @@ def _check_interfaces(pack: Pack) -> None:
 
 def _is_latent(port: Any, channels: int) -> bool:
     return port.channels == channels and port.low == -(2**15) and port.high == 2**15 - 1
+
+
+def _fits_latent(value: Any) -> bool:
+    return value.low >= -(2**15) and value.high <= 2**15 - 1
 
 
 # Finding -----------------------------------------------------------------------------------

@@ -42,9 +42,10 @@ def adaptive_steps(
     lo, hi = steps
     if lo == hi:
         return np.full(scale.shape, lo, np.int64)
-    least, largest = least[:, None, None], largest[:, None, None]
+    # Widened first: the difference of two 16-bit scales does not fit in 16 bits.
+    least, largest = (bound.astype(np.int64)[:, None, None] for bound in (least, largest))
     span = np.maximum(largest - least, 1)  # 0 where every scale is the least: delta = hi
-    return hi - divide_half_even((scale - least).astype(np.int64) * (hi - lo), span)
+    return hi - divide_half_even((scale.astype(np.int64) - least) * (hi - lo), span)
 
 
 def scale_indexes(

@@ -26,6 +26,8 @@ from licodec.errors import CorruptFileError, LicodecError
 SYMBOLS_PER_STREAM = 1 << 20
 WORD = 4  # bytes the coder reads at a time, at most one word per symbol
 STATE_BYTES = 8
+STATE_LOW, STATE_HIGH = 1 << 31, 1 << 63  # a state is in [low, high)
+FEWEST_SYMBOLS = 3  # with fewer the coder writes before the start of its buffer
 
 
 @cache
@@ -82,6 +84,8 @@ class StreamWriter:
     """Collects values in coding order and flushes a stream whenever one is full."""
 
     def __init__(self, tables: CoderTables, total: int) -> None:
+        if total < FEWEST_SYMBOLS:
+            raise LicodecError(f"a picture of {total} symbols: the pack is too small to code it")
         self._tables = tables
         self._lengths = stream_lengths(total)
         self._streams: list[Stream] = []
@@ -136,6 +140,9 @@ class StreamReader:
             largest = WORD * length + STATE_BYTES
             if len(stream.rans) % WORD or not STATE_BYTES <= len(stream.rans) <= largest:
                 raise CorruptFileError("payload: a stream's length is not legal")
+            state = int.from_bytes(stream.rans[:STATE_BYTES], "little")
+            if not STATE_LOW <= state < STATE_HIGH:
+                raise CorruptFileError("payload: a stream's first state is not legal")
         self._streams = streams
         self._next = 0
         self._begin()

@@ -113,6 +113,7 @@ def _conv2d(operation: Operation, operands: list[ValueInfo], roles: Tensors) -> 
     out_channels, in_channels, rows, columns = weight.shape
     _require(bias.shape == (out_channels,) and bias.dtype == np.int32, "conv2d: bias tensor")
     _require(rows == columns and 1 <= rows <= KERNEL_LIMIT, f"conv2d: kernel {rows}x{columns}")
+    _require(out_channels >= 1, "conv2d: no channels out")
     # Then the output plane is the input plane divided by the stride, whatever its size.
     keeps = padding >= 0 and stride >= 1 and rows - stride <= 2 * padding < rows
     _require(keeps, "conv2d: stride and padding do not keep the plane")
@@ -160,6 +161,7 @@ def _table(operation: Operation, operands: list[ValueInfo], roles: Tensors) -> V
     table = roles["table"]
     _require(table.ndim == 1 and table.dtype == np.int32, "table: tensor")
     _require(1 <= len(table) <= 2**16, f"table: {len(table)} entries")
+    _require(abs(operation.attributes["low"]) < VALUE_LIMIT, "table: low out of range")
     return ValueInfo(x.channels, int(table.min()), int(table.max()), x.rate)
 
 

@@ -114,15 +114,19 @@ def program_from_json(name: str, data: Any) -> Program:
     Raises CorruptFileError. What the numbers mean is checked by ``bounds.analyse``.
     """
     try:
-        ports = tuple(
-            Port(_text(p["name"]), _integer(p["channels"]), _integer(p["low"]), _integer(p["high"]))
-            for p in data["inputs"]
-        )
+        _require_known(data, {"inputs", "operations", "outputs"}, "program")
+        ports = tuple(_port_from_json(entry) for entry in data["inputs"])
         operations = tuple(_operation_from_json(entry) for entry in data["operations"])
         outputs = tuple(_text(output) for output in data["outputs"])
     except (KeyError, TypeError, ValueError) as error:
         raise CorruptFileError(f"program {name}: malformed ({error})") from None
     return Program(name, ports, operations, outputs)
+
+
+def _port_from_json(entry: Any) -> Port:
+    _require_known(entry, {"name", "channels", "low", "high"}, "input")
+    numbers = (_integer(entry[key]) for key in ("channels", "low", "high"))
+    return Port(_text(entry["name"]), *numbers)
 
 
 def _operation_from_json(entry: Any) -> Operation:
@@ -131,8 +135,7 @@ def _operation_from_json(entry: Any) -> Operation:
         raise ValueError(f"unknown operation {kind!r}; a newer licodec may know it")
     form = KINDS[kind]
     known = {"kind", "inputs", "output", *form.tensors, *form.optional_tensors, *form.attributes}
-    if unknown := sorted(set(entry) - known):
-        raise ValueError(f"{kind}: unknown field {unknown[0]!r}")
+    _require_known(entry, known, kind)
     inputs = tuple(_text(i) for i in entry["inputs"])
     if not inputs or (form.inputs is not None and len(inputs) != form.inputs):
         raise ValueError(f"{kind}: {len(inputs)} operands")
@@ -143,6 +146,12 @@ def _operation_from_json(entry: Any) -> Operation:
         for key, default in form.attributes.items()
     }
     return Operation(kind, inputs, _text(entry["output"]), tensors, attributes)
+
+
+def _require_known(entry: Any, known: set[str], what: str) -> None:
+    """A field of a later version may change what the others mean, so it is not passed over."""
+    if unknown := sorted(set(entry) - known):
+        raise ValueError(f"{what}: unknown field {unknown[0]!r}; a newer licodec may know it")
 
 
 def _text(value: Any) -> str:

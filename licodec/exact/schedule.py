@@ -84,7 +84,8 @@ def schedule_from_json(data: Any) -> Schedule:
     except (KeyError, TypeError, IndexError) as error:
         raise CorruptFileError(f"coding schedule: malformed ({error})") from None
     well_formed = (
-        len(numbers) == 7 + 2 * len(steps)
+        len(steps) > 0
+        and len(numbers) == 7 + 2 * len(steps)
         and all(type(n) is int and 0 <= n < 2**20 for n in numbers)
         and all(isinstance(name, str) for name in names)
         and schedule.latent_stride > 0
