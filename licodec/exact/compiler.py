@@ -94,7 +94,7 @@ class RangeRecorder(fx.Interpreter):
     def run_node(self, node: fx.Node) -> object:
         result = super().run_node(node)
         if isinstance(result, Tensor):
-            low, high = float(result.amin()), float(result.amax())
+            low, high = float(result.detach().amin()), float(result.detach().amax())
             before = self.ranges.get(node.name, (low, high))
             self.ranges[node.name] = (min(low, before[0]), max(high, before[1]))
         return result

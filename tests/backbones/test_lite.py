@@ -1,0 +1,70 @@
+"""The float network: its start, its rate mode, and its quantization-aware twin."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from licodec.backbones.entropy_models import EntropyBottleneck, gaussian_likelihood
+from licodec.backbones.lite import LiteNetwork, adaptive_step, dct_basis
+from licodec.backbones.lite_exact import calibrate, quantization_aware
+from tests import tiny
+
+
+def test_the_linear_path_starts_as_an_orthonormal_transform() -> None:
+    basis, deviation = dct_basis(320)
+    gram = basis.flatten(1) @ basis.flatten(1).T
+    assert torch.allclose(gram, torch.eye(320), atol=1e-5)
+    assert torch.all(deviation[:-1] >= deviation[1:])
+
+
+def test_shipped_size_is_within_its_budget() -> None:
+    network = LiteNetwork()
+    assert sum(p.numel() for p in network.parameters()) < 12e6
+    multiplications = 0
+
+    def count(module: torch.nn.Conv2d, inputs: tuple, output: torch.Tensor) -> None:
+        nonlocal multiplications
+        multiplications += module.weight.numel() * output.shape[2] * output.shape[3]
+
+    decoder = [network.synthesis, network.hyper_synthesis]
+    decoder += [network.slice_parameters, network.residual_predictions]
+    for part in decoder:
+        for module in part.modules():
+            if isinstance(module, torch.nn.Conv2d):
+                module.register_forward_hook(count)
+    with torch.no_grad():
+        network.eval()(torch.rand(1, 3, 64, 64))
+    assert multiplications / 64**2 < 60e3
+
+
+def test_likelihoods_are_masses() -> None:
+    values = torch.arange(-300.0, 301)
+    for scale in (0.05, 1.0, 30.0):
+        total = gaussian_likelihood(values, torch.tensor(scale)).sum()
+        assert total == pytest.approx(1, abs=1e-4)
+    prior = EntropyBottleneck(3)
+    planes = values.repeat(3, 1)[None, :, None]
+    assert prior.likelihood(planes).sum((0, 2, 3)).tolist() == pytest.approx([1] * 3, abs=1e-3)
+
+
+@pytest.mark.parametrize("d", [0.5, 1.0, 6.0])
+def test_steps_lie_between_one_and_d(d: float) -> None:
+    scale = torch.rand(1, 4, 5, 6) + 0.1
+    for index in range(3):
+        step = torch.as_tensor(adaptive_step(scale, d, index, 3))
+        assert step.min() >= min(1, d) - 1e-5
+        assert step.max() <= max(1, d) + 1e-5
+
+
+def test_quantization_aware_twin_shares_parameters_and_stays_close() -> None:
+    network = tiny.network()
+    twin = quantization_aware(network, calibrate(network, tiny.pictures()))
+    picture = tiny.pictures()[1]
+    with torch.no_grad():
+        exact, rounded = network(picture)["x_hat"], twin(picture)["x_hat"]
+    assert 0 < (exact - rounded).abs().mean() < 0.02
+    network.zero_grad()
+    twin(picture)["x_hat"].square().mean().backward()
+    assert network.synthesis.nonlinear[0].weight.grad.abs().sum() > 0
+    network.zero_grad()

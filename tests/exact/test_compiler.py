@@ -1,0 +1,81 @@
+"""The exact form against the float network it was compiled from."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from licodec.backbones.lite_exact import PIXEL_UNIT
+from licodec.exact.backends import reference
+from licodec.exact.bounds import analyse
+from licodec.exact.compiler import (
+    Grid,
+    Output,
+    RangeRecorder,
+    Source,
+    compile_module,
+    quantize_weight,
+    trace,
+)
+from tests import tiny
+
+
+def compile_small(module: nn.Module, x: torch.Tensor, widths: int = 8) -> tuple:
+    grid = Grid(1 / 64, -(2**15), 2**15 - 1)
+    traced = trace(module, ())
+    recorder = RangeRecorder(traced)
+    recorder.run(x)
+    source = Source("small", {"x": grid}, {"x": x.shape[1]}, {"y": Output(grid)})
+    compiled = compile_module(source, traced, recorder.ranges, lambda layer: widths, 12, {})
+    return compiled, reference.prepare(compiled.program, compiled.tensors)
+
+
+@pytest.mark.parametrize("width", [2, 3, 4, 8, 16])
+def test_weights_keep_within_their_width(width: int) -> None:
+    weight = np.random.default_rng(1).normal(size=(5, 3, 3, 3))
+    integers, steps = quantize_weight(weight, width)
+    assert np.abs(integers).max() <= 2 ** (width - 1) - 1
+    error = np.abs(integers * steps[:, None, None, None] - weight)
+    # Clipping may cost the largest weights some steps; the others are within half a step.
+    assert np.median(error / steps[:, None, None, None]) <= 0.5
+
+
+def test_more_bits_follow_the_float_module_more_closely() -> None:
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 4, 1)).eval()
+    x = torch.randint(-900, 900, (1, 3, 9, 11)) / 64
+    with torch.no_grad():
+        expected = module(x)[0].numpy()
+    errors = []
+    for width in (3, 5, 8):
+        compiled, run = compile_small(module, x, width)
+        (name,) = compiled.program.outputs
+        y = run({"x": (x[0] * 64).numpy().astype(np.int32)})[name] / 64
+        errors.append(np.sqrt(np.mean((y - expected) ** 2)))
+    assert errors[0] > 2 * errors[1] > 4 * errors[2]
+    assert errors[2] < 0.01 * expected.std()
+
+
+def test_a_module_without_a_rule_is_named() -> None:
+    module = nn.Sequential(nn.Conv2d(3, 3, 1), nn.Sigmoid())
+    with pytest.raises(ValueError, match="no rule for"):
+        compile_small(module, torch.zeros(1, 3, 4, 4))
+
+
+def test_synthesis_of_lite_matches_its_float_form() -> None:
+    pack, network = tiny.pack(), tiny.network()
+    with torch.no_grad():
+        latents = torch.round(network.analysis((tiny.pictures()[1] - 0.5) * 255 / PIXEL_UNIT))
+        expected = network.synthesis(latents)[0].numpy() * PIXEL_UNIT + 127.5
+    run = reference.prepare(pack.programs["synthesis"], pack.tensors)
+    (pixels,) = run({"latents": (latents[0] * 64).numpy().astype(np.int32)}).values()
+    assert np.abs(pixels - np.clip(expected, 0, 255)).max() < 1.5  # rounding takes half a level
+
+
+def test_every_program_of_lite_is_proved() -> None:
+    pack = tiny.pack()
+    for program in pack.programs.values():
+        values = analyse(program, pack.tensors)
+        assert max(v.high for v in values.values() if v.accumulator) < 2**53

@@ -1,0 +1,73 @@
+"""licodec.encode, decode and read_info."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import licodec
+from licodec.errors import BadInputError, UsageError
+from licodec.packs import write_pack
+from tests import tiny
+
+RAMP = np.arange(40 * 50 * 4, dtype=np.uint32).reshape(40, 50, 4).astype(np.uint8)
+
+
+@pytest.fixture(autouse=True)
+def tiny_pack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    path = tmp_path / "tiny.safetensors"
+    write_pack(tiny.pack(), path)
+    monkeypatch.setenv("LICODEC_WEIGHTS", str(path))
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        RAMP[:, :, 0],
+        RAMP[:, :, :1],
+        RAMP[:, ::-1, :3],
+        RAMP,
+        Image.fromarray(RAMP[:, :, :3]),
+        licodec.Picture(RAMP[:, :, :3].copy()),
+    ],
+    ids=["grey", "one channel", "reversed view", "alpha", "pillow", "picture"],
+)
+def test_pictures_of_every_form(image: object, tiny_pack: str) -> None:
+    data = licodec.encode(image, d=2, model=tiny_pack, backend="reference")
+    info = licodec.read_info(data)
+    decoded = licodec.decode(data, backend="reference")
+    assert (info["width"], info["height"], info["d"]) == (50, 40, 2.0)
+    assert decoded.pixels.shape == (40, 50, info["channels"])
+    assert (decoded.alpha is not None) == info["alpha_plane"]
+
+
+def test_paths(tmp_path: Path, tiny_pack: str) -> None:
+    Image.fromarray(RAMP[:, :, :3]).save(tmp_path / "a.png")
+    data = licodec.encode(tmp_path / "a.png", quality=50, model=tiny_pack, backend="reference")
+    (tmp_path / "a.lic").write_bytes(data)
+    assert licodec.read_info(tmp_path / "a.lic")["d"] == 4.0
+    decoded = licodec.decode(tmp_path / "a.lic", backend="reference")
+    assert np.array_equal(decoded.pixels, licodec.decode(data, backend="reference").pixels)
+
+
+def test_bad_requests(tiny_pack: str) -> None:
+    with pytest.raises(UsageError, match="d and target_bpp exclude each other"):
+        licodec.encode(RAMP, d=1, target_bpp=1, model=tiny_pack)
+    with pytest.raises(BadInputError, match="float64"):
+        licodec.encode(RAMP / 255, model=tiny_pack)
+    with pytest.raises(BadInputError, match="no pixels"):
+        licodec.encode(RAMP[:0], model=tiny_pack)
+    with pytest.raises(AttributeError, match="no attribute 'encoed'"):
+        _ = licodec.encoed
+
+
+def test_importing_licodec_is_light() -> None:
+    code = "import sys, licodec; print(*(m for m in ('torch', 'numpy', 'PIL') if m in sys.modules))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == ""

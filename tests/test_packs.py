@@ -1,0 +1,126 @@
+"""Weights packs: writing, reading, finding, and refusing damaged ones."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.numpy
+from hypothesis import given
+from hypothesis import strategies as st
+
+from licodec import packs
+from licodec.errors import CorruptFileError, UsageError, WeightsMissingError
+from licodec.packs import (
+    METADATA_KEY,
+    choose_pack,
+    find_pack,
+    pack_bits,
+    read_name,
+    read_pack,
+    unpack_bits,
+    write_pack,
+)
+from tests import tiny
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    write_pack(tiny.pack(), tmp_path / "tiny.safetensors")
+    return tmp_path / "tiny.safetensors"
+
+
+@given(st.integers(2, 7), st.data())
+def test_sub_byte_weights_come_back(width: int, data: st.DataObject) -> None:
+    half = 1 << (width - 1)
+    values = np.array(data.draw(st.lists(st.integers(-half, half - 1), max_size=40)), np.int8)
+    packed = pack_bits(values, width)
+    assert len(packed) == (len(values) * width + 7) // 8
+    assert np.array_equal(unpack_bits(packed, width, values.shape), values)
+
+
+def test_a_pack_comes_back_whole(path: Path) -> None:
+    pack, again = tiny.pack(), read_pack(path)
+    assert again.weights_id == pack.weights_id == read_name(path).weights_id
+    assert again.plan == pack.plan
+    assert again.schedule == pack.schedule
+    assert {**again.programs} == {**pack.programs}
+    assert again.tensors.keys() == pack.tensors.keys()
+    for name, tensor in pack.tensors.items():
+        assert np.array_equal(again.tensors[name], tensor), name
+
+
+def test_the_id_covers_what_decoding_uses_and_nothing_else() -> None:
+    pack = tiny.pack()
+    for program, matters in (("synthesis", True), ("analysis", False)):
+        operation = next(o for o in pack.programs[program].operations if o.kind == "conv2d")
+        name = operation.tensors["bias"]
+        changed = replace(pack, tensors={**pack.tensors, name: pack.tensors[name] + np.int32(1)})
+        assert (changed.weights_id != pack.weights_id) == matters
+    assert replace(pack, card={"other": 1}).weights_id == pack.weights_id
+
+
+def rewritten(path: Path, change: object, tensors: object = lambda t: t) -> None:
+    with safetensors.safe_open(path, "np") as file:
+        metadata = json.loads(file.metadata()[METADATA_KEY])
+    stored = safetensors.numpy.load_file(path)
+    change(metadata)
+    safetensors.numpy.save_file(
+        tensors(stored), path, metadata={METADATA_KEY: json.dumps(metadata)}
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda m: m.update(format=2), "another format"),
+        (lambda m: m.pop("card"), "description is damaged"),
+        (lambda m: m.update(weights_id="00" * 8), "does not match its id"),
+        (lambda m: m["programs"].pop("synthesis"), "synthesis is missing"),
+        (lambda m: m["programs"]["synthesis"]["operations"].pop(3), "read before"),
+        (lambda m: m["programs"]["synthesis"]["operations"][0].update(kind="warp"), "warp"),
+        (lambda m: m["schedule"].update(alignment=3), "out of range"),
+        (lambda m: m["schedule"]["steps"].pop(0), "do not follow"),
+    ],
+)
+def test_damaged_descriptions_are_refused(path: Path, change: object, message: str) -> None:
+    rewritten(path, change)
+    with pytest.raises(CorruptFileError, match=message):
+        read_pack(path)
+
+
+def test_a_changed_weight_is_refused(path: Path) -> None:
+    def flip(stored: dict) -> dict:
+        name = next(n for n in stored if n.startswith("synthesis") and n.endswith("weight"))
+        stored[name] = stored[name] ^ 1
+        return stored
+
+    rewritten(path, lambda m: None, flip)
+    with pytest.raises(CorruptFileError, match="does not match its id"):
+        read_pack(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>", b"\xff" * 64, b"\x80\x04pickle."])
+def test_what_is_not_a_pack_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "pack.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(CorruptFileError, match="not a readable weights pack"):
+        read_name(path)
+
+
+def test_packs_are_found_by_id_and_by_name(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packs, "user_folder", lambda: path.parent / "none")
+    monkeypatch.setattr(packs, "embedded_folder", lambda: path.parent / "none")
+    pack_id = tiny.pack().weights_id
+    monkeypatch.setenv(packs.SEARCH_VARIABLE, str(path.parent))
+    assert find_pack(pack_id, "lite").path == path
+    assert choose_pack("lite", "standard").path == path
+    assert choose_pack(str(path), "any").path == path
+    with pytest.raises(UsageError, match=r"installed: lite \(standard\)"):
+        choose_pack("lite", "small")
+    monkeypatch.setenv(packs.SEARCH_VARIABLE, "")
+    with pytest.raises(WeightsMissingError, match=f"{pack_id.hex()} .backbone lite"):
+        find_pack(pack_id, "lite")

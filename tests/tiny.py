@@ -1,0 +1,43 @@
+"""A network of `lite`'s form, small enough to compile in a test, with random weights."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import torch
+
+from licodec.backbones.lite import LiteConfig, LiteNetwork
+from licodec.backbones.lite_exact import compile_lite
+from licodec.packs import Pack
+
+CONFIG = LiteConfig(
+    slices=(8, 24),
+    hyper_latents=6,
+    hyper_features=10,
+    widths=(8, 12, 16),
+    analysis_units=(1, 1, 1),
+    synthesis_units=(1, 1, 1),
+    context_width=12,
+    context_features=9,
+)
+
+
+@cache
+def network() -> LiteNetwork:
+    torch.manual_seed(7)
+    return LiteNetwork(CONFIG).eval()
+
+
+def pictures() -> list[torch.Tensor]:
+    """Smooth pictures with some noise, (1, 3, 64, 128) in [0, 1]."""
+    generator = torch.Generator().manual_seed(3)
+    across = torch.linspace(0, 1, 128).expand(64, 128)
+    down = torch.linspace(0, 1, 64)[:, None].expand(64, 128)
+    smooth = torch.stack([across, down, 1 - across * down])[None]
+    noise = torch.rand((1, 3, 64, 128), generator=generator)
+    return [smooth, (0.8 * smooth + 0.2 * noise), noise]
+
+
+@cache
+def pack() -> Pack:
+    return compile_lite(network(), pictures(), plan_name="standard", card={"name": "tiny"})
