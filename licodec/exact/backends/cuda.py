@@ -40,9 +40,9 @@ class MatrixProduct:
         groups, kernel = convolution.groups, convolution.weight.shape[2]
         outputs, inputs = len(convolution.weight), convolution.weight.shape[1] * groups
         # bounds.analyse proves |bias| + sum |w| * |x| < 2^53, so one pass is always enough.
-        weight = torch.from_numpy(convolution.weight).to(self.device, torch.float64)
+        weight = torch.tensor(convolution.weight, dtype=torch.float64, device=self.device)
         weight = weight.reshape(groups, outputs // groups, -1)
-        bias = torch.from_numpy(convolution.bias).to(self.device, torch.float64)
+        bias = torch.tensor(convolution.bias, dtype=torch.float64, device=self.device)
         stride, padding = convolution.stride, convolution.padding
 
         def convolve(x: Tensor) -> Tensor:

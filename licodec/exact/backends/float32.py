@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from licodec.exact.backends import torch_planes
 from licodec.exact.backends.torch_planes import Convolution, Convolve, Run
-from licodec.exact.passes import FLOAT32_KERNEL, split_into_passes
+from licodec.exact.passes import FLOAT32_KERNEL, Pass, split_into_passes
 from licodec.exact.program import Program, Tensors
 
 NAME = "float32"
@@ -33,24 +33,38 @@ def bind_convolution(convolution: Convolution) -> Convolve:
         convolution.groups,
         LIMITS,
     )
-    weights = [
-        torch.from_numpy(one.weight).float().contiguous(memory_format=torch.channels_last)
-        for one in passes
-    ]
-    biases = [torch.from_numpy(one.bias).float() for one in passes]
+    kernels = [_bind_pass(one, convolution) for one in passes]
     coefficients = [one.coefficient for one in passes]
-    stride, padding, groups = convolution.stride, convolution.padding, convolution.groups
 
     def convolve(x: Tensor) -> Tensor:
-        results = []
-        for one, weight, bias in zip(passes, weights, biases, strict=True):
-            selected = x[:, :, one.channels]
-            part = torch_planes.operand_range_part(
-                selected, one.operand.shift, one.operand.width
-            ).to(torch.float32)
-            planes = part.permute(2, 0, 1)[None]
-            y = functional.conv2d(planes, weight, bias, stride, padding, groups=groups)
-            results.append(y[0].permute(1, 2, 0).contiguous())
-        return torch_planes.sum_passes(results, coefficients)
+        return torch_planes.sum_passes([kernel(x) for kernel in kernels], coefficients)
+
+    return convolve
+
+
+def _bind_pass(one: Pass, convolution: Convolution) -> Convolve:
+    weight = torch.tensor(one.weight, dtype=torch.float32)
+    bias = torch.tensor(one.bias, dtype=torch.float32)
+    shift, width, channels = one.operand.shift, one.operand.width, one.channels
+    stride, padding, groups = convolution.stride, convolution.padding, convolution.groups
+
+    def operand(x: Tensor) -> Tensor:
+        part = x[:, :, channels]
+        if shift:
+            part = part >> shift
+        if width is not None:
+            part = part & ((1 << width) - 1)
+        return part.to(torch.float32)
+
+    if weight.shape[2] == stride == groups == 1:
+        matrix = weight[:, :, 0, 0]
+        return lambda x: functional.linear(operand(x), matrix, bias)
+
+    weight = weight.contiguous(memory_format=torch.channels_last)
+
+    def convolve(x: Tensor) -> Tensor:
+        images = operand(x).permute(2, 0, 1)[None]
+        sums = functional.conv2d(images, weight, bias, stride, padding, groups=groups)
+        return sums[0].permute(1, 2, 0).contiguous()
 
     return convolve
