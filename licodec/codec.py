@@ -146,7 +146,7 @@ class Codec:
     # Decoding ------------------------------------------------------------------------------
 
     def decode(self, lic: LicFile) -> Picture:
-        """Decode a file that names this codec's pack.
+        """Decode a file that names this codec's pack; the picture's notes are the file's warnings.
 
         Raises CorruptFileError where file and pack disagree or the payload is damaged, and
         PixelChecksumError where the pixels are not the encoder's.
@@ -164,7 +164,7 @@ class Codec:
                 f"(backend {self.backend}): the file is damaged, or this machine miscalculates"
             )
         metadata = lic.metadata
-        return Picture(pixels, alpha, metadata.icc, metadata.exif, metadata.xmp)
+        return Picture(pixels, alpha, metadata.icc, metadata.exif, metadata.xmp, lic.warnings)
 
     def _check_agreement(self, lic: LicFile) -> None:
         header, schedule = lic.header, self.pack.schedule
@@ -255,14 +255,24 @@ class Library:
             self._codecs[name.weights_id] = Codec(read_pack(name.path), self._backend)
         return self._codecs[name.weights_id]
 
+    def codec_for(self, lic: LicFile) -> Codec:
+        """The codec of the pack that a file names. Raises WeightsMissingError."""
+        weights_id = lic.header.weights_id
+        if weights_id in self._codecs:
+            return self._codecs[weights_id]
+        return self.open(find_pack(weights_id, lic.header.backbone))
+
     def decode(self, data: bytes) -> Picture:
-        """Decode the bytes of a .lic file.
+        """Decode the bytes of a .lic file; see `decode_file`."""
+        return self.decode_file(read_file(data))
+
+    def decode_file(self, lic: LicFile) -> Picture:
+        """Decode a file.
 
         A checksum failure is tried again on the reference backend before it is reported.
         Raises CorruptFileError, LimitError, WeightsMissingError, PixelChecksumError.
         """
-        lic = read_file(data)
-        codec = self.open(find_pack(lic.header.weights_id, lic.header.backbone))
+        codec = self.codec_for(lic)
         try:
             return codec.decode(lic)
         except PixelChecksumError:
