@@ -21,6 +21,7 @@ import math
 import os
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -130,7 +131,7 @@ def make_optimizer(network: LiteNetwork, rate: float) -> torch.optim.Adam:
     for name, parameter in network.named_parameters():
         (linear if ".linear." in name else others).append(parameter)
     groups = [{"params": others, "factor": 1.0}, {"params": linear, "factor": 0.1}]
-    return torch.optim.Adam(groups, lr=rate)
+    return torch.optim.Adam(groups, lr=rate, fused=True)
 
 
 @torch.no_grad()
@@ -201,13 +202,17 @@ def main() -> None:
 
     network.train()
     active = network
+    # One thread draws the next step's crops while this one computes.
+    drawing = ThreadPoolExecutor(1)
+    following = drawing.submit(draw_step, training, first, arguments)
     started = saved = time.monotonic()
     running: list[float] = []
     for step in range(first, arguments.steps):
         if active is network and step >= arguments.steps - arguments.quantized_steps:
             ranges = ranges or calibration_ranges(network, training, device)
             active = quantization_aware(network, with_ranges(network, ranges))
-        draw = draw_step(training, step, arguments)
+        draw = following.result()
+        following = drawing.submit(draw_step, training, step + 1, arguments)
         pixels = draw.pixels.to(device)
         torch.manual_seed(arguments.seed * 1_000_003 + step)
         for group in optimizer.param_groups:
