@@ -1,0 +1,30 @@
+"""The command line: `licodec encode`, `decode`, `batch`, `info`, `verify`, `models`.
+
+What is typed is declared in `commands` and `options`, which import nothing heavy, so that
+`--help`, completion and usage errors answer at once; the work is in a module per command.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from typing import NoReturn
+
+INTERRUPTED = 128 + signal.SIGINT
+
+
+def main() -> NoReturn:
+    """The program `licodec`: runs `sys.argv` and exits with the documented code."""
+    try:
+        # A request to end clears up as Ctrl-C does: no temporary file, no process left.
+        signal.signal(signal.SIGTERM, _end)
+        from licodec.cli.app import app
+
+        app(prog_name="licodec")
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    sys.exit(0)
+
+
+def _end(signal_number: int, frame: object) -> NoReturn:
+    sys.exit(128 + signal_number)

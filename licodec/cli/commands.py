@@ -1,0 +1,199 @@
+"""What can be typed. The work is imported when a command is called, so that help is instant."""
+
+from __future__ import annotations
+
+import typer
+
+from licodec.cli import options
+from licodec.errors import UsageError
+
+SUMMARY = "Learned image compression whose files decode to the same pixels everywhere."
+MODELS_SUMMARY = "List, check and install weights packs."
+
+
+def licodec(context: typer.Context, version: options.Version = False) -> int:
+    """Show the help where no command is given."""
+    return _without_command(context) if context.invoked_subcommand is None else 0
+
+
+def _without_command(context: typer.Context) -> int:
+    typer.echo(context.get_help())
+    return UsageError.exit_code
+
+
+def encode(
+    inputs: options.Pictures,
+    output: options.EncodeOutput = None,
+    force: options.Force = False,
+    d: options.D = None,
+    quality: options.Quality = None,
+    target_bpp: options.TargetBpp = None,
+    target_size: options.TargetSize = None,
+    target_psnr: options.TargetPsnr = None,
+    alpha: options.Alpha = None,
+    beta: options.Beta = None,
+    model: options.Model = options.DEFAULT_MODEL,
+    plan: options.Plan = options.DEFAULT_PLAN,
+    metadata: options.MetadataKept = options.ALL_METADATA,
+    psnr: options.Psnr = False,
+    backend: options.BackendName = None,
+    device: options.DeviceName = None,
+    threads: options.Threads = None,
+    verbose: options.Verbose = False,
+    quiet: options.Quiet = False,
+) -> int:
+    """Encode pictures into .lic files.
+
+    Prints a line for each: bytes, bits per pixel, d, PSNR with --psnr, and seconds.
+    """
+    rate = options.choose_rate(d, quality, target_bpp, target_size, target_psnr, alpha, beta)
+    kept = options.parse_metadata(metadata)
+    machine = options.choose_machine(backend, device, threads)
+    verbosity = options.choose_verbosity(verbose, quiet)
+
+    from licodec.cli.encode import EncodeSettings, encode_files
+
+    settings = EncodeSettings(rate, model, plan, kept, psnr, force, machine)
+    return encode_files(inputs, output, settings, verbosity)
+
+
+def decode(
+    inputs: options.LicFiles,
+    output: options.DecodeOutput = None,
+    force: options.Force = False,
+    format: options.Format = None,
+    metadata: options.MetadataKept = options.ALL_METADATA,
+    backend: options.BackendName = None,
+    device: options.DeviceName = None,
+    threads: options.Threads = None,
+    verbose: options.Verbose = False,
+    quiet: options.Quiet = False,
+) -> int:
+    """Decode .lic files into pictures, the same pixels on every machine."""
+    kept = options.parse_metadata(metadata)
+    machine = options.choose_machine(backend, device, threads)
+    verbosity = options.choose_verbosity(verbose, quiet)
+
+    from licodec.cli.decode import DecodeSettings, choose_format, decode_files
+
+    settings = DecodeSettings(choose_format(format), kept, force, machine)
+    return decode_files(inputs, output, settings, verbosity)
+
+
+def batch(
+    folder: options.Folder,
+    output: options.BatchOutput = None,
+    decode: options.Decode = False,
+    jobs: options.Jobs = None,
+    force: options.Force = False,
+    d: options.D = None,
+    quality: options.Quality = None,
+    target_bpp: options.TargetBpp = None,
+    target_size: options.TargetSize = None,
+    target_psnr: options.TargetPsnr = None,
+    alpha: options.Alpha = None,
+    beta: options.Beta = None,
+    model: options.Model = options.DEFAULT_MODEL,
+    plan: options.Plan = options.DEFAULT_PLAN,
+    format: options.Format = None,
+    metadata: options.MetadataKept = options.ALL_METADATA,
+    psnr: options.Psnr = False,
+    backend: options.BackendName = None,
+    device: options.DeviceName = None,
+    threads: options.Threads = None,
+    verbose: options.Verbose = False,
+    quiet: options.Quiet = False,
+) -> int:
+    """Encode all pictures of a folder and its subfolders, or decode all .lic files of one.
+
+    The outputs form a mirrored tree. What is done already is skipped, so a batch that was
+    stopped goes on where it was; --force does everything again. Pictures whose outputs would
+    have one name (a.png and a.jpg in one folder) keep their suffixes: a.png.lic, a.jpg.lic.
+    A bad file never stops the rest; the exit code is 1 if any failed. Names that begin with a
+    dot are passed over.
+    """
+    given = (d, quality, target_bpp, target_size, target_psnr, alpha, beta)
+    rate = options.choose_rate(*given)
+    kept = options.parse_metadata(metadata)
+    machine = options.choose_machine(backend, device, threads)
+    verbosity = options.choose_verbosity(verbose, quiet)
+    if decode and (psnr or any(value is not None for value in given)):
+        raise UsageError("rate options and --psnr are for encoding; --decode takes none of them")
+    if format is not None and not decode:
+        raise UsageError("--format is for --decode; encoding writes .lic files")
+
+    from licodec.cli.batch import decode_tree, encode_tree
+    from licodec.cli.decode import DecodeSettings, choose_format
+    from licodec.cli.encode import EncodeSettings
+
+    if decode:
+        decoding = DecodeSettings(choose_format(format), kept, force, machine)
+        return decode_tree(folder, output, decoding, jobs, verbosity)
+    encoding = EncodeSettings(rate, model, plan, kept, psnr, force, machine)
+    return encode_tree(folder, output, encoding, jobs, verbosity)
+
+
+def info(
+    inputs: options.LicFiles,
+    json: options.Json = False,
+    verbose: options.InfoVerbose = False,
+) -> int:
+    """Show what .lic files say about themselves, without decoding them."""
+    verbosity = options.choose_verbosity(verbose, quiet=False)
+
+    from licodec.cli.info import info_json, info_text
+
+    return (info_json if json else info_text)(inputs, verbosity)
+
+
+def verify(
+    inputs: options.LicFiles,
+    backend: options.BackendName = None,
+    device: options.DeviceName = None,
+    threads: options.Threads = None,
+    verbose: options.Verbose = False,
+    quiet: options.Quiet = False,
+) -> int:
+    """Check that .lic files are whole and decode to the pixels that they promise.
+
+    Each is decoded in memory. The exit code is the highest of the files'.
+    """
+    machine = options.choose_machine(backend, device, threads)
+    verbosity = options.choose_verbosity(verbose, quiet)
+
+    from licodec.cli.verify import verify_files
+
+    return verify_files(inputs, machine, verbosity)
+
+
+def models(context: typer.Context) -> int:
+    """List the packs where no command is given."""
+    return models_list() if context.invoked_subcommand is None else 0
+
+
+def models_list(json: options.Json = False) -> int:
+    """List the installed packs in the order in which they are searched.
+
+    A star marks the one that encode takes of several with one model and plan.
+    """
+    from licodec.cli.models import list_json, list_text
+
+    return list_json() if json else list_text()
+
+
+def models_verify(packs: options.Packs = (), quiet: options.Quiet = False) -> int:
+    """Read packs whole and check them: form, proved bounds, tables, and their ids."""
+    verbosity = options.choose_verbosity(False, quiet)
+
+    from licodec.cli.models import verify_packs
+
+    return verify_packs(list(packs), verbosity)
+
+
+def models_install(pack: options.PackFile, quiet: options.Quiet = False) -> int:
+    """Check a pack and copy it to where licodec finds it."""
+    verbosity = options.choose_verbosity(False, quiet)
+
+    from licodec.cli.models import install_pack
+
+    return install_pack(pack, verbosity)

@@ -1,0 +1,195 @@
+"""`licodec decode`: .lic files into pictures."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from licodec.cli import machine
+from licodec.cli.naming import LIC_SUFFIX, Job, aside, command_line, decoded_name, plan_jobs
+from licodec.cli.options import Machine
+from licodec.cli.reading import read_lic, source_name
+from licodec.cli.rendering import Notice, Reporter, ResultStream, Verbosity, about
+from licodec.codec import Library
+from licodec.container import read_file
+from licodec.errors import LicodecError, UsageError
+from licodec.files import check_output, display_name, is_standard_stream, write_bytes
+from licodec.images import (
+    INPUT_SUFFIXES,
+    encode_picture,
+    format_for_suffix,
+    metadata_not_held,
+    metadata_subset,
+    output_format,
+)
+
+DEFAULT_FORMAT = "PNG"
+
+
+@dataclass(frozen=True)
+class DecodeSettings:
+    """What the options of `decode` ask for.
+
+    format     of every output, by Pillow's name; None: that of each output's suffix
+    metadata   kinds to keep
+    overwrite  whether outputs may exist
+    """
+
+    format: str | None
+    metadata: frozenset[str]
+    overwrite: bool
+    machine: Machine
+
+
+@dataclass(frozen=True)
+class DecodeResult:
+    """What became of one file.
+
+    size      bytes of the .lic file
+    written   bytes of the picture's file
+    seconds   for reading, decoding and writing
+    warnings  one line each, with the file's name
+    notice    what decoded it
+    """
+
+    job: Job
+    width: int
+    height: int
+    size: int
+    written: int
+    seconds: float
+    warnings: tuple[str, ...]
+    notice: Notice
+
+    @property
+    def pixels(self) -> int:
+        return self.width * self.height
+
+    def line(self) -> str:
+        return f"{self.job}: {self.width}x{self.height}, {self.written} bytes, {self.seconds:.2f} s"
+
+
+class Decoder:
+    """Decodes one file after the other with the same settings.
+
+    The networks are made ready for the first file that needs them.
+    """
+
+    def __init__(self, settings: DecodeSettings) -> None:
+        self.settings = settings
+
+    @cached_property
+    def library(self) -> Library:
+        machine.prepare(self.settings.machine)
+        return Library(self.settings.machine.backend)
+
+    def decode(self, job: Job) -> DecodeResult:
+        """Read, decode and write one file. Raises LicodecError."""
+        settings = self.settings
+        check_output(job.target, job.overwrite)
+        start = time.perf_counter()
+        name = source_name(job.source)
+        data = read_lic(job.source)
+        with about(name), machine.memory_errors():
+            lic = read_file(data)
+            reading = time.perf_counter() - start
+            codec = self.library.codec_for(lic)  # takes seconds the first time
+            start = time.perf_counter() - reading
+            decoded = self.library.decode_file(lic)
+            kept = metadata_subset(decoded, settings.metadata)
+            chosen = settings.format or format_of(job.target)
+            image = encode_picture(kept, chosen)
+        write_bytes(job.target, image, job.overwrite)
+        left_out = (
+            f"{chosen} holds no {kind}; left out" for kind in metadata_not_held(kept, chosen)
+        )
+        return DecodeResult(
+            job,
+            width=decoded.width,
+            height=decoded.height,
+            size=len(data),
+            written=len(image),
+            seconds=time.perf_counter() - start,
+            warnings=tuple(f"{name}: {note}" for note in (*decoded.notes, *left_out)),
+            notice=machine.notice(codec, settings.machine),
+        )
+
+
+def format_of(target: str) -> str:
+    """The format that an output's name asks for. Raises UsageError."""
+    if is_standard_stream(target):
+        return DEFAULT_FORMAT
+    with about(display_name(target)):
+        return format_for_suffix(Path(target).suffix)
+
+
+def choose_format(name: str | None) -> str | None:
+    """Pillow's name for the value of --format. Raises UsageError."""
+    return None if name is None else output_format(name).name
+
+
+def suffix_of(chosen: str | None) -> str:
+    """The usual suffix of a format, PNG's for None."""
+    return output_format(chosen or DEFAULT_FORMAT).suffixes[0]
+
+
+def plan_decoding(sources: list[str], output: str | None, chosen: str | None) -> tuple[Job, ...]:
+    """Inputs with their outputs; answers what is likely a mistake with the right command.
+
+    Raises UsageError.
+    """
+    pictures = [s for s in sources if Path(s).suffix.lower() in INPUT_SUFFIXES]
+    if output is None and len(sources) == 2 and pictures == sources[1:]:
+        raise UsageError(
+            f"{display_name(pictures[0])}: the output is named with -o: "
+            f"{command_line('licodec', 'decode', sources[0], '-o', pictures[0])}"
+        )
+    suffix = suffix_of(chosen)
+
+    def derive(source: Path) -> Path:
+        name = decoded_name(source, suffix)
+        return aside(name) if name.exists() else name
+
+    jobs = plan_jobs(sources, output, derive)
+    for job in jobs:
+        if chosen is None:
+            format_of(job.target)
+        elif not is_standard_stream(job.target):
+            _check_suffix(job.target, chosen)
+    return jobs
+
+
+def _check_suffix(target: str, chosen: str) -> None:
+    """Refuse the name of one format for a file of another."""
+    suffix = Path(target).suffix.lower()
+    if suffix == LIC_SUFFIX or (
+        suffix in INPUT_SUFFIXES and suffix not in output_format(chosen).suffixes
+    ):
+        raise UsageError(
+            f"{display_name(target)}: not a name for the format {chosen}; "
+            f"give -o a name that ends in {suffix_of(chosen)}"
+        )
+
+
+def decode_files(
+    sources: list[str], output: str | None, settings: DecodeSettings, verbosity: Verbosity
+) -> int:
+    """Decode each input; returns the exit code, the highest of the files'."""
+    jobs = plan_decoding(sources, output, settings.format)
+    to_output = any(is_standard_stream(job.target) for job in jobs)
+    reporter = Reporter(verbosity, ResultStream.ERROR if to_output else ResultStream.OUTPUT)
+    decoder = Decoder(settings)
+    exit_code = 0
+    for job in jobs:
+        try:
+            result = decoder.decode(replace(job, overwrite=settings.overwrite))
+        except LicodecError as error:
+            reporter.error(str(error))
+            exit_code = max(exit_code, error.exit_code)
+        else:
+            reporter.notice(result.notice)
+            reporter.warnings(result.warnings)
+            reporter.result(result.line())
+    return exit_code

@@ -1,0 +1,218 @@
+"""`licodec encode`: pictures into .lic files."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from licodec.cli import machine
+from licodec.cli.naming import LIC_SUFFIX, Job, command_line, encoded_name, plan_jobs
+from licodec.cli.options import Machine, Rate, RateMode
+from licodec.cli.reading import read_source, source_name
+from licodec.cli.rendering import (
+    Notice,
+    Reporter,
+    ResultStream,
+    Verbosity,
+    about,
+    bits_per_pixel,
+    decibels,
+)
+from licodec.codec import Codec, Coded
+from licodec.errors import LicodecError, UsageError
+from licodec.files import check_output, display_name, is_standard_stream, write_bytes
+from licodec.images import INPUT_SUFFIXES, Picture, metadata_subset, psnr
+from licodec.packs import Pack, choose_pack, read_pack
+from licodec.rate import Target, TargetKind, d_from_quality, d_to_units, target_from_bpp
+
+
+@dataclass(frozen=True)
+class EncodeSettings:
+    """What the options of `encode` ask for.
+
+    model, plan      see licodec.packs.choose_pack
+    metadata         kinds to keep
+    measure_psnr     whether results have their PSNR
+    overwrite        whether outputs may exist
+    """
+
+    rate: Rate
+    model: str
+    plan: str
+    metadata: frozenset[str]
+    measure_psnr: bool
+    overwrite: bool
+    machine: Machine
+
+
+@dataclass(frozen=True)
+class EncodeResult:
+    """What became of one picture.
+
+    size      bytes of the file
+    pixels    width times height
+    psnr      dB of the decoded pixels; None where it was not asked for
+    seconds   for reading, encoding and writing
+    warnings  one line each, with the picture's name
+    notice    what encoded it
+    """
+
+    job: Job
+    size: int
+    pixels: int
+    d: float
+    psnr: float | None
+    seconds: float
+    warnings: tuple[str, ...]
+    notice: Notice
+
+    def line(self) -> str:
+        parts = [f"{self.size} bytes", bits_per_pixel(self.size, self.pixels), f"d {self.d:g}"]
+        if self.psnr is not None:
+            parts.append(decibels(self.psnr))
+        return f"{self.job}: {', '.join(parts)}, {self.seconds:.2f} s"
+
+
+class Encoder:
+    """Encodes one picture after the other with the same settings.
+
+    Opening it checks pack and rate, without torch; the networks are made ready for the first
+    picture. Raises UsageError and CorruptFileError.
+    """
+
+    def __init__(self, settings: EncodeSettings) -> None:
+        self.settings = settings
+        self._pack = read_pack(choose_pack(settings.model, settings.plan).path)
+        self._fixed_d = fixed_d(settings.rate, self._pack)
+
+    @property
+    def pack(self) -> Pack:
+        return self._pack
+
+    @property
+    def d(self) -> int | None:
+        """d in the pack's units where it is the same for every picture."""
+        return self._fixed_d
+
+    @cached_property
+    def codec(self) -> Codec:
+        machine.prepare(self.settings.machine)
+        return Codec(self._pack, self.settings.machine.backend)
+
+    def encode(self, job: Job) -> EncodeResult:
+        """Read, encode and write one picture. Raises LicodecError."""
+        settings = self.settings
+        check_output(job.target, job.overwrite)
+        start = time.perf_counter()
+        name = source_name(job.source)
+        with machine.memory_errors():
+            picture = read_source(job.source)
+        reading = time.perf_counter() - start
+        codec = self.codec  # opening it takes seconds, which are not this picture's
+        start = time.perf_counter() - reading
+        kept = metadata_subset(picture, settings.metadata)
+        with about(name), machine.memory_errors():
+            coded, missed = self._code(codec, kept)
+        write_bytes(job.target, coded.data, job.overwrite)
+        return EncodeResult(
+            job,
+            size=len(coded.data),
+            pixels=picture.height * picture.width,
+            d=coded.d,
+            psnr=psnr(picture.pixels, coded.picture.pixels) if settings.measure_psnr else None,
+            seconds=time.perf_counter() - start,
+            warnings=tuple(f"{name}: {note}" for note in (*picture.notes, *missed)),
+            notice=machine.notice(codec, settings.machine),
+        )
+
+    def _code(self, codec: Codec, picture: Picture) -> tuple[Coded, tuple[str, ...]]:
+        """The coding that was asked for, and a warning where the target is out of reach."""
+        if self._fixed_d is not None:
+            return codec.encode(picture, self._fixed_d), ()
+        rate = self.settings.rate
+        found = codec.encode_to_target(picture, _target(rate, picture))
+        coded = found.result
+        if found.met:
+            return coded, ()
+        pixels = picture.height * picture.width
+        reached = {
+            RateMode.BPP: bits_per_pixel(len(coded.data), pixels),
+            RateMode.SIZE: f"{len(coded.data)} bytes",
+        }.get(rate.mode) or decibels(psnr(picture.pixels, coded.picture.pixels))
+        return coded, (
+            f"{rate.mode.value} {rate.value:g} is out of reach; "
+            f"the nearest file has {reached}, at d {coded.d:g}",
+        )
+
+
+def fixed_d(rate: Rate, pack: Pack) -> int | None:
+    """The rate as d in the pack's units, or None where it is a target to search.
+
+    Raises UsageError for a d out of range and for a rate mode that the pack lacks.
+    """
+    match rate.mode:
+        case RateMode.ALPHA | RateMode.BETA:
+            raise UsageError(
+                f"{rate.mode.value}: the pack {pack.backbone} ({pack.plan_name}) has no adapters; "
+                "its only rate mode is d (-d, -q, --target-bpp, --target-size, --target-psnr)"
+            )
+        case RateMode.D:
+            return d_to_units(rate.value, pack.schedule)
+        case RateMode.QUALITY:
+            return d_to_units(d_from_quality(rate.value), pack.schedule)
+        case _:
+            return None
+
+
+def _target(rate: Rate, picture: Picture) -> Target:
+    if rate.mode is RateMode.BPP:
+        return target_from_bpp(rate.value, picture.width, picture.height)
+    kind = TargetKind.SIZE if rate.mode is RateMode.SIZE else TargetKind.PSNR
+    return Target(kind, rate.value)
+
+
+def plan_encoding(sources: list[str], output: str | None) -> tuple[Job, ...]:
+    """Inputs with their outputs; answers what is likely a mistake with the right command.
+
+    Raises UsageError.
+    """
+    files = [source for source in sources if Path(source).suffix.lower() == LIC_SUFFIX]
+    if output is None and len(sources) == 2 and files == sources[1:]:
+        raise UsageError(
+            f"{display_name(files[0])}: the output is named with -o: "
+            f"{command_line('licodec', 'encode', sources[0], '-o', files[0])}"
+        )
+    if files:
+        raise UsageError(
+            f"{display_name(files[0])}: a .lic file already; to get its picture: "
+            f"{command_line('licodec', 'decode', files[0])}"
+        )
+    if output is not None and Path(output).suffix.lower() in INPUT_SUFFIXES and len(sources) == 1:
+        raise UsageError(
+            f"{display_name(output)}: encode writes .lic files; give -o a name that ends in .lic"
+        )
+    return plan_jobs(sources, output, encoded_name)
+
+
+def encode_files(
+    sources: list[str], output: str | None, settings: EncodeSettings, verbosity: Verbosity
+) -> int:
+    """Encode each input; returns the exit code, the highest of the files'."""
+    jobs = plan_encoding(sources, output)
+    to_output = any(is_standard_stream(job.target) for job in jobs)
+    reporter = Reporter(verbosity, ResultStream.ERROR if to_output else ResultStream.OUTPUT)
+    encoder = Encoder(settings)
+    exit_code = 0
+    for job in jobs:
+        try:
+            result = encoder.encode(replace(job, overwrite=settings.overwrite))
+        except LicodecError as error:
+            reporter.error(str(error))
+            exit_code = max(exit_code, error.exit_code)
+        else:
+            reporter.notice(result.notice)
+            reporter.warnings(result.warnings)
+            reporter.result(result.line())
+    return exit_code

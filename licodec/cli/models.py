@@ -1,0 +1,134 @@
+"""`licodec models`: which weights packs there are, whether they are whole, and one more."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import typer
+
+from licodec.cli.naming import make_folder
+from licodec.cli.rendering import Reporter, Verbosity, print_table
+from licodec.errors import BadInputError, CorruptFileError
+from licodec.files import display_name, read_bytes, save_atomically
+from licodec.packs import (
+    LARGEST_PACK,
+    SUFFIX,
+    PackName,
+    embedded_folder,
+    installed_packs,
+    read_pack,
+    search_folders,
+    user_folder,
+)
+
+_NAME_CHARACTERS = re.compile(r"[^A-Za-z0-9.-]+")
+
+
+def list_text() -> int:
+    """Print a table of the installed packs, those that `encode` takes marked with a star."""
+    packs = list(installed_packs())
+    if not packs:
+        folders = ", ".join(display_name(folder) for folder in search_folders())
+        typer.echo(f"no weights packs are installed; looked in {folders}", err=True)
+        return 0
+    first = {(pack.backbone, pack.plan_name): pack for pack in reversed(packs)}
+    rows = [
+        (
+            "*" if first[pack.backbone, pack.plan_name] is pack else "",
+            pack.backbone,
+            pack.plan_name,
+            pack.weights_id.hex(),
+            f"{pack.size / 1e6:.1f} MB",
+            _whereabouts(pack),
+        )
+        for pack in packs
+    ]
+    print_table(("", "model", "plan", "weights id", "size", "file"), rows)
+    return 0
+
+
+def list_json() -> int:
+    """Print a JSON array of the installed packs in the order in which they are searched."""
+    packs = [
+        {
+            "model": pack.backbone,
+            "plan": pack.plan_name,
+            "weights_id": pack.weights_id.hex(),
+            "size": pack.size,
+            "path": str(pack.path),
+            "card": dict(pack.card),
+        }
+        for pack in installed_packs()
+    ]
+    typer.echo(json.dumps(packs, indent=2))
+    return 0
+
+
+def _whereabouts(pack: PackName) -> str:
+    embedded = pack.path.parent == embedded_folder()
+    return f"{pack.path.name} (embedded)" if embedded else str(pack.path)
+
+
+def verify_packs(names: list[str], verbosity: Verbosity) -> int:
+    """Read each pack whole; `names` are paths, models or weights ids, none means all.
+
+    Returns the exit code, the highest of the packs'.
+    """
+    reporter = Reporter(verbosity)
+    paths = [path for name in names for path in _paths(name)]
+    if not names:
+        paths = [pack.path for pack in installed_packs()]
+    exit_code = 0
+    for path in paths:
+        try:
+            pack = read_pack(path)
+        except CorruptFileError as error:
+            reporter.error(str(error))
+            exit_code = max(exit_code, error.exit_code)
+        else:
+            reporter.result(
+                f"{display_name(path)}: ok, {pack.backbone} ({pack.plan_name}), "
+                f"{pack.weights_id.hex()}"
+            )
+    return exit_code
+
+
+def _paths(name: str) -> list[Path]:
+    """The pack files that a path, a model's name or a weights id means. Raises BadInputError."""
+    if name.endswith(SUFFIX) or Path(name).is_file():
+        if not Path(name).is_file():
+            raise BadInputError(f"{display_name(name)}: no such weights pack; check the name")
+        return [Path(name)]
+    found = [p.path for p in installed_packs() if name in (p.backbone, p.weights_id.hex())]
+    if not found:
+        raise BadInputError(
+            f"{display_name(name)}: neither a file nor the model or weights id of an installed "
+            "pack; 'licodec models' lists them"
+        )
+    return found
+
+
+def install_pack(name: str, verbosity: Verbosity) -> int:
+    """Check a pack and copy it into the user's folder; returns the exit code 0.
+
+    Raises BadInputError, CorruptFileError, LicodecError.
+    """
+    path = Path(name)
+    if not path.is_file():
+        raise BadInputError(f"{display_name(name)}: no such weights pack; check the name")
+    pack = read_pack(path)
+    reporter = Reporter(verbosity)
+    title = f"{pack.backbone} ({pack.plan_name}, {pack.weights_id.hex()})"
+    same = next((p for p in installed_packs() if p.weights_id == pack.weights_id), None)
+    if same is not None:
+        reporter.result(f"{title} is installed already: {display_name(same.path)}")
+        return 0
+    parts = (pack.backbone, pack.plan_name, pack.weights_id.hex())
+    stem = "-".join(_NAME_CHARACTERS.sub("_", part) for part in parts)
+    target = user_folder() / (stem + SUFFIX)
+    make_folder(target.parent)
+    save_atomically(target, read_bytes(path, LARGEST_PACK), overwrite=False)
+    reporter.result(f"{title} installed: {display_name(target)}")
+    return 0

@@ -1,0 +1,174 @@
+"""Names of outputs: derived from the inputs, and never two inputs in one file.
+
+    encode  photo.png      photo.lic
+    decode  photo.lic      photo.png, or photo.decoded.png where photo.png exists
+            photo.png.lic  the same, for the suffix is there already
+
+Where inputs would share an output (a.png and a.jpg in one folder), `batch` lets all of them
+keep their suffixes, a.png.lic and a.jpg.lic, and `encode` and `decode` refuse them.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from licodec.cli.reading import source_name, target_name
+from licodec.errors import LicodecError, UsageError
+from licodec.files import STANDARD_STREAM, display_name, is_standard_stream
+from licodec.images import INPUT_SUFFIXES
+
+LIC_SUFFIX = ".lic"
+
+# The output of an input's own name, before it is known whether it is alone in that.
+Derive = Callable[[Path], Path]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One input and the output that becomes of it; either may be "-".
+
+    overwrite  whether the output may exist
+    """
+
+    source: str
+    target: str
+    overwrite: bool = False
+
+    def __str__(self) -> str:
+        return f"{source_name(self.source)} -> {target_name(self.target)}"
+
+
+def encoded_name(source: Path) -> Path:
+    """photo.png -> photo.lic; what is no picture's suffix stays: v1.2 -> v1.2.lic."""
+    known = source.suffix.lower() in INPUT_SUFFIXES
+    return source.with_suffix(LIC_SUFFIX) if known else whole_name(source, LIC_SUFFIX)
+
+
+def decoded_name(source: Path, suffix: str) -> Path:
+    """photo.lic -> photo.png for the suffix ".png"."""
+    if source.suffix.lower() != LIC_SUFFIX:
+        return whole_name(source, suffix)
+    stem = source.with_suffix("")
+    return stem if stem.suffix.lower() == suffix else whole_name(stem, suffix)
+
+
+def whole_name(source: Path, suffix: str) -> Path:
+    """The name with a suffix behind all that it has."""
+    return source.with_name(source.name + suffix)
+
+
+def aside(target: Path) -> Path:
+    """photo.png -> photo.decoded.png."""
+    return target.with_name(f"{target.stem}.decoded{target.suffix}")
+
+
+def distinct_names(sources: Iterable[Path], derive: Derive, suffix: str) -> Mapping[Path, Path]:
+    """An output for every source, no two the same: whole names where derived ones would be.
+
+    Names that differ in letter case alone count as the same, as some file systems have it.
+    """
+    names = {source: derive(source) for source in sources}
+    while True:
+        uses = Counter(_folded(name) for name in names.values())
+        changed = False
+        for source, name in names.items():
+            whole = whole_name(source, suffix)
+            if uses[_folded(name)] > 1 and name != whole:
+                names[source] = whole
+                changed = True
+        if not changed:
+            return names
+
+
+def _folded(name: Path) -> str:
+    return str(name).casefold()
+
+
+def plan_jobs(sources: list[str], output: str | None, derive: Derive) -> tuple[Job, ...]:
+    """Inputs with their outputs, given -o.
+
+    One input: `output` is a file, "-", or a folder; None derives a name, and "-" goes to "-".
+    Several: `output` is a folder, made where it is missing, or None. Raises UsageError.
+    """
+    if len(sources) == 1:
+        (source,) = sources
+        if output is not None and not _is_folder(output):
+            return (_checked(Job(source, output)),)
+        if is_standard_stream(source):
+            if output is None:
+                return (Job(source, STANDARD_STREAM),)
+            raise UsageError(
+                f"standard input has no name to use in the folder {display_name(output)}; "
+                "name the output file with -o"
+            )
+    if any(is_standard_stream(source) for source in sources):
+        raise UsageError("standard input cannot be one of several inputs; give it alone")
+    if output is not None:
+        _make_folder(output)
+    jobs = [_checked(Job(source, _derived(source, output, derive))) for source in sources]
+    _refuse_collisions(jobs)
+    return tuple(jobs)
+
+
+def _derived(source: str, folder: str | None, derive: Derive) -> str:
+    path = Path(source)
+    return str(derive(path if folder is None else Path(folder) / path.name))
+
+
+def _is_folder(output: str) -> bool:
+    return output.endswith(("/", os.sep)) or os.path.isdir(output)
+
+
+def _make_folder(output: str) -> None:
+    name = display_name(output)
+    if is_standard_stream(output) or (
+        Path(output).suffix.lower() in INPUT_SUFFIXES | {LIC_SUFFIX} and not _is_folder(output)
+    ):
+        raise UsageError(f"-o {name}: with several inputs -o names a folder, and this is a file")
+    make_folder(Path(output))
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it. Raises LicodecError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise LicodecError(f"{display_name(folder)}: a file, not a folder") from None
+    except OSError as error:
+        raise LicodecError(
+            f"{display_name(folder)}: the folder cannot be made: {error.strerror}"
+        ) from error
+
+
+def _checked(job: Job) -> Job:
+    """The job, unless its output is its input."""
+    if not is_standard_stream(job.target) and os.path.exists(job.target):
+        try:
+            same = os.path.samefile(job.source, job.target)
+        except (OSError, ValueError):  # an input that is missing is reported when it is read
+            same = False
+        if same:
+            raise UsageError(f"{display_name(job.source)}: output and input are one file")
+    return job
+
+
+def _refuse_collisions(jobs: list[Job]) -> None:
+    sources: dict[str, str] = {}
+    for job in jobs:
+        path = os.path.abspath(job.target)
+        if path in sources:
+            raise UsageError(
+                f"{display_name(sources[path])} and {display_name(job.source)} would both become "
+                f"{display_name(job.target)}; convert them one by one, with -o"
+            )
+        sources[path] = job.source
+
+
+def command_line(*words: str) -> str:
+    """A command as a message may show it, quoted for a shell."""
+    return shlex.join(words) if all(word.isprintable() for word in words) else ascii(words)

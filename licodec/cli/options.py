@@ -1,0 +1,358 @@
+"""The options that commands share: how they are written, and what they are turned into."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+from typing import Annotated
+
+import typer
+
+from licodec.cli.rendering import Verbosity
+from licodec.errors import UsageError
+
+RATE_PANEL = "Rate (at most one; without any, d = 1)"
+MACHINE_PANEL = "Machine (never changes a pixel)"
+
+
+class Backend(StrEnum):
+    """Names of `licodec.exact.interpreter.BACKENDS`, which is too heavy for `--help`."""
+
+    CUDA = "cuda"
+    INT8 = "int8"
+    FLOAT32 = "float32"
+    REFERENCE = "reference"
+
+
+class Device(StrEnum):
+    """Where the networks run."""
+
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+# Rate --------------------------------------------------------------------------------------
+
+D = Annotated[
+    float | None,
+    typer.Option(
+        "-d",
+        "--d",
+        metavar="D",
+        help="Quantization step: 1 is the trained codec, larger gives smaller files.",
+        rich_help_panel=RATE_PANEL,
+    ),
+]
+Quality = Annotated[
+    float | None,
+    typer.Option(
+        "-q",
+        "--quality",
+        metavar="Q",
+        help="0 (smallest) to 100 (best); d = 2^((75 - Q) / 12.5), so 75 is d = 1.",
+        rich_help_panel=RATE_PANEL,
+    ),
+]
+TargetBpp = Annotated[
+    float | None,
+    typer.Option(
+        metavar="BPP",
+        help="The best quality within this many bits per pixel.",
+        rich_help_panel=RATE_PANEL,
+    ),
+]
+TargetSize = Annotated[
+    str | None,
+    typer.Option(
+        metavar="BYTES",
+        help="The best quality within this many bytes: 20000, 50k, 1.5M; Ki and Mi count 1024.",
+        rich_help_panel=RATE_PANEL,
+    ),
+]
+TargetPsnr = Annotated[
+    float | None,
+    typer.Option(
+        metavar="DB",
+        help="The smallest file with at least this PSNR.",
+        rich_help_panel=RATE_PANEL,
+    ),
+]
+Alpha = Annotated[
+    float | None,
+    typer.Option(
+        metavar="ALPHA",
+        help="Rate of an adapter, 0 (highest) to 1; for packs that have one.",
+        rich_help_panel=RATE_PANEL,
+    ),
+]
+Beta = Annotated[
+    float | None,
+    typer.Option(
+        metavar="BETA",
+        help="Perception of an adapter, 0 to 1, beside --alpha; for packs that have one.",
+        rich_help_panel=RATE_PANEL,
+    ),
+]
+
+
+class RateMode(Enum):
+    """What a rate option sets, by the name that a person types."""
+
+    D = "-d"
+    QUALITY = "-q"
+    BPP = "--target-bpp"
+    SIZE = "--target-size"
+    PSNR = "--target-psnr"
+    ALPHA = "--alpha"
+    BETA = "--beta"
+
+
+@dataclass(frozen=True)
+class Rate:
+    """One rate option and its value: d, quality, bits per pixel, bytes or dB."""
+
+    mode: RateMode = RateMode.D
+    value: float = 1.0
+
+
+def choose_rate(
+    d: float | None,
+    quality: float | None,
+    bpp: float | None,
+    size: str | None,
+    psnr: float | None,
+    alpha: float | None,
+    beta: float | None,
+) -> Rate:
+    """The one rate option that was given, or d = 1. Raises UsageError."""
+    values = {
+        RateMode.D: d,
+        RateMode.QUALITY: quality,
+        RateMode.BPP: bpp,
+        RateMode.SIZE: None if size is None else parse_size(size),
+        RateMode.PSNR: psnr,
+        RateMode.ALPHA: alpha,
+        RateMode.BETA: beta,
+    }
+    given = [Rate(mode, value) for mode, value in values.items() if value is not None]
+    # The two adapter modes go together; alpha stands for both.
+    if len(given) == 2 and [rate.mode for rate in given] == [RateMode.ALPHA, RateMode.BETA]:
+        given = given[:1]
+    if len(given) > 1:
+        names = [rate.mode.value for rate in given]
+        raise UsageError(f"{names[0]} and {names[1]} exclude each other; give one of them")
+    rate = given[0] if given else Rate()
+    if rate.mode in (RateMode.BPP, RateMode.PSNR) and not 0 < rate.value < math.inf:
+        raise UsageError(f"{rate.mode.value} {rate.value:g}: give a number above 0")
+    return rate
+
+
+_SIZE = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*([kmg]?)(i?)b?", re.IGNORECASE)
+_POWERS = {"": 0, "k": 1, "m": 2, "g": 3}
+
+
+def parse_size(text: str) -> int:
+    """Bytes of "20000", "50k", "1.5M" (powers of 1000) or "64Ki" (of 1024). Raises UsageError."""
+    match = _SIZE.fullmatch(text.strip())
+    number, prefix, binary = match.groups() if match else ("0", "", "")
+    size = int(float(number) * (1024 if binary else 1000) ** _POWERS[prefix.lower()])
+    if size < 1 or (binary and not prefix):
+        raise UsageError(
+            f"--target-size {text!a}: give a number of bytes, such as 20000, 50k or 1.5M"
+        )
+    return size
+
+
+# Files -------------------------------------------------------------------------------------
+
+Pictures = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="IN",
+        help="Pictures: PNG, JPEG, WebP, TIFF, BMP, PPM/PGM/PBM, GIF, AVIF; - is standard input.",
+        show_default=False,
+    ),
+]
+LicFiles = Annotated[
+    list[str],
+    typer.Argument(metavar="IN", help="Files to read; - is standard input.", show_default=False),
+]
+Folder = Annotated[
+    str,
+    typer.Argument(metavar="DIR", help="Folder, searched with its subfolders.", show_default=False),
+]
+EncodeOutput = Annotated[
+    str | None,
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="OUT",
+        help="File to write, or - for standard output; a folder for several inputs. "
+        "By default NAME.lic beside each picture.",
+    ),
+]
+DecodeOutput = Annotated[
+    str | None,
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="OUT",
+        help="File to write, or - for standard output; a folder for several inputs. "
+        "By default NAME.png beside NAME.lic, or NAME.decoded.png where that exists.",
+    ),
+]
+BatchOutput = Annotated[
+    str | None,
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="OUT",
+        help="Folder for the mirrored tree; by default DIR-lic, with --decode DIR-decoded.",
+    ),
+]
+Format = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FORMAT",
+        help="png, jpg, webp, tiff, bmp or ppm; by default that of OUT's suffix, or png.",
+    ),
+]
+MetadataKept = Annotated[
+    str,
+    typer.Option(
+        "--metadata",
+        metavar="KINDS",
+        help="Metadata to keep: none, or any of icc,exif,xmp.",
+    ),
+]
+Force = Annotated[bool, typer.Option("-f", "--force", help="Overwrite outputs that exist.")]
+Psnr = Annotated[bool, typer.Option("--psnr", help="Print the PSNR of what decoding will give.")]
+
+METADATA_KINDS = ("icc", "exif", "xmp")
+ALL_METADATA = ",".join(METADATA_KINDS)
+
+
+def parse_metadata(text: str) -> frozenset[str]:
+    """The kinds named in "none", "icc", "icc,exif", .... Raises UsageError."""
+    kinds = {part.strip().lower() for part in text.split(",")}
+    if kinds in ({"none"}, {"all"}):
+        return frozenset(METADATA_KINDS if kinds == {"all"} else ())
+    if not kinds <= set(METADATA_KINDS):
+        raise UsageError(f"--metadata {text!a}: give none, or some of {ALL_METADATA}")
+    return frozenset(kinds)
+
+
+Decode = Annotated[bool, typer.Option("--decode", help="Decode .lic files instead.")]
+
+# Model and machine ---------------------------------------------------------------------------
+
+DEFAULT_MODEL = "lite"
+DEFAULT_PLAN = "standard"
+
+Model = Annotated[
+    str, typer.Option(metavar="MODEL", help="Backbone, or the path of a weights pack.")
+]
+Plan = Annotated[str, typer.Option(metavar="PLAN", help="Which of the model's packs.")]
+BackendName = Annotated[
+    Backend | None,
+    typer.Option(
+        "--backend",
+        help="Force one; by default the fastest that proves itself exact here.",
+        rich_help_panel=MACHINE_PANEL,
+    ),
+]
+DeviceName = Annotated[
+    Device | None,
+    typer.Option(
+        "--device", help="cpu leaves GPUs alone, cuda takes one.", rich_help_panel=MACHINE_PANEL
+    ),
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(min=1, help="Threads; by default all cores.", rich_help_panel=MACHINE_PANEL),
+]
+Jobs = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Processes; by default one a core, at most 8. Each has its share of the threads.",
+        rich_help_panel=MACHINE_PANEL,
+    ),
+]
+
+
+Packs = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="PACK",
+        help="Paths, models or weights ids; by default all that are installed.",
+        show_default=False,
+    ),
+]
+PackFile = Annotated[
+    str, typer.Argument(metavar="PACK", help="The path of a pack.", show_default=False)
+]
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What the networks run on; the choice changes speed alone.
+
+    backend   None: the fastest exact one
+    hide_gpu  whether GPUs are out of bounds
+    threads   None: as many as torch takes by itself
+    """
+
+    backend: str | None = None
+    hide_gpu: bool = False
+    threads: int | None = None
+
+
+def choose_machine(backend: Backend | None, device: Device | None, threads: int | None) -> Machine:
+    """Backend and device as one choice. Raises UsageError where they contradict each other."""
+    on_gpu = backend is Backend.CUDA
+    if backend is not None and device is not None and on_gpu != (device is Device.CUDA):
+        raise UsageError(
+            f"--backend {backend.value} does not run on --device {device.value}; give one of them"
+        )
+    if device is Device.CUDA:
+        backend = Backend.CUDA
+    name = None if backend is None else backend.value
+    return Machine(name, device is Device.CPU, threads)
+
+
+# Output of the program itself ------------------------------------------------------------------
+
+Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Say more.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Say nothing but errors.")]
+InfoVerbose = Annotated[
+    bool, typer.Option("-v", "--verbose", help="Show the chunks and the plan by layer, too.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from licodec import __version__
+
+        typer.echo(f"licodec {__version__}")
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool,
+    typer.Option(
+        "--version", callback=_print_version, is_eager=True, help="Show the version and exit."
+    ),
+]
+
+
+def choose_verbosity(verbose: bool, quiet: bool) -> Verbosity:
+    """Raises UsageError where both are asked for."""
+    if verbose and quiet:
+        raise UsageError("-v and --quiet exclude each other; give one of them")
+    if quiet:
+        return Verbosity.QUIET
+    return Verbosity.VERBOSE if verbose else Verbosity.NORMAL

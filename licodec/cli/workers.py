@@ -1,0 +1,175 @@
+"""Worker processes that outlive their tasks' failures, and whose deaths the rest outlives.
+
+A process opens its tools once (model, threads) and then handles one task after the other. The
+executor of the standard library gives up as a whole when one process dies; here the task that
+killed it fails, a new process takes its place, and the others never notice.
+
+Nothing heavy is imported here: a worker sets its number of threads before NumPy and torch load.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from multiprocessing import connection, resource_tracker
+from multiprocessing.connection import Connection
+from typing import Any, NoReturn
+
+from licodec.errors import LicodecError
+
+# Makes the function that handles tasks; called once in each process. It travels there, so it
+# and what it makes of a task must be picklable.
+Open = Callable[[], Callable[[Any], Any]]
+
+# Read by the libraries of NumPy and torch when they are loaded.
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_GRACE_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Died:
+    """The outcome of a task whose process ended before it had one."""
+
+    exit_code: int | None
+
+    def __str__(self) -> str:
+        code = self.exit_code
+        if code is not None and code < 0:
+            return (
+                f"the worker process was killed by signal {-code}, perhaps for lack of memory; "
+                "try fewer --jobs"
+            )
+        return f"the worker process ended with code {code}"
+
+
+@dataclass(frozen=True)
+class _Refused:
+    """The tools could not be opened, and would not be in another process either."""
+
+    error: LicodecError
+
+
+@dataclass
+class _Worker:
+    """A process and the task it is at, None before the first and after the last."""
+
+    process: multiprocessing.process.BaseProcess
+    pipe: Connection
+    task: Any = None
+
+
+def run_in_processes(
+    open_tools: Open, tasks: Iterable[Any], jobs: int, threads: int
+) -> Iterator[tuple[Any, Any]]:
+    """Handle tasks in `jobs` processes of `threads` threads; yields (task, outcome) as they end.
+
+    The outcome is what the function of `open_tools` returned, or Died. Raises the LicodecError
+    that `open_tools` raised. However the iteration ends, no process is left.
+    """
+    waiting = deque(tasks)
+    workers: list[_Worker] = []
+    try:
+        for _ in range(min(jobs, len(waiting))):
+            workers.append(_start(open_tools, threads))
+            _assign(workers[-1], waiting.popleft())
+        while busy := [worker for worker in workers if worker.task is not None]:
+            ready = connection.wait([worker.pipe for worker in busy])
+            for worker in (worker for worker in busy if worker.pipe in ready):
+                task, outcome = worker.task, _outcome(worker)
+                worker.task = None
+                if isinstance(outcome, _Refused):
+                    raise outcome.error
+                if isinstance(outcome, Died):
+                    workers.remove(worker)
+                    if waiting:
+                        workers.append(worker := _start(open_tools, threads))
+                if waiting:
+                    _assign(worker, waiting.popleft())
+                yield task, outcome
+    except BaseException:
+        for worker in workers:
+            worker.process.terminate()
+        raise
+    finally:
+        _end(workers)
+
+
+def _start(open_tools: Open, threads: int) -> _Worker:
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_serve, args=(theirs, threads), daemon=True)
+    # Ctrl-C goes to all processes of a terminal. Workers leave it to this one to end them, from
+    # their first instruction on, so they inherit a mask. (Starting the tracker resets it.)
+    resource_tracker.ensure_running()
+    with _interrupts_held():
+        process.start()
+    theirs.close()
+    ours.send(open_tools)
+    return _Worker(process, ours)
+
+
+@contextlib.contextmanager
+def _interrupts_held() -> Iterator[None]:
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
+
+
+def _assign(worker: _Worker, task: Any) -> None:
+    worker.task = task
+    with contextlib.suppress(OSError):  # a process that died is met when its outcome is read
+        worker.pipe.send(task)
+
+
+def _outcome(worker: _Worker) -> Any:
+    try:
+        return worker.pipe.recv()
+    except (EOFError, OSError):
+        worker.process.join(_GRACE_SECONDS)
+        return Died(worker.process.exitcode)
+
+
+def _end(workers: list[_Worker]) -> None:
+    """Close the pipes, at which idle workers end by themselves, and wait for all of them."""
+    for worker in workers:
+        worker.pipe.close()
+    for worker in workers:
+        worker.process.join(_GRACE_SECONDS)
+        if worker.process.is_alive():
+            # It is deep in a computation: its output is not begun, so nothing is left behind.
+            worker.process.kill()
+            worker.process.join()
+
+
+# In the worker ---------------------------------------------------------------------------------
+
+
+def _serve(pipe: Connection, threads: int) -> None:
+    """Handle tasks until the other end is closed, be it that the parent died."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # An exception rather than the end of the process: a file half written is cleared away.
+    signal.signal(signal.SIGTERM, _terminated)
+    for variable in _THREAD_VARIABLES:
+        os.environ[variable] = str(threads)
+    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        try:
+            handle = pipe.recv()()
+        except LicodecError as error:
+            pipe.send(_Refused(error))
+            return
+        while True:
+            pipe.send(handle(pipe.recv()))
+
+
+def _terminated(signal_number: int, frame: object) -> NoReturn:
+    raise SystemExit(128 + signal_number)
