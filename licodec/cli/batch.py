@@ -86,7 +86,8 @@ def find_jobs(folder: str, output: str | None, direction: Direction) -> tuple[li
     """Every input below a folder with its output in the mirrored tree, and what is unreadable.
 
     Names that begin with a dot are passed over, and links to folders are not followed. Raises
-    BadInputError where there is no such folder or nothing in it.
+    BadInputError where there is no such folder or nothing in it, LicodecError where the output
+    is a file.
     """
     root = Path(folder)
     name = display_name(folder)
@@ -95,6 +96,8 @@ def find_jobs(folder: str, output: str | None, direction: Direction) -> tuple[li
         problem = file if root.exists() else "no such folder; check the name"
         raise BadInputError(f"{name}: {problem}")
     target_root = _default_output(root, direction) if output is None else Path(output)
+    if target_root.exists() and not target_root.is_dir():
+        raise LicodecError(f"{display_name(target_root)}: a file, not a folder; choose one with -o")
     errors: list[str] = []
 
     def unreadable(error: OSError) -> None:

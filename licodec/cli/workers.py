@@ -13,6 +13,7 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ Open = Callable[[], Callable[[Any], Any]]
 
 # Read by the libraries of NumPy and torch when they are loaded.
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-_GRACE_SECONDS = 10.0
+_GRACE_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -103,9 +104,6 @@ def _start(open_tools: Open, threads: int) -> _Worker:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs, threads), daemon=True)
-    # Ctrl-C goes to all processes of a terminal. Workers leave it to this one to end them, from
-    # their first instruction on, so they inherit a mask. (Starting the tracker resets it.)
-    resource_tracker.ensure_running()
     with _interrupts_held():
         process.start()
     theirs.close()
@@ -115,9 +113,14 @@ def _start(open_tools: Open, threads: int) -> _Worker:
 
 @contextlib.contextmanager
 def _interrupts_held() -> Iterator[None]:
+    """Start processes in here: they inherit that Ctrl-C, which a terminal sends to all, is held.
+
+    So they leave it to this process to end them, from their first instruction on.
+    """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
+    resource_tracker.ensure_running()  # the first process would start it, which resets the mask
     held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -143,8 +146,9 @@ def _end(workers: list[_Worker]) -> None:
     """Close the pipes, at which idle workers end by themselves, and wait for all of them."""
     for worker in workers:
         worker.pipe.close()
+    deadline = time.monotonic() + _GRACE_SECONDS
     for worker in workers:
-        worker.process.join(_GRACE_SECONDS)
+        worker.process.join(max(0.0, deadline - time.monotonic()))
         if worker.process.is_alive():
             # It is deep in a computation: its output is not begun, so nothing is left behind.
             worker.process.kill()
