@@ -172,7 +172,9 @@ def _weight_parts(weight: np.ndarray, count: int, step: int) -> list[np.ndarray]
 def _representable(
     operands: list[OperandPart], weights: list[np.ndarray], limits: KernelLimits
 ) -> bool:
-    if limits.operand_high is not None and operands[-1].high > limits.operand_high:
+    if limits.operand_high is not None and any(
+        part.high > limits.operand_high for part in operands
+    ):
         return False
     return all(
         (limits.weight_low is None or part.min() >= limits.weight_low)

@@ -41,7 +41,7 @@ class PlaneRunner:
         return cls(
             program,
             run,
-            strip_geometry(program, tensors, values),
+            strip_geometry(program, values),
             tuple(_smallest_dtype(info.low, info.high) for info in outputs),
             tuple(info.rate for info in outputs),
             strip_positions,

@@ -14,7 +14,7 @@ from fractions import Fraction
 import numpy as np
 
 from licodec.exact.bounds import ValueInfo
-from licodec.exact.program import Program, Tensors
+from licodec.exact.program import Program
 
 Planes = Mapping[str, np.ndarray]
 
@@ -31,19 +31,18 @@ class StripGeometry:
     halo: int
 
 
-def strip_geometry(
-    program: Program, tensors: Tensors, values: Mapping[str, ValueInfo]
-) -> StripGeometry:
+def strip_geometry(program: Program, values: Mapping[str, ValueInfo]) -> StripGeometry:
     """Walk the program backwards and add up how far each output looks, in input rows."""
     reach: dict[str, Fraction] = dict.fromkeys(program.outputs, Fraction(0))
     for operation in reversed(program.operations):
         own = reach.get(operation.output)
         if own is None:
             continue
+        rate = values[operation.output].rate
+        own = math.ceil(own * rate) / rate  # rows are computed whole
         if operation.kind == "conv2d":
-            own += (tensors[operation.tensors["weight"]].shape[2] - 1) / values[
-                operation.inputs[0]
-            ].rate
+            # bounds.analyse holds kernel - stride <= 2 * padding, so no further downwards.
+            own += operation.attributes["padding"] / values[operation.inputs[0]].rate
         for name in operation.inputs:
             reach[name] = max(reach.get(name, own), own)
     unit = math.lcm(*(info.rate.denominator for info in values.values()))

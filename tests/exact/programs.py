@@ -1,9 +1,12 @@
-"""Synthetic programs for the tests: small adversarial ones and one of `lite`'s size."""
+"""Synthetic programs for the tests: small random ones and one of `lite`'s size."""
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 
+from licodec.exact.bounds import accumulator_bound, analyse
 from licodec.exact.program import Operation, Port, Program
 
 Built = tuple[Program, dict[str, np.ndarray]]
@@ -119,8 +122,6 @@ def synthesis(
 
 def multiplications_per_pixel(built: Built, rows: int, columns: int, pixels: int) -> float:
     """Multiplications of all convolutions over an input of that many rows and columns."""
-    from licodec.exact.bounds import analyse
-
     program, tensors = built
     values = analyse(program, tensors)
     count = 0
@@ -130,3 +131,147 @@ def multiplications_per_pixel(built: Built, rows: int, columns: int, pixels: int
             weights = tensors[operation.tensors["weight"]].size
             count += weights * rows * rate * columns * rate
     return float(count / pixels)
+
+
+RANGES = (
+    (-(2**15), 2**15 - 1),
+    (0, 2**16 - 1),
+    (-1, 2**16 - 2),
+    (-2048, 2047),
+    (0, 4095),
+    (0, 255),
+    (-128, 127),
+    (-300, 5),
+    (7, 7),
+)
+"""Operands of 1 to 16 bits, signed, unsigned and lopsided."""
+
+PLANE = (8, 12)  # rows and columns of the inputs of random programs
+
+
+class RandomBuilder(Builder):
+    """Writes programs of random operations over all kinds, widths and attributes."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__("random", seed)
+        self.ranges: dict[str, tuple[int, int]] = {}
+        self.rates: dict[str, Fraction] = {}
+
+    def random_program(self) -> Built:
+        for i in range(self.random.integers(1, 3)):
+            name = self.port(f"x{i}", int(self.random.integers(1, 10)), *self._range())
+            self._note(name, (self.ports[-1].low, self.ports[-1].high), Fraction(1))
+        kinds = ("conv", "conv", "requantize", "sum", "clamp", "table", "join", "fold", "unfold")
+        for _ in range(self.random.integers(1, 9)):
+            getattr(self, f"_random_{self.random.choice(kinds)}")(self._value())
+        names = list(self.ranges)
+        others = self.random.choice(names, self.random.integers(0, 3))
+        return self.build(*dict.fromkeys([names[-1], *map(str, others)]))
+
+    def planes(self) -> dict[str, np.ndarray]:
+        """Inputs of extremes, zeros, odd and even numbers."""
+        inputs = {}
+        for port in self.ports:
+            shape = (port.channels, *PLANE)
+            plane = self.random.integers(port.low, port.high + 1, shape)
+            special = np.clip([port.low, port.high, 0, -1, 1, 255, 256], port.low, port.high)
+            chosen = self.random.random(shape) < 0.5
+            plane[chosen] = self.random.choice(special, chosen.sum())
+            plane[:, :4, :4] = port.high
+            inputs[port.name] = plane.astype(np.int32)
+        return inputs
+
+    def _range(self) -> tuple[int, int]:
+        low, high = self.random.choice(RANGES)
+        return int(low), int(high)
+
+    def _value(self) -> str:
+        return str(self.random.choice(list(self.ranges)))
+
+    def _note(self, name: str, span: tuple[int, int], rate: Fraction) -> None:
+        self.ranges[name], self.rates[name] = span, rate
+
+    def _multiplier(self, channels: int, bound: int, span: tuple[int, int]) -> np.ndarray:
+        """Multipliers that use the range of the result, and often saturate it."""
+        gain = max(1, max(-span[0], span[1])) / max(1, bound)
+        count = channels if self.random.random() < 0.7 else 1
+        return np.minimum(gain * np.exp2(self.random.uniform(-1, 8, count)), 2.0**23)
+
+    def _requantized(self, x: str, bound: int, rate: Fraction) -> None:
+        span = self._range()
+        negative = None
+        if self.random.random() < 0.3:
+            negative = self._multiplier(self.channels[x], bound, span)
+        positive = self._multiplier(self.channels[x], bound, span)
+        result = self.requantize(x, positive, *span, negative)
+        self._note(result, span, rate)
+
+    def _random_conv(self, x: str) -> None:
+        low, high = self.ranges[x]
+        if low < -(2**15) or high > 2**16 - 1 or high - low > 2**16 - 1:
+            return
+        kernel, stride = int(self.random.choice([1, 2, 3, 5])), int(self.random.choice([1, 1, 2]))
+        paddings = [p for p in range(kernel) if kernel - stride <= 2 * p < kernel]
+        rate = self.rates[x] / stride
+        if not paddings or any((n * rate).denominator != 1 for n in PLANE):
+            return
+        channels = self.channels[x]
+        groups = int(self.random.choice([g for g in range(1, channels + 1) if channels % g == 0]))
+        outputs = groups * int(self.random.integers(1, 8))
+        bits = int(self.random.choice([2, 4, 8, 8, 12, 16]))
+        limit = 1 << (bits - 1)
+        shape = (outputs, channels // groups, kernel, kernel)
+        weight = self.random.integers(-limit, limit, shape)
+        extreme = self.random.random(shape) < 0.3
+        weight[extreme] = self.random.choice([-limit, limit - 1], extreme.sum())
+        weight = weight.astype(np.int8 if bits <= 8 else np.int16)
+        largest = 1 << int(self.random.integers(0, 31))
+        bias = self.random.integers(-largest, largest, outputs).astype(np.int32)
+        padding = int(self.random.choice(paddings))
+        acc = self.conv(x, weight, bias, stride, padding, groups)
+        self._requantized(acc, accumulator_bound(weight, bias, max(-low, high)), rate)
+
+    def _random_requantize(self, x: str) -> None:
+        low, high = self.ranges[x]
+        self._requantized(x, max(-low, high, 1), self.rates[x])
+
+    def _random_sum(self, x: str) -> None:
+        key = (self.channels[x], self.rates[x])
+        others = [n for n in self.ranges if (self.channels[n], self.rates[n]) == key]
+        span = self._range()
+        self._note(self.add(x, str(self.random.choice(others)), *span), span, self.rates[x])
+
+    def _random_clamp(self, x: str) -> None:
+        low, high = self._range()
+        result = self.operation("clamp", (x,), self.channels[x], low=low, high=high)
+        self._note(result, (low, high), self.rates[x])
+
+    def _random_table(self, x: str) -> None:
+        low, high = self._range()
+        size = int(self.random.choice([1, 2, 300, 65536]))
+        entries = self.random.integers(low, high + 1, size).astype(np.int32)
+        start = int(self.random.integers(-3000, 100))
+        result = self.operation("table", (x,), self.channels[x], {"table": entries}, low=start)
+        self._note(result, (int(entries.min()), int(entries.max())), self.rates[x])
+
+    def _random_join(self, x: str) -> None:
+        others = [n for n in self.ranges if self.rates[n] == self.rates[x]]
+        parts = (x, *map(str, self.random.choice(others, self.random.integers(0, 3))))
+        channels = sum(self.channels[n] for n in parts)
+        if channels > 40:
+            return
+        spans = [self.ranges[n] for n in parts]
+        result = self.operation("concat", parts, channels)
+        self._note(result, (min(s[0] for s in spans), max(s[1] for s in spans)), self.rates[x])
+
+    def _random_fold(self, x: str) -> None:
+        factor = int(self.random.choice([1, 2, 3]))
+        if self.channels[x] % factor**2 == 0 and self.rates[x] * factor <= 4:
+            self._note(self.shuffle(x, factor), self.ranges[x], self.rates[x] * factor)
+
+    def _random_unfold(self, x: str) -> None:
+        factor = int(self.random.choice([1, 2]))
+        rate, channels = self.rates[x] / factor, self.channels[x] * factor**2
+        if channels <= 40 and all((n * rate).denominator == 1 for n in PLANE):
+            result = self.operation("pixel_unshuffle", (x,), channels, factor=factor)
+            self._note(result, self.ranges[x], rate)

@@ -33,20 +33,21 @@ def prepare(program: Program, tensors: Tensors) -> Run:
 def conv2d(operation: Operation, operands: list[np.ndarray], roles: Tensors) -> np.ndarray:
     """acc = bias + sum w * x, zero padding: (I, H, W) int64 -> (O, H/stride, W/stride) int64."""
     (x,) = operands
-    weight = roles["weight"].astype(np.float64)  # (O, I/groups, k, k)
+    # (O, I/groups, k, k) -> (k, k, O, I/groups): a matrix for each tap
+    weight = np.ascontiguousarray(np.moveaxis(roles["weight"], (2, 3), (0, 1)), np.float64)
     stride, padding, groups = (operation.attributes[k] for k in ("stride", "padding", "groups"))
-    kernel = weight.shape[2]
+    kernel = len(weight)
     padded = np.pad(x.astype(np.float64), ((0, 0), (padding, padding), (padding, padding)))
     rows = (padded.shape[1] - kernel) // stride + 1
     columns = (padded.shape[2] - kernel) // stride + 1
     parts = []
-    for w, plane in zip(np.split(weight, groups), np.split(padded, groups), strict=True):
-        acc = np.zeros((len(w), rows * columns))
+    for w, plane in zip(np.split(weight, groups, 2), np.split(padded, groups), strict=True):
+        acc = np.zeros((w.shape[2], rows * columns))
         for i in range(kernel):
             for j in range(kernel):
                 tap = plane[:, i : i + stride * rows : stride, j : j + stride * columns : stride]
-                acc += w[:, :, i, j] @ tap.reshape(len(tap), -1)
-        parts.append(acc.reshape(len(w), rows, columns))
+                acc += w[i, j] @ tap.reshape(len(tap), -1)
+        parts.append(acc.reshape(-1, rows, columns))
     return np.concatenate(parts).astype(np.int64) + roles["bias"].astype(np.int64)[:, None, None]
 
 
