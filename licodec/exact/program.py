@@ -154,8 +154,13 @@ def _require_known(entry: Any, known: set[str], what: str) -> None:
         raise ValueError(f"{what}: unknown field {unknown[0]!r}; a newer licodec may know it")
 
 
+def is_name(value: Any) -> bool:
+    """Names are printable ASCII, so that their canonical JSON has one form."""
+    return isinstance(value, str) and value != "" and value.isascii() and value.isprintable()
+
+
 def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value:
+    if not is_name(value):
         raise ValueError(f"expected a name, found {value!r}")
     return value
 

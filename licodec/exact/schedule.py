@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from licodec.errors import CorruptFileError
+from licodec.exact.program import is_name
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def schedule_from_json(data: Any) -> Schedule:
         len(steps) > 0
         and len(numbers) == 7 + 2 * len(steps)
         and all(type(n) is int and 0 <= n < 2**20 for n in numbers)
-        and all(isinstance(name, str) for name in names)
+        and all(is_name(name) for name in names)
         and schedule.latent_stride > 0
         and schedule.hyper_stride > 0
         and schedule.hyper_stride % schedule.latent_stride == 0

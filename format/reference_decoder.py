@@ -1,0 +1,876 @@
+#!/usr/bin/env python3
+"""The second licodec decoder: one file, NumPy and the standard library, written from SPEC.md.
+
+    python format/reference_decoder.py FILE.lic --weights PACK.safetensors [-o OUT.ppm]
+
+Prints the SHA-256 of the decoded samples (the bytes that the pixel checksum is taken over) and
+writes them as PGM (grey), PPM (colour) or PAM (with alpha). A file or pack that breaks the
+specification gives one line on stderr and exit code 3.
+
+Read it from top to bottom; its sections follow SPEC.md: container, alpha, programs, weights
+packs, entropy coding, coding schedule. It is made to be understood and to be right; the decoder
+that is made to be fast is the package licodec.
+"""
+
+from __future__ import annotations
+
+import argparse
+import bisect
+import hashlib
+import itertools
+import json
+import re
+import struct
+import sys
+import zlib
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+Json = dict[str, Any]
+Stream = tuple[bytes, bytes]
+Planes = np.ndarray  # int64 (channels, rows, columns)
+
+
+class Fault(Exception):
+    """What is wrong with the file or the pack, in one line."""
+
+
+def require(condition: bool, fault: str, kind: str = "corrupt file") -> None:
+    """End the decoding with one of the errors of SPEC.md unless `condition` holds."""
+    if not condition:
+        raise Fault(f"{kind}: {fault}")
+
+
+# Container -----------------------------------------------------------------------------------
+
+MAGIC = b"\x89LIC\r\n\x1a\n"
+CRITICAL_ORDER = {b"LHDR": 0, b"PLAN": 1, b"ALPH": 2, b"DATA": 4}
+ANCILLARY_PLACE = 3
+METADATA = (b"icCp", b"exIf", b"xmPp")
+WIDTHS = (2, 3, 4, 5, 6, 7, 8, 16)  # of weights, by their code in PLAN
+
+MAX_SIDE, MAX_PIXELS = 65535, 2**28
+MAX_CHUNKS, MAX_METADATA, MAX_PLAN, MAX_STREAMS = 64, 2**24, 64, 1024
+
+
+class Cursor:
+    """Reads the fields of a chunk, or of what else `where` names, one after the other."""
+
+    def __init__(self, data: bytes, where: str) -> None:
+        self.data, self.where, self.position = data, where, 0
+
+    def take(self, count: int) -> bytes:
+        self.position += count
+        require(self.position <= len(self.data), f"{self.where} ends inside a field")
+        return self.data[self.position - count : self.position]
+
+    def u8(self) -> int:
+        return self.take(1)[0]
+
+    def varint(self, longest: int = 5) -> int:
+        digits = [self.u8()]
+        while digits[-1] >= 128 and len(digits) < longest:
+            digits.append(self.u8())
+        value = sum((digit & 127) << 7 * i for i, digit in enumerate(digits))
+        shortest = 0 < digits[-1] < 128 or digits == [0]
+        require(shortest and value < 2**32, f"{self.where} has an illegal varint")
+        return value
+
+    def finish(self) -> None:
+        require(self.position == len(self.data), f"{self.where} goes on after its last field")
+
+
+class Header(NamedTuple):
+    width: int
+    height: int
+    channels: int
+    has_alpha: bool
+    backbone: str
+    weights_id: bytes
+    d_fraction_bits: int
+    d: int  # in units of 2^-d_fraction_bits
+    alpha: int
+    beta: int
+
+
+class File(NamedTuple):
+    header: Header
+    plan: tuple[int, ...] | None
+    alpha: np.ndarray | None  # uint8 (height, width)
+    checksum: int
+    streams: list[Stream]  # of each stream its rANS bytes and its escapes
+
+
+def read_file(data: bytes) -> File:
+    """Everything in a .lic file that can be read without its pack."""
+    require(data.startswith(MAGIC), "it does not begin with the magic of .lic")
+    header, chunks = None, {}
+    position, place, metadata_size, count = len(MAGIC), 0, 0, 0
+    while b"DATA" not in chunks:
+        kind, content, intact = read_chunk(data, position)
+        name, critical = kind.decode("ascii"), kind[:1].isupper()
+        position += 12 + len(content)
+        count += 1
+        require(count <= MAX_CHUNKS, f"more than {MAX_CHUNKS} chunks", "over a limit")
+        require(intact or not critical, f"chunk {name} is damaged")
+        known = kind in CRITICAL_ORDER if critical else kind.upper() not in CRITICAL_ORDER
+        require(known, f"unknown chunk {name}; a newer decoder may be needed")
+        metadata_size += 0 if critical else len(content)
+        require(metadata_size <= MAX_METADATA, "too much metadata", "over a limit")
+        in_order = CRITICAL_ORDER.get(kind, ANCILLARY_PLACE) >= place
+        require(in_order and (kind == b"LHDR") == (count == 1), f"chunk {name} is out of order")
+        place = CRITICAL_ORDER.get(kind, ANCILLARY_PLACE)
+        if critical or (intact and kind in METADATA):
+            require(kind not in chunks, f"a second chunk {name}")
+            chunks[kind] = content
+        if header is None:
+            header = read_header(content)  # at once: the picture may be over the limits
+    require(position == len(data), "bytes follow the chunk DATA")
+    checksum, streams = read_payload(chunks[b"DATA"], header)
+    plan = read_plan(chunks[b"PLAN"]) if b"PLAN" in chunks else None
+    require(header.has_alpha == (b"ALPH" in chunks), "header and chunk ALPH disagree")
+    alpha = read_alpha(chunks[b"ALPH"], header) if header.has_alpha else None
+    return File(header, plan, alpha, checksum, streams)
+
+
+def read_chunk(data: bytes, position: int) -> tuple[bytes, bytes, bool]:
+    """Type and data of the chunk at `position`, and whether its CRC is right."""
+    require(len(data) - position >= 12, "it is truncated")
+    length, kind = struct.unpack_from(">I4s", data, position)
+    require(kind.isalpha(), f"the type of a chunk is {kind.hex(' ')}")
+    require(length <= len(data) - position - 12, "it is truncated")
+    content = data[position + 8 : position + 8 + length]
+    (crc,) = struct.unpack_from(">I", data, position + 8 + length)
+    return kind, content, crc == zlib.crc32(kind + content)
+
+
+def read_header(data: bytes) -> Header:
+    cursor = Cursor(data, "chunk LHDR")
+    require(cursor.u8() == 1, "another format version than 1; a newer decoder is needed")
+    width, height = cursor.varint(), cursor.varint()
+    bit_depth, channels, has_alpha = cursor.u8(), cursor.u8(), cursor.u8()
+    backbone = cursor.take(cursor.u8()).decode("latin-1")
+    profile, weights_id, d_fraction_bits = cursor.u8(), cursor.take(8), cursor.u8()
+    d, alpha, beta = cursor.varint(), cursor.varint(), cursor.varint()
+    cursor.take(8 if alpha or beta else 0)  # the adapter id
+    cursor.finish()
+    small = max(width, height) <= MAX_SIDE and width * height <= MAX_PIXELS
+    require(small, f"a picture of {width}x{height} pixels", "over a limit")
+    samples = width >= 1 and height >= 1 and bit_depth == 8 and channels in (1, 3)
+    require(samples and has_alpha <= 1, "illegal size or kind of samples")
+    require(re.fullmatch("[a-z][a-z0-9-]{0,14}", backbone) is not None, "illegal backbone name")
+    require(profile == 1, f"unknown arithmetic profile {profile}; a newer decoder is needed")
+    mode = d_fraction_bits <= 15 and 1 <= d <= 65535 and max(alpha, beta) <= 65535
+    require(mode, "illegal d, alpha or beta")
+    return Header(width, height, channels, has_alpha == 1, backbone, weights_id,
+                  d_fraction_bits, d, alpha, beta)  # fmt: skip
+
+
+def read_plan(data: bytes) -> tuple[int, ...]:
+    """The width of each weighted operation, from runs."""
+    require(len(data) >= 1, "chunk PLAN is empty")
+    require(len(data) <= MAX_PLAN, "chunk PLAN is too long", "over a limit")
+    for first, second in itertools.pairwise(data):
+        require(first & 7 != second & 7 or first >> 3 == 31, "chunk PLAN: runs not merged")
+    return tuple(WIDTHS[run & 7] for run in data for _ in range((run >> 3) + 1))
+
+
+def read_payload(data: bytes, header: Header) -> tuple[int, list[Stream]]:
+    """The pixel checksum and the streams."""
+    width, height = (-(-side // 128) * 128 for side in (header.width, header.height))
+    require(len(data) <= 64 + 12 * width * height, "chunk DATA is too long", "over a limit")
+    cursor = Cursor(data, "chunk DATA")
+    checksum, count = int.from_bytes(cursor.take(4), "big"), cursor.varint()
+    require(count >= 1, "chunk DATA has no stream")
+    require(count <= MAX_STREAMS, f"{count} streams", "over a limit")
+    lengths = [(cursor.varint(), cursor.varint()) for _ in range(count)]
+    streams = [(cursor.take(rans), cursor.take(escapes)) for rans, escapes in lengths]
+    cursor.finish()
+    return checksum, streams
+
+
+# Alpha ---------------------------------------------------------------------------------------
+
+
+def read_alpha(data: bytes, header: Header) -> np.ndarray:
+    """The samples, uint8 (height, width), of a PNG that is nothing but 8-bit grey."""
+    height, width = header.height, header.width
+    require(len(data) <= 1024 + 2 * width * height, "chunk ALPH is too long", "over a limit")
+    require(data.startswith(b"\x89PNG\r\n\x1a\n"), "the alpha plane is no PNG")
+    inflater, lines, size = zlib.decompressobj(), b"", height * (width + 1)
+    position, expected = 8, [b"IHDR"]
+    while expected:
+        kind, content, intact = read_chunk(data, position)
+        position += 12 + len(content)
+        require(intact and kind in expected, "the alpha plane has a wrong or damaged chunk")
+        if kind == b"IHDR":
+            stated = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+            require(content == stated, "the alpha plane is not 8-bit grey of the picture's size")
+        elif kind == b"IDAT":
+            try:
+                lines += inflater.decompress(content, size + 1 - len(lines))
+            except zlib.error:
+                raise Fault("corrupt file: the alpha plane is damaged") from None
+        else:
+            require(not content, "the alpha plane has data in its end chunk")
+        expected = {b"IHDR": [b"IDAT"], b"IDAT": [b"IDAT", b"IEND"], b"IEND": []}[kind]
+        require(len(lines) <= size, "the alpha plane has too many samples")
+    whole = inflater.eof and len(lines) == size
+    require(whole and not inflater.unused_data, "the alpha plane has a wrong number of samples")
+    require(position == len(data), "bytes follow the alpha plane")
+    return undo_png_filters(np.frombuffer(lines, np.uint8).reshape(height, width + 1))
+
+
+def undo_png_filters(lines: np.ndarray) -> np.ndarray:
+    """Each line is the number of its filter, then the samples less a prediction."""
+    plane = np.zeros((len(lines) + 1, lines.shape[1] - 1), np.uint8)  # one line of zeros above
+    for row, line in enumerate(lines, 1):
+        kind, coded, above = int(line[0]), line[1:], plane[row - 1]
+        require(kind <= 4, "the alpha plane has an unknown filter")
+        if kind < 3:  # nothing, left, above
+            plane[row] = (coded, np.cumsum(coded, dtype=np.uint8), coded + above)[kind]
+            continue
+        left = upper_left = 0
+        for column, (sample, up) in enumerate(zip(coded.tolist(), above.tolist(), strict=True)):
+            guess = left + up - upper_left
+            paeth = min((left, up, upper_left), key=lambda n, guess=guess: abs(guess - n))
+            left = (sample + ((left + up) // 2 if kind == 3 else paeth)) % 256
+            plane[row, column], upper_left = left, up
+    return plane[1:]
+
+
+# Programs ------------------------------------------------------------------------------------
+#
+# One function for each kind of operation. It takes the operation's tensors t, its attributes a,
+# and what is known of its operands; it refuses what is not legal, and returns what its result can
+# be and the function that computes it. Sums are binary64 matrix products: exact, because every
+# one of them is proved to be below 2^53.
+
+Tensors = dict[str, np.ndarray]
+Attributes = dict[str, int]
+VALUE_LIMIT, SUM_LIMIT = 2**24, 2**53
+MAX_OPERATIONS, MAX_CHANNELS, MAX_KERNEL, MAX_FACTOR, MAX_TABLE = 2**12, 2**13, 32, 64, 2**16
+
+
+class Value(NamedTuple):
+    """What is known of a value before anything is computed; rate: rows per row of the inputs."""
+
+    channels: int
+    low: int
+    high: int
+    rate: Fraction = Fraction(1)
+    is_sum: bool = False
+
+
+Run = Callable[..., Planes]
+
+
+def conv2d(t: Tensors, a: Attributes, x: Value) -> tuple[Value, Run]:
+    weight, bias = t["weight"], t["bias"].astype(np.int64)
+    stride, padding, groups = a["stride"], a["padding"], a["groups"]
+    require(weight.ndim == 4 and weight.dtype in (np.int8, np.int16), "conv2d: type of weight")
+    outputs, inputs, kernel, columns = weight.shape
+    shaped = outputs >= 1 and 1 <= kernel == columns <= MAX_KERNEL and bias.shape == (outputs,)
+    require(shaped and t["bias"].dtype == np.int32, "conv2d: weight or bias")
+    grouped = groups >= 1 and outputs % groups == 0 and inputs * groups == x.channels
+    whole = stride >= 1 and padding >= 0 and kernel - stride <= 2 * padding < kernel
+    require(grouped and whole, "conv2d: stride, padding, groups or channels")
+    narrow = x.low >= -(2**15) and x.high < 2**16 and x.high - x.low < 2**16
+    require(narrow, "conv2d: operand of more than 16 bits")
+    magnitudes = np.abs(weight.astype(np.int64)).reshape(outputs, -1).sum(1)
+    bound = int((np.abs(bias) + magnitudes * max(-x.low, x.high)).max())
+
+    def run(x: Planes) -> Planes:
+        rows, columns = x.shape[1] // stride, x.shape[2] // stride
+        padded = np.pad(x.astype(np.float64), ((0, 0), (padding, padding), (padding, padding)))
+        results = []
+        for w, planes in zip(np.split(weight, groups), np.split(padded, groups), strict=True):
+            total = np.zeros((len(w), rows * columns))
+            for i, j in itertools.product(range(kernel), repeat=2):
+                tap = planes[:, i : i + stride * rows : stride, j : j + stride * columns : stride]
+                total += w[:, :, i, j].astype(np.float64) @ tap.reshape(len(tap), -1)
+            results.append(total.reshape(len(w), rows, columns))
+        return np.concatenate(results).astype(np.int64) + bias[:, None, None]
+
+    return Value(outputs, -bound, bound, x.rate / stride, is_sum=True), run
+
+
+def requantize(t: Tensors, a: Attributes, x: Value) -> tuple[Value, Run]:
+    for m in t.values():
+        shaped = m.shape in ((1,), (x.channels,)) and m.dtype == np.float32
+        legal = shaped and np.all((m >= 0) & (m < VALUE_LIMIT))  # which a NaN is not either
+        require(bool(legal), "requantize: multiplier")
+    positive = t["multiplier"][:, None, None]
+    negative = t.get("negative_multiplier", t["multiplier"])[:, None, None]
+
+    def run(x: Planes) -> Planes:
+        product = x.astype(np.float32) * np.where(x < 0, negative, positive)  # binary32, both
+        return np.clip(np.rint(product), a["low"], a["high"]).astype(np.int64)
+
+    return Value(x.channels, a["low"], a["high"], x.rate), run
+
+
+def add(t: Tensors, a: Attributes, x: Value, z: Value) -> tuple[Value, Run]:
+    require(x.channels == z.channels and x.rate == z.rate, "add: operands of different shapes")
+    value = Value(x.channels, a["low"], a["high"], x.rate)
+    return value, lambda x, z: np.clip(x + z, a["low"], a["high"])
+
+
+def clamp(t: Tensors, a: Attributes, x: Value) -> tuple[Value, Run]:
+    value = Value(x.channels, a["low"], a["high"], x.rate)
+    return value, lambda x: np.clip(x, a["low"], a["high"])
+
+
+def table(t: Tensors, a: Attributes, x: Value) -> tuple[Value, Run]:
+    entries = t["table"].astype(np.int64)
+    shaped = entries.ndim == 1 and t["table"].dtype == np.int32 and 1 <= len(entries) <= MAX_TABLE
+    require(shaped and abs(a["low"]) < VALUE_LIMIT, "table: shape, type or low")
+    value = Value(x.channels, int(entries.min()), int(entries.max()), x.rate)
+    return value, lambda x: entries[np.clip(x - a["low"], 0, len(entries) - 1)]
+
+
+def concat(t: Tensors, a: Attributes, *xs: Value) -> tuple[Value, Run]:
+    require(len({x.rate for x in xs}) == 1, "concat: operands of different rates")
+    low, high = min(x.low for x in xs), max(x.high for x in xs)
+    value = Value(sum(x.channels for x in xs), low, high, xs[0].rate)
+    return value, lambda *xs: np.concatenate(xs)
+
+
+def pixel_shuffle(t: Tensors, a: Attributes, x: Value) -> tuple[Value, Run]:
+    f = a["factor"]
+    require(1 <= f <= MAX_FACTOR and x.channels % f**2 == 0, "pixel_shuffle: factor")
+    channels = x.channels // f**2
+
+    def run(x: Planes) -> Planes:
+        _, rows, columns = x.shape
+        split = x.reshape(channels, f, f, rows, columns)  # channel, a, b, row, column
+        return split.transpose(0, 3, 1, 4, 2).reshape(channels, rows * f, columns * f)
+
+    return Value(channels, x.low, x.high, x.rate * f), run
+
+
+def pixel_unshuffle(t: Tensors, a: Attributes, x: Value) -> tuple[Value, Run]:
+    f, channels = a["factor"], x.channels
+    require(1 <= f <= MAX_FACTOR, "pixel_unshuffle: factor")
+
+    def run(x: Planes) -> Planes:
+        rows, columns = x.shape[1] // f, x.shape[2] // f
+        split = x.reshape(channels, rows, f, columns, f)  # channel, row, a, column, b
+        return split.transpose(0, 2, 4, 1, 3).reshape(channels * f**2, rows, columns)
+
+    return Value(channels * f**2, x.low, x.high, x.rate / f), run
+
+
+class Kind(NamedTuple):
+    """One kind of operation; attributes have their default, or None where they have none."""
+
+    operands: int | None  # None: one or more
+    bind: Callable[..., tuple[Value, Run]]
+    attributes: dict[str, int | None]
+    tensors: tuple[str, ...] = ()
+    optional_tensors: tuple[str, ...] = ()
+
+
+RANGE = {"low": None, "high": None}
+CONVOLUTION = {"stride": 1, "padding": 0, "groups": 1}
+KINDS = {
+    "conv2d": Kind(1, conv2d, CONVOLUTION, ("weight", "bias")),
+    "requantize": Kind(1, requantize, RANGE, ("multiplier",), ("negative_multiplier",)),
+    "add": Kind(2, add, RANGE),
+    "clamp": Kind(1, clamp, RANGE),
+    "table": Kind(1, table, {"low": None}, ("table",)),
+    "concat": Kind(None, concat, {}),
+    "pixel_shuffle": Kind(1, pixel_shuffle, {"factor": None}),
+    "pixel_unshuffle": Kind(1, pixel_unshuffle, {"factor": None}),
+}
+WEIGHTED = ("conv2d",)
+
+
+def check_fields(entry: Json, what: str, needed: dict[str, type],
+                 optional: dict[str, type] | None = None) -> None:  # fmt: skip
+    """The keys of a JSON object are these, and their values of these types; strings are names."""
+    require(isinstance(entry, dict) and set(needed) <= set(entry), f"{what}: a field is missing")
+    for key, value in entry.items():
+        kind = (needed | (optional or {})).get(key)
+        require(kind is not None, f"{what}: unknown field {key}; a newer decoder is needed")
+        legal = type(value) is kind
+        if legal and kind is str:
+            legal = value != "" and value.isascii() and value.isprintable()
+        require(legal, f"{what}: malformed {key}")
+
+
+def check_operation(operation: Json) -> None:
+    """The JSON form of one operation."""
+    name = operation.get("kind")
+    require(name in KINDS, f"unknown operation {name}; a newer decoder is needed")
+    kind = KINDS[name]
+    defaults = {key for key, default in kind.attributes.items() if default is not None}
+    needed = {"kind": str, "inputs": list, "output": str, **dict.fromkeys(kind.tensors, str),
+              **dict.fromkeys(set(kind.attributes) - defaults, int)}  # fmt: skip
+    optional = dict.fromkeys(kind.optional_tensors, str) | dict.fromkeys(defaults, int)
+    check_fields(operation, name, needed, optional)
+    count = len(operation["inputs"])
+    require(count >= 1 and kind.operands in (None, count), f"{name}: number of operands")
+
+
+class Program:
+    """A program that has been checked and can be run.
+
+    values        what is known of each value, by its name
+    tensor_names  the tensors that it uses, and weight_names those of weighted operations
+    canonical     its JSON form without the attributes that have their default
+    """
+
+    def __init__(self, program: Json, tensors: Tensors) -> None:
+        check_fields(program, "program", {"inputs": list, "operations": list, "outputs": list})
+        require(len(program["operations"]) <= MAX_OPERATIONS, "too many operations")
+        self.values: dict[str, Value] = {}
+        self.steps: list[tuple[Run, list[str], str]] = []
+        self.tensor_names: list[str] = []
+        self.weight_names: list[str] = []
+        self.canonical = program | {"operations": []}
+        for port in program["inputs"]:
+            check_fields(port, "input", {"name": str, "channels": int, "low": int, "high": int})
+            self.note(port["name"], Value(port["channels"], port["low"], port["high"]))
+        self.inputs, self.outputs = list(self.values), program["outputs"]
+        self.sums_read: set[str] = set()
+        for operation in program["operations"]:
+            check_operation(operation)
+            self.add(operation, KINDS[operation["kind"]], tensors)
+        for name in self.outputs:
+            legal = name in self.values and not self.values[name].is_sum
+            require(legal, f"{name} cannot be an output")
+
+    def add(self, operation: Json, kind: Kind, tensors: Tensors) -> None:
+        inputs, output = operation["inputs"], operation["output"]
+        for name in inputs:
+            require(name in self.values, f"{name} is read before it is made")
+            if self.values[name].is_sum:
+                once = operation["kind"] == "requantize" and name not in self.sums_read
+                require(once, f"the sum {name} is not read by one requantize alone")
+                self.sums_read.add(name)
+        roles = [r for r in kind.tensors + kind.optional_tensors if r in operation]
+        known = all(operation[role] in tensors for role in roles)
+        require(known, f"{operation['kind']}: a tensor is missing")
+        own = {role: tensors[operation[role]] for role in roles}
+        attributes = {key: operation.get(key, n) for key, n in kind.attributes.items()}
+        value, run = kind.bind(own, attributes, *(self.values[name] for name in inputs))
+        self.note(output, value)
+        self.steps.append((run, inputs, output))
+        self.tensor_names += [operation[role] for role in roles]
+        self.weight_names += [operation["weight"]] if operation["kind"] in WEIGHTED else []
+        stated = {k: v for k, v in operation.items() if kind.attributes.get(k) != v}
+        self.canonical["operations"].append(stated)
+
+    def note(self, name: str, value: Value) -> None:
+        require(name not in self.values, f"{name} is made twice")
+        require(1 <= value.channels <= MAX_CHANNELS, f"{name} has {value.channels} channels")
+        require(value.low <= value.high, f"{name} has an empty range")
+        limit = SUM_LIMIT if value.is_sum else VALUE_LIMIT
+        require(max(-value.low, value.high) < limit, f"{name} is not proved to be below {limit}")
+        self.values[name] = value
+
+    def __call__(self, **inputs: Planes) -> list[Planes]:
+        """The outputs in order."""
+        live = {name: inputs[name].astype(np.int64) for name in self.inputs}
+        last_reader = {name: i for i, (_, names, _) in enumerate(self.steps) for name in names}
+        for i, (run, names, output) in enumerate(self.steps):
+            live[output] = run(*(live[name] for name in names))
+            for name in set(names) - set(self.outputs):
+                if last_reader[name] == i:
+                    del live[name]  # nothing reads it any more
+        return [live[name] for name in self.outputs]
+
+
+# Weights packs -------------------------------------------------------------------------------
+
+STORED_TYPES = {"I8": "<i1", "I16": "<i2", "I32": "<i4", "F32": "<f4", "U8": "<u1"}
+
+
+class Tables(NamedTuple):
+    """Table i codes the integers offsets[i], offsets[i] + 1, ..., and last the escape."""
+
+    frequencies: list[np.ndarray]
+    offsets: list[int]
+
+
+class Pack(NamedTuple):
+    backbone: str
+    plan: tuple[int, ...]
+    weights_id: bytes
+    schedule: Json
+    programs: dict[str, Program]  # those that the schedule names
+    hyper: Tables
+    latent: Tables
+    medians: np.ndarray
+    thresholds: np.ndarray
+
+
+def read_safetensors(data: bytes) -> tuple[Json, Tensors]:
+    """The metadata and the tensors of a safetensors file."""
+    size = int.from_bytes(data[:8], "little")
+    require(size <= len(data) - 8, "the pack is truncated")
+    head, body = json.loads(data[8 : 8 + size]), data[8 + size :]
+    metadata, tensors = head.pop("__metadata__", {}), {}
+    for name, form in head.items():
+        (begin, end), kind = form["data_offsets"], np.dtype(STORED_TYPES[form["dtype"]])
+        require(0 <= begin <= end <= len(body), f"the pack's tensor {name} is truncated")
+        tensors[name] = np.frombuffer(body[begin:end], kind).reshape(form["shape"])
+    return metadata, tensors
+
+
+def unpack_bits(data: np.ndarray, width: int, shape: list[int]) -> np.ndarray:
+    """int8 from integers of `width` bits without gaps, each stored as v + 2^(width - 1)."""
+    count = int(np.prod(shape))
+    require(data.dtype == np.uint8 and data.shape == (-(-count * width // 8),), "packed weights")
+    bits = np.unpackbits(data)[: count * width].reshape(count, width).astype(np.int64)
+    unsigned = bits @ (1 << np.arange(width)[::-1])
+    return (unsigned - (1 << (width - 1))).astype(np.int8).reshape(shape)
+
+
+def read_pack(data: bytes) -> Pack:
+    """A weights pack, with everything checked that a decoder must check."""
+    try:
+        metadata, tensors = read_safetensors(data)
+        description = json.loads(metadata["licodec"])
+        known = description["format"] == 1 and description["profile"] == "int-1"
+        require(known, "the pack is of another format or profile; a newer decoder is needed")
+        widths = {}
+        for name, form in description["weights"].items():
+            width, shape = form["width"], form["shape"]
+            require(type(width) is int and width in WIDTHS, f"weight {name} of {width} bits")
+            if width < 8:
+                tensors[name] = unpack_bits(tensors[name], width, shape)
+            whole = tensors[name].dtype == (np.int16 if width == 16 else np.int8)
+            require(whole and list(tensors[name].shape) == shape, f"weight {name}: type or shape")
+            widths[name] = width
+        schedule, programs = description["schedule"], description["programs"]
+        pack = assemble_pack(description["backbone"], schedule, programs, tensors, widths)
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise Fault(f"corrupt file: the pack is malformed ({error!r})") from None
+    require(pack.weights_id.hex() == description["weights_id"], "the pack's id is not its own")
+    return pack
+
+
+def assemble_pack(backbone: str, schedule: Json, programs: dict[str, Json], tensors: Tensors,
+                  widths: dict[str, int]) -> Pack:  # fmt: skip
+    """Check that all parts of a pack fit together, and compute its plan and its id."""
+    check_schedule(schedule)
+    programs = {name: Program(programs[name], tensors) for name in program_order(schedule)}
+    weights = [name for program in programs.values() for name in program.weight_names]
+    require(set(weights) <= set(widths), "a weight has no stated width")
+    plan = tuple(widths[name] for name in weights)
+    hyper, latent = read_tables(tensors, "hyper"), read_tables(tensors, "latent")
+    medians = vector(tensors, "tables.hyper.medians")
+    thresholds = vector(tensors, "tables.latent.thresholds")
+    matched = len(medians) == len(hyper.offsets) and np.all(np.abs(medians) < 2**15)
+    require(bool(matched), "medians")
+    matched = len(thresholds) == len(latent.offsets) - 1 and np.all(thresholds < 2**24)
+    require(bool(matched and np.all(np.diff(thresholds, prepend=0) > 0)), "thresholds")
+    check_interfaces(schedule, programs, len(medians))
+
+    head = {
+        "backbone": backbone,
+        "profile": "int-1",
+        "plan": list(plan),
+        "schedule": schedule,
+        "programs": {name: program.canonical for name, program in programs.items()},
+    }
+    digest = hashlib.sha256(json.dumps(head, sort_keys=True, separators=(",", ":")).encode())
+    used = {name for name in tensors if name.startswith("tables.")}
+    used.update(name for program in programs.values() for name in program.tensor_names)
+    for name in sorted(used, key=str.encode):
+        tensor = tensors[name]
+        shape = ",".join(str(length) for length in tensor.shape)
+        digest.update(f"\n{name} {tensor.dtype.name} {shape}\n".encode())
+        digest.update(tensor.astype(tensor.dtype.newbyteorder("<")).tobytes())
+    return Pack(backbone, plan, digest.digest()[:8], schedule, programs,
+                hyper, latent, medians, thresholds)  # fmt: skip
+
+
+def vector(tensors: Tensors, name: str) -> np.ndarray:
+    found = tensors[name]
+    require(found.ndim == 1 and found.dtype == np.int32, f"tensor {name}")
+    return found.astype(np.int64)
+
+
+def read_tables(tensors: Tensors, family: str) -> Tables:
+    """The frequency tables of one family."""
+    joined, lengths, offsets = (
+        vector(tensors, f"tables.{family}.{part}") for part in ("frequencies", "lengths", "offsets")
+    )
+    sized = 1 <= len(lengths) == len(offsets) and np.all((lengths >= 2) & (lengths <= 4096))
+    require(bool(sized and lengths.sum() == len(joined)), f"lengths of the {family} tables")
+    require(bool(np.all(np.abs(offsets) < 2**15)), f"offsets of the {family} tables")
+    frequencies = np.split(joined, np.cumsum(lengths)[:-1])
+    legal = bool(np.all(joined >= 1)) and all(f.sum() == 2**16 for f in frequencies)
+    require(legal, f"frequencies of the {family} tables")
+    return Tables(frequencies, offsets.tolist())
+
+
+# Entropy coding ------------------------------------------------------------------------------
+
+SYMBOLS_PER_STREAM = 2**20
+STATE_LOW, STATE_HIGH = 2**31, 2**63
+MAX_ESCAPE = 32767
+
+
+def stream_lengths(total: int) -> list[int]:
+    """Symbols in each stream of a picture of `total` symbols."""
+    count = max(1, total // SYMBOLS_PER_STREAM)
+    return [SYMBOLS_PER_STREAM] * (count - 1) + [total - SYMBOLS_PER_STREAM * (count - 1)]
+
+
+class SymbolReader:
+    """Decodes the integers of a picture in coding order, from one stream after the other.
+
+    Tables are counted through `families`: those of the second follow those of the first.
+    """
+
+    def __init__(self, streams: list[Stream], families: list[Tables], total: int) -> None:
+        self.sums = [  # of each table: 0, f_0, f_0 + f_1, ..., 2^16
+            [0, *np.cumsum(f).tolist()] for family in families for f in family.frequencies
+        ]
+        self.offsets = [offset for family in families for offset in family.offsets]
+        lengths = stream_lengths(total)
+        require(len(streams) == len(lengths), "a wrong number of streams")
+        self.waiting = list(zip(streams, lengths, strict=True))
+        for (rans, _), length in self.waiting:
+            size, state = len(rans), int.from_bytes(rans[:8], "little")
+            require(size % 4 == 0 and 8 <= size <= 8 + 4 * length, "the length of a stream")
+            require(STATE_LOW <= state < STATE_HIGH, "the first state of a stream")
+        self.left = 0  # symbols of the present stream
+
+    def read(self, indexes: np.ndarray) -> np.ndarray:
+        """The next integers, int64 (n,), one with each of the tables `indexes` (n,)."""
+        return np.array([self.read_one(index) for index in indexes.tolist()], np.int64)
+
+    def read_one(self, index: int) -> int:
+        if self.left == 0:
+            (rans, escapes), self.left = self.waiting.pop(0)
+            self.words, self.position = np.frombuffer(rans, "<u4").tolist(), 2
+            self.state = self.words[0] + (self.words[1] << 32)
+            self.escapes = Cursor(escapes, "the escapes of a stream")
+        sums, low = self.sums[index], self.state % 2**16
+        symbol = bisect.bisect_right(sums, low) - 1
+        frequency = sums[symbol + 1] - sums[symbol]
+        self.state = frequency * (self.state >> 16) + low - sums[symbol]
+        if self.state < STATE_LOW:
+            require(self.position < len(self.words), "a stream ends too early")
+            self.state = (self.state << 32) + self.words[self.position]
+            self.position += 1
+        value = self.offsets[index] + symbol
+        if symbol == len(sums) - 2:  # the last symbol of the table
+            value = self.read_escape(self.offsets[index], value - 1)
+        self.left -= 1
+        if self.left == 0:
+            finished = self.position == len(self.words) and self.state == STATE_LOW
+            require(finished, "a stream does not end with its last symbol")
+            self.escapes.finish()
+        return value
+
+    def read_escape(self, low: int, high: int) -> int:
+        """An integer outside of [low, high]."""
+        code = self.escapes.varint(longest=3)
+        value = high + 1 + code // 2 if code % 2 == 0 else low - 1 - code // 2
+        require(abs(value) <= MAX_ESCAPE, "an escape is out of range")
+        return value
+
+
+def divide_rne(a: np.ndarray | int, b: np.ndarray | int) -> Any:
+    """rne(a / b), b > 0."""
+    quotient, rest = a // b, a % b
+    return quotient + ((2 * rest > b) | ((2 * rest == b) & (quotient % 2 == 1)))
+
+
+def step_range(d: int, unit: int, step: int, count: int) -> tuple[int, int]:
+    """(lo, hi): the least and the largest quantization step of step `step` of `count`."""
+    if d >= unit:
+        return unit, unit + divide_rne((d - unit) * (step + 1), count)
+    return d + divide_rne((unit - d) * step, count), unit
+
+
+def quantization_steps(scale: Planes, lo: int, hi: int) -> Planes:
+    """The step of every position: the finer, the larger its scale is within its channel."""
+    least, largest = scale.min((1, 2), keepdims=True), scale.max((1, 2), keepdims=True)
+    span = np.maximum(largest - least, 1)  # where it is 0 the numerator is 0 too
+    return hi - divide_rne((scale - least) * (hi - lo), span)
+
+
+def scale_indexes(scale: Planes, steps: Planes, unit: int, thresholds: np.ndarray) -> Planes:
+    """The number of thresholds T with scale * unit > T * step."""
+    return np.searchsorted(thresholds, (scale * unit - 1) // steps, side="right")
+
+
+# Coding schedule -----------------------------------------------------------------------------
+
+LATENT_LOW, LATENT_HIGH = -(2**15), 2**15 - 1
+SCHEDULE_NUMBERS = ("alignment", "latent_stride", "hyper_stride", "latent_fraction_bits",
+                    "scale_fraction_bits", "d_low", "d_high")  # fmt: skip
+SCHEDULE = {**dict.fromkeys(SCHEDULE_NUMBERS, int), "hyper_synthesis": str, "synthesis": str,
+            "steps": list}  # fmt: skip
+STEP = {"start": int, "stop": int, "parameters": str, "residual": str}
+
+
+def program_order(schedule: Json) -> list[str]:
+    """The names of the decoder's programs in the order in which they first run."""
+    middle = [step[key] for step in schedule["steps"] for key in ("parameters", "residual")]
+    return list(dict.fromkeys([schedule["hyper_synthesis"], *middle, schedule["synthesis"]]))
+
+
+def check_schedule(schedule: Json) -> None:
+    """The form of a coding schedule, and its numbers."""
+    check_fields(schedule, "coding schedule", SCHEDULE)
+    alignment, latent, hyper, g, s, d_low, d_high = (schedule[key] for key in SCHEDULE_NUMBERS)
+    strides = latent >= 1 and hyper >= 1 and hyper % latent == 0
+    require(strides and 1 <= alignment <= 4096 and alignment % hyper == 0, "alignment or strides")
+    require(0 <= g <= 10 and 0 <= s <= 12, "fraction bits")
+    require(1 <= d_low <= 2**g <= d_high <= 2**15, "range of d")
+    stop = 0
+    for step in schedule["steps"]:
+        check_fields(step, "step of the coding schedule", STEP)
+        require(step["start"] == stop < step["stop"] < 2**20, "channels of the steps")
+        stop = step["stop"]
+    require(stop > 0, "no steps")
+
+
+def check_interfaces(
+    schedule: Json, programs: dict[str, Program], hyper_channels: int
+) -> None:
+    """Each program has the inputs and outputs that the schedule connects."""
+
+    def ends(name: str, stride: int, inputs: list[str], count: int) -> list[Value]:
+        """The inputs of a program, which have these names, and its outputs, this many."""
+        program, rows = programs[name], schedule["alignment"] // stride
+        whole = all(rows % value.rate.denominator == 0 for value in program.values.values())
+        fit = whole and program.inputs == inputs and len(program.outputs) == count
+        require(fit, f"{name}: inputs, outputs or parts of rows")
+        return [program.values[end] for end in (*inputs, *program.outputs)]
+
+    def holds(port: Value, value: Value) -> bool:
+        return port.channels == value.channels and port.low <= value.low <= value.high <= port.high
+
+    def latents(channels: int) -> Value:
+        return Value(channels, LATENT_LOW, LATENT_HIGH)
+
+    stride, hyper_stride = schedule["latent_stride"], schedule["hyper_stride"]
+    port, features = ends(schedule["hyper_synthesis"], hyper_stride, ["hyper_latents"], 1)
+    fit = holds(latents(hyper_channels), port) and features.rate == hyper_stride // stride
+    for step in schedule["steps"]:
+        start, channels = step["start"], step["stop"] - step["start"]
+        previous = ["previous"] if start > 0 else []
+        ports = ends(step["parameters"], stride, ["features", *previous], 3)
+        (port, *ports), (mean, scale, context) = ports[:-3], ports[-3:]
+        fit &= holds(port, features) and ports == [latents(start)] * len(previous)
+        fit &= holds(latents(channels), mean) and scale.channels == channels
+        fit &= mean.rate == scale.rate == context.rate == 1
+        port, decoded, correction = ends(step["residual"], stride, ["context", "decoded"], 1)
+        fit &= holds(port, context) and decoded == latents(channels)
+        fit &= correction.channels == channels and correction.rate == 1
+    port, samples = ends(schedule["synthesis"], stride, ["latents"], 1)
+    fit &= port == latents(step["stop"]) and holds(Value(3, 0, 255), samples)
+    require(fit and samples.rate == stride, "programs and coding schedule do not fit together")
+
+
+def decode_latents(pack: Pack, streams: list[Stream], rows: int, columns: int, d: int) -> Planes:
+    """All latents, corrected, of a picture with hyper-latent planes of rows x columns."""
+    schedule, unit = pack.schedule, 2 ** pack.schedule["latent_fraction_bits"]
+    finer = schedule["hyper_stride"] // schedule["latent_stride"]
+    hyper_channels, latent_channels = len(pack.medians), schedule["steps"][-1]["stop"]
+    total = rows * columns * (hyper_channels + latent_channels * finer**2)
+    reader = SymbolReader(streams, [pack.hyper, pack.latent], total)
+
+    # Hyper-latents: each channel has a table of its own, around its median.
+    channel = np.repeat(np.arange(hyper_channels), rows * columns)
+    symbols = reader.read(channel).reshape(hyper_channels, rows, columns)
+    hyper_latents = symbols + pack.medians[:, None, None]
+    hyper_synthesis = pack.programs[schedule["hyper_synthesis"]]
+    port = hyper_synthesis.values["hyper_latents"]
+    legal = port.low <= hyper_latents.min() and hyper_latents.max() <= port.high
+    require(legal, "a hyper-latent is out of range")
+    (features,) = hyper_synthesis(hyper_latents=hyper_latents)
+
+    # Latents: each slice is predicted from the hyper-latents and from the slices before it.
+    latents = np.zeros((0, *features.shape[1:]), np.int64)
+    for i, step in enumerate(schedule["steps"]):
+        previous = {"previous": latents} if i > 0 else {}
+        mean, scale, context = pack.programs[step["parameters"]](features=features, **previous)
+        steps = quantization_steps(scale, *step_range(d, unit, i, len(schedule["steps"])))
+        indexes = scale_indexes(scale, steps, unit, pack.thresholds)
+        q = reader.read(indexes.ravel() + hyper_channels).reshape(indexes.shape)
+        decoded = np.clip(q * steps + mean, LATENT_LOW, LATENT_HIGH)
+        (correction,) = pack.programs[step["residual"]](context=context, decoded=decoded)
+        latents = np.concatenate([latents, np.clip(decoded + correction, LATENT_LOW, LATENT_HIGH)])
+    return latents
+
+
+def decode(file: File, pack: Pack) -> np.ndarray:
+    """The picture, uint8 (height, width, channels), with its checksum compared."""
+    header, schedule = file.header, pack.schedule
+    wanted = f"the file needs the pack {header.backbone} {header.weights_id.hex()}"
+    require(header.weights_id == pack.weights_id, wanted, "weights missing")
+    require(header.alpha == header.beta == 0, "the file needs an adapter set", "weights missing")
+    require(header.backbone == pack.backbone, "the header's backbone is not the pack's")
+    require(file.plan in (None, pack.plan), "the precision plan is not the pack's")
+    same_unit = header.d_fraction_bits == schedule["latent_fraction_bits"]
+    in_range = schedule["d_low"] <= header.d <= schedule["d_high"]
+    require(same_unit and in_range, "the header's d is not one of the pack's")
+
+    alignment = schedule["alignment"]
+    rows, columns = (
+        -(-side // alignment) * alignment // schedule["hyper_stride"]
+        for side in (header.height, header.width)
+    )
+    latents = decode_latents(pack, file.streams, rows, columns, header.d)
+    (samples,) = pack.programs[schedule["synthesis"]](latents=latents)
+    samples = samples[:, : header.height, : header.width]
+    if header.channels == 1:
+        samples = (2 * samples.sum(0, keepdims=True) + 3) // 6
+    pixels = samples.transpose(1, 2, 0).astype(np.uint8)
+    matches = zlib.crc32(checked_bytes(pixels, file.alpha)) == file.checksum
+    require(matches, "these are not the encoder's pixels", "pixel checksum mismatch")
+    return pixels
+
+
+# The command ---------------------------------------------------------------------------------
+
+
+def checked_bytes(pixels: np.ndarray, alpha: np.ndarray | None) -> bytes:
+    """What the pixel checksum is taken over: samples row by row, then the alpha plane."""
+    return pixels.tobytes() + (b"" if alpha is None else alpha.tobytes())
+
+
+def netpbm(pixels: np.ndarray, alpha: np.ndarray | None) -> bytes:
+    """The picture as PGM, PPM, or with alpha PAM."""
+    height, width, channels = pixels.shape
+    if alpha is None:
+        return f"P{5 if channels == 1 else 6}\n{width} {height}\n255\n".encode() + pixels.tobytes()
+    kind = "GRAYSCALE_ALPHA" if channels == 1 else "RGB_ALPHA"
+    head = f"P7\nWIDTH {width}\nHEIGHT {height}\nDEPTH {channels + 1}\nMAXVAL 255\n"
+    return f"{head}TUPLTYPE {kind}\nENDHDR\n".encode() + np.dstack([pixels, alpha]).tobytes()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("file", type=Path, help="the picture to decode")
+    parser.add_argument("--weights", type=Path, required=True, help="the pack it names")
+    parser.add_argument("-o", "--output", type=Path, help="where to write PGM, PPM or PAM")
+    arguments = parser.parse_args()
+    try:
+        file = read_file(arguments.file.read_bytes())
+        pixels = decode(file, read_pack(arguments.weights.read_bytes()))
+        if arguments.output:
+            arguments.output.write_bytes(netpbm(pixels, file.alpha))
+    except (Fault, OSError) as error:
+        print(f"{arguments.file}: {error}", file=sys.stderr)
+        return 3
+    print(hashlib.sha256(checked_bytes(pixels, file.alpha)).hexdigest())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1188 @@
+#!/usr/bin/env python3
+"""Write the conformance vectors of format/vectors/, from format/SPEC.md alone.
+
+    scripts/make_vectors.py            write them
+    scripts/make_vectors.py --check    compare the files with what would be written
+
+Every expected result is computed here with unbounded integers and fractions, one element at
+a time and without NumPy or licodec, so that the vectors check both licodec and the reference
+decoder. What the files hold is described in format/vectors/README.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import itertools
+import json
+import math
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).resolve().parent.parent / "format" / "vectors"
+
+LARGEST_VALUE = 2**24 - 1
+LATENT_LOW, LATENT_HIGH = -(2**15), 2**15 - 1
+
+Number = int | Fraction
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Array:
+    """Integers or fractions of one shape, the last index varying fastest.
+
+    `type` is the type of a stored tensor: int8, int16, int32 or float32.
+    """
+
+    shape: tuple[int, ...]
+    values: tuple[Number, ...]
+    type: str = "int32"
+
+    def __post_init__(self) -> None:
+        assert math.prod(self.shape) == len(self.values)
+
+    def __getitem__(self, index: tuple[int, ...]) -> Number:
+        position = 0
+        for i, size in zip(index, self.shape, strict=True):
+            assert 0 <= i < size
+            position = position * size + i
+        return self.values[position]
+
+    def indexes(self) -> Iterator[tuple[int, ...]]:
+        return itertools.product(*(range(size) for size in self.shape))
+
+
+def array(shape: Sequence[int], element: Callable[..., Number]) -> Array:
+    """The array whose element at each index is `element` of that index."""
+    indexes = itertools.product(*(range(size) for size in shape))
+    return Array(tuple(shape), tuple(element(*index) for index in indexes))
+
+
+def vector(*values: Number, type: str = "int32") -> Array:
+    return Array((len(values),), values, type)
+
+
+def plane(*values: int) -> Array:
+    """One channel and one row."""
+    return Array((1, 1, len(values)), values)
+
+
+class Noise:
+    """The same integers in every run and every version of Python."""
+
+    def __init__(self, seed: int) -> None:
+        self.state = seed
+
+    def integer(self, low: int, high: int) -> int:
+        self.state = (self.state * 6364136223846793005 + 1442695040888963407) % 2**64
+        return low + (self.state >> 33) % (high - low + 1)
+
+    def array(self, shape: Sequence[int], low: int, high: int, type: str = "int32") -> Array:
+        return replace(array(shape, lambda *_: self.integer(low, high)), type=type)
+
+
+# Arithmetic --------------------------------------------------------------------------------
+
+
+def rne(value: Number) -> int:
+    """The nearest integer, half to even: what Python's `round` is for fractions."""
+    return round(Fraction(value))
+
+
+def sat(value: int, low: int, high: int) -> int:
+    return low if value < low else high if value > high else value
+
+
+def fl32(value: Number) -> Fraction:
+    """`value` rounded to binary32, half to even, by its definition."""
+    value = Fraction(value)
+    if value == 0:
+        return value
+    exponent = 0
+    while abs(value) >= Fraction(2) ** (exponent + 1):
+        exponent += 1
+    while abs(value) < Fraction(2) ** exponent:
+        exponent -= 1
+    step = Fraction(2) ** (max(exponent, -126) - 23)
+    return rne(value / step) * step
+
+
+# Operations --------------------------------------------------------------------------------
+
+
+def conv2d(
+    x: Array, weight: Array, bias: Array, stride: int = 1, padding: int = 0, groups: int = 1
+) -> Array:
+    outputs, inputs, kernel, _ = weight.shape
+    _, rows, columns = x.shape
+
+    def sample(channel: int, row: int, column: int) -> Number:
+        inside = 0 <= row < rows and 0 <= column < columns
+        return x[channel, row, column] if inside else 0
+
+    def element(o: int, r: int, c: int) -> Number:
+        first = o * groups // outputs * inputs
+        taps = itertools.product(range(inputs), range(kernel), range(kernel))
+        return bias[o,] + sum(
+            weight[o, i, a, b]
+            * sample(first + i, r * stride + a - padding, c * stride + b - padding)
+            for i, a, b in taps
+        )
+
+    return array((outputs, rows // stride, columns // stride), element)
+
+
+def requantize(
+    x: Array, multiplier: Array, low: int, high: int, negative_multiplier: Array | None = None
+) -> Array:
+    def element(c: int, row: int, column: int) -> Number:
+        value = x[c, row, column]
+        negative = value < 0 and negative_multiplier is not None
+        constants = negative_multiplier if negative else multiplier
+        constant = constants[(0 if constants.shape == (1,) else c),]
+        return sat(rne(fl32(fl32(value) * constant)), low, high)
+
+    return array(x.shape, element)
+
+
+def add(x: Array, y: Array, low: int, high: int) -> Array:
+    return array(x.shape, lambda *i: sat(x[i] + y[i], low, high))
+
+
+def clamp(x: Array, low: int, high: int) -> Array:
+    return array(x.shape, lambda *i: sat(x[i], low, high))
+
+
+def table(x: Array, table: Array, low: int) -> Array:
+    return array(x.shape, lambda *i: table[sat(x[i] - low, 0, len(table.values) - 1),])
+
+
+def concat(*xs: Array) -> Array:
+    channels = [(x, c) for x in xs for c in range(x.shape[0])]
+
+    def element(c: int, row: int, column: int) -> Number:
+        x, own = channels[c]
+        return x[own, row, column]
+
+    return array((len(channels), *xs[0].shape[1:]), element)
+
+
+def pixel_shuffle(x: Array, factor: int) -> Array:
+    channels, rows, columns = x.shape
+
+    def element(c: int, row: int, column: int) -> Number:
+        (r, a), (q, b) = divmod(row, factor), divmod(column, factor)
+        return x[c * factor**2 + a * factor + b, r, q]
+
+    return array((channels // factor**2, rows * factor, columns * factor), element)
+
+
+def pixel_unshuffle(x: Array, factor: int) -> Array:
+    channels, rows, columns = x.shape
+
+    def element(c: int, row: int, column: int) -> Number:
+        channel, place = divmod(c, factor**2)
+        a, b = divmod(place, factor)
+        return x[channel, row * factor + a, column * factor + b]
+
+    return array((channels * factor**2, rows // factor, columns // factor), element)
+
+
+OPERATIONS: dict[str, Callable[..., Array]] = {
+    "conv2d": conv2d,
+    "requantize": requantize,
+    "add": add,
+    "clamp": clamp,
+    "table": table,
+    "concat": concat,
+    "pixel_shuffle": pixel_shuffle,
+    "pixel_unshuffle": pixel_unshuffle,
+}
+
+
+def run(program: Json, tensors: dict[str, Array], inputs: dict[str, Array]) -> dict[str, Array]:
+    values = dict(inputs)
+    for operation in program["operations"]:
+        fields = {k: v for k, v in operation.items() if k not in ("kind", "inputs", "output")}
+        fields = {k: tensors[v] if isinstance(v, str) else v for k, v in fields.items()}
+        operands = [values[name] for name in operation["inputs"]]
+        values[operation["output"]] = OPERATIONS[operation["kind"]](*operands, **fields)
+    return {name: values[name] for name in program["outputs"]}
+
+
+# Writing -----------------------------------------------------------------------------------
+
+
+def array_to_json(x: Array, stored: bool) -> Json:
+    values = [int(v) if Fraction(v).denominator == 1 else float(v) for v in x.values]
+    assert all(Fraction(a) == b for a, b in zip(values, x.values, strict=True))
+    kind = {"type": x.type} if stored else {}
+    return {**kind, "shape": list(x.shape), "values": values}
+
+
+def arrays_to_json(arrays: dict[str, Array], stored: bool) -> Json:
+    return {name: array_to_json(x, stored) for name, x in arrays.items()}
+
+
+def port(name: str, channels: int, low: int, high: int) -> Json:
+    return {"name": name, "channels": channels, "low": low, "high": high}
+
+
+def operation(kind: str, inputs: str, output: str, **fields: int | str) -> Json:
+    """`inputs` are separated by spaces."""
+    return {"kind": kind, "inputs": inputs.split(), "output": output, **fields}
+
+
+def program(ports: list[Json], operations: list[Json], *outputs: str) -> Json:
+    return {"inputs": ports, "operations": operations, "outputs": list(outputs)}
+
+
+def case(
+    name: str, shows: str, code: Json, tensors: dict[str, Array], inputs: dict[str, Array]
+) -> Json:
+    """One program with its inputs and what it makes of them."""
+    for stated in code["inputs"]:
+        x = inputs[stated["name"]]
+        assert x.shape[0] == stated["channels"]
+        assert min(x.values) >= stated["low"] and max(x.values) <= stated["high"]
+    return {
+        "name": name,
+        "shows": shows,
+        "program": code,
+        "tensors": arrays_to_json(tensors, stored=True),
+        "inputs": arrays_to_json(inputs, stored=False),
+        "outputs": arrays_to_json(run(code, tensors, inputs), stored=False),
+    }
+
+
+def render(content: Json) -> str:
+    """JSON with one line for each field of each case."""
+    lines = [f'{{"about": {json.dumps(content["about"])},']
+    lists = [(k, v) for k, v in content.items() if k != "about"]
+    for key, cases in lists:
+        rows = []
+        for entry in cases:
+            fields = (f"   {json.dumps(k)}: {json.dumps(v)}" for k, v in entry.items())
+            rows.append("  {\n" + ",\n".join(fields) + "\n  }")
+        end = "" if key == lists[-1][0] else ","
+        lines.append(f' "{key}": [\n' + ",\n".join(rows) + "\n ]" + end)
+    return "\n".join([*lines, "}"]) + "\n"
+
+
+# The cases: operations ---------------------------------------------------------------------
+
+
+def convolution(
+    name: str,
+    shows: str,
+    x: Array,
+    bounds: tuple[int, int],
+    weight: Array,
+    bias: Array,
+    multiplier: Fraction = Fraction(1),
+    **attributes: int,
+) -> Json:
+    """A convolution whose sums are shown by a requantization."""
+    span = {"low": -LARGEST_VALUE, "high": LARGEST_VALUE}
+    code = program(
+        [port("x", x.shape[0], *bounds)],
+        [
+            operation("conv2d", "x", "sum", weight="w", bias="b", **attributes),
+            operation("requantize", "sum", "y", multiplier="m", **span),
+        ],
+        "y",
+    )
+    tensors = {"w": weight, "b": bias, "m": vector(multiplier, type="float32")}
+    return case(name, shows, code, tensors, {"x": x})
+
+
+def conv2d_cases() -> Iterator[Json]:
+    noise = Noise(1)
+
+    def noisy(
+        name: str, shows: str, shape: tuple[int, ...], kernel: tuple[int, ...], **attributes: int
+    ) -> Json:
+        x = noise.array(shape, -128, 127)
+        weight = noise.array(kernel, -128, 127, "int8")
+        bias = noise.array(kernel[:1], -(10**5), 10**5)
+        return convolution(name, shows, x, (-128, 127), weight, bias, **attributes)
+
+    yield noisy("1x1", "channels are mixed, and the bias is added", (3, 2, 3), (2, 3, 1, 1))
+    yield noisy("3x3", "zero padding at all borders", (2, 3, 4), (2, 2, 3, 3), padding=1)
+    yield noisy("one pixel", "only the middle tap meets the plane", (2, 1, 1), (1, 2, 5, 5),
+                padding=2)
+    yield noisy("5x5", "two rings of padding", (1, 4, 3), (2, 1, 5, 5), padding=2)
+    yield noisy("stride 2, 3x3", "positions 0, 2, ...; one row of padding is never met at the end",
+                (2, 4, 6), (2, 2, 3, 3), stride=2, padding=1)
+    yield noisy("stride 2, 2x2", "blocks, no padding", (1, 4, 4), (2, 1, 2, 2), stride=2)
+    yield noisy("stride 2, 4x4", "an even kernel", (1, 4, 6), (1, 1, 4, 4), stride=2, padding=1)
+    yield noisy("stride 2, 1x1", "three of four integers are not read", (2, 4, 4), (1, 2, 1, 1),
+                stride=2)
+    yield noisy("stride 4, 5x5", "stride and padding differ", (1, 8, 4), (1, 1, 5, 5),
+                stride=4, padding=2)
+    yield noisy("groups 2", "each half of the results reads its half of the operand",
+                (4, 2, 2), (6, 2, 1, 1), groups=2)
+    yield noisy("groups 3, 3x3", "groups, padding and stride together", (6, 4, 4), (3, 2, 3, 3),
+                groups=3, padding=1, stride=2)
+    yield noisy("depthwise", "as many groups as channels", (3, 3, 3), (3, 1, 3, 3),
+                groups=3, padding=1)
+
+    yield convolution(
+        "pairs of bytes", "products that overflow 16 bits where pairs of them are saturated",
+        Array((2, 1, 3), (255, 255, 0, 255, 255, 255)), (0, 255),
+        Array((2, 2, 1, 1), (127, 127, -128, -128), "int8"), vector(0, 1),
+    )  # fmt: skip
+    yield convolution(
+        "16-bit signed operand", "the least integer times the least weight",
+        Array((2, 1, 3), (-32768, 32767, -1, -32768, 32767, 1)), (-32768, 32767),
+        Array((2, 2, 1, 1), (-128, -128, 127, 1), "int8"), vector(-1, 7),
+    )  # fmt: skip
+    yield convolution(
+        "16-bit unsigned operand", "integers above 32767",
+        plane(65535, 65534, 32768, 256, 255, 0), (0, 65535),
+        Array((1, 1, 1, 1), (-127,), "int8"), vector(99),
+    )  # fmt: skip
+    yield convolution(
+        "2^24 - 1", "sums that are just below what binary32 adds exactly, odd and even",
+        plane(32767, 32766, -32767, -1, 0, 1), (-32767, 32767),
+        Array((2, 1, 1, 1), (127, -127), "int8"), vector(2**24 - 1 - 32767 * 127, -(2**22) - 1),
+    )  # fmt: skip
+    yield convolution(
+        "sums over 2^24", "fl32 of an odd sum; a sum that is added in binary32 differs",
+        noise.array((8, 2, 3), -2048, 2047), (-2048, 2047),
+        noise.array((4, 8, 1, 1), -32768, 32767, "int16"),
+        noise.array((4,), -(2**31), 2**31 - 1), Fraction(1, 2**9),
+    )  # fmt: skip
+    yield convolution(
+        "16-bit weights, 16-bit operand", "the largest products of all",
+        Array((3, 1, 2), (-32768, 32767, -32768, 32767, -32768, -32767)), (-32768, 32767),
+        Array((3, 3, 1, 1), (-32768, -32768, -32767, 32767, 1, -32768, 2, -3, 5), "int16"),
+        vector(2**31 - 1, -(2**31), 3), Fraction(1, 2**10),
+    )  # fmt: skip
+    yield convolution(
+        "cancellation", "large products that leave a small sum",
+        Array((4, 1, 3), (32767, 1, -32768, 32767, 1, -32768, 32766, 2, -32768, 32767, 3, -32767)),
+        (-32768, 32767),
+        Array((2, 4, 1, 1), (32767, -32767, 1, -1, 30000, -30000, -1, 1), "int16"), vector(1, -1),
+    )  # fmt: skip
+
+
+def requantization(
+    name: str,
+    shows: str,
+    x: Array,
+    bounds: tuple[int, int],
+    multipliers: Sequence[Number],
+    span: tuple[int, int],
+    negative: Sequence[Number] = (),
+) -> Json:
+    tensors = {"m": vector(*(fl32(m) for m in multipliers), type="float32")}
+    fields: dict[str, int | str] = {"multiplier": "m", "low": span[0], "high": span[1]}
+    if negative:
+        tensors["n"] = vector(*(fl32(m) for m in negative), type="float32")
+        fields["negative_multiplier"] = "n"
+    code = program(
+        [port("x", x.shape[0], *bounds)], [operation("requantize", "x", "y", **fields)], "y"
+    )
+    return case(name, shows, code, tensors, {"x": x})
+
+
+def differing_from_binary64(noise: Noise, count: int) -> Iterator[tuple[int, Fraction]]:
+    """Values and multipliers where a product that is not rounded to binary32 gives another
+    integer."""
+    while count:
+        value, multiplier = noise.integer(3, 4000), fl32(Fraction(noise.integer(1, 999), 1000))
+        if rne(fl32(value * multiplier)) != rne(value * multiplier):
+            yield value, multiplier
+            count -= 1
+
+
+def requantize_cases() -> Iterator[Json]:
+    half, byte = Fraction(1, 2), (-128, 127)
+    small = plane(*range(-7, 8))
+    yield requantization("ties", "half to even", small, byte, [half], byte)
+    yield requantization("quarters", "ties and others", small, byte, [Fraction(1, 4)], byte)
+    yield requantization("saturation", "both ends of the range", small, byte, [1], (-3, 5))
+    yield requantization("one value", "a range of one integer", small, byte, [1], (4, 4))
+    yield requantization("range above 0", "the least result is not 0", small, byte, [1], (2, 6))
+    yield requantization("multiplier 0", "everything is 0", small, byte, [0], byte)
+    yield requantization(
+        "tiny multiplier", "a product below the least normal binary32",
+        plane(-LARGEST_VALUE, 1, LARGEST_VALUE), (-LARGEST_VALUE, LARGEST_VALUE),
+        [Fraction(1, 2**149)], byte,
+    )  # fmt: skip
+    yield requantization(
+        "large multiplier", "products far over any range",
+        plane(-LARGEST_VALUE, -1, 0, 1, LARGEST_VALUE), (-LARGEST_VALUE, LARGEST_VALUE),
+        [2**24 - 1], (-LARGEST_VALUE, LARGEST_VALUE),
+    )  # fmt: skip
+    rows = Array((3, 1, 4), (*range(-2, 10),))
+    yield requantization(
+        "by channel", "a multiplier for each channel", rows, byte, [half, 1, Fraction(3, 2)], byte
+    )
+    yield requantization(
+        "negative multiplier", "another constant below 0; 0 takes the first",
+        small, byte, [1], byte, negative=[Fraction(1, 10)],
+    )  # fmt: skip
+    yield requantization(
+        "negative multiplier by channel", "one constant above 0, three below",
+        array((3, 1, 5), lambda c, r, q: 10 * q - 25 + c), byte, [half], byte,
+        negative=[0, Fraction(1, 4), 3],
+    )  # fmt: skip
+    yield requantization(
+        "negative multiplier for all", "three constants above 0, one below",
+        array((3, 1, 5), lambda c, r, q: 10 * q - 25 + c), byte, [half, 1, 2], byte,
+        negative=[Fraction(1, 8)],
+    )  # fmt: skip
+    yield requantization(
+        "example", "section 'requantize': the product is rounded to binary32 first",
+        Array((2, 1, 2), (5, -5, 5, -5)), byte, [Fraction(1, 10), Fraction(7, 10)], byte,
+    )  # fmt: skip
+    pairs = list(differing_from_binary64(Noise(2), 12))
+    yield requantization(
+        "rounded to binary32", "products in binary64 give other integers, all of them",
+        Array((12, 1, 2), tuple(v for value, _ in pairs for v in (value, -value))),
+        (-4000, 4000), [m for _, m in pairs], (-4000, 4000),
+    )  # fmt: skip
+    yield convolution(
+        "sum rounded to binary32", "2^24 + 1 becomes 2^24 before it is multiplied; 0.75",
+        plane(1, 3, 5, -(2**15)), (-(2**15), 2**15 - 1), Array((1, 1, 1, 1), (1,), "int8"),
+        vector(2**24), Fraction(3, 4),
+    )  # fmt: skip
+    yield convolution(
+        "sums that tie", "fl32 of sums halfway between two binary32, of both parities",
+        plane(1, 2, 3, 5, 6, 7, 9, 10), (0, 255), Array((2, 1, 1, 1), (1, -2), "int8"),
+        vector(2**25, -(2**26)), Fraction(1, 8),
+    )  # fmt: skip
+
+
+def elementwise_cases() -> Iterator[tuple[str, Json]]:
+    """Cases of add, clamp, table and concat, each with its kind."""
+    byte = (-128, 127)
+    code = program(
+        [port("x", 2, *byte), port("z", 2, 0, 200)],
+        [operation("add", "x z", "y", low=-100, high=150)],
+        "y",
+    )
+    x = Array((2, 1, 3), (-128, -101, -100, 100, 127, 0))
+    z = Array((2, 1, 3), (0, 0, 1, 50, 200, 0))
+    yield "add", case("saturation", "both ends of the range", code, {}, {"x": x, "z": z})
+    code = program(
+        [port("x", 1, *byte)], [operation("add", "x x", "y", low=-1000, high=1000)], "y"
+    )
+    yield "add", case("twice itself", "one value as both operands", code, {},
+                      {"x": plane(-128, 0, 127)})
+    large = (-LARGEST_VALUE, LARGEST_VALUE)
+    code = program(
+        [port("x", 1, *large), port("z", 1, *large)],
+        [operation("add", "x z", "y", low=large[0], high=large[1])],
+        "y",
+    )
+    yield "add", case(
+        "largest values", "a sum of 25 bits before it saturates", code, {},
+        {"x": plane(*large, large[1], 1), "z": plane(*large, large[0], large[1] - 2)},
+    )  # fmt: skip
+
+    for name, shows, span in (
+        ("relu", "low 0", (0, 127)),
+        ("both ends", "a range inside the operand's", (-2, 3)),
+        ("outside", "a range that the operand never meets", (300, 400)),
+        ("no change", "a range around the operand's", (-1000, 1000)),
+    ):
+        code = program(
+            [port("x", 1, *byte)],
+            [operation("clamp", "x", "y", low=span[0], high=span[1])],
+            "y",
+        )
+        yield "clamp", case(name, shows, code, {}, {"x": plane(-128, -3, -2, -1, 0, 2, 3, 4, 127)})
+
+    entries = vector(-70000, 5, 0, 9, 123456)
+    for name, shows, low in (
+        ("below and above", "operands outside of the table take its ends", -2),
+        ("low above 0", "the first entry stands for 3", 3),
+        ("far away", "every operand is below the table", 1000),
+    ):
+        code = program(
+            [port("x", 2, *byte)], [operation("table", "x", "y", table="t", low=low)], "y"
+        )
+        x = Array((2, 1, 6), (-128, -3, -2, -1, 0, 1, 2, 3, 4, 6, 7, 127))
+        yield "table", case(name, shows, code, {"t": entries}, {"x": x})
+    code = program([port("x", 1, *byte)], [operation("table", "x", "y", table="t", low=0)], "y")
+    yield "table", case("one entry", "whatever the operand", code, {"t": vector(-8)},
+                        {"x": plane(-1, 0, 1)})
+
+    noise = Noise(3)
+    code = program(
+        [port("x", 2, *byte), port("z", 1, 0, 65535), port("v", 3, -5, 5)],
+        [operation("concat", "z x v x", "y")],
+        "y",
+    )
+    yield "concat", case(
+        "four operands", "order, different ranges, one value twice", code, {},
+        {
+            "x": noise.array((2, 2, 2), *byte),
+            "z": noise.array((1, 2, 2), 0, 65535),
+            "v": noise.array((3, 2, 2), -5, 5),
+        },
+    )  # fmt: skip
+    code = program([port("x", 2, *byte)], [operation("concat", "x", "y")], "y")
+    yield "concat", case("one operand", "a copy", code, {}, {"x": noise.array((2, 1, 2), *byte)})
+
+
+def shuffle_cases(kind: str) -> Iterator[Json]:
+    counting = {
+        "pixel_shuffle": [(4, 2, 3, 2), (8, 1, 2, 2), (18, 2, 1, 3), (3, 2, 2, 1)],
+        "pixel_unshuffle": [(1, 4, 6, 2), (2, 2, 4, 2), (2, 6, 3, 3), (3, 2, 2, 1)],
+    }
+    for channels, rows, columns, factor in counting[kind]:
+        x = Array((channels, rows, columns), tuple(range(channels * rows * columns)))
+        code = program(
+            [port("x", channels, 0, 255)], [operation(kind, "x", "y", factor=factor)], "y"
+        )
+        shows = "where each of the integers 0, 1, 2, ... goes"
+        yield case(f"{channels}x{rows}x{columns} by {factor}", shows, code, {}, {"x": x})
+
+
+def program_cases() -> Iterator[Json]:
+    noise = Noise(4)
+    trunk = (-2048, 2047)
+    code = program(
+        [port("x", 4, *trunk)],
+        [
+            operation("conv2d", "x", "a", weight="w1", bias="b1", padding=1),
+            operation("requantize", "a", "h", multiplier="m1", negative_multiplier="n1",
+                      low=-512, high=4095),
+            operation("conv2d", "h", "c", weight="w2", bias="b2"),
+            operation("requantize", "c", "r", multiplier="m2", low=trunk[0], high=trunk[1]),
+            operation("add", "x r", "y", low=trunk[0], high=trunk[1]),
+        ],
+        "y", "h",
+    )  # fmt: skip
+    tensors = {
+        "w1": noise.array((3, 4, 3, 3), -127, 127, "int8"),
+        "b1": noise.array((3,), -(10**6), 10**6),
+        "m1": vector(*(fl32(Fraction(n, 10**4)) for n in (51, 37, 44)), type="float32"),
+        "n1": vector(fl32(Fraction(5, 10**5)), type="float32"),
+        "w2": noise.array((4, 3, 1, 1), -8, 7, "int8"),
+        "b2": noise.array((4,), -1000, 1000),
+        "m2": vector(fl32(Fraction(3, 70)), type="float32"),
+    }
+    yield case("residual unit", "two layers, a sum, a value that is read twice and given out",
+               code, tensors, {"x": noise.array((4, 3, 3), *trunk)})
+
+    code = program(
+        [port("x", 1, -128, 127)],
+        [
+            operation("pixel_unshuffle", "x", "u", factor=2),
+            operation("table", "u", "t", table="squares", low=-3),
+            operation("concat", "u t", "c"),
+            operation("pixel_shuffle", "c", "s", factor=2),
+            operation("clamp", "s", "never", low=0, high=1),
+        ],
+        "x", "s", "s", "t",
+    )  # fmt: skip
+    yield case(
+        "ports and outputs", "an input as an output, an output twice, a result that is not read",
+        code, {"squares": vector(9, 4, 1, 0, 1, 4, 9)}, {"x": noise.array((1, 4, 2), -5, 5)},
+    )  # fmt: skip
+
+    code = program(
+        [port("x", 2, -128, 127), port("z", 8, -128, 127)],
+        [
+            operation("conv2d", "x", "a", weight="down", bias="b", stride=2, padding=1),
+            operation("requantize", "a", "d", multiplier="m", low=-128, high=127),
+            operation("concat", "d d d d", "e"),
+            operation("pixel_shuffle", "e", "p", factor=2),
+            operation("pixel_shuffle", "z", "q", factor=2),
+            operation("pixel_unshuffle", "q", "o", factor=2),
+            operation("conv2d", "o", "s", weight="same", bias="b2", groups=8),
+            operation("requantize", "s", "z2", multiplier="one", low=-1000, high=1000),
+        ],
+        "p", "z2",
+    )  # fmt: skip
+    tensors = {
+        "down": noise.array((2, 2, 3, 3), -127, 127, "int8"),
+        "b": vector(0, 0),
+        "m": vector(Fraction(1, 256), Fraction(1, 512), type="float32"),
+        "same": replace(noise.array((8, 1, 1, 1), -2, 1), type="int8"),
+        "b2": vector(*range(8)),
+        "one": vector(1, type="float32"),
+    }
+    yield case("down and up", "two inputs, rates 1/2, 1 and 2", code, tensors,
+               {"x": noise.array((2, 4, 4), -128, 127), "z": noise.array((8, 4, 4), -128, 127)})
+
+
+# The cases: programs that must be refused -----------------------------------------------------
+
+
+def refused_cases() -> Iterator[Json]:
+    byte = port("x", 2, -128, 127)
+    conv = operation("conv2d", "x", "sum", weight="w", bias="b")
+    requantize = operation("requantize", "sum", "y", multiplier="m", low=-128, high=127)
+    add = operation("add", "x x", "y", low=0, high=9)
+    tensors = {
+        "w": Array((2, 2, 1, 1), (1, 2, 3, 4), "int8"),
+        "b": vector(0, 0),
+        "m": vector(1, type="float32"),
+        "t": vector(1, 2, 3),
+    }
+
+    def refused(
+        name: str, ports: list[Json], operations: list[Json], *outputs: str, **other: Array
+    ) -> Json:
+        code = program(ports, operations, *outputs)
+        return {
+            "name": name,
+            "program": code,
+            "tensors": arrays_to_json({**tensors, **other}, stored=True),
+        }
+
+    def layer(name: str, fields: Json, **other: Array) -> Json:
+        return refused(name, [byte], [conv | fields, requantize], "y", **other)
+
+    def one(name: str, kind: str, **fields: int | str) -> Json:
+        return refused(name, [byte], [operation(kind, "x", "y", **fields)], "y")
+
+    yield refused("an operation that is not defined", [byte], [operation("softmax", "x", "y")],
+                  "y") | {"message_names": "softmax"}
+    yield refused("a key that is not defined", [byte], [add | {"dilation": 1}], "y") | {
+        "message_names": "dilation"
+    }
+    yield refused("a port's key that is not defined", [byte | {"unit": 1}], [add], "y")
+    code = refused("a program's key that is not defined", [byte], [add], "y")
+    yield code | {"program": code["program"] | {"version": 2}}
+    yield refused("an attribute is missing", [byte], [operation("add", "x x", "y", low=0)], "y")
+    yield refused("an attribute that is no integer", [byte], [add | {"high": 9.5}], "y")
+    yield refused("an attribute that is a truth value", [byte], [add | {"high": True}], "y")
+    yield layer("a tensor's name is missing", {"weight": ""})
+    yield layer("a tensor that is not in the pack", {"weight": "v"})
+    yield refused("a name that is not ASCII", [byte],
+                  [operation("add", "x x", "é", low=0, high=9)], "é")
+    yield refused("one operand of add", [byte], [operation("add", "x", "y", low=0, high=9)], "y")
+    yield refused("no operand of concat", [byte], [operation("concat", "", "y")], "y")
+    yield refused("a value before it is made", [byte],
+                  [operation("clamp", "z", "y", low=0, high=9), add | {"output": "z"}], "y")
+    yield refused("a value made twice", [byte], [add, add], "y")
+    yield refused("an input made again", [byte], [add | {"output": "x"}], "x")
+    yield refused("an input stated twice", [byte, byte], [add], "y")
+    yield refused("an output that is not made", [byte], [add], "z")
+
+    yield refused("a sum that is an output", [byte], [conv], "sum")
+    yield refused("a sum that add reads", [byte],
+                  [conv, operation("add", "sum sum", "y", low=0, high=9)], "y")
+    yield refused("a sum that clamp reads", [byte],
+                  [conv, operation("clamp", "sum", "y", low=0, high=9)], "y")
+    yield refused("a sum that is read twice", [byte],
+                  [conv, requantize, requantize | {"output": "z"}], "y")
+
+    yield refused("no channels", [port("x", 0, -128, 127)], [add], "y")
+    yield refused("8193 channels", [port("x", 8193, -128, 127)], [add], "y")
+    yield refused("an empty range", [port("x", 2, 5, 4)], [add], "y")
+    yield refused("a value of 2^24", [port("x", 2, 0, 2**24)], [add], "y")
+    yield refused("a value of -2^24", [port("x", 2, -(2**24), 0)], [add], "y")
+    yield refused("a result of 2^24", [byte], [add | {"high": 2**24}], "y")
+    yield refused("an empty range of results", [byte], [add | {"low": 10}], "y")
+
+    for name, bounds in (
+        ("an operand below -2^15", (-32769, 0)),
+        ("an operand above 2^16 - 1", (0, 65536)),
+        ("an operand that spans 2^16", (-1, 65535)),
+    ):
+        yield refused(name, [port("x", 2, *bounds)], [conv, requantize], "y")
+    yield refused("a table of 16-bit integers", [byte],
+                  [operation("table", "x", "y", table="e", low=0)], "y",
+                  e=vector(1, 2, type="int16"))
+
+    yield layer("weights of 32 bits", {}, w=Array((2, 2, 1, 1), (1, 2, 3, 4), "int32"))
+    yield layer("weights of three dimensions", {}, w=Array((2, 2, 1), (1, 2, 3, 4), "int8"))
+    yield layer("a kernel that is not square", {"padding": 1},
+                w=Array((2, 2, 3, 2), (1,) * 24, "int8"))
+    yield layer("a kernel of 33", {"padding": 16},
+                w=Array((1, 1, 33, 33), (0,) * 33**2, "int8"), b=vector(0)) | {
+        "program": program([port("x", 1, 0, 1)], [conv | {"padding": 16}, requantize], "y")
+    }
+    yield layer("a bias of another length", {}, b=vector(0, 0, 0))
+    yield layer("a bias of 16 bits", {}, b=vector(0, 0, type="int16"))
+    yield layer("weights for three channels", {}, w=Array((2, 3, 1, 1), (1,) * 6, "int8"))
+    yield layer("no results", {}, w=Array((0, 2, 1, 1), (), "int8"), b=vector())
+    yield layer("stride 0", {"stride": 0})
+    yield layer("negative padding", {"padding": -1})
+    yield layer("padding of a 1x1 kernel", {"padding": 1})
+    three = Array((2, 2, 3, 3), (1,) * 36, "int8")
+    yield layer("a 3x3 kernel without padding", {}, w=three)
+    yield layer("a 3x3 kernel with padding 2", {"padding": 2}, w=three)
+    yield layer("groups 0", {"groups": 0})
+    yield layer("groups that do not divide the results", {"groups": 2},
+                w=Array((3, 1, 1, 1), (1, 1, 1), "int8"), b=vector(0, 0, 0))
+    yield layer("groups with weights for all channels", {"groups": 2})
+
+    yield layer("a negative multiplier", {}, m=vector(-1, type="float32"))
+    yield layer("a multiplier of 2^24", {}, m=vector(2**24, type="float32"))
+    yield layer("three multipliers for two channels", {}, m=vector(1, 1, 1, type="float32"))
+    yield layer("an integer multiplier", {}, m=vector(1))
+    yield refused("a second multiplier of another length", [byte],
+                  [conv, requantize | {"negative_multiplier": "n"}], "y",
+                  n=vector(1, 1, 1, type="float32"))
+
+    other = port("z", 3, -128, 127)
+    yield refused("add of 2 and 3 channels", [byte, other],
+                  [operation("add", "x z", "y", low=0, high=9)], "y")
+    half = operation("pixel_unshuffle", "x", "u", factor=2)
+    yield refused("add of rates 1 and 1/2", [byte, port("z", 8, 0, 1)],
+                  [half, operation("add", "u z", "y", low=0, high=9)], "y")
+    yield refused("concat of rates 1 and 1/2", [byte], [half, operation("concat", "u x", "y")],
+                  "y")
+    yield refused("an empty table", [byte], [operation("table", "x", "y", table="e", low=0)],
+                  "y", e=vector())
+    yield refused("a table of two dimensions", [byte],
+                  [operation("table", "x", "y", table="e", low=0)], "y",
+                  e=Array((1, 2), (1, 2)))
+    yield refused("a table that reaches 2^24", [byte],
+                  [operation("table", "x", "y", table="e", low=0)], "y", e=vector(2**24))
+    yield one("a table that begins at 2^24", "table", table="t", low=2**24)
+    yield one("a table that begins at -2^64", "table", table="t", low=-(2**64))
+    yield one("a shuffle by 0", "pixel_shuffle", factor=0)
+    yield one("a shuffle of 2 channels by 2", "pixel_shuffle", factor=2)
+    yield one("an unshuffle by 65", "pixel_unshuffle", factor=65)
+    yield one("an unshuffle into 8194 channels and more", "pixel_unshuffle", factor=64) | {
+        "program": program([port("x", 3, 0, 1)],
+                           [operation("pixel_unshuffle", "x", "y", factor=64)], "y")
+    }
+
+
+# The cases: entropy coding ---------------------------------------------------------------------
+
+
+def steps_case(
+    name: str, shows: str, g: int, d: int, step: tuple[int, int], scale: Array, mean: Array,
+    thresholds: Sequence[int], symbols: Array,
+) -> Json:  # fmt: skip
+    unit = 2**g
+    i, count = step
+    low, high = unit, unit
+    if d >= unit:
+        high = unit + rne(Fraction((d - unit) * (i + 1), count))
+    else:
+        low = d + rne(Fraction((unit - d) * i, count))
+
+    def delta(c: int, row: int, column: int) -> int:
+        channel = [v for v, index in zip(scale.values, scale.indexes(), strict=True)
+                   if index[0] == c]
+        least, largest = min(channel), max(channel)
+        if least == largest:
+            return high
+        part = Fraction((scale[c, row, column] - least) * (high - low), largest - least)
+        return high - rne(part)
+
+    steps = array(scale.shape, delta)
+    indexes = array(
+        scale.shape, lambda *p: sum(scale[p] * unit > t * steps[p] for t in thresholds)
+    )
+    decoded = array(
+        scale.shape, lambda *p: sat(symbols[p] * steps[p] + mean[p], LATENT_LOW, LATENT_HIGH)
+    )
+    return {
+        "name": name,
+        "shows": shows,
+        "latent_fraction_bits": g,
+        "d": d,
+        "step": i,
+        "step_count": count,
+        "thresholds": list(thresholds),
+        "scale": array_to_json(scale, stored=False),
+        "mean": array_to_json(mean, stored=False),
+        "symbols": array_to_json(symbols, stored=False),
+        "lo": low,
+        "hi": high,
+        "steps": array_to_json(steps, stored=False),
+        "scale_indexes": array_to_json(indexes, stored=False),
+        "decoded": array_to_json(decoded, stored=False),
+    }
+
+
+def steps_cases() -> Iterator[Json]:
+    noise = Noise(5)
+
+    def zeros(shape: tuple[int, ...]) -> Array:
+        return array(shape, lambda *_: 0)
+
+    x = plane(100, 200, 350)
+    yield steps_case("example", "section 'Scale index'", 6, 96, (1, 4), x, zeros(x.shape),
+                     [100, 150, 200, 300], zeros(x.shape))
+    x = plane(0, 1, 2, 3, 4)
+    yield steps_case("ties", "the share of the largest scale falls on halves", 2, 6, (0, 1), x,
+                     zeros(x.shape), [1, 2, 3], zeros(x.shape))
+    yield steps_case("ties of hi", "(d - u)(i + 1) / K is 1/2, 3/2, ...", 4, 17, (0, 2), x,
+                     zeros(x.shape), [1], zeros(x.shape))
+    yield steps_case("ties of hi, odd", "3/2 becomes 2", 4, 17, (2, 2), x, zeros(x.shape), [1],
+                     zeros(x.shape))
+    yield steps_case("ties of lo", "(u - d) i / K is 3/2", 4, 13, (1, 2), x, zeros(x.shape), [1],
+                     zeros(x.shape))
+    x = array((3, 1, 2), lambda c, r, q: (7, 7, 0, 0, -5, -5)[2 * c + q])
+    yield steps_case("flat channels", "all scales equal, also 0 and below", 3, 24, (0, 2), x,
+                     zeros(x.shape), [1, 6, 7, 8], zeros(x.shape))
+    x = plane(-32768, -1, 0, 1, 32767)
+    yield steps_case("negative scales", "the difference of two needs 17 bits", 6, 4096, (4, 5), x,
+                     zeros(x.shape), [1, 100, 300, 30000], plane(1, -1, 3, 8, -9))
+    x = array((1, 2, 4), lambda c, r, q: (40, 41, 42, 79, 80, 81, 82, 160)[4 * r + q])
+    yield steps_case("thresholds", "scales just below, at and above a threshold", 5, 32, (0, 5),
+                     x, zeros(x.shape), [40, 80, 160], zeros(x.shape))
+    for d in (1, 16, 33, 63, 64, 65, 100, 1000, 32768):
+        i = noise.integer(0, 4)
+        shape = (2, 2, 3)
+        scale = noise.array(shape, 0, 2**17)
+        thresholds = sorted({noise.integer(1, 2**17) for _ in range(9)})
+        yield steps_case(
+            f"d {d}", f"step {i} of 5; sat of the latents", 6, d, (i, 5), scale,
+            noise.array(shape, LATENT_LOW, LATENT_HIGH), thresholds, noise.array(shape, -999, 999),
+        )  # fmt: skip
+
+
+def encode_rans(symbols: Sequence[tuple[int, int]]) -> bytes:
+    """The stream of symbols, each (frequency, sum of the frequencies before it)."""
+    x, words = 2**31, []
+    for frequency, start in reversed(symbols):
+        if x >= 2**47 * frequency:
+            words.append(x % 2**32)
+            x //= 2**32
+        x = 2**16 * (x // frequency) + start + x % frequency
+    words += [x // 2**32, x % 2**32]
+    return b"".join(word.to_bytes(4, "little") for word in reversed(words))
+
+
+def encode_escape(value: int, low: int, high: int) -> bytes:
+    code = 2 * (value - high - 1) if value > high else 2 * (low - 1 - value) + 1
+    digits = []
+    while code >= 128:
+        digits.append(code % 128 + 128)
+        code //= 128
+    return bytes([*digits, code])
+
+
+@dataclass(frozen=True)
+class Table:
+    offset: int
+    frequencies: tuple[int, ...]
+
+    @property
+    def high(self) -> int:
+        return self.offset + len(self.frequencies) - 2
+
+    def to_json(self) -> Json:
+        return {"offset": self.offset, "frequencies": list(self.frequencies)}
+
+
+def encode_values(
+    tables: Sequence[Table], indexes: Sequence[int], values: Sequence[int]
+) -> tuple[bytes, bytes]:
+    """The rANS stream and the escapes of `values`, each coded with the table of its index."""
+    symbols, escapes = [], b""
+    for index, value in zip(indexes, values, strict=True):
+        one = tables[index]
+        inside = one.offset <= value <= one.high
+        place = value - one.offset if inside else len(one.frequencies) - 1
+        symbols.append((one.frequencies[place], sum(one.frequencies[:place])))
+        if not inside:
+            escapes += encode_escape(value, one.offset, one.high)
+    return encode_rans(symbols), escapes
+
+
+def stream_case(
+    name: str, shows: str, tables: Sequence[Table], indexes: Sequence[int], values: Sequence[int]
+) -> Json:
+    rans, escapes = encode_values(tables, indexes, values)
+    return {
+        "name": name,
+        "shows": shows,
+        "tables": [one.to_json() for one in tables],
+        "indexes": list(indexes),
+        "values": list(values),
+        "rans": rans.hex(),
+        "escapes": escapes.hex(),
+    }
+
+
+SPREAD = Table(-1, (16384, 32768, 16384))
+SHARP = Table(5, (1, 65533, 1, 1))
+LEAST = Table(-3, (65535, 1))
+
+
+def stream_cases() -> Iterator[Json]:
+    noise = Noise(6)
+    example = (0, -1, 7, 0, 0)
+    yield stream_case("example", "section 'Example' of 'Entropy coding'", [SPREAD], [0] * 5,
+                      example)
+    yield stream_case("three symbols", "nothing but the state", [SPREAD], [0] * 3, [0, 0, -1])
+    yield stream_case("rare symbols", "frequency 1: a word for every two symbols", [SHARP],
+                      [0] * 12, [5, 7, 6, 5, 5, 7, 7, 7, 5, 5, 7, 6])
+    yield stream_case("certain symbols", "frequency 65533: no word for many symbols", [SHARP],
+                      [0] * 40, [6] * 40)
+    edges = [LEAST.offset - 1, LEAST.high + 1, LEAST.high + 64, LEAST.high + 65,
+             LEAST.offset - 64, LEAST.offset - 65, LEAST.high + 8192, LEAST.high + 8193,
+             32767, -32767, -3]
+    yield stream_case("escapes", "one, two and three bytes, both signs, the largest magnitudes",
+                      [LEAST], [0] * len(edges), edges)
+    tables = [SPREAD, SHARP, LEAST]
+    indexes = [noise.integer(0, 2) for _ in range(60)]
+    values = [noise.integer(-4, 8) for _ in indexes]
+    yield stream_case("several tables", "tables and escapes mixed", tables, indexes, values)
+
+
+def damaged_stream_cases() -> Iterator[Json]:
+    values = [0, -1, 7, 0, 0, 0, 0, -1, 9, 1]
+    rans, escapes = encode_values([SPREAD], [0] * len(values), values)
+
+    def damaged(name: str, rans: bytes, escapes: bytes) -> Json:
+        return {
+            "name": name,
+            "tables": [SPREAD.to_json()],
+            "indexes": [0] * len(values),
+            "rans": rans.hex(),
+            "escapes": escapes.hex(),
+        }
+
+    assert len(escapes) == 3
+    yield damaged("no stream", b"", escapes)
+    yield damaged("half a word less", rans[:-2], escapes)
+    yield damaged("one state word", rans[:4], escapes)
+    yield damaged("more than a word for each symbol", rans + bytes(48), escapes)
+    yield damaged("first state below 2^31", rans[:4] + bytes(4) + rans[8:], escapes)
+    yield damaged("first state of 2^63", rans[:4] + b"\0\0\0\x80" + rans[8:], escapes)
+    yield damaged("an escape too few", rans, escapes[:-1])
+    yield damaged("an escape too many", rans, escapes + b"\0")
+    yield damaged("an escape that does not end", rans, escapes[:-1] + b"\x82")
+    yield damaged("an escape in too many bytes", rans, escapes[:-1] + b"\x82\0")
+    yield damaged("an escape of four bytes", rans, escapes[:-1] + b"\x80\x80\x80\x01")
+    too_large = 2 * (32768 - 0 - 1)
+    code = bytes([too_large % 128 + 128, too_large // 128 % 128 + 128, too_large // 128**2])
+    yield damaged("an escape for 32768", rans, escapes[:-1] + code)
+
+
+def stream_count_cases() -> Iterator[Json]:
+    for total in (3, 5000, 2**20, 2**20 + 1, 2**21 - 1, 2**21, 2**21 + 3, 5 * 2**20 + 7):
+        lengths, left = [], total
+        while left >= 2**21:
+            lengths.append(2**20)
+            left -= 2**20
+        yield {"name": str(total), "symbols": total, "streams": [*lengths, left]}
+
+
+# The cases: weights packs ----------------------------------------------------------------------
+
+
+def packed_cases() -> Iterator[Json]:
+    noise = Noise(7)
+
+    def packed(name: str, width: int, values: Array) -> Json:
+        bits = "".join(f"{v + 2 ** (width - 1):0{width}b}" for v in values.values)
+        bits += "0" * (-len(bits) % 8)
+        data = bytes(int(bits[i : i + 8], 2) for i in range(0, len(bits), 8))
+        return {
+            "name": name,
+            "width": width,
+            "shape": list(values.shape),
+            "values": list(values.values),
+            "bytes": data.hex(),
+        }
+
+    yield packed("example", 3, Array((5,), (-4, 3, 0, 1, -1)))
+    for width in range(2, 8):
+        low, high = -(2 ** (width - 1)), 2 ** (width - 1) - 1
+        ends = Array((1, 2, 1, 1), (low, high))
+        yield packed(f"width {width}, ends", width, ends)
+        yield packed(f"width {width}", width, noise.array((3, 2, 2, 2), low, high))
+
+
+def canonical_json(data: Any) -> str:
+    if isinstance(data, dict):
+        return "{" + ",".join(f'"{k}":{canonical_json(data[k])}' for k in sorted(data)) + "}"
+    if isinstance(data, list):
+        return "[" + ",".join(canonical_json(entry) for entry in data) + "]"
+    if isinstance(data, str):
+        return '"' + data.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    assert type(data) is int
+    return str(data)
+
+
+def stored_bytes(x: Array) -> bytes:
+    if x.type == "float32":
+        bits = (float(v).hex() for v in x.values)
+        return b"".join(binary32_bits(float.fromhex(b)).to_bytes(4, "little") for b in bits)
+    size = {"int8": 1, "int16": 2, "int32": 4}[x.type]
+    return b"".join(int(v).to_bytes(size, "little", signed=True) for v in x.values)
+
+
+def binary32_bits(value: float) -> int:
+    """The 32 bits of a positive normal binary32 number."""
+    mantissa, exponent = math.frexp(value)  # mantissa in [1/2, 1)
+    assert 0.5 <= mantissa < 1 and -125 <= exponent <= 128
+    return ((exponent + 126) << 23) + int(mantissa * 2**24) - 2**23
+
+
+def weights_id_cases() -> Iterator[Json]:
+    """A whole pack, small and legal: alignment 4, latents of 2x2 pixels, hyper-latents of 4x4."""
+    latent = (LATENT_LOW, LATENT_HIGH)
+    code = {
+        "up": program(
+            [port("hyper_latents", 1, -8, 7)],
+            # Written with defaults, which canonical JSON leaves out.
+            [operation("conv2d", "hyper_latents", "a", weight="up.w", bias="up.b",
+                       stride=1, padding=0, groups=1),
+             operation("requantize", "a", "b", multiplier="up.m", low=-8, high=7),
+             operation("pixel_shuffle", "b", "features", factor=2)],
+            "features",
+        ),
+        "predict": program(
+            [port("features", 1, -8, 7)],
+            [operation("table", "features", "mean", table="means", low=-8),
+             operation("clamp", "features", 'the "scale"', low=0, high=7)],
+            "mean", 'the "scale"', "features",
+        ),
+        "correct": program(
+            [port("context", 1, -8, 7), port("decoded", 1, *latent)],
+            [operation("clamp", "decoded", "half", low=-1, high=1)],
+            "half",
+        ),
+        "paint": program(
+            [port("latents", 1, *latent)],
+            [operation("conv2d", "latents", "a", weight="paint.w", bias="paint.b", padding=1),
+             operation("requantize", "a", "b", multiplier="paint.m", low=0, high=255),
+             operation("pixel_shuffle", "b", "samples", factor=2)],
+            "samples",
+        ),
+        "unused by decoders": program(
+            [port("x", 1, 0, 255)], [operation("clamp", "x", "y", low=0, high=1)], "y"
+        ),
+    }  # fmt: skip
+    schedule = {
+        "alignment": 4,
+        "latent_stride": 2,
+        "hyper_stride": 4,
+        "latent_fraction_bits": 2,
+        "scale_fraction_bits": 0,
+        "d_low": 1,
+        "d_high": 64,
+        "hyper_synthesis": "up",
+        "synthesis": "paint",
+        "steps": [{"start": 0, "stop": 1, "parameters": "predict", "residual": "correct"}],
+    }
+    noise = Noise(8)
+    tensors = {
+        "up.w": noise.array((4, 1, 1, 1), -2, 1, "int8"),
+        "up.b": vector(1, -1, 0, 2),
+        "up.m": vector(fl32(Fraction(1, 3)), type="float32"),
+        "means": noise.array((16,), -40, 40),
+        "paint.w": noise.array((12, 1, 3, 3), -300, 300, "int16"),
+        "paint.b": noise.array((12,), 0, 10**6),
+        "paint.m": vector(*(fl32(Fraction(n, 10**4)) for n in range(1, 13)), type="float32"),
+        "tables.hyper.medians": vector(1),
+        "tables.hyper.lengths": vector(4),
+        "tables.hyper.offsets": vector(-1),
+        "tables.hyper.frequencies": vector(10000, 30000, 20000, 5536),
+        "tables.latent.thresholds": vector(2),
+        "tables.latent.lengths": vector(2, 4),
+        "tables.latent.offsets": vector(0, -1),
+        "tables.latent.frequencies": vector(65535, 1, 20000, 25000, 20000, 536),
+        "unused by decoders": vector(1, 2, 3),
+    }
+    widths = {"up.w": 2, "paint.w": 16}
+    first = code["up"]["operations"][0]
+    bare = {k: v for k, v in first.items() if k not in ("stride", "padding", "groups")}
+    decoder = {name: code[name] for name in ("up", "predict", "correct", "paint")}
+    decoder["up"] = decoder["up"] | {"operations": [bare, *code["up"]["operations"][1:]]}
+    head = canonical_json(
+        {
+            "backbone": "tiny",
+            "profile": "int-1",
+            "plan": [2, 16],
+            "programs": decoder,
+            "schedule": schedule,
+        }
+    )
+    data = head.encode("ascii")
+    for name in sorted(tensors):
+        if name != "unused by decoders":
+            x = tensors[name]
+            shape = ",".join(str(size) for size in x.shape)
+            data += f"\n{name} {x.type} {shape}\n".encode() + stored_bytes(x)
+    yield {
+        "name": "a small pack",
+        "shows": "defaults left out, a quotation mark escaped, what decoders do not use left out",
+        "backbone": "tiny",
+        "schedule": schedule,
+        "programs": code,
+        "widths": widths,
+        "tensors": arrays_to_json(tensors, stored=True),
+        "canonical_json": head,
+        "weights_id": hashlib.sha256(data).digest()[:8].hex(),
+    }
+
+
+# The files -------------------------------------------------------------------------------------
+
+
+def contents() -> dict[str, Json]:
+    """What each file holds, by its name."""
+    operations: dict[str, list[Json]] = {
+        "conv2d": list(conv2d_cases()),
+        "requantize": list(requantize_cases()),
+    }
+    for kind, entry in elementwise_cases():
+        operations.setdefault(kind, []).append(entry)
+    for kind in ("pixel_shuffle", "pixel_unshuffle"):
+        operations[kind] = list(shuffle_cases(kind))
+    files: dict[str, Json] = {
+        f"{kind}.json": {"about": f"Programs that show the operation {kind}.", "cases": cases}
+        for kind, cases in operations.items()
+    }
+    files["programs.json"] = {
+        "about": "Programs of several operations.",
+        "cases": list(program_cases()),
+    }
+    files["refused.json"] = {
+        "about": "Programs that a decoder must refuse.",
+        "cases": list(refused_cases()),
+    }
+    files["steps.json"] = {
+        "about": "Quantization steps, scale indexes and the latents that symbols decode to.",
+        "cases": list(steps_cases()),
+    }
+    files["streams.json"] = {
+        "about": "rANS streams with their escapes, streams that must be refused, and how many "
+        "symbols the streams of a picture have.",
+        "cases": list(stream_cases()),
+        "refused": list(damaged_stream_cases()),
+        "lengths": list(stream_count_cases()),
+    }
+    files["packs.json"] = {
+        "about": "Weights of less than 8 bits as stored, and the id of a whole small pack.",
+        "packed": list(packed_cases()),
+        "cases": list(weights_id_cases()),
+    }
+    return files
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="write nothing; fail on differences")
+    check = parser.parse_args().check
+    differing = []
+    for name, content in contents().items():
+        path, text = FOLDER / name, render(content)
+        if check:
+            if not path.is_file() or path.read_text(encoding="ascii") != text:
+                differing.append(name)
+        else:
+            path.write_text(text, encoding="ascii")
+    for name in differing:
+        print(f"{FOLDER / name}: not what this script writes", file=sys.stderr)
+    return 1 if differing else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

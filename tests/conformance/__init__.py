@@ -1,0 +1,1 @@
+"""The format's conformance: vectors, and the second decoder."""
