@@ -1,0 +1,231 @@
+#!/usr/bin/env python3
+"""Rate and distortion of licodec and of the classical codecs on a set of pictures.
+
+    scripts/evaluate.py PICTURES --json out.json --plot out.png --published kodak_rd.json
+
+Every picture becomes real .lic files, all overhead counted, at each d, and each is decoded
+again and must give the pixels that encoding promised. JPEG, WebP and AVIF (through Pillow)
+code the same pixels in the same run: JPEG with optimized Huffman tables and Pillow's default
+subsampling, WebP with method 6, AVIF with speed 4 and 4:4:4. Alpha and metadata are left out
+of all of them.
+
+Curves are means over the pictures of bits per pixel, PSNR (over all samples of the 8-bit
+pixels) and MS-SSIM (pytorch-msssim; pictures with a side under 161 pixels are left out of it,
+and said so). BD-rates are the bjontegaard package's, pchip, over the range of PSNR, or of
+MS-SSIM in dB, that both curves cover, which is stated. Published curves, {name: {bpp, psnr,
+ms_ssim}}, are overlaid on the plot, and BD-rates against them given too.
+
+With --float, the float network of a training state is measured at the same d: the rate that
+its likelihoods estimate plus the file's overhead, and its pixels rounded to 8 bits.
+
+With --json, samples are kept beside it in a cache as each picture is done; the same command
+goes on after an interruption.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import sys
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from dataclasses import asdict
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from evaluation.cache import Cache, picture_hash
+from evaluation.curves import (
+    MEASURES,
+    Curve,
+    Saving,
+    curve_to_json,
+    mean_curve,
+    published_curves,
+    saving,
+)
+from evaluation.report import plot, print_report
+from evaluation.samples import Sample
+from evaluation.sources import PILLOW_SOURCES, PackSource, Source, representable
+from rich.console import Console
+
+from licodec.errors import LicodecError
+from licodec.exact.interpreter import set_threads
+from licodec.images import INPUT_SUFFIXES, read_picture
+from licodec.packs import choose_pack
+
+
+def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("pictures", type=Path, nargs="+", help="folders or files")
+    parser.add_argument("--ds", default="0.5,0.75,1,1.5,2.5,4,7,12", help="separated by commas")
+    parser.add_argument("--model", default="lite", help="a backbone, or the path of a pack")
+    parser.add_argument("--plan", default="standard")
+    parser.add_argument(
+        "--codecs", default=",".join(PILLOW_SOURCES), help="separated by commas; '' for none"
+    )
+    parser.add_argument("--published", type=Path, help="JSON of curves to compare with")
+    parser.add_argument("--float", type=Path, help="training state to compare with")
+    parser.add_argument("--json", type=Path, help="write all figures here")
+    parser.add_argument("--plot", type=Path, help="write the curves here: .png, .svg, .pdf")
+    cpus = os.cpu_count() or 1
+    parser.add_argument("--jobs", type=int, default=min(4, cpus), help="processes (%(default)s)")
+    return parser.parse_args(argv)
+
+
+def find_pictures(paths: list[Path]) -> list[Path]:
+    """The files named, and the pictures in the folders named, in the order of their names."""
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            inside = (p for p in path.iterdir() if p.suffix.lower() in INPUT_SUFFIXES)
+            found += sorted(inside)
+        else:
+            found.append(path)
+    if not found:
+        raise LicodecError(f"no pictures in {', '.join(map(str, paths))}")
+    return found
+
+
+def make_sources(arguments: argparse.Namespace) -> list[Source]:
+    """licodec first. Raises UsageError and LicodecError."""
+    pack = choose_pack(arguments.model, arguments.plan)
+    ds = representable(pack, [float(d) for d in arguments.ds.split(",")])
+    sources: list[Source] = [PackSource(pack, ds, arguments.float)]
+    for name in filter(None, arguments.codecs.split(",")):
+        if name not in PILLOW_SOURCES:
+            raise LicodecError(f"no codec {name!r}; there are {', '.join(PILLOW_SOURCES)}")
+        sources.append(PILLOW_SOURCES[name])
+    return sources
+
+
+def code(
+    path: Path, source: Source, values: tuple[float, ...]
+) -> list[tuple[float, tuple[Sample, ...]]]:
+    """One task of a worker."""
+    return list(source.code(read_picture(path, str(path)).pixels, values))
+
+
+def fill(cache: Cache, pictures: dict[Path, str], sources: list[Source], jobs: int) -> None:
+    """Make the samples that the cache lacks; `pictures` are hashes by path."""
+    tasks = [
+        (path, source, missing)
+        for path, key in pictures.items()
+        for source in sources
+        if (missing := cache.missing(key, source))
+    ]
+    if not tasks:
+        return
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    pool = ProcessPoolExecutor(
+        min(jobs, len(tasks)), get_context("spawn"), initializer=set_threads, initargs=(threads,)
+    )
+    with pool:
+        waiting: dict[Future[Any], tuple[Path, Source]] = {
+            pool.submit(code, *task): task[:2] for task in tasks
+        }
+        try:
+            for done, future in enumerate(as_completed(waiting), 1):
+                path, source = waiting[future]
+                cache.add(pictures[path], source, future.result())
+                print(f"{done}/{len(tasks)}  {path.name}  {source.curves[0]}", file=sys.stderr)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def collect(
+    cache: Cache, pictures: dict[Path, str], sources: list[Source]
+) -> dict[str, dict[str, dict[float, Sample]]]:
+    """All samples by curve, picture's name and value."""
+    return {
+        curve: {
+            str(path): {v: cache.get(key, source, v)[i] for v in source.values}
+            for path, key in pictures.items()
+        }
+        for source in sources
+        for i, curve in enumerate(source.curves)
+    }
+
+
+def compare(source: PackSource, curves: dict[str, Curve], published: list[Curve]) -> list[Saving]:
+    """licodec's curve against every other, and the exact against the float form."""
+    exact = curves[source.exact_curve]
+    others = [curve for name, curve in curves.items() if name != source.exact_curve]
+    pairs = [(other, measure) for measure in MEASURES for other in [*others, *published]]
+    return [found for other, measure in pairs if (found := saving(exact, other, measure))]
+
+
+def to_json(
+    arguments: argparse.Namespace,
+    sources: list[Source],
+    samples: dict[str, dict[str, dict[float, Sample]]],
+    curves: dict[str, Curve],
+    savings: list[Saving],
+) -> dict[str, Any]:
+    return {
+        "pack": {
+            "file": sources[0].pack.path.name,
+            "backbone": sources[0].pack.backbone,
+            "plan": sources[0].pack.plan_name,
+            "weights_id": sources[0].pack.weights_id.hex(),
+        },
+        "sources": {source.curves[0]: source.identity for source in sources},
+        "curves": {name: curve_to_json(curve) for name, curve in curves.items()},
+        "bd_rates": [asdict(found) for found in savings],
+        "pictures": {
+            curve: {
+                picture: [{"value": v, **asdict(sample)} for v, sample in by_value.items()]
+                for picture, by_value in by_picture.items()
+            }
+            for curve, by_picture in samples.items()
+        },
+    }
+
+
+def without_infinity(data: Any) -> Any:
+    """`data` with null for infinity, the PSNR of equal pictures: JSON has no other word."""
+    if isinstance(data, dict):
+        return {key: without_infinity(value) for key, value in data.items()}
+    if isinstance(data, (list, tuple)):
+        return [without_infinity(value) for value in data]
+    return None if data == math.inf else data
+
+
+def run(arguments: argparse.Namespace) -> None:
+    sources = make_sources(arguments)
+    published = published_curves(arguments.published) if arguments.published else []
+    cache_path = arguments.json and arguments.json.with_suffix(".cache.json")
+    cache = Cache(cache_path)
+    paths = find_pictures(arguments.pictures)
+    pictures = {path: picture_hash(read_picture(path, str(path)).pixels) for path in paths}
+    fill(cache, pictures, sources, arguments.jobs)
+
+    samples = collect(cache, pictures, sources)
+    curves = {}
+    for source in sources:
+        for name in source.curves:
+            by_value = {v: [s[v] for s in samples[name].values()] for v in source.values}
+            curves[name] = mean_curve(name, source.values, by_value)
+    savings = compare(sources[0], curves, published)
+    if arguments.json:
+        data = to_json(arguments, sources, samples, curves, savings)
+        arguments.json.write_text(json.dumps(without_infinity(data), indent=1))
+    if arguments.plot:
+        plot(arguments.plot, list(curves.values()), published)
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    print_report(console, samples[sources[0].exact_curve], list(curves.values()), savings)
+
+
+def main() -> None:
+    try:
+        run(parse_arguments())
+    except LicodecError as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()

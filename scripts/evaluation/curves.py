@@ -1,0 +1,155 @@
+"""Rate-distortion curves: means over a set of pictures, and Bjontegaard's average saving."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evaluation.samples import Sample, ms_ssim_in_decibels
+
+Points = tuple[tuple[float, float], ...]
+"""(bits per pixel, dB) pairs."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Means over a set of pictures; parallel tuples, one entry for each value.
+
+    values        of the parameter; empty for a published curve
+    ms_ssim       means over the pictures large enough for it, None where there are none
+    ms_ssim_bpp   the rate of those pictures
+    """
+
+    name: str
+    values: tuple[float, ...]
+    bpp: tuple[float, ...]
+    psnr: tuple[float, ...] | None
+    ms_ssim: tuple[float, ...] | None
+    ms_ssim_bpp: tuple[float, ...]
+
+    def points(self, measure: str) -> Points:
+        """Finite points by "PSNR" or "MS-SSIM" (in dB); none where it was not measured."""
+        if measure == "PSNR":
+            pairs = zip(self.bpp, self.psnr or (), strict=False)
+        else:
+            decibels = map(ms_ssim_in_decibels, self.ms_ssim or ())
+            pairs = zip(self.ms_ssim_bpp, decibels, strict=False)
+        return tuple((rate, quality) for rate, quality in pairs if math.isfinite(quality))
+
+
+MEASURES = ("PSNR", "MS-SSIM")
+
+
+def mean_curve(
+    name: str, values: Sequence[float], samples: Mapping[float, Sequence[Sample]]
+) -> Curve:
+    """The curve of `samples`: for every value, one sample for each picture."""
+    scored = {v: [s for s in samples[v] if s.ms_ssim is not None] for v in values}
+    any_scored = any(scored.values())
+    return Curve(
+        name,
+        tuple(values),
+        tuple(_mean([s.bpp for s in samples[v]]) for v in values),
+        tuple(_mean([s.psnr for s in samples[v]]) for v in values),
+        tuple(_mean([s.ms_ssim for s in scored[v]]) for v in values) if any_scored else None,
+        tuple(_mean([s.bpp for s in scored[v]]) for v in values) if any_scored else (),
+    )
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)
+
+
+def published_curves(path: Path) -> list[Curve]:
+    """Curves of a JSON file: name -> {bpp, and psnr, ms_ssim or both}.
+
+    They are named "name (published)"; names that start with an underscore are comments. Exits
+    with a message where a curve's lists do not match.
+    """
+    curves = []
+    for name, data in json.loads(path.read_text()).items():
+        if name.startswith("_"):
+            continue
+        bpp = tuple(data["bpp"])
+        psnr, ms_ssim = data.get("psnr"), data.get("ms_ssim", data.get("mssim"))
+        if any(given is not None and len(given) != len(bpp) for given in (psnr, ms_ssim)):
+            raise SystemExit(f"{path}: {name}: the lists are not of one length")
+        curves.append(
+            Curve(
+                f"{name} (published)",
+                (),
+                bpp,
+                None if psnr is None else tuple(psnr),
+                None if ms_ssim is None else tuple(ms_ssim),
+                () if ms_ssim is None else bpp,
+            )
+        )
+    return curves
+
+
+@dataclass(frozen=True)
+class Saving:
+    """The BD-rate of `test` against `anchor`: negative percent is a smaller file.
+
+    low, high  dB: the range that both curves cover, over which the saving is averaged
+    covered    the share of the test curve's range that this is
+    percent    None, and low, high and covered 0, where the curves do not overlap
+    """
+
+    test: str
+    anchor: str
+    measure: str
+    percent: float | None
+    low: float
+    high: float
+    covered: float
+
+
+def saving(test: Curve, anchor: Curve, measure: str) -> Saving | None:
+    """None where either curve lacks the measure or has fewer than two usable points."""
+    test_points = rising(test.points(measure))
+    anchor_points = rising(anchor.points(measure))
+    if len(test_points) < 2 or len(anchor_points) < 2:
+        return None
+    low = max(test_points[0][1], anchor_points[0][1])
+    high = min(test_points[-1][1], anchor_points[-1][1])
+    if low >= high:
+        return Saving(test.name, anchor.name, measure, None, 0.0, 0.0, 0.0)
+    import bjontegaard
+
+    percent = bjontegaard.bd_rate(
+        *np.transpose(anchor_points),
+        *np.transpose(test_points),
+        method="pchip",
+        require_matching_points=False,
+        min_overlap=0,  # the overlap is stated beside the figure
+    )
+    covered = (high - low) / (test_points[-1][1] - test_points[0][1])
+    return Saving(test.name, anchor.name, measure, float(percent), low, high, covered)
+
+
+def rising(points: Points) -> Points:
+    """The points in the order of rate, without those that cost more and give no more."""
+    kept: list[tuple[float, float]] = []
+    for rate, quality in sorted(points):
+        if not kept or (quality > kept[-1][1] and rate > kept[-1][0]):
+            kept.append((rate, quality))
+    return tuple(kept)
+
+
+def curve_to_json(curve: Curve) -> dict[str, Any]:
+    """The form of a published curve, with the parameter's values where there are any."""
+    data: dict[str, Any] = {"values": list(curve.values), "bpp": list(curve.bpp)}
+    if curve.psnr is not None:
+        data["psnr"] = list(curve.psnr)
+    if curve.ms_ssim is not None:
+        data["ms_ssim"] = list(curve.ms_ssim)
+        if curve.ms_ssim_bpp != curve.bpp:
+            data["ms_ssim_bpp"] = list(curve.ms_ssim_bpp)
+    return data

@@ -1,0 +1,116 @@
+"""The evaluation's tables and its plot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from evaluation.curves import MEASURES, Curve, Saving
+from evaluation.samples import SMALLEST_MS_SSIM_SIDE, Sample, ms_ssim_in_decibels
+
+
+def print_report(
+    console: Console,
+    pictures: Mapping[str, Mapping[float, Sample]],
+    curves: Sequence[Curve],
+    savings: Sequence[Saving],
+) -> None:
+    """`pictures` are the samples of the first curve by name and value."""
+    console.print(_picture_table(curves[0], pictures))
+    console.print(_curve_table(curves))
+    if savings:
+        console.print(_saving_table(savings))
+    small = [n for n, s in pictures.items() if any(x.ms_ssim is None for x in s.values())]
+    if small:
+        console.print(
+            f"MS-SSIM leaves out {len(small)} of {len(pictures)} pictures, too small for it "
+            f"(a side under {SMALLEST_MS_SSIM_SIDE} pixels): {', '.join(small)}"
+        )
+
+
+def _picture_table(curve: Curve, pictures: Mapping[str, Mapping[float, Sample]]) -> Table:
+    table = Table(title=f"{curve.name}: bits per pixel, PSNR in dB, by picture and d")
+    table.add_column("picture", no_wrap=True)
+    for value in curve.values:
+        table.add_column(f"{value:g}", justify="right")
+    for name, samples in pictures.items():
+        cells = (f"{samples[v].bpp:.3f} {samples[v].psnr:5.2f}" for v in curve.values)
+        table.add_row(name, *cells)
+    return table
+
+
+def _curve_table(curves: Sequence[Curve]) -> Table:
+    table = Table(title="means over the pictures")
+    table.add_column("curve", no_wrap=True)
+    for heading in ("d or quality", "bpp", "PSNR", "MS-SSIM", "MS-SSIM in dB"):
+        table.add_column(heading, justify="right")
+    for curve in curves:
+        for i, value in enumerate(curve.values):
+            similarity = "" if curve.ms_ssim is None else f"{curve.ms_ssim[i]:.4f}"
+            decibels = "" if similarity == "" else f"{ms_ssim_in_decibels(curve.ms_ssim[i]):.2f}"
+            table.add_row(
+                curve.name,
+                f"{value:g}",
+                f"{curve.bpp[i]:.4f}",
+                f"{curve.psnr[i]:.3f}",
+                similarity,
+                decibels,
+            )
+        table.add_section()
+    return table
+
+
+def _saving_table(savings: Sequence[Saving]) -> Table:
+    table = Table(title="BD-rate (pchip) over mean bits per pixel")
+    table.add_column("of", no_wrap=True)
+    table.add_column("against", no_wrap=True)
+    for heading in ("by", "BD-rate", "over the range both cover", "of the first's range"):
+        table.add_column(heading, justify="right")
+    for saving in savings:
+        row = (saving.test, saving.anchor, saving.measure)
+        if saving.percent is None:
+            table.add_row(*row, "", "no overlap", "")
+        else:
+            table.add_row(
+                *row,
+                f"{saving.percent:+.2f} %",
+                f"{saving.low:.2f} to {saving.high:.2f} dB",
+                f"{saving.covered:.0%}",
+            )
+    return table
+
+
+def plot(path: Path, curves: Sequence[Curve], published: Sequence[Curve]) -> None:
+    """PSNR and MS-SSIM against rate, side by side; published curves thin and dashed."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    measures = [m for m in MEASURES if any(curve.points(m) for curve in curves)]
+    figure, axes = pyplot.subplots(
+        1, len(measures), figsize=(9 * len(measures), 7), squeeze=False, layout="constrained"
+    )
+    colours = pyplot.colormaps["tab20"]
+    for ax, measure in zip(axes[0], measures, strict=True):
+        for i, curve in enumerate(published):
+            if points := curve.points(measure):
+                ax.plot(*zip(*points, strict=True), "--", linewidth=0.9, color=colours(i % 20),
+                        label=curve.name)  # fmt: skip
+        for curve in curves:
+            if points := sorted(curve.points(measure)):
+                ax.plot(*zip(*points, strict=True), "o-", markersize=3, linewidth=1.8,
+                        label=curve.name)  # fmt: skip
+        rates = [rate for curve in curves[:1] for rate, _ in curve.points(measure)]
+        qualities = [q for curve in curves[:1] for _, q in curve.points(measure)]
+        ax.set_xlim(0, max(rates) * 1.25)
+        ax.set_ylim(min(qualities) - 3, max(qualities) + 2)
+        ax.set_xlabel("bits per pixel")
+        ax.set_ylabel(f"{measure} in dB")
+        ax.grid(alpha=0.3)
+        ax.legend(fontsize=7, loc="lower right")
+    figure.savefig(path, dpi=150)
+    pyplot.close(figure)

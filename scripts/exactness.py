@@ -1,0 +1,464 @@
+#!/usr/bin/env python3
+"""Show that files decode to the same pixels under every setting of a machine.
+
+    scripts/exactness.py photo.png --generate
+    scripts/exactness.py --generate --python other/bin/python --only 'threads|python'
+
+Pictures are encoded once, at every d of --ds, under the baseline (no variables set, the
+backend that licodec chooses). Then one process per setting decodes all files: thread counts,
+the instruction sets that torch and oneDNN may use, oneDNN's reduced-precision mode, each
+backend, other interpreters (--python, where licodec's dependencies must be installed), and
+format/reference_decoder.py. Some settings encode the pictures again, and their files must be
+the baseline's byte for byte; so every file that was made under one of them is decoded under
+all the others.
+
+Each decoded picture is compared by SHA-256 with what the encoder promised. A backend that
+cannot run, or that its self-test finds inexact, is refused: it is reported, with the reason,
+and is not a failure, since no pixel comes from it. Exits with 1 on any difference.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from licodec.codec import Codec, Library
+from licodec.container import read_file
+from licodec.errors import LicodecError
+from licodec.exact.interpreter import set_threads
+from licodec.images import Picture, encode_picture, read_picture
+from licodec.packs import choose_pack, find_pack, read_name
+from licodec.rate import d_to_units
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+REFERENCE_DECODER = REPOSITORY / "format" / "reference_decoder.py"
+BASELINE = "baseline"
+# Removed from the environment of every process, so that a setting is the only one there.
+VARIABLES = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "ONEDNN_DEFAULT_FPMATH_MODE")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One way to run licodec: what differs from the baseline.
+
+    encodes  whether it also encodes every picture, to be compared with the baseline's files
+    """
+
+    name: str
+    environment: Mapping[str, str] = field(default_factory=dict)
+    threads: int | None = None
+    backend: str | None = None
+    python: str = sys.executable
+    encodes: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one setting gave.
+
+    backend   the one used, with torch's version; empty where none could be
+    decoded   files that gave the promised pixels, of `files`
+    encoded   pictures that gave the baseline's file, or None where none was encoded
+    digest    SHA-256 over the names and pixel hashes of all files
+    refused   why faster backends, or the one asked for, were not used, by name
+    problems  one line for every difference
+    """
+
+    setting: str
+    backend: str
+    files: int
+    decoded: int
+    encoded: int | None
+    digest: str
+    refused: Mapping[str, str]
+    problems: tuple[str, ...]
+    seconds: float
+
+
+def settings(pythons: list[str]) -> list[Setting]:
+    """The matrix: settings varied one at a time."""
+
+    def variable(name: str, value: str, **more: Any) -> Setting:
+        label = "".join(f", {what} {which}" for what, which in more.items() if what == "backend")
+        return Setting(f"{name}={value}{label}", {name: value}, **more)
+
+    fpmath = "ONEDNN_DEFAULT_FPMATH_MODE"
+    return [
+        Setting(BASELINE),
+        Setting("threads 1", threads=1, encodes=True),
+        Setting("threads 2", threads=2),
+        *(variable("ATEN_CPU_CAPABILITY", level) for level in ("default", "avx2", "avx512")),
+        variable("ONEDNN_MAX_CPU_ISA", "SSE41"),
+        variable("ONEDNN_MAX_CPU_ISA", "AVX2", encodes=True),
+        variable("ONEDNN_MAX_CPU_ISA", "AVX512_CORE"),
+        variable("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_VNNI"),
+        variable(fpmath, "BF16"),
+        variable(fpmath, "BF16", backend="float32"),
+        Setting("backend reference", backend="reference", encodes=True),
+        Setting("backend float32", backend="float32", encodes=True),
+        Setting("backend int8", backend="int8"),
+        Setting("backend cuda", backend="cuda", encodes=True),
+        *(Setting(f"python {python}", python=python, encodes=True) for python in pythons),
+    ]
+
+
+# Pictures ----------------------------------------------------------------------------------
+
+
+def generated_pictures() -> dict[str, Picture]:
+    """Odd sizes, grey, alpha, noise and saturated edges, by name; the same on every run."""
+    random = np.random.default_rng(2)
+
+    def noise(height: int, width: int) -> np.ndarray:
+        return random.integers(0, 256, (height, width, 3), np.uint8)
+
+    checker = np.indices((100, 100)).sum(0) // 7 % 2 * 255
+    alpha = np.broadcast_to(np.arange(80, dtype=np.uint8) * 3, (60, 80))
+    return {
+        "1x1": Picture(noise(1, 1)),
+        "17x33": Picture(textured(33, 17)),
+        "511x769": Picture(textured(769, 511)),
+        "130x70 noise": Picture(noise(70, 130)),
+        "100x100 checker": Picture(np.repeat(checker.astype(np.uint8)[:, :, None], 3, 2)),
+        "65x190 grey": Picture(textured(190, 65)[:, :, :1].copy()),
+        "80x60 alpha": Picture(textured(60, 80), np.ascontiguousarray(alpha)),
+    }
+
+
+def textured(height: int, width: int) -> np.ndarray:
+    """Waves of growing frequency under light noise, uint8 (height, width, 3)."""
+    random = np.random.default_rng((height, width))
+    rows, columns = np.ogrid[:height, :width]
+    planes = [
+        127
+        + 80 * np.sin(rows * rows / (40.0 + 9 * c) / height * 8 + c)
+        + 40 * np.sin(columns * (0.02 + columns / width / 3) + 2 * c)
+        for c in range(3)
+    ]
+    noisy = np.stack(planes, 2) + random.normal(0, 3, (height, width, 3))
+    return np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
+
+
+def pixel_hash(picture: Picture) -> str:
+    """SHA-256 over shape, samples and alpha."""
+    digest = hashlib.sha256(repr(picture.pixels.shape).encode())
+    digest.update(np.ascontiguousarray(picture.pixels).data)
+    if picture.alpha is not None:
+        digest.update(np.ascontiguousarray(picture.alpha).data)
+    return digest.hexdigest()
+
+
+# The worker: one process under one setting ---------------------------------------------------
+
+
+def work(job: Mapping[str, Any]) -> dict[str, Any]:
+    """Encode and decode what `job` names; runs in a process of its own.
+
+    `job` holds backend and threads (or null), pack (a path), encode ([picture, d, target]
+    lists) and decode (paths). Files are decoded without the retry on the reference backend
+    that applications get, so that nothing hides a wrong backend.
+    """
+    if job["threads"] is not None:
+        set_threads(job["threads"])
+    library = Library(job["backend"])
+    try:
+        codec = library.open(read_name(Path(job["pack"])))
+    except LicodecError as error:
+        return {"refused": {job["backend"]: str(error)}}
+    encoded = {}
+    for name, d, target in job["encode"]:
+        picture = read_picture(Path(name), name)
+        coded = codec.encode(picture, d_to_units(d, codec.pack.schedule))
+        Path(target).write_bytes(coded.data)
+        encoded[target] = pixel_hash(coded.picture)
+    decoded = {path: _decoded_hash(library, Path(path)) for path in job["decode"]}
+    return {
+        "backend": _backend_name(codec),
+        "refused": codec.interpreter.rejected,
+        "encoded": encoded,
+        "decoded": decoded,
+    }
+
+
+def _decoded_hash(library: Library, path: Path) -> str:
+    """The hash of a file's pixels, or the error in its place."""
+    try:
+        lic = read_file(path.read_bytes())
+        codec = library.open(find_pack(lic.header.weights_id, lic.header.backbone))
+        return pixel_hash(codec.decode(lic))
+    except LicodecError as error:
+        return f"error: {error}"
+
+
+def _backend_name(codec: Codec) -> str:
+    torch = sys.modules.get("torch")
+    return codec.backend + (f", torch {torch.__version__}" if torch else "")
+
+
+def run_worker(setting: Setting, job: Mapping[str, Any]) -> dict[str, Any]:
+    """`work(job)` in a process under `setting`."""
+    environment = {k: v for k, v in os.environ.items() if k not in VARIABLES}
+    environment |= setting.environment
+    paths = [str(REPOSITORY), *filter(None, [environment.get("PYTHONPATH")])]
+    environment["PYTHONPATH"] = os.pathsep.join(paths)
+    done = subprocess.run(
+        [setting.python, __file__, "--worker"],
+        input=json.dumps({**job, "backend": setting.backend, "threads": setting.threads}),
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    try:
+        return json.loads(done.stdout)
+    except json.JSONDecodeError:
+        last = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
+        return {"failure": last[0]}
+
+
+# The matrix --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Files:
+    """The files under test.
+
+    pictures  (picture, d, file) for each
+    promised  hash of the pixels that the encoder promised, by file
+    """
+
+    pack: str
+    pictures: tuple[tuple[str, float, str], ...]
+    promised: Mapping[str, str]
+
+
+def make_files(pack: str, pictures: list[Path], ds: list[float], folder: Path) -> Files:
+    """Encode every picture at every d under the baseline. Exits where that fails."""
+    jobs = tuple(
+        (str(picture), d, str(folder / f"{index:02} {picture.stem} d={d:g}.lic"))
+        for index, picture in enumerate(pictures)
+        for d in ds
+    )
+    answer = run_worker(Setting(BASELINE), {"pack": pack, "encode": jobs, "decode": []})
+    if "encoded" not in answer:
+        reason = answer.get("failure") or "; ".join(answer["refused"].values())
+        sys.exit(f"the pictures could not be encoded: {reason}")
+    return Files(pack, jobs, answer["encoded"])
+
+
+def check(setting: Setting, files: Files, folder: Path) -> Row:
+    """Decode all files under `setting`, and encode the pictures again where it says so."""
+    started = time.monotonic()
+    again = [(picture, d, str(folder / Path(file).name)) for picture, d, file in files.pictures]
+    job = {
+        "pack": files.pack,
+        "encode": again if setting.encodes else [],
+        "decode": list(files.promised),
+    }
+    if setting.encodes:
+        folder.mkdir()
+    answer = run_worker(setting, job)
+    problems = [answer["failure"]] if "failure" in answer else []
+    decoded = answer.get("decoded", {})
+    problems += differences(files.promised, decoded)
+    encoded = None
+    if "encoded" in answer and setting.encodes:
+        others = [
+            file
+            for (_, _, file), (_, _, mine) in zip(files.pictures, again, strict=True)
+            if Path(file).read_bytes() != Path(mine).read_bytes()
+        ]
+        encoded = len(again) - len(others)
+        problems += [f"{Path(file).name}: encodes to another file" for file in others]
+    return Row(
+        setting.name,
+        answer.get("backend", ""),
+        len(files.promised),
+        sum(files.promised.get(path) == found for path, found in decoded.items()),
+        encoded,
+        joint_digest(decoded) if decoded else "",
+        answer.get("refused", {}),
+        tuple(problems),
+        time.monotonic() - started,
+    )
+
+
+def check_reference_decoder(files: Files) -> Row:
+    """Decode all files by format/reference_decoder.py, one process each.
+
+    Called as `reference_decoder.py FILE.lic PACK -o PICTURE.png|.ppm`, see its --help.
+    """
+    started = time.monotonic()
+    decoded = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for path in files.promised:
+            target = Path(folder) / "decoded.png"
+            command = [sys.executable, str(REFERENCE_DECODER), path, files.pack, "-o", str(target)]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode == 0:
+                decoded[path] = pixel_hash(read_picture(target, str(target)))
+            else:
+                decoded[path] = "error: " + (done.stderr.strip().splitlines() or ["no message"])[-1]
+    return Row(
+        "format/reference_decoder.py",
+        "NumPy",
+        len(files.promised),
+        sum(files.promised[path] == found for path, found in decoded.items()),
+        None,
+        joint_digest(decoded),
+        {},
+        tuple(differences(files.promised, decoded)),
+        time.monotonic() - started,
+    )
+
+
+def differences(promised: Mapping[str, str], decoded: Mapping[str, str]) -> list[str]:
+    """One line for every file whose pixels are not the promised ones."""
+    lines = []
+    for path, found in decoded.items():
+        if found != promised[path]:
+            what = found if found.startswith("error") else "other pixels"
+            lines.append(f"{Path(path).name}: {what}")
+    return lines
+
+
+def joint_digest(hashes: Mapping[str, str]) -> str:
+    """One SHA-256 for the pixel hashes of all files."""
+    lines = sorted(f"{Path(path).name} {found}\n" for path, found in hashes.items())
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def is_refusal(row: Row) -> bool:
+    """Whether the setting asked for a backend that cannot be used here."""
+    return not row.backend and not row.problems
+
+
+# The command -------------------------------------------------------------------------------
+
+
+def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("pictures", type=Path, nargs="*", help="picture files")
+    parser.add_argument("--generate", action="store_true", help="add seven generated pictures")
+    parser.add_argument("--ds", default="0.5,1,3,8", help="values of d, separated by commas")
+    parser.add_argument("--model", default="lite", help="a backbone, or the path of a pack")
+    parser.add_argument("--plan", default="standard")
+    parser.add_argument(
+        "--python", action="append", default=[], help="another interpreter to run, repeatable"
+    )
+    parser.add_argument("--only", help="run the settings whose name this expression matches")
+    parser.add_argument("--skip", help="leave out those whose name this expression matches")
+    parser.add_argument("--list", action="store_true", help="list the settings and stop")
+    parser.add_argument("--json", type=Path, help="write the rows here")
+    parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
+    return parser.parse_args(argv)
+
+
+def chosen(names: list[str], only: str | None, skip: str | None) -> list[str]:
+    """The names that `only` matches, if given, and `skip` does not; the expressions are
+    searched for, without regard to case."""
+    return [
+        name
+        for name in names
+        if (only is None or re.search(only, name, re.IGNORECASE))
+        and (skip is None or not re.search(skip, name, re.IGNORECASE))
+    ]
+
+
+def run_matrix(arguments: argparse.Namespace) -> list[Row]:
+    matrix = {setting.name: setting for setting in settings(arguments.python)}
+    names = list(matrix)
+    if REFERENCE_DECODER.exists():
+        names.append("format/reference_decoder.py")
+    names = chosen(names, arguments.only, arguments.skip)
+    if arguments.list:
+        print("\n".join(names))
+        sys.exit(0)
+    if not arguments.pictures and not arguments.generate:
+        sys.exit("no pictures: name some, or add --generate")
+    ds = [float(d) for d in arguments.ds.split(",")]
+    pack = str(choose_pack(arguments.model, arguments.plan).path)
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="exactness-") as scratch:
+        folder = Path(scratch)
+        pictures = list(arguments.pictures)
+        for name, picture in generated_pictures().items() if arguments.generate else ():
+            path = folder / f"{name}.png"
+            path.write_bytes(encode_picture(picture, "PNG"))
+            pictures.append(path)
+        print(f"encoding {len(pictures)} pictures at d = {arguments.ds}", file=sys.stderr)
+        files = make_files(pack, pictures, ds, folder)
+        for index, name in enumerate(names):
+            print(f"{index + 1}/{len(names)}  {name}", file=sys.stderr)
+            setting = matrix.get(name)
+            rows.append(
+                check(setting, files, folder / str(index))
+                if setting
+                else check_reference_decoder(files)
+            )
+    return rows
+
+
+def print_rows(rows: list[Row]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    table = Table("setting", "backend used", "pixels right", "files equal", "s", "SHA-256")
+    for row in rows:
+        if is_refusal(row):
+            table.add_row(row.setting, "refused", "", "", f"{row.seconds:.0f}", "")
+            continue
+        table.add_row(
+            row.setting,
+            row.backend,
+            f"{row.decoded} of {row.files}",
+            "" if row.encoded is None else f"{row.encoded} of {row.files}",
+            f"{row.seconds:.0f}",
+            row.digest[:12],
+        )
+    console.print(table)
+    for row in rows:
+        for backend, reason in row.refused.items():
+            print(f"{row.setting}: {backend} refused: {reason}")
+    for row in rows:
+        for problem in row.problems:
+            print(f"DIFFERENCE  {row.setting}: {problem}")
+    for digest in dict.fromkeys(row.digest for row in rows if row.digest):
+        count = sum(row.digest == digest for row in rows)
+        print(f"SHA-256 of all pixels, {count} settings: {digest}")
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    if arguments.worker:
+        json.dump(work(json.load(sys.stdin)), sys.stdout)
+        return
+    try:
+        rows = run_matrix(arguments)
+    except LicodecError as error:
+        sys.exit(str(error))
+    if arguments.json:
+        arguments.json.write_text(json.dumps([asdict(row) for row in rows], indent=1))
+    print_rows(rows)
+    if any(row.problems for row in rows):
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
