@@ -96,7 +96,7 @@ def test_convolution(kernel, stride, padding, groups):
     negative=st.floats(0, 2.0**20, width=32, allow_subnormal=False),
     low=st.integers(-(2**16), 0),
 )
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_requantize(accs, multiplier, negative, low):
     builder = Builder("requantize")
     x = builder.port("x", 1, -(2**24) + 1, 2**24 - 1)

@@ -1,0 +1,332 @@
+"""The self-test lets exact backends through and nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+import subprocess
+import sys
+import types
+
+import numpy as np
+import pytest
+
+from licodec.errors import LicodecError
+from licodec.exact import interpreter, selftest
+from licodec.exact.backends import reference
+from licodec.exact.bounds import analyse
+from licodec.exact.passes import FLOAT32_KERNEL, INT8_KERNEL, KernelLimits, split_into_passes
+from licodec.exact.program import Operation, Program
+from licodec.exact.selftest import failures
+from tests.exact.programs import Builder, synthesis
+
+names = (f"imitation {i}" for i in itertools.count())
+
+
+def backend(limits: KernelLimits = FLOAT32_KERNEL, **kernels) -> types.SimpleNamespace:
+    """The reference with some of its kernels replaced, under a name that was not tested yet."""
+
+    def prepare(program: Program, tensors):
+        def run(inputs):
+            values = {port.name: inputs[port.name].astype(np.int64) for port in program.inputs}
+            for operation in program.operations:
+                operands = [values[name] for name in operation.inputs]
+                roles = {role: tensors[name] for role, name in operation.tensors.items()}
+                kernel = kernels.get(operation.kind, getattr(reference, operation.kind))
+                values[operation.output] = kernel(operation, operands, roles)
+            return {name: values[name].astype(np.int32) for name in program.outputs}
+
+        return run
+
+    return types.SimpleNamespace(NAME=next(names), LIMITS=limits, prepare=prepare)
+
+
+def small() -> tuple[Program, dict[str, np.ndarray]]:
+    """All kinds of operation."""
+    builder = Builder("small")
+    x = builder.port("x", 20, 0, 4095)
+    y = builder.layer(x, 20, 3, -2048, 2047, 2000)
+    shuffled = builder.shuffle(y, 2)
+    back = builder.operation("pixel_unshuffle", (shuffled,), 20, factor=2)
+    entries = np.arange(-50, 50, dtype=np.int32)
+    looked_up = builder.operation("table", (back,), 20, {"table": entries}, low=-50)
+    total = builder.add(looked_up, y, -2048, 2047)
+    relu = builder.operation("clamp", (total,), 20, low=0, high=255)
+    joined = builder.operation("concat", (relu, x), 40)
+    return builder.build(builder.layer(joined, 12, 1, -128, 127, 1500))
+
+
+def verdict(module) -> list[str]:
+    program, tensors = small()
+    return failures(module, [program], tensors)
+
+
+def test_the_reference_passes_its_own_test():
+    assert verdict(backend()) == []
+    assert verdict(backend(INT8_KERNEL)) == []
+
+
+def saturating(operation: Operation, operands, roles) -> np.ndarray:
+    """Pairs of products of adjacent channels are added in 16 bits, as without VNNI.
+
+    The operand is cut into bytes, the operand's sign taken up by an offset.
+    """
+    (x,) = operands
+    low, total = int(x.min()), 0
+    offset = max(0, -(low >> 8)) << 8
+    padding = operation.attributes["padding"]
+    fill = np.pad(x + offset, ((0, 0), (padding,) * 2, (padding,) * 2), constant_values=offset)
+    weight = roles["weight"].astype(np.int64)
+    kernel = weight.shape[2]
+    for part, coefficient in ((fill >> 8, 256), (fill & 255, 1)):
+        windows = np.lib.stride_tricks.sliding_window_view(part, (kernel, kernel), (1, 2))
+        for i in range(0, weight.shape[1], 2):
+            pair = sum(
+                np.einsum("okl,hwkl->ohwkl", weight[:, j], windows[j])
+                for j in range(i, min(i + 2, weight.shape[1]))
+            )
+            total = total + coefficient * np.clip(pair, -(2**15), 2**15 - 1).sum((3, 4))
+    return (
+        total
+        - offset * weight.sum((1, 2, 3))[:, None, None]
+        + roles["bias"].astype(np.int64)[:, None, None]
+    )
+
+
+def wrong_by(change):
+    def conv2d(operation, operands, roles):
+        return change(reference.conv2d(operation, operands, roles))
+
+    return conv2d
+
+
+def low_precision(bits: int):
+    """Operands rounded to so many significant bits, as by TF32 (11) or bfloat16 (8)."""
+
+    def conv2d(operation, operands, roles):
+        mantissa, exponent = np.frexp(operands[0])
+        rounded = np.ldexp(np.rint(np.ldexp(mantissa, bits)), exponent - bits)
+        return reference.conv2d(operation, [rounded.astype(np.int64)], roles)
+
+    return conv2d
+
+
+def one_wrong_corner(acc: np.ndarray) -> np.ndarray:
+    acc[-1, -1, -1] += 1
+    return acc
+
+
+def empty_border(acc: np.ndarray) -> np.ndarray:
+    acc[:, 0] = 0
+    return acc
+
+
+def truncated(operation, operands, roles):
+    product = operands[0].astype(np.float32) * roles["multiplier"][:, None, None]
+    return np.clip(np.trunc(product), operation.attributes["low"], operation.attributes["high"])
+
+
+def fused(operation, operands, roles):
+    """Sums that are not rounded to binary32 before the product."""
+    product = (operands[0] * roles["multiplier"].astype(np.float64)[:, None, None]).astype(
+        np.float32
+    )
+    return np.clip(np.rint(product), operation.attributes["low"], operation.attributes["high"])
+
+
+def half_up(operation, operands, roles):
+    product = operands[0].astype(np.float32) * roles["multiplier"][:, None, None]
+    rounded = np.floor(product.astype(np.float64) + 0.5)
+    return np.clip(rounded, operation.attributes["low"], operation.attributes["high"])
+
+
+def wrapping_add(operation, operands, roles):
+    return operands[0] + operands[1]
+
+
+def other_channel_order(operation, operands, roles):
+    (x,), f = operands, operation.attributes["factor"]
+    reordered = x.reshape(f**2, -1, *x.shape[1:]).swapaxes(0, 1).reshape(x.shape)
+    return reference.pixel_shuffle(operation, [reordered], roles)
+
+
+def failing(operation, operands, roles):
+    raise RuntimeError("could not create a primitive\nlong explanation")
+
+
+WRONG = {
+    "pairs saturate at 16 bits": {"conv2d": saturating},
+    "TF32": {"conv2d": low_precision(11)},
+    "one integer is wrong": {"conv2d": wrong_by(one_wrong_corner)},
+    "sums to 23 bits": {"conv2d": wrong_by(lambda acc: acc & ~1)},
+    "sums saturate at 24 bits": {"conv2d": wrong_by(lambda a: np.clip(a, -(2**23), 2**23))},
+    "an empty border": {
+        "conv2d": wrong_by(lambda acc: np.pad(acc[:, 1:], ((0, 0), (1, 0), (0, 0))))
+    },
+    "another shape": {"conv2d": wrong_by(lambda acc: acc[:, 1:])},
+    "truncation": {"requantize": truncated},
+    "rounding half up": {"requantize": half_up},
+    "unrounded sums": {"requantize": fused},
+    "no saturation": {"add": wrapping_add, "clamp": lambda o, x, r: x[0]},
+    "table off by one": {"table": lambda o, x, r: reference.table(o, [x[0] + 1], r)},
+    "concat in another order": {"concat": lambda o, x, r: np.concatenate(x[::-1])},
+    "pixel shuffle in another order": {"pixel_shuffle": other_channel_order},
+    "pixel unshuffle turned": {
+        "pixel_unshuffle": lambda o, x, r: reference.pixel_unshuffle(o, [x[0][:, ::-1]], r)
+    },
+    "a kernel that cannot run": {"conv2d": failing},
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_backend_is_found(name):
+    found = verdict(backend(**WRONG[name]))
+    assert found
+    for line in found:
+        assert next(iter(WRONG[name])) in line or "clamp of" in line or "conv2d of" in line
+        assert "\n" not in line
+
+
+def test_the_message_names_the_operation_and_the_error():
+    (first, *_) = verdict(backend(conv2d=failing))
+    assert first.startswith("conv2d of 20 channels in 0...4095")
+    assert first.endswith("cannot run (could not create a primitive)")
+    (first, *_) = verdict(backend(add=wrapping_add))
+    assert "integers are wrong" in first and first.startswith("add of 20 channels")
+
+
+def test_an_obscure_fault_of_a_plane_that_needs_blocking_is_found():
+    def conv2d(operation, operands, roles):
+        acc = reference.conv2d(operation, operands, roles)
+        if acc.shape[1] > 32:
+            acc[0, 32, 0] ^= 1
+        return acc
+
+    assert len(verdict(backend(conv2d=conv2d))) == 1
+
+
+def test_verdicts_are_kept(monkeypatch):
+    module = backend()
+    assert verdict(module) == []
+    monkeypatch.setattr(module, "prepare", None)
+    assert verdict(module) == []
+    other = backend(conv2d=failing)
+    assert verdict(other) == verdict(other) != []
+
+
+@pytest.mark.parametrize("limits", [FLOAT32_KERNEL, INT8_KERNEL])
+def test_trials_have_the_passes_of_the_operations_they_stand_for(limits):
+    """And sums within 2 % of what those passes can hold."""
+    program, tensors = synthesis()
+    values = analyse(program, tensors)
+
+    def structure(passes):
+        return [(one.coefficient, one.operand, one.weight.shape[1:]) for one in passes]
+
+    def passes_of(operation, tensors, x):
+        weight, bias = (tensors[operation.tensors[role]] for role in ("weight", "bias"))
+        return split_into_passes(
+            weight, bias, x.low, x.high, operation.attributes["groups"], limits
+        )
+
+    for operation in program.operations:
+        if operation.kind != "conv2d":
+            continue
+        x = values[operation.inputs[0]]
+        roles = {role: tensors[name] for role, name in operation.tensors.items()}
+        case = selftest._case(operation, [x], roles, limits)
+        trial, trial_tensors, _ = selftest._trial(case)
+        analyse(trial, trial_tensors)
+        own = passes_of(operation, tensors, x)
+        tried = passes_of(trial.operations[0], trial_tensors, x)
+        assert structure(tried) == structure(own)
+        full = case.sums.total == case.sums.largest * roles["weight"][0].size
+        assert full or max(one.bound for one in tried) > 0.98 * limits.sum_limit
+
+
+def test_every_kind_of_trial_is_a_legal_program():
+    program, tensors = small()
+    for case in selftest._cases([program], tensors, INT8_KERNEL):
+        trial, trial_tensors, inputs = selftest._trial(case)
+        values = analyse(trial, trial_tensors)
+        for port in trial.inputs:
+            plane = inputs[port.name]
+            assert values[port.name].low <= plane.min() and plane.max() <= values[port.name].high
+            if port.low < port.high:
+                assert plane.min() == port.low and plane.max() == port.high
+
+
+SCRIPT = """
+from tests.exact.test_selftest import pixel_hashes
+print("\\n".join(pixel_hashes()))
+"""
+ENVIRONMENTS = (
+    ("ONEDNN_MAX_CPU_ISA", "AVX2"),
+    ("ONEDNN_MAX_CPU_ISA", "AVX512_CORE"),
+    ("ONEDNN_DEFAULT_FPMATH_MODE", "BF16"),
+)
+
+
+def pixel_hashes() -> list[str]:
+    """The automatic choice, then for each backend a hash of the pixels or why it is rejected."""
+    program, tensors = synthesis(64, (64, 48, 48), (1, 1, 1))
+    programs = {program.name: program}
+    lines = [interpreter.choose(None, programs, tensors).backend]
+    latents = np.random.default_rng(5).integers(-(2**15), 2**15, (64, 6, 7))
+    for name in ("reference", "float32", "int8"):
+        try:
+            run = interpreter.choose(name, programs, tensors).prepare(program)
+        except LicodecError as error:
+            lines.append(f"rejected: {error}")
+        else:
+            (pixels,) = run({"latents": latents}).values()
+            lines.append(hashlib.sha256(np.ascontiguousarray(pixels)).hexdigest())
+    return lines
+
+
+@pytest.fixture(scope="module")
+def outcomes():
+    """What `pixel_hashes` gives here and, by (variable, value), in processes of their own."""
+    started = {
+        variable: subprocess.Popen(
+            [sys.executable, "-c", SCRIPT],
+            env=os.environ | {variable[0]: variable[1], "OMP_NUM_THREADS": "1"},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for variable in ENVIRONMENTS
+    }
+    results = {None: pixel_hashes()}
+    for variable, process in started.items():
+        output, _ = process.communicate()
+        assert process.returncode == 0
+        results[variable] = output.splitlines()
+    return results
+
+
+@pytest.mark.parametrize("variable", ENVIRONMENTS[:2], ids=" ".join)
+def test_int8_is_rejected_where_products_saturate(outcomes, variable):
+    if outcomes[None][3].startswith("rejected"):
+        pytest.skip("int8 is not exact here anyway")
+    chosen, exact, float32, int8 = outcomes[variable]
+    assert exact == float32 == outcomes[None][1]
+    assert int8.startswith("rejected: backend int8: not exact on this machine: conv2d of")
+    assert chosen in ("cuda", "float32")
+
+
+@pytest.mark.parametrize("variable", [None, ENVIRONMENTS[2]])
+def test_backends_that_are_not_rejected_agree(outcomes, variable):
+    """In bfloat16 mode too, where some processors give up precision and must be rejected."""
+    expected = outcomes[None][1]
+    for line in outcomes[variable][1:]:
+        assert line == expected or line.startswith("rejected")
+
+
+def test_errors_that_are_not_the_backends_own_are_not_swallowed():
+    def conv2d(operation, operands, roles):
+        raise KeyError("a mistake in the program text")
+
+    with pytest.raises(KeyError):
+        verdict(backend(conv2d=conv2d))
+    assert issubclass(LicodecError, Exception)
