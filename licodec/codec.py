@@ -75,7 +75,7 @@ class Codec:
             )
             for name, program in pack.programs.items()
         }
-        self._model = EntropyModel(schedule, self._runners, pack.tables)
+        self.entropy_model = EntropyModel(schedule, self._runners, pack.tables)
 
     @property
     def backend(self) -> str:
@@ -103,7 +103,9 @@ class Codec:
 
     def code(self, picture: Picture, analysed: Analysed, d: int) -> Coded:
         """Code an analysed picture at `d` (units of 2^-g), decode it, and build the file."""
-        streams, latents = encode_latents(self._model, analysed.latents, analysed.hyper_latents, d)
+        streams, latents = encode_latents(
+            self.entropy_model, analysed.latents, analysed.hyper_latents, d
+        )
         height, width, channels = picture.pixels.shape
         decoded = self._synthesise(latents, height, width, channels)
         schedule = self.pack.schedule
@@ -190,7 +192,7 @@ class Codec:
             -(-side // schedule.alignment) * (schedule.alignment // schedule.hyper_stride)
             for side in (header.height, header.width)
         )
-        return decode_latents(self._model, streams, shape, header.d)
+        return decode_latents(self.entropy_model, streams, shape, header.d)
 
     def _synthesise(
         self, latents: np.ndarray, height: int, width: int, channels: int

@@ -9,14 +9,20 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from licodec.backbones.lite import LiteNetwork
 from licodec.backbones.lite_exact import compile_lite
-from licodec.images import read_picture
+from licodec.codec import Codec
+from licodec.entropy.fitting import fitted_tables
+from licodec.entropy.tables import tables_to_tensors
+from licodec.images import Picture, read_picture
 from licodec.packs import write_pack
+
+FITTING_DS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -63,16 +69,27 @@ def calibration_pictures(folder: Path, count: int, crop: int) -> list[torch.Tens
     return pictures
 
 
+def as_picture(pixels: torch.Tensor) -> Picture:
+    """The picture that (1, 3, H, W) in [0, 1] was made from."""
+    return Picture((pixels[0] * 255).round().byte().permute(1, 2, 0).contiguous().numpy())
+
+
 def main() -> None:
     arguments = parse_arguments()
     card = json.loads(arguments.card.read_text()) if arguments.card else {}
+    pictures = calibration_pictures(arguments.calibrate, arguments.pictures, arguments.crop)
     pack = compile_lite(
         load_network(arguments.state),
-        calibration_pictures(arguments.calibrate, arguments.pictures, arguments.crop),
+        pictures,
         plan_name=arguments.plan,
         card=card,
         activation_bits=arguments.activation_bits,
     )
+    codec = Codec(pack)
+    analysed = ((a.latents, a.hyper_latents) for a in map(codec.analyse, map(as_picture, pictures)))
+    unit = 1 << pack.schedule.latent_fraction_bits
+    tables = fitted_tables(codec.entropy_model, analysed, [round(d * unit) for d in FITTING_DS])
+    pack = replace(pack, tensors={**pack.tensors, **tables_to_tensors(tables)})
     write_pack(pack, arguments.output)
     size = arguments.output.stat().st_size
     print(f"{arguments.output}: id {pack.weights_id.hex()}, {size:,} bytes")

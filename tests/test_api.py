@@ -69,5 +69,7 @@ def test_bad_requests(tiny_pack: str) -> None:
 
 def test_importing_licodec_is_light() -> None:
     code = "import sys, licodec; print(*(m for m in ('torch', 'numpy', 'PIL') if m in sys.modules))"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     assert result.stdout.strip() == ""

@@ -131,13 +131,17 @@ def latent_tables() -> tuple[FrequencyTables, np.ndarray]:
     scales = np.geomspace(SCALE_FLOOR, LARGEST_SCALE, SCALE_COUNT)
     frequencies = []
     for scale in scales:
-        reach = min(math.ceil(scale * 4.5), LARGEST_TABLE // 2 - 1)
-        frequencies.append(centred_table(lambda x, s=scale: gaussian_mass(x, s), max(1, reach)))
+        frequencies.append(centred_table(lambda x, s=scale: gaussian_mass(x, s), reach(scale)))
     offsets = np.array([-((len(f) - 2) // 2) for f in frequencies], np.int32)
     # Between two scales the nearer one in the logarithm codes with the shorter excess.
     between = np.sqrt(scales[1:] * scales[:-1])
     thresholds = np.rint(between * 2**SCALE_FRACTION_BITS).astype(np.int32)
     return FrequencyTables(tuple(frequencies), offsets), thresholds
+
+
+def reach(scale: float) -> int:
+    """The largest magnitude in the table of `scale`: four and a half deviations and some."""
+    return min(math.ceil(4.5 * scale) + 4, LARGEST_TABLE // 2 - 1)
 
 
 def gaussian_mass(values: np.ndarray, scale: float) -> np.ndarray:

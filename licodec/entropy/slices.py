@@ -48,6 +48,9 @@ class EntropyModel:
 # returns the coded integers, int64 (C, H, W).
 Exchange = Callable[[np.ndarray, np.ndarray, np.ndarray, int], np.ndarray]
 
+# Takes coded integers and their table indexes, each (n,), in coding order.
+Consume = Callable[[np.ndarray, np.ndarray], None]
+
 
 def encode_latents(
     model: EntropyModel, latents: np.ndarray, hyper_latents: np.ndarray, d: int
@@ -56,22 +59,39 @@ def encode_latents(
 
     Returns the streams and the decoded latents, int16 (M, h, w).
     """
-    port = model.runners[model.schedule.hyper_synthesis].program.inputs[0]
-    hyper_latents = np.clip(hyper_latents, port.low, port.high).astype(np.int64)
+    hyper_latents = _in_range(model, hyper_latents)
     total = hyper_latents.size + latents.size
     writer = StreamWriter(model.coder_tables(), total)
     medians = model.tables.medians[:, None, None]
     writer.write((hyper_latents - medians).ravel(), _hyper_indexes(hyper_latents.shape))
+    decoded = _walk(model, hyper_latents, d, _coding(latents, writer.write))
+    return writer.finish(), decoded
+
+
+def observe_latents(
+    model: EntropyModel, latents: np.ndarray, hyper_latents: np.ndarray, d: int, consume: Consume
+) -> None:
+    """Quantize as :func:`encode_latents` does and hand every latent's integer and its table
+    index to `consume` instead of a coder: what fitting the tables takes."""
+    _walk(model, _in_range(model, hyper_latents), d, _coding(latents, consume))
+
+
+def _in_range(model: EntropyModel, hyper_latents: np.ndarray) -> np.ndarray:
+    port = model.runners[model.schedule.hyper_synthesis].program.inputs[0]
+    return np.clip(hyper_latents, port.low, port.high).astype(np.int64)
+
+
+def _coding(latents: np.ndarray, consume: Consume) -> Exchange:
+    """The encoder's side of the walk: quantize `latents` (M, h, w), hand on what is coded."""
 
     def exchange(mean: np.ndarray, step: np.ndarray, indexes: np.ndarray, first: int) -> np.ndarray:
         residual = latents[first : first + len(mean)].astype(np.int64) - mean
         coded = divide_half_even(residual, step)
         coded = np.clip(coded, -LARGEST_MAGNITUDE, LARGEST_MAGNITUDE)
-        writer.write(coded.ravel(), indexes.ravel())
+        consume(coded.ravel(), indexes.ravel())
         return coded
 
-    decoded = _walk(model, hyper_latents, d, exchange)
-    return writer.finish(), decoded
+    return exchange
 
 
 def decode_latents(

@@ -10,11 +10,19 @@ from hypothesis import strategies as st
 from licodec.container.file import Stream
 from licodec.entropy import rans
 from licodec.entropy.escapes import EscapeReader, encode_escapes
-from licodec.entropy.rans import FEWEST_SYMBOLS, CoderTables, StreamReader, StreamWriter, stream_lengths
+from licodec.entropy.rans import (
+    FEWEST_SYMBOLS,
+    CoderTables,
+    StreamReader,
+    StreamWriter,
+    stream_lengths,
+)
 from licodec.entropy.tables import FrequencyTables, integer_frequencies
 from licodec.errors import CorruptFileError
 
-NARROW = FrequencyTables((integer_frequencies(np.array([1, 8, 1, 0.01])),), np.array([-1], np.int32))
+NARROW = FrequencyTables(
+    (integer_frequencies(np.array([1, 8, 1, 0.01])),), np.array([-1], np.int32)
+)
 WIDE = FrequencyTables((integer_frequencies(np.ones(200)),), np.array([-100], np.int32))
 TABLES = CoderTables.join(NARROW, WIDE)
 
