@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import warnings
 from typing import NoReturn
 
 INTERRUPTED = 128 + signal.SIGINT
@@ -18,12 +19,19 @@ def main() -> NoReturn:
     try:
         # A request to end clears up as Ctrl-C does: no temporary file, no process left.
         signal.signal(signal.SIGTERM, _end)
+        silence_libraries()
         from licodec.cli.app import app
 
         app(prog_name="licodec")
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     sys.exit(0)
+
+
+def silence_libraries() -> None:
+    """Keep the Python warnings of libraries, which are for programmers, off the screen."""
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
 
 
 def _end(signal_number: int, frame: object) -> NoReturn:

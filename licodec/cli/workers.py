@@ -21,6 +21,7 @@ from multiprocessing import connection, resource_tracker
 from multiprocessing.connection import Connection
 from typing import Any, NoReturn
 
+from licodec.cli import silence_libraries
 from licodec.errors import LicodecError
 
 # Makes the function that handles tasks; called once in each process. It travels there, so it
@@ -163,6 +164,7 @@ def _serve(pipe: Connection, threads: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # An exception rather than the end of the process: a file half written is cleared away.
     signal.signal(signal.SIGTERM, _terminated)
+    silence_libraries()
     for variable in _THREAD_VARIABLES:
         os.environ[variable] = str(threads)
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):

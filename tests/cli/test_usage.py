@@ -1,0 +1,111 @@
+"""The program as a whole: help, version, usage errors, and the options' small parsers."""
+
+from __future__ import annotations
+
+import pytest
+
+import licodec
+from licodec.cli import options
+from licodec.cli.app import app
+from licodec.errors import UsageError
+from licodec.exact.interpreter import BACKENDS
+from licodec.images import METADATA_KINDS
+from tests.cli.conftest import Run, one_error
+
+
+def test_without_a_command_the_help_is_shown(run: Run) -> None:
+    result = run()
+    assert result.exit_code == 2
+    assert result.stdout.rstrip() == run("--help").stdout.rstrip()
+
+
+def test_the_help_names_commands_and_exit_codes(run: Run) -> None:
+    result = run("-h")
+    assert result.exit_code == 0
+    text = " ".join(result.stdout.split())
+    for word in ("encode", "decode", "batch", "info", "verify", "models", "Exit codes: 0 done"):
+        assert word in text
+
+
+@pytest.mark.parametrize("command", ["encode", "decode", "batch", "info", "verify", "models"])
+def test_every_command_has_help(run: Run, command: str) -> None:
+    result = run(command, "--help")
+    assert result.exit_code == 0 and f"Usage: licodec {command}" in result.stdout
+
+
+def test_the_version(run: Run) -> None:
+    result = run("--version")
+    assert (result.exit_code, result.stdout) == (0, f"licodec {licodec.__version__}\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("encode",), "Missing argument"),
+        (("encode", "--nonsense", "x.png"), "No such option"),
+        (("encode", "x.png", "-d", "much"), "-d"),
+        (("encode", "x.png", "--threads", "0"), "--threads"),
+        (("decode", "x.lic", "--backend", "abacus"), "abacus"),
+        (("batch", "x", "--jobs", "0"), "--jobs"),
+        (("encoed", "x.png"), "encoed"),
+    ],
+)
+def test_usage_errors_are_one_line_with_a_hint(
+    run: Run, arguments: tuple[str, ...], message: str
+) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 2
+    line = one_error(result)
+    assert message in line and "; see 'licodec" in line
+
+
+def test_interrupts_and_lack_of_memory_have_their_codes(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for error, code in ((KeyboardInterrupt, 130), (MemoryError, 6)):
+
+        def fail(*arguments: object, error: type[BaseException] = error) -> None:
+            raise error
+
+        monkeypatch.setattr("licodec.cli.info.info_text", fail)
+        result = run("info", "x.lic")
+        assert result.exit_code == code
+        one_error(result)
+
+
+def test_names_that_are_repeated_for_a_light_start() -> None:
+    assert tuple(backend.value for backend in options.Backend) == BACKENDS
+    assert options.METADATA_KINDS == METADATA_KINDS
+    assert app.info.name == "licodec"
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("20000", 20_000),
+        ("50k", 50_000),
+        ("50 KB", 50_000),
+        ("1.5M", 1_500_000),
+        ("1.5mb", 1_500_000),
+        ("64Ki", 65_536),
+        (".5MiB", 524_288),
+        ("2g", 2_000_000_000),
+    ],
+)
+def test_sizes(text: str, size: int) -> None:
+    assert options.parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "k", "-5", "1e3", "5kk", "7i", "0.4", "nan", "5 k k"])
+def test_sizes_that_are_none(text: str) -> None:
+    with pytest.raises(UsageError):
+        options.parse_size(text)
+
+
+def test_devices() -> None:
+    cuda = options.choose_machine(None, options.Device.CUDA, 3)
+    assert (cuda.backend, cuda.hide_gpu, cuda.threads) == ("cuda", False, 3)
+    cpu = options.choose_machine(None, options.Device.CPU, None)
+    assert (cpu.backend, cpu.hide_gpu) == (None, True)
+    both = options.choose_machine(options.Backend.INT8, options.Device.CPU, None)
+    assert (both.backend, both.hide_gpu) == ("int8", True)

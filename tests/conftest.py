@@ -1,0 +1,24 @@
+"""What tests of several folders share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from licodec.packs import SEARCH_VARIABLE, SUFFIX, embedded_folder
+
+
+@pytest.fixture(scope="session")
+def pack_path() -> Path:
+    """A whole pack of `lite`: the one that ships, or the first that LICODEC_WEIGHTS names."""
+    embedded = embedded_folder() / f"lite-standard{SUFFIX}"
+    if embedded.is_file():
+        return embedded
+    for part in os.environ.get(SEARCH_VARIABLE, "").split(os.pathsep):
+        place = Path(part)
+        found = [place] if part.endswith(SUFFIX) else sorted(place.glob(f"lite-*{SUFFIX}"))
+        if part and found:
+            return found[0]
+    pytest.skip(f"no pack of lite is embedded or named by {SEARCH_VARIABLE}")
