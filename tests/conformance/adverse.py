@@ -1,0 +1,183 @@
+"""A small pack with random weights that uses all of the format, and pictures for it.
+
+What trained packs of `lite` never show: every width of weights, groups, strided and even
+kernels, constants for negative sums, negative scales, medians that are not 0, rates below 1,
+and tables so narrow that many integers are escapes.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from licodec.entropy.tables import (
+    EntropyTables,
+    FrequencyTables,
+    integer_frequencies,
+    tables_to_tensors,
+)
+from licodec.exact.program import program_from_json
+from licodec.exact.schedule import schedule_from_json
+from licodec.images import Picture
+from licodec.packs import Pack
+
+LATENT = (-(2**15), 2**15 - 1)
+SCHEDULE = {
+    "alignment": 16,
+    "latent_stride": 4,
+    "hyper_stride": 8,
+    "latent_fraction_bits": 4,
+    "scale_fraction_bits": 3,
+    "d_low": 2,
+    "d_high": 500,
+    "hyper_synthesis": "hyper",
+    "synthesis": "paint",
+    "steps": [
+        {"start": 0, "stop": 2, "parameters": "first", "residual": "correct"},
+        {"start": 2, "stop": 7, "parameters": "second", "residual": "correct more"},
+    ],
+}
+
+
+class Writer:
+    """Writes one program; values are named by counting, and channels are kept in mind."""
+
+    def __init__(self, name: str, random: np.random.Generator, pack: dict[str, Any]) -> None:
+        self.name, self.random, self.pack = name, random, pack
+        self.program: dict[str, list[Any]] = {"inputs": [], "operations": [], "outputs": []}
+        self.channels: dict[str, int] = {}
+
+    def port(self, name: str, channels: int, low: int, high: int) -> str:
+        port = {"name": name, "channels": channels, "low": low, "high": high}
+        self.program["inputs"].append(port)
+        self.channels[name] = channels
+        return name
+
+    def operation(self, kind: str, *inputs: str, channels: int, **fields: Any) -> str:
+        output = f"{kind} {len(self.program['operations'])}"
+        for role, field in fields.items():
+            if isinstance(field, np.ndarray):
+                fields[role] = f"{self.name}/{output}/{role}"
+                self.pack["tensors"][fields[role]] = field
+        entry = {"kind": kind, "inputs": list(inputs), "output": output, **fields}
+        self.program["operations"].append(entry)
+        self.channels[output] = channels
+        return output
+
+    def layer(
+        self, x: str, out: int, kernel: int, width: int, low: int, high: int, spread: float,
+        negative: float | None = None, **attributes: int,
+    ) -> str:  # fmt: skip
+        """A convolution with weights of `width` bits, and its requantization to [low, high]."""
+        shape = (out, self.channels[x] // attributes.get("groups", 1), kernel, kernel)
+        largest = 1 << (width - 1)
+        weight = self.random.integers(-largest, largest, shape)
+        weight = weight.astype(np.int16 if width > 8 else np.int8)
+        bias = self.random.integers(-(high - low), high - low, out).astype(np.int32)
+        total = self.operation("conv2d", x, channels=out, weight=weight, bias=bias, **attributes)
+        self.pack["widths"][f"{self.name}/{total}/weight"] = width
+        size = spread * largest * np.sqrt(np.prod(shape[1:])) / 1.7
+        factor = (high - low) / 4 / size
+        multiplier = (factor * self.random.uniform(0.5, 1.5, out)).astype(np.float32)
+        fields: dict[str, Any] = {"multiplier": multiplier, "low": low, "high": high}
+        if negative is not None:
+            fields["negative_multiplier"] = np.array([factor * negative], np.float32)
+        return self.operation("requantize", total, channels=out, **fields)
+
+    def finish(self, *outputs: str) -> None:
+        self.program["outputs"] = list(outputs)
+        self.pack["programs"][self.name] = program_from_json(self.name, self.program)
+
+
+def _parameters(writer: Writer, start: int, channels: int) -> None:
+    features = writer.port("features", 4, -200, 300)
+    x = features
+    if start:
+        previous = writer.port("previous", start, *LATENT)
+        eighth = np.array([1 / 8], np.float32)
+        near = writer.operation(
+            "requantize", previous, channels=start, multiplier=eighth, low=-200, high=300
+        )
+        x = writer.operation("concat", features, near, channels=4 + start)
+    down = writer.layer(x, 8, 4, 3, -100, 100, 100, negative=0.2, stride=2, padding=1)
+    up = writer.operation("pixel_shuffle", down, channels=2, factor=2)
+    context = writer.operation("concat", x, up, channels=writer.channels[x] + 2)
+    mean = writer.layer(context, channels, 3, 16, *LATENT, 900, padding=1)
+    index = writer.layer(context, channels, 1, 4, -60, 60, 100)
+    entries = (np.arange(-50, 80) ** 3 // 40).astype(np.int32)  # negative too
+    scale = writer.operation("table", index, channels=channels, table=entries, low=-50)
+    writer.finish(mean, scale, context)
+
+
+def _residual(writer: Writer, context_channels: int, channels: int) -> None:
+    context = writer.port("context", context_channels, -200, 300)
+    decoded = writer.port("decoded", channels, *LATENT)
+    near = writer.operation("clamp", decoded, channels=channels, low=-1000, high=999)
+    both = writer.operation("concat", near, context, channels=channels + context_channels)
+    index = writer.layer(both, channels, 5, 6, -9, 9, 300, padding=2)
+    entries = np.array([-70000, -3, -1, 0, 2, 5, 90000], np.int32)
+    writer.finish(writer.operation("table", index, channels=channels, table=entries, low=-3))
+
+
+def _narrow_tables(random: np.random.Generator, lengths: list[int]) -> FrequencyTables:
+    frequencies = [integer_frequencies(random.uniform(0.1, 1, n)) for n in lengths]
+    offsets = np.array([-(n // 2) for n in lengths], np.int32)
+    return FrequencyTables(tuple(frequencies), offsets)
+
+
+@cache
+def pack() -> Pack:
+    random = np.random.default_rng(11)
+    parts: dict[str, Any] = {"programs": {}, "tensors": {}, "widths": {}}
+
+    hyper = Writer("hyper", random, parts)
+    z = hyper.port("hyper_latents", 3, -30, 30)
+    x = hyper.layer(z, 16, 3, 5, -200, 300, 10, negative=0.1, padding=1)
+    hyper.finish(hyper.operation("pixel_shuffle", x, channels=4, factor=2))
+    _parameters(Writer("first", random, parts), 0, 2)
+    _residual(Writer("correct", random, parts), 6, 2)
+    _parameters(Writer("second", random, parts), 2, 5)
+    _residual(Writer("correct more", random, parts), 8, 5)
+
+    paint = Writer("paint", random, parts)
+    y = paint.port("latents", 7, *LATENT)
+    x = paint.layer(y, 12, 1, 8, -2048, 2047, 1000, negative=0.5)
+    unit = paint.layer(x, 12, 3, 2, -2048, 2047, 900, padding=1, groups=12)
+    x = paint.operation("add", x, unit, channels=12, low=-2048, high=2047)
+    x = paint.layer(x, 48, 3, 7, -1024, 1023, 900, padding=1, groups=3)
+    x = paint.operation("pixel_shuffle", x, channels=3, factor=4)
+    paint.finish(paint.layer(x, 3, 1, 8, 0, 255, 200))
+
+    analysis = Writer("analysis", random, parts)
+    p = analysis.port("pixels", 3, -255, 255)
+    blocks = analysis.operation("pixel_unshuffle", p, channels=48, factor=4)
+    analysis.finish(analysis.layer(blocks, 7, 1, 8, *LATENT, 3000))
+    hyper_analysis = Writer("hyper_analysis", random, parts)
+    y = hyper_analysis.port("latents", 7, *LATENT)
+    x = hyper_analysis.layer(y, 7, 3, 8, -255, 255, 9000, padding=1)
+    x = hyper_analysis.operation("pixel_unshuffle", x, channels=28, factor=2)
+    hyper_analysis.finish(hyper_analysis.layer(x, 3, 1, 8, -30, 30, 60))
+
+    tables = EntropyTables(
+        _narrow_tables(random, [9, 4, 21]),
+        np.array([4, -3, 0], np.int32),
+        _narrow_tables(random, [2, 3, 4, 6, 9, 40, 800]),
+        np.array([1, 2, 9, 40, 400, 3000], np.int32),
+    )
+    parts["tensors"].update(tables_to_tensors(tables))
+    schedule = schedule_from_json(SCHEDULE)
+    return Pack("adverse", "mixed", schedule, card={"name": "adverse"}, **parts)
+
+
+def pictures() -> dict[str, Picture]:
+    """A small colour picture and a grey one with transparency, both of odd sizes."""
+    random = np.random.default_rng(5)
+    down, across = np.mgrid[0:17, 0:33]
+    colour = np.stack([down * 15, across * 7, 255 - down * 5 - across * 4], 2)
+    colour = np.clip(colour + random.normal(0, 12, colour.shape), 0, 255).astype(np.uint8)
+    down, across = np.mgrid[0:40, 0:70]
+    grey = (128 + 100 * np.sin(down / 5) * np.cos(across / 9)).astype(np.uint8)[:, :, None]
+    alpha = np.clip((down - 10) * 9 + random.integers(0, 40, down.shape), 0, 255).astype(np.uint8)
+    return {"colour 17x33": Picture(colour), "grey 40x70 with alpha": Picture(grey, alpha)}
