@@ -181,13 +181,13 @@ def models_list(json: options.Json = False) -> int:
     return list_json() if json else list_text()
 
 
-def models_verify(packs: options.Packs = (), quiet: options.Quiet = False) -> int:
+def models_verify(packs: options.Packs = None, quiet: options.Quiet = False) -> int:
     """Read packs whole and check them: form, proved bounds, tables, and their ids."""
     verbosity = options.choose_verbosity(False, quiet)
 
     from licodec.cli.models import verify_packs
 
-    return verify_packs(list(packs), verbosity)
+    return verify_packs(packs or [], verbosity)
 
 
 def models_install(pack: options.PackFile, quiet: options.Quiet = False) -> int:

@@ -284,7 +284,7 @@ Jobs = Annotated[
 
 
 Packs = Annotated[
-    list[str],
+    list[str] | None,
     typer.Argument(
         metavar="PACK",
         help="Paths, models or weights ids; by default all that are installed.",

@@ -16,6 +16,8 @@ import typer
 
 from licodec.errors import LicodecError
 
+_NO_WIDTH = 10_000
+
 
 class Verbosity(Enum):
     """How much is said: errors alone, results and warnings, or details too."""
@@ -121,7 +123,9 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         table.add_column(heading, overflow="fold")
     for row in rows:
         table.add_row(*(Text(one_line(cell)) for cell in row))
-    Console(highlight=False).print(table)
+    # A file or a pipe has no width; there each row is one line.
+    width = None if sys.stdout.isatty() else _NO_WIDTH
+    Console(highlight=False, width=width).print(table)
 
 
 @contextlib.contextmanager

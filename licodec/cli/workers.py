@@ -37,11 +37,11 @@ _GRACE_SECONDS = 5.0
 class Died:
     """The outcome of a task whose process ended before it had one."""
 
-    exit_code: int | None
+    exit_code: int
 
     def __str__(self) -> str:
         code = self.exit_code
-        if code is not None and code < 0:
+        if code < 0:
             return (
                 f"the worker process was killed by signal {-code}, perhaps for lack of memory; "
                 "try fewer --jobs"
@@ -108,7 +108,7 @@ def _start(open_tools: Open, threads: int) -> _Worker:
     with _interrupts_held():
         process.start()
     theirs.close()
-    ours.send(open_tools)
+    _send(ours, open_tools)
     return _Worker(process, ours)
 
 
@@ -131,15 +131,19 @@ def _interrupts_held() -> Iterator[None]:
 
 def _assign(worker: _Worker, task: Any) -> None:
     worker.task = task
+    _send(worker.pipe, task)
+
+
+def _send(pipe: Connection, message: Any) -> None:
     with contextlib.suppress(OSError):  # a process that died is met when its outcome is read
-        worker.pipe.send(task)
+        pipe.send(message)
 
 
 def _outcome(worker: _Worker) -> Any:
     try:
         return worker.pipe.recv()
     except (EOFError, OSError):
-        worker.process.join(_GRACE_SECONDS)
+        _join(worker, _GRACE_SECONDS)
         return Died(worker.process.exitcode)
 
 
@@ -149,11 +153,15 @@ def _end(workers: list[_Worker]) -> None:
         worker.pipe.close()
     deadline = time.monotonic() + _GRACE_SECONDS
     for worker in workers:
-        worker.process.join(max(0.0, deadline - time.monotonic()))
-        if worker.process.is_alive():
-            # It is deep in a computation: its output is not begun, so nothing is left behind.
-            worker.process.kill()
-            worker.process.join()
+        _join(worker, max(0.0, deadline - time.monotonic()))
+
+
+def _join(worker: _Worker, seconds: float) -> None:
+    worker.process.join(seconds)
+    if worker.process.is_alive():
+        # It is deep in a computation: its output is not begun, so nothing is left behind.
+        worker.process.kill()
+        worker.process.join()
 
 
 # In the worker ---------------------------------------------------------------------------------
@@ -167,14 +175,22 @@ def _serve(pipe: Connection, threads: int) -> None:
     silence_libraries()
     for variable in _THREAD_VARIABLES:
         os.environ[variable] = str(threads)
-    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
-        try:
-            handle = pipe.recv()()
-        except LicodecError as error:
-            pipe.send(_Refused(error))
-            return
-        while True:
-            pipe.send(handle(pipe.recv()))
+    try:
+        with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
+            _handle_tasks(pipe)
+    finally:
+        # What libraries do on the way out is not to be interrupted by an exception.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _handle_tasks(pipe: Connection) -> None:
+    try:
+        handle = pipe.recv()()
+    except LicodecError as error:
+        pipe.send(_Refused(error))
+        return
+    while True:
+        pipe.send(handle(pipe.recv()))
 
 
 def _terminated(signal_number: int, frame: object) -> NoReturn:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import time
@@ -29,6 +30,7 @@ def open_tools() -> Callable[[str], str]:
 
 
 def refuse_to_open() -> Callable[[str], str]:
+    atexit.register(time.sleep, 1)  # libraries have things to do on the way out
     raise WeightsMissingError("no such pack")
 
 

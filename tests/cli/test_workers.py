@@ -36,9 +36,10 @@ def test_a_death_costs_one_task() -> None:
     assert outcomes["threads"] == "3"
 
 
-def test_tools_that_cannot_be_opened_end_it_all() -> None:
+def test_tools_that_cannot_be_opened_end_it_all(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(WeightsMissingError, match="no such pack"):
         list(run_in_processes(tasks.refuse_to_open, "abc", jobs=2, threads=1))
+    assert capfd.readouterr().err == ""
 
 
 def test_processes_that_die_opening_do_not_go_on_for_ever() -> None:
