@@ -1,0 +1,80 @@
+#!/usr/bin/env python3
+"""Make the golden files: small .lic files of the embedded pack, with their pixels' hashes.
+
+    scripts/make_golden.py
+
+Golden files decode to these pixels for as long as their pack ships. They are made again
+only when a pack is replaced.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from licodec.codec import Codec
+from licodec.images import Picture, read_picture
+from licodec.packs import choose_pack, embedded_folder, read_pack
+
+ROOT = Path(__file__).resolve().parent.parent
+GOLDEN = ROOT / "tests" / "golden"
+
+
+@dataclass(frozen=True)
+class Sample:
+    name: str
+    picture: Picture
+    d: float
+
+
+def samples() -> list[Sample]:
+    """Crops of the example photograph and generated pictures, of even and odd sizes."""
+    photograph = read_picture(ROOT / "examples" / "coffee.png", "coffee.png").pixels
+    rng = np.random.default_rng(2026)
+    noise = rng.integers(0, 256, (37, 70, 3), dtype=np.uint8)
+    ramp = np.add.outer(np.arange(65), 3 * np.arange(129)).astype(np.uint8)[:, :, None]
+    alpha = rng.integers(0, 256, (48, 80), dtype=np.uint8)
+    crop = np.ascontiguousarray(photograph[100:228, 200:392])
+    small = np.ascontiguousarray(photograph[60:108, 300:380])
+    return [
+        Sample("photograph-d0.5", Picture(crop), 0.5),
+        Sample("photograph-d1", Picture(crop), 1.0),
+        Sample("photograph-d8", Picture(crop), 8.0),
+        Sample("alpha-d3", Picture(small, alpha, xmp=b"<x:xmpmeta/>"), 3.0),
+        Sample("noise-d0.25", Picture(noise), 0.25),
+        Sample("grey-ramp-d2", Picture(ramp), 2.0),
+        Sample("one-pixel-d1", Picture(np.full((1, 1, 3), (200, 30, 90), np.uint8)), 1.0),
+    ]
+
+
+def pixel_hash(picture: Picture) -> str:
+    """SHA-256 of the interleaved samples, then the alpha plane."""
+    digest = hashlib.sha256(np.ascontiguousarray(picture.pixels).data)
+    if picture.alpha is not None:
+        digest.update(np.ascontiguousarray(picture.alpha).data)
+    return digest.hexdigest()
+
+
+def main() -> None:
+    name = choose_pack("lite", "standard")
+    if name.path.parent != embedded_folder():
+        raise SystemExit(f"{name.path}: golden files are made with the embedded pack")
+    codec = Codec(read_pack(name.path))
+    GOLDEN.mkdir(exist_ok=True)
+    for old in GOLDEN.glob("*.lic"):
+        old.unlink()
+    hashes = {}
+    for sample in samples():
+        coded = codec.encode(sample.picture, round(sample.d * 64))
+        (GOLDEN / f"{sample.name}.lic").write_bytes(coded.data)
+        hashes[f"{sample.name}.lic"] = pixel_hash(coded.picture)
+        print(f"{sample.name}: {len(coded.data)} bytes, {hashes[sample.name + '.lic'][:16]}")
+    (GOLDEN / "pixels.json").write_text(json.dumps(hashes, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

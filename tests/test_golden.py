@@ -1,0 +1,51 @@
+"""Golden files decode to the pixels they were made with, on every backend, for ever."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from licodec.codec import Library
+from licodec.container import read_file
+from licodec.packs import embedded_folder, find_pack
+
+ROOT = Path(__file__).resolve().parent.parent
+GOLDEN = ROOT / "tests" / "golden"
+HASHES: dict[str, str] = json.loads((GOLDEN / "pixels.json").read_text())
+
+
+@cache
+def library(backend: str) -> Library:
+    return Library(backend)
+
+
+@pytest.mark.parametrize("backend", ["reference", "float32"])
+@pytest.mark.parametrize("name", HASHES)
+def test_pixels(name: str, backend: str) -> None:
+    picture = library(backend).decode((GOLDEN / name).read_bytes())
+    digest = hashlib.sha256(np.ascontiguousarray(picture.pixels).data)
+    if picture.alpha is not None:
+        digest.update(np.ascontiguousarray(picture.alpha).data)
+    assert digest.hexdigest() == HASHES[name]
+
+
+def test_every_golden_file_has_a_hash() -> None:
+    assert {path.name for path in GOLDEN.glob("*.lic")} == set(HASHES)
+
+
+def test_the_second_decoder_agrees() -> None:
+    name = "alpha-d3.lic"
+    header = read_file((GOLDEN / name).read_bytes()).header
+    pack = find_pack(header.weights_id, header.backbone).path
+    assert pack.parent == embedded_folder()
+    decoder = ROOT / "format" / "reference_decoder.py"
+    command = [sys.executable, str(decoder), str(GOLDEN / name), "--weights", str(pack)]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert HASHES[name] in result.stdout
