@@ -163,7 +163,7 @@ def plan_encoding(jobs: list[Job], encoder: Encoder) -> Plan:
         made = _settings_of(data)
         if made is None or not _is_current(job):
             ahead.append(replace(job, overwrite=True))
-        elif made != (encoder.pack.weights_id, encoder.d or made[1]):
+        elif made != (encoder.pack.weights_id, encoder.fixed_d or made[1]):
             others += 1
     skipped = len(jobs) - len(ahead) - len(errors)
     warnings = [f"{others} of the skipped files have another d or pack; see --force"]

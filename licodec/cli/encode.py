@@ -84,22 +84,13 @@ class Encoder:
 
     def __init__(self, settings: EncodeSettings) -> None:
         self.settings = settings
-        self._pack = read_pack(choose_pack(settings.model, settings.plan).path)
-        self._fixed_d = fixed_d(settings.rate, self._pack)
-
-    @property
-    def pack(self) -> Pack:
-        return self._pack
-
-    @property
-    def d(self) -> int | None:
-        """d in the pack's units where it is the same for every picture."""
-        return self._fixed_d
+        self.pack = read_pack(choose_pack(settings.model, settings.plan).path)
+        self.fixed_d = fixed_d(settings.rate, self.pack)
 
     @cached_property
     def codec(self) -> Codec:
         machine.prepare(self.settings.machine)
-        return Codec(self._pack, self.settings.machine.backend)
+        return Codec(self.pack, self.settings.machine.backend)
 
     def encode(self, job: Job) -> EncodeResult:
         """Read, encode and write one picture. Raises LicodecError."""
@@ -129,21 +120,16 @@ class Encoder:
 
     def _code(self, codec: Codec, picture: Picture) -> tuple[Coded, tuple[str, ...]]:
         """The coding that was asked for, and a warning where the target is out of reach."""
-        if self._fixed_d is not None:
-            return codec.encode(picture, self._fixed_d), ()
+        if self.fixed_d is not None:
+            return codec.encode(picture, self.fixed_d), ()
         rate = self.settings.rate
         found = codec.encode_to_target(picture, _target(rate, picture))
         coded = found.result
         if found.met:
             return coded, ()
-        pixels = picture.height * picture.width
-        reached = {
-            RateMode.BPP: bits_per_pixel(len(coded.data), pixels),
-            RateMode.SIZE: f"{len(coded.data)} bytes",
-        }.get(rate.mode) or decibels(psnr(picture.pixels, coded.picture.pixels))
         return coded, (
-            f"{rate.mode.value} {rate.value:g} is out of reach; "
-            f"the nearest file has {reached}, at d {coded.d:g}",
+            f"{rate.mode.value} {rate.value:g} is out of reach; the nearest file has "
+            f"{_reached(rate.mode, picture, coded)}, at d {coded.d:g}",
         )
 
 
@@ -171,6 +157,17 @@ def _target(rate: Rate, picture: Picture) -> Target:
         return target_from_bpp(rate.value, picture.width, picture.height)
     kind = TargetKind.SIZE if rate.mode is RateMode.SIZE else TargetKind.PSNR
     return Target(kind, rate.value)
+
+
+def _reached(mode: RateMode, picture: Picture, coded: Coded) -> str:
+    """What a coding has of the quantity that a target bounds."""
+    match mode:
+        case RateMode.BPP:
+            return bits_per_pixel(len(coded.data), picture.height * picture.width)
+        case RateMode.SIZE:
+            return f"{len(coded.data)} bytes"
+        case _:
+            return decibels(psnr(picture.pixels, coded.picture.pixels))
 
 
 def plan_encoding(sources: list[str], output: str | None) -> tuple[Job, ...]:

@@ -32,7 +32,7 @@ def test_every_field_is_shown(run: Run, lic: Path, encoded: bytes, pack_path: Pa
         "backbone": "lite",
         "arithmetic": "int-1",
         "weights id": f"{file.header.weights_id.hex()} (standard: {pack_path})",
-        "d": "1 (64 in units of 2^-6)",
+        "d": f"1 ({file.header.d} in units of 2^-{file.header.d_fraction_bits})",
         "alpha, beta": "0, 0",
         "adapter set": "none",
         "precision plan": shown["precision plan"],
