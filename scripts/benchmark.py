@@ -15,8 +15,9 @@ Entropy coding does depend on the symbols, so the last layers are set such that 
 strings are about as long as our file (scripts/benchmarking/rivals.py says how); the lengths
 are in the table.
 
-The table of our decode charges every function of licodec with its own time and that of the
-library functions it calls; in a backend, functions are named after operations.
+The tables of our decode charge every function of licodec with its own time and that of the
+library functions it calls: summed up by kind of operation inside the backend (named after
+its kernels) and by module outside, and function by function.
 
 Peak memory is measured in a process for each task, from picture file to .lic file and back;
 --large adds a generated picture of 100 megapixels.
@@ -42,7 +43,7 @@ from typing import Any
 
 import numpy as np
 from benchmarking import memory, rivals
-from benchmarking.profiling import Entry, profile
+from benchmarking.profiling import Entry, profile, summed, with_rest
 from rich.console import Console
 from rich.table import Table
 
@@ -156,6 +157,9 @@ class Process:
 
     def __call__(self, method: str) -> Any:
         return self._pool.submit(_call, method).result()
+
+    def close(self) -> None:
+        self._pool.shutdown()
 
 
 def time_all(processes: Sequence[Process], rounds: Mapping[str, int]) -> list[Timing]:
@@ -314,7 +318,18 @@ def print_report(
             figures = (f"{x:.1f}" for x in (ratio.least, ratio.median, ratio.largest))
             table.add_row(ratio.what, *figures)
         console.print(table)
-    console.print(_profile_table(entries))
+    console.print(
+        _profile_table(
+            "our decode in milliseconds, by kind of operation, or by module",
+            entries,
+            lambda entry: entry.purpose,
+        )
+    )
+    console.print(
+        _profile_table(
+            "our decode in milliseconds, by function", entries, lambda entry: entry.function
+        )
+    )
     if peaks:
         table = Table(title="peak memory, MiB")
         for heading in ("task", "peak", "of it before the task", "seconds"):
@@ -325,35 +340,25 @@ def print_report(
         console.print(table)
 
 
-def _profile_table(entries: Sequence[Entry]) -> Table:
-    total = sum(entry.total for entry in entries)
-    by_stage: dict[str, float] = {}
-    for entry in entries:
-        for stage, seconds in entry.seconds.items():
-            by_stage[stage] = by_stage.get(stage, 0.0) + seconds
-    stages = [s for s in sorted(by_stage, key=by_stage.__getitem__, reverse=True)
-              if by_stage[s] >= SHOWN_SHARE * total]  # fmt: skip
-    table = Table(title="our decode, milliseconds")
-    table.add_column("operation or step", no_wrap=True)
-    table.add_column("in", no_wrap=True)
-    for heading in ("calls", *(stage.strip("_") for stage in stages), "total", "share"):
+def _profile_table(title: str, entries: Sequence[Entry], key: Callable[[Entry], str]) -> Table:
+    total = sum(entry.seconds for entry in entries)
+    (_, by_stage), *_ = summed(entries, lambda entry: "")
+    stages = sorted(by_stage, key=by_stage.__getitem__, reverse=True)
+    stages = [stage for stage in stages if by_stage[stage] >= SHOWN_SHARE * total]
+    table = Table(title=title)
+    table.add_column("", no_wrap=True)
+    for heading in (*(f"in {stage.strip('_')}" for stage in stages), "total", "share"):
         table.add_column(heading, justify="right")
 
-    def add(name: str, module: str, calls: str, seconds: Mapping[str, float]) -> None:
+    def add(name: str, seconds: Mapping[str, float]) -> None:
         whole = sum(seconds.values())
         cells = (f"{1000 * seconds.get(stage, 0):.1f}" for stage in stages)
-        table.add_row(name, module, calls, *cells, f"{1000 * whole:.1f}", f"{whole / total:.1%}")
+        table.add_row(name, *cells, f"{1000 * whole:.1f}", f"{whole / total:.1%}")
 
-    small: dict[str, float] = {}
-    for entry in entries:
-        if entry.total >= SHOWN_SHARE * total:
-            add(entry.name, entry.module, str(entry.calls), entry.seconds)
-        else:
-            for stage, seconds in entry.seconds.items():
-                small[stage] = small.get(stage, 0.0) + seconds
-    add("all others", "", "", small)
+    for name, seconds in with_rest(summed(entries, key), SHOWN_SHARE * total):
+        add(name, seconds)
     table.add_section()
-    add("sum", "", "", by_stage)
+    add("all", by_stage)
     return table
 
 
@@ -412,12 +417,15 @@ def run(arguments: argparse.Namespace) -> None:
         rounds[SLOW] = min(arguments.rounds, arguments.slow_rounds)
     timings = time_all(processes, rounds)
     entries = ours("profile")
+    description = ours("describe")
+    for process in processes:
+        process.close()
     found = ratios(timings)
     peaks = {} if arguments.no_memory else measure_memory(job, names, arguments.large)
     machine = {
         "processor": _processor(),
         "threads": arguments.threads,
-        **ours("describe"),
+        **description,
         "d": arguments.d,
         "picture": f"{arguments.picture.name}, {pixels.shape[1]}x{pixels.shape[0]}",
         "weights_id": pack.weights_id.hex(),

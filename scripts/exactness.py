@@ -40,12 +40,14 @@ from licodec.container import read_file
 from licodec.errors import LicodecError
 from licodec.exact.interpreter import set_threads
 from licodec.images import Picture, encode_picture, read_picture
-from licodec.packs import choose_pack, find_pack, read_name
+from licodec.packs import choose_pack, read_name
 from licodec.rate import d_to_units
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-REFERENCE_DECODER = REPOSITORY / "format" / "reference_decoder.py"
+SECOND_DECODER = "format/reference_decoder.py"
+REFERENCE_DECODER = REPOSITORY / SECOND_DECODER
 BASELINE = "baseline"
+CPU_BACKENDS = ("int8", "float32")
 # Removed from the environment of every process, so that a setting is the only one there.
 VARIABLES = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "ONEDNN_DEFAULT_FPMATH_MODE")
 
@@ -153,9 +155,8 @@ def textured(height: int, width: int) -> np.ndarray:
 
 
 def pixel_hash(picture: Picture) -> str:
-    """SHA-256 over shape, samples and alpha."""
-    digest = hashlib.sha256(repr(picture.pixels.shape).encode())
-    digest.update(np.ascontiguousarray(picture.pixels).data)
+    """SHA-256 over interleaved samples, then alpha, as the pixel checksum is taken."""
+    digest = hashlib.sha256(np.ascontiguousarray(picture.pixels).data)
     if picture.alpha is not None:
         digest.update(np.ascontiguousarray(picture.alpha).data)
     return digest.hexdigest()
@@ -197,8 +198,7 @@ def _decoded_hash(library: Library, path: Path) -> str:
     """The hash of a file's pixels, or the error in its place."""
     try:
         lic = read_file(path.read_bytes())
-        codec = library.open(find_pack(lic.header.weights_id, lic.header.backbone))
-        return pixel_hash(codec.decode(lic))
+        return pixel_hash(library.codec_for(lic).decode(lic))
     except LicodecError as error:
         return f"error: {error}"
 
@@ -212,6 +212,8 @@ def run_worker(setting: Setting, job: Mapping[str, Any]) -> dict[str, Any]:
     """`work(job)` in a process under `setting`."""
     environment = {k: v for k, v in os.environ.items() if k not in VARIABLES}
     environment |= setting.environment
+    if setting.backend != "cuda":  # else it would be chosen, and the other settings idle
+        environment["CUDA_VISIBLE_DEVICES"] = ""
     paths = [str(REPOSITORY), *filter(None, [environment.get("PYTHONPATH")])]
     environment["PYTHONPATH"] = os.pathsep.join(paths)
     done = subprocess.run(
@@ -274,6 +276,7 @@ def check(setting: Setting, files: Files, folder: Path) -> Row:
     problems = [answer["failure"]] if "failure" in answer else []
     decoded = answer.get("decoded", {})
     problems += differences(files.promised, decoded)
+    of_interest = (setting.backend, *CPU_BACKENDS)
     encoded = None
     if "encoded" in answer and setting.encodes:
         others = [
@@ -290,30 +293,23 @@ def check(setting: Setting, files: Files, folder: Path) -> Row:
         sum(files.promised.get(path) == found for path, found in decoded.items()),
         encoded,
         joint_digest(decoded) if decoded else "",
-        answer.get("refused", {}),
+        {name: why for name, why in answer.get("refused", {}).items() if name in of_interest},
         tuple(problems),
         time.monotonic() - started,
     )
 
 
 def check_reference_decoder(files: Files) -> Row:
-    """Decode all files by format/reference_decoder.py, one process each.
-
-    Called as `reference_decoder.py FILE.lic PACK -o PICTURE.png|.ppm`, see its --help.
-    """
+    """Decode all files by format/reference_decoder.py, which prints its pixels' SHA-256."""
     started = time.monotonic()
     decoded = {}
-    with tempfile.TemporaryDirectory() as folder:
-        for path in files.promised:
-            target = Path(folder) / "decoded.png"
-            command = [sys.executable, str(REFERENCE_DECODER), path, files.pack, "-o", str(target)]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            if done.returncode == 0:
-                decoded[path] = pixel_hash(read_picture(target, str(target)))
-            else:
-                decoded[path] = "error: " + (done.stderr.strip().splitlines() or ["no message"])[-1]
+    for path in files.promised:
+        command = [sys.executable, str(REFERENCE_DECODER), path, "--weights", files.pack]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        error = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        decoded[path] = done.stdout.strip() if done.returncode == 0 else f"error: {error}"
     return Row(
-        "format/reference_decoder.py",
+        SECOND_DECODER,
         "NumPy",
         len(files.promised),
         sum(files.promised[path] == found for path, found in decoded.items()),
@@ -382,10 +378,7 @@ def chosen(names: list[str], only: str | None, skip: str | None) -> list[str]:
 
 def run_matrix(arguments: argparse.Namespace) -> list[Row]:
     matrix = {setting.name: setting for setting in settings(arguments.python)}
-    names = list(matrix)
-    if REFERENCE_DECODER.exists():
-        names.append("format/reference_decoder.py")
-    names = chosen(names, arguments.only, arguments.skip)
+    names = chosen([*matrix, SECOND_DECODER], arguments.only, arguments.skip)
     if arguments.list:
         print("\n".join(names))
         sys.exit(0)
@@ -433,9 +426,12 @@ def print_rows(rows: list[Row]) -> None:
             row.digest[:12],
         )
     console.print(table)
+    refusals: dict[str, list[str]] = {}
     for row in rows:
         for backend, reason in row.refused.items():
-            print(f"{row.setting}: {backend} refused: {reason}")
+            refusals.setdefault(f"{backend} refused: {reason}", []).append(row.setting)
+    for refusal, under in refusals.items():
+        print(f"{refusal} (under {'; '.join(under)})")
     for row in rows:
         for problem in row.problems:
             print(f"DIFFERENCE  {row.setting}: {problem}")

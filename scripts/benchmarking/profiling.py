@@ -1,11 +1,11 @@
-"""Where time goes inside licodec, function by function."""
+"""Where time goes inside licodec, operation by operation and function by function."""
 
 from __future__ import annotations
 
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, FrameType
@@ -13,64 +13,78 @@ from typing import Any
 
 import licodec
 
-PACKAGE = str(Path(licodec.__file__).parent)
+PACKAGE = Path(licodec.__file__).parent
+BACKENDS = "exact/backends/"
+RUN = "run"  # the function of a backend that calls one kernel for each operation
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A function of licodec.
+    """A function of licodec, as called for one purpose in one stage.
 
-    module   its file below the package, "exact/backends/int8"
-    name     its name; those of a backend's kernels are the operations'
-    seconds  by stage: its own time and that of the libraries it calls, without what other
-             functions of licodec take
-    calls    how often it was entered
+    stage     the function that the outermost one called: "_synthesise"
+    purpose   inside a backend's run the kernel, which is named after its operation; elsewhere
+              the function's module
+    function  "module: name"
+    seconds   its own time and that of the libraries it calls, without what other functions of
+              licodec take
     """
 
-    module: str
-    name: str
-    seconds: Mapping[str, float]
-    calls: int
-
-    @property
-    def total(self) -> float:
-        return sum(self.seconds.values())
+    stage: str
+    purpose: str
+    function: str
+    seconds: float
 
 
 def profile(run: Callable[[], Any], repeats: int) -> list[Entry]:
-    """Entries of `run()`, slowest first, averaged over `repeats` calls.
+    """Entries of `run()`, averaged over `repeats` calls.
 
-    A stage is a function that the first function of licodec inside `run` calls, so the time
-    of a decode falls into stages by what its top level does. One thread is watched; the time
-    it waits for the threads of a library counts as the library's.
+    One thread is watched; the time it waits for the threads of a library counts as the
+    library's.
     """
     clock = _Clock()
     for _ in range(repeats):
         clock.watch(run)
-    functions: dict[CodeType, dict[str, float]] = defaultdict(lambda: defaultdict(float))
-    for (stage, code), seconds in clock.seconds.items():
-        functions[code][stage] += seconds / repeats
-    merged: dict[tuple[str, str], Entry] = {}
-    for code, seconds in functions.items():
-        key = (_module(code), code.co_name)
-        calls = clock.calls[code] // repeats
-        if key in merged:
-            other = merged[key]
-            both = {s: seconds.get(s, 0) + other.seconds.get(s, 0)
-                    for s in {*seconds, *other.seconds}}  # fmt: skip
-            merged[key] = Entry(*key, both, calls + other.calls)
-        else:
-            merged[key] = Entry(*key, dict(seconds), calls)
-    return sorted(merged.values(), key=lambda entry: -entry.total)
+    return [
+        Entry(stage, purpose or _module(code), f"{_module(code)}: {_name(code)}", t / repeats)
+        for (stage, purpose, code), t in clock.seconds.items()
+    ]
+
+
+def summed(
+    entries: Iterable[Entry], key: Callable[[Entry], str]
+) -> list[tuple[str, dict[str, float]]]:
+    """Seconds by stage for every value of `key`, the largest total first."""
+    table: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+    for entry in entries:
+        table[key(entry)][entry.stage] += entry.seconds
+    return sorted(
+        ((name, dict(seconds)) for name, seconds in table.items()),
+        key=lambda row: -sum(row[1].values()),
+    )
+
+
+def with_rest(
+    rows: Iterable[tuple[str, Mapping[str, float]]], least: float
+) -> list[tuple[str, dict[str, float]]]:
+    """The rows whose sum is at least `least` seconds, and one for all others."""
+    shown: list[tuple[str, dict[str, float]]] = []
+    rest: dict[str, float] = defaultdict(float)
+    for name, seconds in rows:
+        if sum(seconds.values()) >= least:
+            shown.append((name, dict(seconds)))
+            continue
+        for stage, value in seconds.items():
+            rest[stage] += value
+    return [*shown, ("all others", dict(rest))] if rest else shown
 
 
 class _Clock:
     """Charges the time between any two calls and returns to the innermost licodec function."""
 
     def __init__(self) -> None:
-        self.seconds: dict[tuple[str, CodeType], float] = defaultdict(float)
-        self.calls: dict[CodeType, int] = defaultdict(int)
-        self._stack: list[CodeType] = []
+        self.seconds: dict[tuple[str, str | None, CodeType], float] = defaultdict(float)
+        self._stack: list[tuple[CodeType, str | None]] = []  # functions and purposes
         self._last = 0.0
 
     def watch(self, run: Callable[[], Any]) -> None:
@@ -82,20 +96,37 @@ class _Clock:
             sys.setprofile(None)
 
     def _event(self, frame: FrameType, event: str, argument: Any) -> None:
-        if event not in ("call", "return") or not frame.f_code.co_filename.startswith(PACKAGE):
+        code = frame.f_code
+        # Comprehensions count as the function that they stand in.
+        if event not in ("call", "return") or code.co_name.startswith("<"):
+            return
+        if not code.co_filename.startswith(str(PACKAGE)):
             return
         now = time.perf_counter()
         stack = self._stack
         if stack:
-            stage = stack[1].co_name if len(stack) > 1 else "other"
-            self.seconds[stage, stack[-1]] += now - self._last
+            stage = stack[1][0].co_name if len(stack) > 1 else stack[0][0].co_name
+            innermost, purpose = stack[-1]
+            self.seconds[stage, purpose, innermost] += now - self._last
         if event == "call":
-            stack.append(frame.f_code)
-            self.calls[frame.f_code] += 1
+            stack.append((code, self._purpose(code)))
         elif stack:
             stack.pop()
         self._last = time.perf_counter()
 
+    def _purpose(self, code: CodeType) -> str | None:
+        if not self._stack:
+            return None
+        caller, purpose = self._stack[-1]
+        if purpose is None and caller.co_name == RUN and _module(caller).startswith(BACKENDS):
+            return _name(code)
+        return purpose
+
 
 def _module(code: CodeType) -> str:
-    return str(Path(code.co_filename).relative_to(PACKAGE).with_suffix(""))
+    return Path(code.co_filename).relative_to(PACKAGE).with_suffix("").as_posix()
+
+
+def _name(code: CodeType) -> str:
+    """The function's name, with that of its class but not of the function around it."""
+    return code.co_qualname.rpartition("<locals>.")[2]

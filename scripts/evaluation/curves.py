@@ -137,8 +137,8 @@ def saving(test: Curve, anchor: Curve, measure: str) -> Saving | None:
 def rising(points: Points) -> Points:
     """The points in the order of rate, without those that cost more and give no more."""
     kept: list[tuple[float, float]] = []
-    for rate, quality in sorted(points):
-        if not kept or (quality > kept[-1][1] and rate > kept[-1][0]):
+    for rate, quality in sorted(points, key=lambda point: (point[0], -point[1])):
+        if not kept or quality > kept[-1][1]:
             kept.append((rate, quality))
     return tuple(kept)
 

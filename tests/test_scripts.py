@@ -1,0 +1,391 @@
+"""The scripts: what they compute, and that training resumes exactly."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import json
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, features
+
+from licodec.codec import Codec
+from licodec.container import read_file
+from licodec.errors import BadInputError, LicodecError
+from licodec.images import Picture, encode_picture, psnr, read_picture
+from licodec.packs import write_pack
+from tests import tiny
+
+ROOT = Path(__file__).parents[1]
+SCRIPTS = ROOT / "scripts"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def scripts_folder() -> Iterator[None]:
+    """The scripts' folder on the path, as when one of them runs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(SCRIPTS))
+        yield
+
+
+def script(name: str) -> ModuleType:
+    return importlib.import_module(name)
+
+
+def textured(height: int, width: int, channels: int = 3) -> np.ndarray:
+    random = np.random.default_rng((height, width))
+    waves = 120 + 70 * np.sin(np.arange(height)[:, None, None] / 5 + np.arange(width)[:, None] / 9)
+    noisy = waves + random.normal(0, 6, (height, width, channels))
+    return np.clip(noisy, 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("name", ["benchmark", "evaluate", "exactness", "make_pack", "train"])
+def test_help(name: str) -> None:
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, str(SCRIPTS / f"{name}.py"), "--help"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "usage:" in done.stdout
+
+
+# Evaluation --------------------------------------------------------------------------------
+
+
+def curve(name: str, bpp: list[float], psnr: list[float]) -> Any:
+    return script("evaluation.curves").Curve(
+        name, tuple(range(len(bpp))), tuple(bpp), tuple(psnr), None, ()
+    )
+
+
+RATES = [0.1, 0.25, 0.5, 1.0, 2.0]
+
+
+def logarithmic(rates: list[float], factor: float = 1.0) -> list[float]:
+    """Six dB for each doubling of the rate, from 30 dB at `factor` bits per pixel."""
+    return [30 + 6 * math.log2(rate / factor) for rate in rates]
+
+
+def test_saving_is_the_ratio_of_rates_at_equal_quality() -> None:
+    pytest.importorskip("bjontegaard")
+    curves = script("evaluation.curves")
+    anchor = curve("anchor", RATES, logarithmic(RATES))
+    rates = [0.75 * rate for rate in (0.15, 0.3, 0.6, 1.2)]
+    test = curve("test", rates, logarithmic(rates, 0.75))
+    found = curves.saving(test, anchor, "PSNR")
+    assert found.percent == pytest.approx(-25, abs=0.2)
+    assert (found.low, found.high) == pytest.approx((test.psnr[0], test.psnr[-1]))
+    assert found.covered == pytest.approx(1)
+
+
+def test_saving_states_the_overlap() -> None:
+    pytest.importorskip("bjontegaard")
+    curves = script("evaluation.curves")
+    anchor = curve("anchor", RATES, logarithmic(RATES))
+    test = curve("test", [1.0, 2.0, 4.0], logarithmic([1.0, 2.0, 4.0]))
+    found = curves.saving(test, anchor, "PSNR")
+    assert found.percent == pytest.approx(0, abs=0.01)
+    assert (found.low, found.high) == pytest.approx((30, 36))
+    assert found.covered == pytest.approx(0.5)
+
+
+def test_saving_without_overlap_or_points() -> None:
+    curves = script("evaluation.curves")
+    low = curve("low", [0.1, 0.2], [20, 22])
+    high = curve("high", [0.1, 0.2], [30, 32])
+    assert curves.saving(low, high, "PSNR").percent is None
+    assert curves.saving(low, curve("one", [0.1], [20]), "PSNR") is None
+    assert curves.saving(low, high, "MS-SSIM") is None
+
+
+def test_points_that_cost_more_and_give_no_more_are_left_out() -> None:
+    rising = script("evaluation.curves").rising
+    points = ((1.0, 33.0), (0.5, 30.0), (0.7, 29.0), (1.0, 34.0), (2.0, 34.0), (3.0, 36.0))
+    assert rising(points) == ((0.5, 30.0), (1.0, 34.0), (3.0, 36.0))
+
+
+def test_mean_curve_takes_ms_ssim_from_the_pictures_that_have_it() -> None:
+    samples = script("evaluation.samples")
+    large, small = samples.Sample(1.0, 30.0, 0.9), samples.Sample(3.0, 40.0, None)
+    mean = script("evaluation.curves").mean_curve("x", (1.0,), {1.0: [large, small]})
+    assert (mean.bpp, mean.psnr) == ((2.0,), (35.0,))
+    assert (mean.ms_ssim, mean.ms_ssim_bpp) == ((0.9,), (1.0,))
+    assert mean.points("MS-SSIM") == ((1.0, pytest.approx(10.0)),)
+
+
+def test_equal_pictures_are_no_point_of_a_curve() -> None:
+    samples = script("evaluation.samples")
+    equal = samples.Sample(1.0, math.inf, 1.0)
+    mean = script("evaluation.curves").mean_curve("x", (1.0,), {1.0: [equal]})
+    assert mean.points("PSNR") == mean.points("MS-SSIM") == ()
+    assert script("evaluate").without_infinity({"psnr": [math.inf, 30.0]}) == {"psnr": [None, 30.0]}
+
+
+def test_ms_ssim() -> None:
+    pytest.importorskip("pytorch_msssim")
+    ms_ssim = script("evaluation.samples").ms_ssim
+    pixels = textured(170, 161)
+    assert ms_ssim(pixels, pixels) == pytest.approx(1)
+    noisy = np.clip(pixels.astype(int) + 20 * (np.indices((170, 161, 3)).sum(0) % 2), 0, 255)
+    assert 0.5 < ms_ssim(pixels, noisy.astype(np.uint8)) < 0.999
+    assert ms_ssim(pixels[:160], pixels[:160]) is None
+
+
+def test_published_curves(tmp_path: Path) -> None:
+    path = tmp_path / "published.json"
+    curves = {
+        "_about": "where from",
+        "A": {"bpp": [1, 2], "psnr": [30, 33], "ms_ssim": [0.9, 0.99]},
+        "B": {"bpp": [1, 2], "mssim": [0.9, 0.99]},
+    }
+    path.write_text(json.dumps(curves))
+    read = script("evaluation.curves").published_curves
+    a, b = read(path)
+    assert a.name == "A (published)"
+    assert a.points("PSNR") == ((1, 30), (2, 33))
+    assert b.points("PSNR") == ()
+    assert b.points("MS-SSIM") == ((1, pytest.approx(10)), (2, pytest.approx(20)))
+    path.write_text(json.dumps({"A": {"bpp": [1, 2], "psnr": [30]}}))
+    with pytest.raises(SystemExit, match="lists"):
+        read(path)
+
+
+@pytest.mark.parametrize("name", ["jpeg", "webp", "avif"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_pillow_codecs(name: str, channels: int) -> None:
+    source = script("evaluation.sources").PILLOW_SOURCES[name]
+    if not features.check("jpg" if name == "jpeg" else name):
+        pytest.skip(f"this Pillow has no {name}")
+    pixels = textured(40, 56, channels)
+    coded = dict(source.code(pixels, (10, 90)))
+    (rough,), (fine,) = coded[10], coded[90]
+    assert 0 < rough.bpp < fine.bpp < 24
+    assert 15 < rough.psnr < fine.psnr
+    assert rough.ms_ssim is None
+    assert source.curves[0].lower() == name
+    assert source.curves[0] in source.identity
+
+
+def test_pillow_codec_is_measured_on_the_decoded_file() -> None:
+    pixels = textured(40, 56)
+    source = script("evaluation.sources").PILLOW_SOURCES["jpeg"]
+    ((_, (sample,)),) = source.code(pixels, (50,))
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=50, optimize=True)
+    assert sample.bpp == 8 * len(buffer.getvalue()) / (40 * 56)
+    assert sample.psnr == psnr(pixels, np.asarray(Image.open(buffer)))
+
+
+def test_float_network_is_measured_at_its_estimated_rate() -> None:
+    sources, network = script("evaluation.sources"), tiny.network()
+    pixels = textured(50, 70)
+    coarse = sources.float_sample(network, pixels, 8.0, 100)
+    fine = sources.float_sample(network, pixels, 0.5, 100)
+    dearer = sources.float_sample(network, pixels, 0.5, 150)
+    assert coarse.bpp < fine.bpp
+    assert dearer.bpp - fine.bpp == pytest.approx(8 * 50 / (50 * 70))
+    assert dearer.psnr == fine.psnr
+    assert sources.float_sample(network, textured(50, 70, 1), 1.0, 0).psnr > 5
+
+
+@pytest.fixture
+def tiny_pack(tmp_path: Path) -> Path:
+    path = tmp_path / "lite-tiny.safetensors"
+    write_pack(tiny.pack(), path)
+    return path
+
+
+@pytest.fixture
+def picture_file(tmp_path: Path) -> Path:
+    path = tmp_path / "pictures" / "waves.png"
+    path.parent.mkdir()
+    path.write_bytes(encode_picture(Picture(textured(40, 56)), "PNG"))
+    return path
+
+
+def test_evaluation_from_end_to_end(
+    tmp_path: Path,
+    tiny_pack: Path,
+    picture_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pytest.importorskip("bjontegaard")
+    evaluate = script("evaluate")
+    report = tmp_path / "report.json"
+    command = [str(picture_file.parent), "--model", str(tiny_pack), "--ds", "0.5,1,2,8"]
+    command += ["--codecs", "jpeg", "--jobs", "1", "--json", str(report)]
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    evaluate.run(evaluate.parse_arguments(command))
+    assert "too small for it" in capsys.readouterr().out
+    figures = json.loads(report.read_text())
+    ours = figures["curves"]["licodec lite"]
+    assert ours["values"] == [0.5, 1, 2, 8]
+    assert ours["bpp"] == sorted(ours["bpp"], reverse=True)
+    assert set(figures["curves"]) == {"licodec lite", "JPEG"}
+    assert {found["anchor"] for found in figures["bd_rates"]} == {"JPEG"}
+
+    def refuse(*anything: object) -> None:
+        raise AssertionError("coded again")
+
+    monkeypatch.setattr(evaluate, "ProcessPoolExecutor", refuse)
+    evaluate.run(evaluate.parse_arguments(command))
+    assert json.loads(report.read_text()) == figures
+
+
+def test_evaluation_refuses_unknown_codecs_and_empty_folders(
+    tmp_path: Path, tiny_pack: Path, picture_file: Path
+) -> None:
+    evaluate = script("evaluate")
+    common = ["--model", str(tiny_pack), "--ds", "1"]
+    arguments = evaluate.parse_arguments([str(picture_file), *common, "--codecs", "bpg"])
+    with pytest.raises(LicodecError, match="bpg"):
+        evaluate.run(arguments)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    arguments = evaluate.parse_arguments([str(empty), *common, "--codecs", ""])
+    with pytest.raises(LicodecError, match="no pictures"):
+        evaluate.run(arguments)
+
+
+def test_damaged_cache_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "out.cache.json"
+    path.write_text("{")
+    with pytest.raises(BadInputError, match="delete it"):
+        script("evaluation.cache").Cache(path)
+
+
+# Benchmark ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("bits", [0.2, 1.0, 3.0])
+def test_deviation_for_an_entropy(bits: float) -> None:
+    deviation = script("benchmarking.rivals").deviation_for(bits)
+    values = np.rint(np.random.default_rng(0).normal(0, deviation, 200_000))
+    _, counts = np.unique(values, return_counts=True)
+    share = counts / counts.sum()
+    assert -(share * np.log2(share)).sum() == pytest.approx(bits, rel=0.02)
+
+
+def test_ratios_are_taken_within_rounds() -> None:
+    benchmark = script("benchmark")
+    ours = benchmark.Timing("ours", 1, (2.0, 4.0, 2.0), (1.0, 2.0, 1.0))
+    theirs = benchmark.Timing("theirs", 1, (3.0, 6.0), (5.0, 6.0))
+    decode, both = benchmark.ratios([ours, theirs])
+    assert (decode.least, decode.median, decode.largest) == (3.0, 4.0, 5.0)
+    assert (both.least, both.median, both.largest) == (3.0, 3.5, 4.0)
+
+
+def test_profile_charges_all_of_a_decode() -> None:
+    profiling = script("benchmarking.profiling")
+    codec = Codec(tiny.pack(), "float32")
+    data = codec.encode(Picture(textured(64, 64)), 64).data
+    entries = profiling.profile(lambda: codec.decode(read_file(data)), 2)
+    kinds = dict(profiling.summed(entries, lambda entry: entry.purpose))
+    assert {"convolve", "requantize", "entropy/rans"} <= kinds.keys()
+    assert "_synthesise" in kinds["convolve"]
+    total = sum(entry.seconds for entry in entries)
+    rows = profiling.with_rest(list(kinds.items()), 0.1 * total)
+    assert rows[-1][0] == "all others"
+    assert sum(sum(row.values()) for _, row in rows) == pytest.approx(total)
+
+
+def test_large_picture_is_a_picture(tmp_path: Path) -> None:
+    path = tmp_path / "large.ppm"
+    script("benchmarking.memory").write_large_picture(path, 60)
+    pixels = read_picture(path, "large").pixels
+    assert pixels.shape == (60, 60, 3)
+    assert pixels.std() > 10
+
+
+def test_memory_is_measured_in_another_process(tiny_pack: Path, picture_file: Path) -> None:
+    benchmark, memory = script("benchmark"), script("benchmarking.memory")
+    assert memory.peak_bytes() > 2**20
+    job = {"pack": str(tiny_pack), "backend": "reference", "threads": 1, "d": 1.0}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(ROOT))
+        peaks = benchmark.our_memory(picture_file, "waves", job, picture_file.parent)
+    assert all(peak.peak >= peak.before > 2**20 for peak in peaks.values())
+
+
+# Training ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def training_pictures(tmp_path: Path) -> Path:
+    """One picture large enough to validate on, and three to learn from."""
+    folder = tmp_path / "training"
+    folder.mkdir()
+    for name, height, width in (("a", 256, 256), ("b", 64, 80), ("c", 70, 64), ("d", 96, 96)):
+        Image.fromarray(textured(height, width)).save(folder / f"{name}.png")
+    return folder
+
+
+def test_training_resumes_exactly(
+    tmp_path: Path, training_pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three steps, the last two in the arithmetic of the exact form, against the same three
+    resumed after the first and after the second."""
+    train = script("train")
+    monkeypatch.setattr(train, "LiteNetwork", lambda: type(tiny.network())(tiny.CONFIG))
+    threads = torch.get_num_threads()
+    kept: dict[int, Path] = {}
+    save = train.save_state
+
+    def keep(path: Path, **state: Any) -> None:
+        save(path, **state)
+        if path.stem == "whole":
+            kept[state["step"]] = path.with_name(f"after {state['step']}.pt")
+            kept[state["step"]].write_bytes(path.read_bytes())
+
+    monkeypatch.setattr(train, "save_state", keep)
+
+    def run(state: Path) -> dict[str, Any]:
+        arguments = ["--steps", "3", "--quantized-steps", "2", "--warmup-steps", "2"]
+        arguments += ["--decay-steps", "2", "--batch", "2", "--crop", "64", "--held-out", "1"]
+        arguments += ["--checkpoint-seconds", "0", "--threads", "1", "--device", "cpu"]
+        arguments += ["--d-share", "0.5", str(training_pictures), "--state", str(state)]
+        monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
+        train.main()
+        return torch.load(state, weights_only=True)
+
+    try:
+        whole = run(tmp_path / "whole.pt")
+        assert sorted(kept) == [1, 2, 3]
+        for step in (1, 2):
+            resumed = run(kept[step])
+            assert resumed["step"] == 3
+            assert_same(whole, resumed)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def assert_same(a: Any, b: Any) -> None:
+    """Equal to the bit, whatever it is made of."""
+    assert type(a) is type(b)
+    if isinstance(a, torch.Tensor):
+        assert torch.equal(a, b)
+    elif isinstance(a, dict):
+        assert a.keys() == b.keys()
+        for key in a:
+            assert_same(a[key], b[key])
+    elif isinstance(a, (list, tuple)):
+        assert len(a) == len(b)
+        for x, y in zip(a, b, strict=True):
+            assert_same(x, y)
+    else:
+        assert a == b
