@@ -30,7 +30,7 @@ Open = Callable[[], Callable[[Any], Any]]
 
 # Read by the libraries of NumPy and torch when they are loaded.
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-_GRACE_SECONDS = 5.0
+_GRACE_SECONDS = 10.0
 
 
 @dataclass(frozen=True)

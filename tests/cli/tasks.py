@@ -21,7 +21,7 @@ def open_tools() -> Callable[[str], str]:
             case "kill":
                 os.kill(os.getpid(), signal.SIGKILL)
             case "sleep":
-                time.sleep(60)
+                time.sleep(600)
             case "threads":
                 return os.environ["OMP_NUM_THREADS"]
         return opened

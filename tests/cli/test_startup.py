@@ -44,7 +44,7 @@ def test_nothing_heavy_is_imported(photo: Path, lic: Path, tmp_path: Path) -> No
         env=os.environ | {"PYTHONPATH": str(root)},
         capture_output=True,
         check=True,
-        timeout=120,
+        timeout=300,
     )
     light, weight, more, heavy = json.loads(done.stdout)
     assert [code for _, code, _ in light] == [0, 0, 0, 2, 2, 2, 0]
@@ -66,7 +66,7 @@ def start(*arguments: str, **options: object) -> subprocess.Popen:
 
 def test_as_a_module(tmp_path: Path) -> None:
     process = start("--version", cwd=tmp_path, stdout=subprocess.PIPE)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=300)
     assert (process.returncode, output) == (0, f"licodec {licodec.__version__}\n".encode())
 
 
@@ -77,7 +77,7 @@ def test_binary_output_is_kept_off_a_terminal(photo: Path, tmp_path: Path) -> No
         "encode", "photo.png", "-o", "-", cwd=tmp_path, stdout=theirs, stderr=subprocess.PIPE
     )
     os.close(theirs)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=300)
     os.close(ours)
     assert process.returncode == 2
     assert errors.startswith(b"error: standard output: a terminal, and the output is binary")
