@@ -39,7 +39,7 @@ class KernelLimits:
 
     sum_limit     every |bias| + sum |w| * |x| of a pass must be below it
     operand_high  the kernel takes operands in [0, operand_high]; None: any, signed
-    weight_low, weight_high  range of the weights; None: any
+    weight_low, weight_high  range of the weights; both None: any
     """
 
     sum_limit: int
@@ -57,8 +57,8 @@ INT8_KERNEL = KernelLimits(EXACT_IN_FLOAT32, operand_high=255, weight_low=-128, 
 class OperandPart:
     """Some bits of the operand: ((x >> shift) & (2^width - 1)) + offset.
 
-    A `width` of None means all bits from `shift` up, sign included. The part lies in
-    [low, high], offset included; padding is by `offset`.
+    A `width` of None means all bits from `shift` up, sign included. Padding is by `offset`; it
+    and the part lie in [low, high].
     """
 
     shift: int
@@ -104,15 +104,19 @@ def split_into_passes(
     """
     bias = bias.astype(np.int64)
     operand_bits = _bits(low, high)
-    weight_bits = _bits(int(weight.min()), int(weight.max()))
+    extremes = np.array([weight.min(), weight.max()])
+    weight_bits = _bits(*extremes.tolist())
     for operand_count, weight_count, blocks in _counts(weight.shape[1] if groups == 1 else 1):
         for operand_step, weight_step in itertools.product(
             _steps(operand_count, operand_bits), _steps(weight_count, weight_bits)
         ):
             operands = _operand_parts(low, high, operand_count, operand_step, limits)
-            weights = _weight_parts(weight, weight_count, weight_step)
-            if not _representable(operands, weights, limits):
+            if not (
+                _operands_fit(operands, limits)
+                and _weights_fit(extremes, weight_count, weight_step, limits)
+            ):
                 continue
+            weights = _weight_parts(weight, weight_count, weight_step)
             pairs = [
                 (1 << (operand_step * i + weight_step * j), operand, part)
                 for (i, operand), (j, part) in itertools.product(
@@ -152,7 +156,7 @@ def _operand_parts(
     """Lowest bits first; the last part takes the sign and all that is left."""
     below = [OperandPart(i * step, step, 0, 0, (1 << step) - 1) for i in range(count - 1)]
     shift = (count - 1) * step
-    low, high = low >> shift, high >> shift
+    low, high = min(low >> shift, 0), max(high >> shift, 0)  # with the padding's zeros
     offset = 0 if limits.operand_high is None else max(0, -low)
     return [*below, OperandPart(shift, None, offset, low + offset, high + offset)]
 
@@ -169,18 +173,21 @@ def _weight_parts(weight: np.ndarray, count: int, step: int) -> list[np.ndarray]
     return [*parts, left]
 
 
-def _representable(
-    operands: list[OperandPart], weights: list[np.ndarray], limits: KernelLimits
-) -> bool:
-    if limits.operand_high is not None and any(
-        part.high > limits.operand_high for part in operands
-    ):
-        return False
-    return all(
-        (limits.weight_low is None or part.min() >= limits.weight_low)
-        and (limits.weight_high is None or part.max() <= limits.weight_high)
-        for part in weights
+def _operands_fit(parts: list[OperandPart], limits: KernelLimits) -> bool:
+    return limits.operand_high is None or all(part.high <= limits.operand_high for part in parts)
+
+
+def _weights_fit(extremes: np.ndarray, count: int, step: int, limits: KernelLimits) -> bool:
+    """Whether the parts of weights that lie between two extremes are in the kernel's range."""
+    if limits.weight_low is None or limits.weight_high is None:
+        return True
+    # The last part grows with the weight, so its own extremes are those of the extremes.
+    *digits, (last_low, last_high) = (
+        part.tolist() for part in _weight_parts(extremes, count, step)
     )
+    half = 1 << (step - 1) if digits else 0
+    low, high = min(-half, last_low), max(half - 1, last_high)
+    return limits.weight_low <= low and high <= limits.weight_high
 
 
 def _combine(

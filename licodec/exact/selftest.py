@@ -16,7 +16,7 @@ import numpy as np
 from licodec.errors import LicodecError
 from licodec.exact.backends import reference
 from licodec.exact.bounds import VALUE_LIMIT, ValueInfo, analyse
-from licodec.exact.passes import KernelLimits, split_into_passes
+from licodec.exact.passes import BYTE, KernelLimits, split_into_passes
 from licodec.exact.program import Operation, Port, Program, Tensors
 
 SMALL = (9, 11)  # rows, columns: odd, so that every kernel meets its tails
@@ -32,7 +32,7 @@ class Sums:
     least, largest  range of the weights
     total           sum of the weights' magnitudes for an output, at the most that leaves
                     the passes as they are
-    bias            magnitude of the bias, a power of two
+    bias            magnitude of the bias to the byte: a power of 256, or 0
     """
 
     least: int
@@ -120,7 +120,7 @@ def _sums(operation: Operation, x: ValueInfo, roles: Tensors, limits: KernelLimi
     bits = int(max(weight.max(), -1 - weight.min())).bit_length()
     least, largest = min(1 - (1 << bits), int(weight.min())), (1 << bits) - 1
     bias_bits = int(np.abs(bias).max()).bit_length()
-    bias_magnitude = 1 << bias_bits >> 1
+    bias_magnitude = 1 << (bias_bits - 1) // BYTE * BYTE if bias_bits else 0
     if any(one.weight.shape != weight.shape or (one.weight != weight).any() for one in passes):
         total = int(np.abs(weight).reshape(len(weight), -1).sum(1).max())
     else:

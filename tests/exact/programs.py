@@ -142,6 +142,8 @@ RANGES = (
     (0, 255),
     (-128, 127),
     (-300, 5),
+    (-300, -290),
+    (290, 300),
     (7, 7),
 )
 """Operands of 1 to 16 bits, signed, unsigned and lopsided."""

@@ -55,7 +55,11 @@ def assert_same(prepare, program: Program, tensors, inputs) -> dict[str, np.ndar
 
 
 @given(seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=120,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 def test_random_programs(prepare, seed):
     builder = RandomBuilder(seed)
     program, tensors = builder.random_program()

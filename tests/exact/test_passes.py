@@ -150,7 +150,9 @@ def test_channel_blocks_come_last():
     wide = uniform(1, 4096, 3, 127)
     passes = split_into_passes(wide, ZERO, 0, 255, 1, KernelLimits(2**25))
     assert {one.channels.indices(4096)[:2] for one in passes} == {(0, 4096)}
-    tight = split_into_passes(wide, ZERO, 0, 1, 1, KernelLimits(2**16, weight_low=-128))
+    tight = split_into_passes(
+        wide, ZERO, 0, 1, 1, KernelLimits(2**16, weight_low=-128, weight_high=127)
+    )
     blocks = [one.channels.indices(4096)[:2] for one in tight]
     assert len(set(blocks)) > 1
     x = np.ones((4096, 2, 2), np.int64)
