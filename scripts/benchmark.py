@@ -36,6 +36,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -464,6 +465,8 @@ def main() -> None:
             run(arguments)
     except LicodecError as error:
         sys.exit(f"error: {error}")
+    except BrokenProcessPool:  # its process has said why
+        sys.exit("error: a codec could not be set up")
 
 
 if __name__ == "__main__":

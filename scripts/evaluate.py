@@ -225,6 +225,8 @@ def main() -> None:
         run(parse_arguments())
     except LicodecError as error:
         sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -84,7 +84,10 @@ def _saving_table(savings: Sequence[Saving]) -> Table:
 
 
 def plot(path: Path, curves: Sequence[Curve], published: Sequence[Curve]) -> None:
-    """PSNR and MS-SSIM against rate, side by side; published curves thin and dashed."""
+    """PSNR and MS-SSIM against rate, side by side; published curves thin and dashed.
+
+    The range is that of the first curve.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
@@ -94,16 +97,17 @@ def plot(path: Path, curves: Sequence[Curve], published: Sequence[Curve]) -> Non
     figure, axes = pyplot.subplots(
         1, len(measures), figsize=(9 * len(measures), 7), squeeze=False, layout="constrained"
     )
-    colours = pyplot.colormaps["tab20"]
+    ours = ("black", "tab:blue", "tab:red", "tab:green", "tab:purple")
+    faint = pyplot.colormaps["tab20"]
     for ax, measure in zip(axes[0], measures, strict=True):
+        for i, curve in enumerate(curves):
+            if points := sorted(curve.points(measure)):
+                style = {"color": ours[i % len(ours)], "markersize": 3, "zorder": 3}
+                ax.plot(*zip(*points, strict=True), "o-", label=curve.name, **style)
         for i, curve in enumerate(published):
             if points := curve.points(measure):
-                ax.plot(*zip(*points, strict=True), "--", linewidth=0.9, color=colours(i % 20),
-                        label=curve.name)  # fmt: skip
-        for curve in curves:
-            if points := sorted(curve.points(measure)):
-                ax.plot(*zip(*points, strict=True), "o-", markersize=3, linewidth=1.8,
-                        label=curve.name)  # fmt: skip
+                style = {"color": faint(i % faint.N), "linewidth": 0.9}
+                ax.plot(*zip(*points, strict=True), "--", label=curve.name, **style)
         rates = [rate for curve in curves[:1] for rate, _ in curve.points(measure)]
         qualities = [q for curve in curves[:1] for _, q in curve.points(measure)]
         ax.set_xlim(0, max(rates) * 1.25)
