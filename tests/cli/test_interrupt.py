@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,15 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of a termina
 
 # Takes the reference backend many seconds, and does not fit into a pipe.
 LARGE = png(np.random.default_rng(0).integers(0, 256, (320, 512, 3), np.uint8))
+
+
+@pytest.fixture(autouse=True)
+def heeded_interrupts() -> Iterator[None]:
+    """A suite that a shell runs in the background inherits ignored interrupts; ours must not
+    pass that on to the commands it interrupts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def group_is_empty(group: int) -> bool:
