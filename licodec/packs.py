@@ -343,7 +343,7 @@ def search_folders() -> tuple[Path, ...]:
 
 
 def user_folder() -> Path:
-    """Where `licodec models import` puts packs."""
+    """Where `licodec models install` puts packs."""
     base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
     return Path(base) / "licodec" / "weights"
 
