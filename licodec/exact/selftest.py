@@ -16,7 +16,7 @@ import numpy as np
 from licodec.errors import LicodecError
 from licodec.exact.backends import reference
 from licodec.exact.bounds import VALUE_LIMIT, ValueInfo, analyse
-from licodec.exact.passes import BYTE, KernelLimits, split_into_passes
+from licodec.exact.passes import BYTE, KernelLimits, NoExactSplit, split_into_passes
 from licodec.exact.program import Operation, Port, Program, Tensors
 
 SMALL = (9, 11)  # rows, columns: odd, so that every kernel meets its tails
@@ -67,8 +67,12 @@ def failures(backend: ModuleType, programs: Iterable[Program], tensors: Tensors)
 
     The verdict on each class of operation is kept for the rest of the process.
     """
+    try:
+        cases = _cases(programs, tensors, backend.LIMITS)
+    except NoExactSplit as error:
+        return [str(error)]
     found = []
-    for case in _cases(programs, tensors, backend.LIMITS):
+    for case in cases:
         key = (backend.NAME, case)
         if key not in _verdicts:
             _verdicts[key] = _verdict(backend, case)

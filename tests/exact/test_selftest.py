@@ -206,6 +206,22 @@ def test_an_obscure_fault_of_a_plane_that_needs_blocking_is_found():
     assert len(verdict(backend(conv2d=conv2d))) == 1
 
 
+def test_a_kernel_that_no_split_suits_is_a_failure():
+    (only,) = verdict(backend(KernelLimits(8)))
+    assert "too large to be split" in only
+
+
+@pytest.mark.parametrize("value", [0, -1, 1, -128])
+def test_weights_that_are_all_alike(value):
+    builder = Builder("alike")
+    x = builder.port("x", 4, -5, 5)
+    weight = np.full((3, 4, 3, 3), value, np.int8)
+    acc = builder.conv(x, weight, np.zeros(3, np.int32))
+    program, tensors = builder.build(builder.requantize(acc, 1.0, -9, 9))
+    for limits in (FLOAT32_KERNEL, INT8_KERNEL):
+        assert failures(backend(limits), [program], tensors) == []
+
+
 def test_verdicts_are_kept(monkeypatch):
     module = backend()
     assert verdict(module) == []

@@ -135,10 +135,12 @@ class PassKernel:
         return sums[0].permute(1, 2, 0).contiguous()
 
     def _weights_for(self, shape: torch.Size) -> Tensor:
-        if shape not in self._packed:
-            if len(self._packed) == SHAPES_KEPT:
-                del self._packed[next(iter(self._packed))]
-            self._packed[shape] = torch.ops.onednn.qconv_prepack(
+        packed = self._packed.get(shape)
+        if packed is None:
+            packed = torch.ops.onednn.qconv_prepack(
                 self._weight, self._scales, 1.0, 0, *self._geometry, list(shape)
             )
-        return self._packed[shape]
+            if len(self._packed) >= SHAPES_KEPT:
+                self._packed = {}
+            self._packed[shape] = packed
+        return packed
