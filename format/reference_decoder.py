@@ -739,9 +739,7 @@ def check_schedule(schedule: Json) -> None:
     require(stop > 0, "no steps")
 
 
-def check_interfaces(
-    schedule: Json, programs: dict[str, Program], hyper_channels: int
-) -> None:
+def check_interfaces(schedule: Json, programs: dict[str, Program], hyper_channels: int) -> None:
     """Each program has the inputs and outputs that the schedule connects."""
 
     def ends(name: str, stride: int, inputs: list[str], count: int) -> list[Value]:

@@ -314,23 +314,45 @@ def conv2d_cases() -> Iterator[Json]:
 
     yield noisy("1x1", "channels are mixed, and the bias is added", (3, 2, 3), (2, 3, 1, 1))
     yield noisy("3x3", "zero padding at all borders", (2, 3, 4), (2, 2, 3, 3), padding=1)
-    yield noisy("one pixel", "only the middle tap meets the plane", (2, 1, 1), (1, 2, 5, 5),
-                padding=2)
+    yield noisy(
+        "one pixel", "only the middle tap meets the plane", (2, 1, 1), (1, 2, 5, 5), padding=2
+    )
     yield noisy("5x5", "two rings of padding", (1, 4, 3), (2, 1, 5, 5), padding=2)
-    yield noisy("stride 2, 3x3", "positions 0, 2, ...; one row of padding is never met at the end",
-                (2, 4, 6), (2, 2, 3, 3), stride=2, padding=1)
+    yield noisy(
+        "stride 2, 3x3",
+        "positions 0, 2, ...; one row of padding is never met at the end",
+        (2, 4, 6),
+        (2, 2, 3, 3),
+        stride=2,
+        padding=1,
+    )
     yield noisy("stride 2, 2x2", "blocks, no padding", (1, 4, 4), (2, 1, 2, 2), stride=2)
     yield noisy("stride 2, 4x4", "an even kernel", (1, 4, 6), (1, 1, 4, 4), stride=2, padding=1)
-    yield noisy("stride 2, 1x1", "three of four integers are not read", (2, 4, 4), (1, 2, 1, 1),
-                stride=2)
-    yield noisy("stride 4, 5x5", "stride and padding differ", (1, 8, 4), (1, 1, 5, 5),
-                stride=4, padding=2)
-    yield noisy("groups 2", "each half of the results reads its half of the operand",
-                (4, 2, 2), (6, 2, 1, 1), groups=2)
-    yield noisy("groups 3, 3x3", "groups, padding and stride together", (6, 4, 4), (3, 2, 3, 3),
-                groups=3, padding=1, stride=2)
-    yield noisy("depthwise", "as many groups as channels", (3, 3, 3), (3, 1, 3, 3),
-                groups=3, padding=1)
+    yield noisy(
+        "stride 2, 1x1", "three of four integers are not read", (2, 4, 4), (1, 2, 1, 1), stride=2
+    )
+    yield noisy(
+        "stride 4, 5x5", "stride and padding differ", (1, 8, 4), (1, 1, 5, 5), stride=4, padding=2
+    )
+    yield noisy(
+        "groups 2",
+        "each half of the results reads its half of the operand",
+        (4, 2, 2),
+        (6, 2, 1, 1),
+        groups=2,
+    )
+    yield noisy(
+        "groups 3, 3x3",
+        "groups, padding and stride together",
+        (6, 4, 4),
+        (3, 2, 3, 3),
+        groups=3,
+        padding=1,
+        stride=2,
+    )
+    yield noisy(
+        "depthwise", "as many groups as channels", (3, 3, 3), (3, 1, 3, 3), groups=3, padding=1
+    )
 
     yield convolution(
         "pairs of bytes", "products that overflow 16 bits where pairs of them are saturated",
@@ -472,11 +494,11 @@ def elementwise_cases() -> Iterator[tuple[str, Json]]:
     x = Array((2, 1, 3), (-128, -101, -100, 100, 127, 0))
     z = Array((2, 1, 3), (0, 0, 1, 50, 200, 0))
     yield "add", case("saturation", "both ends of the range", code, {}, {"x": x, "z": z})
-    code = program(
-        [port("x", 1, *byte)], [operation("add", "x x", "y", low=-1000, high=1000)], "y"
+    code = program([port("x", 1, *byte)], [operation("add", "x x", "y", low=-1000, high=1000)], "y")
+    yield (
+        "add",
+        case("twice itself", "one value as both operands", code, {}, {"x": plane(-128, 0, 127)}),
     )
-    yield "add", case("twice itself", "one value as both operands", code, {},
-                      {"x": plane(-128, 0, 127)})
     large = (-LARGEST_VALUE, LARGEST_VALUE)
     code = program(
         [port("x", 1, *large), port("z", 1, *large)],
@@ -513,8 +535,10 @@ def elementwise_cases() -> Iterator[tuple[str, Json]]:
         x = Array((2, 1, 6), (-128, -3, -2, -1, 0, 1, 2, 3, 4, 6, 7, 127))
         yield "table", case(name, shows, code, {"t": entries}, {"x": x})
     code = program([port("x", 1, *byte)], [operation("table", "x", "y", table="t", low=0)], "y")
-    yield "table", case("one entry", "whatever the operand", code, {"t": vector(-8)},
-                        {"x": plane(-1, 0, 1)})
+    yield (
+        "table",
+        case("one entry", "whatever the operand", code, {"t": vector(-8)}, {"x": plane(-1, 0, 1)}),
+    )
 
     noise = Noise(3)
     code = program(
@@ -572,8 +596,13 @@ def program_cases() -> Iterator[Json]:
         "b2": noise.array((4,), -1000, 1000),
         "m2": vector(fl32(Fraction(3, 70)), type="float32"),
     }
-    yield case("residual unit", "two layers, a sum, a value that is read twice and given out",
-               code, tensors, {"x": noise.array((4, 3, 3), *trunk)})
+    yield case(
+        "residual unit",
+        "two layers, a sum, a value that is read twice and given out",
+        code,
+        tensors,
+        {"x": noise.array((4, 3, 3), *trunk)},
+    )
 
     code = program(
         [port("x", 1, -128, 127)],
@@ -613,8 +642,13 @@ def program_cases() -> Iterator[Json]:
         "b2": vector(*range(8)),
         "one": vector(1, type="float32"),
     }
-    yield case("down and up", "two inputs, rates 1/2, 1 and 2", code, tensors,
-               {"x": noise.array((2, 4, 4), -128, 127), "z": noise.array((8, 4, 4), -128, 127)})
+    yield case(
+        "down and up",
+        "two inputs, rates 1/2, 1 and 2",
+        code,
+        tensors,
+        {"x": noise.array((2, 4, 4), -128, 127), "z": noise.array((8, 4, 4), -128, 127)},
+    )
 
 
 # The cases: programs that must be refused -----------------------------------------------------
@@ -648,8 +682,9 @@ def refused_cases() -> Iterator[Json]:
     def one(name: str, kind: str, **fields: int | str) -> Json:
         return refused(name, [byte], [operation(kind, "x", "y", **fields)], "y")
 
-    yield refused("an operation that is not defined", [byte], [operation("softmax", "x", "y")],
-                  "y") | {"message_names": "softmax"}
+    yield refused(
+        "an operation that is not defined", [byte], [operation("softmax", "x", "y")], "y"
+    ) | {"message_names": "softmax"}
     yield refused("a key that is not defined", [byte], [add | {"dilation": 1}], "y") | {
         "message_names": "dilation"
     }
@@ -661,24 +696,32 @@ def refused_cases() -> Iterator[Json]:
     yield refused("an attribute that is a truth value", [byte], [add | {"high": True}], "y")
     yield layer("a tensor's name is missing", {"weight": ""})
     yield layer("a tensor that is not in the pack", {"weight": "v"})
-    yield refused("a name that is not ASCII", [byte],
-                  [operation("add", "x x", "é", low=0, high=9)], "é")
+    yield refused(
+        "a name that is not ASCII", [byte], [operation("add", "x x", "é", low=0, high=9)], "é"
+    )
     yield refused("one operand of add", [byte], [operation("add", "x", "y", low=0, high=9)], "y")
     yield refused("no operand of concat", [byte], [operation("concat", "", "y")], "y")
-    yield refused("a value before it is made", [byte],
-                  [operation("clamp", "z", "y", low=0, high=9), add | {"output": "z"}], "y")
+    yield refused(
+        "a value before it is made",
+        [byte],
+        [operation("clamp", "z", "y", low=0, high=9), add | {"output": "z"}],
+        "y",
+    )
     yield refused("a value made twice", [byte], [add, add], "y")
     yield refused("an input made again", [byte], [add | {"output": "x"}], "x")
     yield refused("an input stated twice", [byte, byte], [add], "y")
     yield refused("an output that is not made", [byte], [add], "z")
 
     yield refused("a sum that is an output", [byte], [conv], "sum")
-    yield refused("a sum that add reads", [byte],
-                  [conv, operation("add", "sum sum", "y", low=0, high=9)], "y")
-    yield refused("a sum that clamp reads", [byte],
-                  [conv, operation("clamp", "sum", "y", low=0, high=9)], "y")
-    yield refused("a sum that is read twice", [byte],
-                  [conv, requantize, requantize | {"output": "z"}], "y")
+    yield refused(
+        "a sum that add reads", [byte], [conv, operation("add", "sum sum", "y", low=0, high=9)], "y"
+    )
+    yield refused(
+        "a sum that clamp reads", [byte], [conv, operation("clamp", "sum", "y", low=0, high=9)], "y"
+    )
+    yield refused(
+        "a sum that is read twice", [byte], [conv, requantize, requantize | {"output": "z"}], "y"
+    )
 
     yield refused("no channels", [port("x", 0, -128, 127)], [add], "y")
     yield refused("8193 channels", [port("x", 8193, -128, 127)], [add], "y")
@@ -694,18 +737,25 @@ def refused_cases() -> Iterator[Json]:
         ("an operand that spans 2^16", (-1, 65535)),
     ):
         yield refused(name, [port("x", 2, *bounds)], [conv, requantize], "y")
-    yield refused("a table of 16-bit integers", [byte],
-                  [operation("table", "x", "y", table="e", low=0)], "y",
-                  e=vector(1, 2, type="int16"))
+    yield refused(
+        "a table of 16-bit integers",
+        [byte],
+        [operation("table", "x", "y", table="e", low=0)],
+        "y",
+        e=vector(1, 2, type="int16"),
+    )
 
     yield layer("weights of 32 bits", {}, w=Array((2, 2, 1, 1), (1, 2, 3, 4), "int32"))
     yield layer("weights of three dimensions", {}, w=Array((2, 2, 1), (1, 2, 3, 4), "int8"))
-    yield layer("a kernel that is not square", {"padding": 1},
-                w=Array((2, 2, 3, 2), (1,) * 24, "int8"))
-    yield layer("a kernel of 33", {"padding": 16},
-                w=Array((1, 1, 33, 33), (0,) * 33**2, "int8"), b=vector(0)) | {
-        "program": program([port("x", 1, 0, 1)], [conv | {"padding": 16}, requantize], "y")
-    }
+    yield layer(
+        "a kernel that is not square", {"padding": 1}, w=Array((2, 2, 3, 2), (1,) * 24, "int8")
+    )
+    yield layer(
+        "a kernel of 33",
+        {"padding": 16},
+        w=Array((1, 1, 33, 33), (0,) * 33**2, "int8"),
+        b=vector(0),
+    ) | {"program": program([port("x", 1, 0, 1)], [conv | {"padding": 16}, requantize], "y")}
     yield layer("a bias of another length", {}, b=vector(0, 0, 0))
     yield layer("a bias of 16 bits", {}, b=vector(0, 0, type="int16"))
     yield layer("weights for three channels", {}, w=Array((2, 3, 1, 1), (1,) * 6, "int8"))
@@ -717,41 +767,64 @@ def refused_cases() -> Iterator[Json]:
     yield layer("a 3x3 kernel without padding", {}, w=three)
     yield layer("a 3x3 kernel with padding 2", {"padding": 2}, w=three)
     yield layer("groups 0", {"groups": 0})
-    yield layer("groups that do not divide the results", {"groups": 2},
-                w=Array((3, 1, 1, 1), (1, 1, 1), "int8"), b=vector(0, 0, 0))
+    yield layer(
+        "groups that do not divide the results",
+        {"groups": 2},
+        w=Array((3, 1, 1, 1), (1, 1, 1), "int8"),
+        b=vector(0, 0, 0),
+    )
     yield layer("groups with weights for all channels", {"groups": 2})
 
     yield layer("a negative multiplier", {}, m=vector(-1, type="float32"))
     yield layer("a multiplier of 2^24", {}, m=vector(2**24, type="float32"))
     yield layer("three multipliers for two channels", {}, m=vector(1, 1, 1, type="float32"))
     yield layer("an integer multiplier", {}, m=vector(1))
-    yield refused("a second multiplier of another length", [byte],
-                  [conv, requantize | {"negative_multiplier": "n"}], "y",
-                  n=vector(1, 1, 1, type="float32"))
+    yield refused(
+        "a second multiplier of another length",
+        [byte],
+        [conv, requantize | {"negative_multiplier": "n"}],
+        "y",
+        n=vector(1, 1, 1, type="float32"),
+    )
 
     other = port("z", 3, -128, 127)
-    yield refused("add of 2 and 3 channels", [byte, other],
-                  [operation("add", "x z", "y", low=0, high=9)], "y")
+    yield refused(
+        "add of 2 and 3 channels", [byte, other], [operation("add", "x z", "y", low=0, high=9)], "y"
+    )
     half = operation("pixel_unshuffle", "x", "u", factor=2)
-    yield refused("add of rates 1 and 1/2", [byte, port("z", 8, 0, 1)],
-                  [half, operation("add", "u z", "y", low=0, high=9)], "y")
-    yield refused("concat of rates 1 and 1/2", [byte], [half, operation("concat", "u x", "y")],
-                  "y")
-    yield refused("an empty table", [byte], [operation("table", "x", "y", table="e", low=0)],
-                  "y", e=vector())
-    yield refused("a table of two dimensions", [byte],
-                  [operation("table", "x", "y", table="e", low=0)], "y",
-                  e=Array((1, 2), (1, 2)))
-    yield refused("a table that reaches 2^24", [byte],
-                  [operation("table", "x", "y", table="e", low=0)], "y", e=vector(2**24))
+    yield refused(
+        "add of rates 1 and 1/2",
+        [byte, port("z", 8, 0, 1)],
+        [half, operation("add", "u z", "y", low=0, high=9)],
+        "y",
+    )
+    yield refused("concat of rates 1 and 1/2", [byte], [half, operation("concat", "u x", "y")], "y")
+    yield refused(
+        "an empty table", [byte], [operation("table", "x", "y", table="e", low=0)], "y", e=vector()
+    )
+    yield refused(
+        "a table of two dimensions",
+        [byte],
+        [operation("table", "x", "y", table="e", low=0)],
+        "y",
+        e=Array((1, 2), (1, 2)),
+    )
+    yield refused(
+        "a table that reaches 2^24",
+        [byte],
+        [operation("table", "x", "y", table="e", low=0)],
+        "y",
+        e=vector(2**24),
+    )
     yield one("a table that begins at 2^24", "table", table="t", low=2**24)
     yield one("a table that begins at -2^64", "table", table="t", low=-(2**64))
     yield one("a shuffle by 0", "pixel_shuffle", factor=0)
     yield one("a shuffle of 2 channels by 2", "pixel_shuffle", factor=2)
     yield one("an unshuffle by 65", "pixel_unshuffle", factor=65)
     yield one("an unshuffle into 8194 channels and more", "pixel_unshuffle", factor=64) | {
-        "program": program([port("x", 3, 0, 1)],
-                           [operation("pixel_unshuffle", "x", "y", factor=64)], "y")
+        "program": program(
+            [port("x", 3, 0, 1)], [operation("pixel_unshuffle", "x", "y", factor=64)], "y"
+        )
     }
 
 
@@ -771,8 +844,9 @@ def steps_case(
         low = d + rne(Fraction((unit - d) * i, count))
 
     def delta(c: int, row: int, column: int) -> int:
-        channel = [v for v, index in zip(scale.values, scale.indexes(), strict=True)
-                   if index[0] == c]
+        channel = [
+            v for v, index in zip(scale.values, scale.indexes(), strict=True) if index[0] == c
+        ]
         least, largest = min(channel), max(channel)
         if least == largest:
             return high
@@ -780,9 +854,7 @@ def steps_case(
         return high - rne(part)
 
     steps = array(scale.shape, delta)
-    indexes = array(
-        scale.shape, lambda *p: sum(scale[p] * unit > t * steps[p] for t in thresholds)
-    )
+    indexes = array(scale.shape, lambda *p: sum(scale[p] * unit > t * steps[p] for t in thresholds))
     decoded = array(
         scale.shape, lambda *p: sat(symbols[p] * steps[p] + mean[p], LATENT_LOW, LATENT_HIGH)
     )
@@ -812,26 +884,82 @@ def steps_cases() -> Iterator[Json]:
         return array(shape, lambda *_: 0)
 
     x = plane(100, 200, 350)
-    yield steps_case("example", "section 'Scale index'", 6, 96, (1, 4), x, zeros(x.shape),
-                     [100, 150, 200, 300], zeros(x.shape))
+    yield steps_case(
+        "example",
+        "section 'Scale index'",
+        6,
+        96,
+        (1, 4),
+        x,
+        zeros(x.shape),
+        [100, 150, 200, 300],
+        zeros(x.shape),
+    )
     x = plane(0, 1, 2, 3, 4)
-    yield steps_case("ties", "the share of the largest scale falls on halves", 2, 6, (0, 1), x,
-                     zeros(x.shape), [1, 2, 3], zeros(x.shape))
-    yield steps_case("ties of hi", "(d - u)(i + 1) / K is 1/2, 3/2, ...", 4, 17, (0, 2), x,
-                     zeros(x.shape), [1], zeros(x.shape))
-    yield steps_case("ties of hi, odd", "3/2 becomes 2", 4, 17, (2, 2), x, zeros(x.shape), [1],
-                     zeros(x.shape))
-    yield steps_case("ties of lo", "(u - d) i / K is 3/2", 4, 13, (1, 2), x, zeros(x.shape), [1],
-                     zeros(x.shape))
+    yield steps_case(
+        "ties",
+        "the share of the largest scale falls on halves",
+        2,
+        6,
+        (0, 1),
+        x,
+        zeros(x.shape),
+        [1, 2, 3],
+        zeros(x.shape),
+    )
+    yield steps_case(
+        "ties of hi",
+        "(d - u)(i + 1) / K is 1/2, 3/2, ...",
+        4,
+        17,
+        (0, 2),
+        x,
+        zeros(x.shape),
+        [1],
+        zeros(x.shape),
+    )
+    yield steps_case(
+        "ties of hi, odd", "3/2 becomes 2", 4, 17, (2, 2), x, zeros(x.shape), [1], zeros(x.shape)
+    )
+    yield steps_case(
+        "ties of lo", "(u - d) i / K is 3/2", 4, 13, (1, 2), x, zeros(x.shape), [1], zeros(x.shape)
+    )
     x = array((3, 1, 2), lambda c, r, q: (7, 7, 0, 0, -5, -5)[2 * c + q])
-    yield steps_case("flat channels", "all scales equal, also 0 and below", 3, 24, (0, 2), x,
-                     zeros(x.shape), [1, 6, 7, 8], zeros(x.shape))
+    yield steps_case(
+        "flat channels",
+        "all scales equal, also 0 and below",
+        3,
+        24,
+        (0, 2),
+        x,
+        zeros(x.shape),
+        [1, 6, 7, 8],
+        zeros(x.shape),
+    )
     x = plane(-32768, -1, 0, 1, 32767)
-    yield steps_case("negative scales", "the difference of two needs 17 bits", 6, 4096, (4, 5), x,
-                     zeros(x.shape), [1, 100, 300, 30000], plane(1, -1, 3, 8, -9))
+    yield steps_case(
+        "negative scales",
+        "the difference of two needs 17 bits",
+        6,
+        4096,
+        (4, 5),
+        x,
+        zeros(x.shape),
+        [1, 100, 300, 30000],
+        plane(1, -1, 3, 8, -9),
+    )
     x = array((1, 2, 4), lambda c, r, q: (40, 41, 42, 79, 80, 81, 82, 160)[4 * r + q])
-    yield steps_case("thresholds", "scales just below, at and above a threshold", 5, 32, (0, 5),
-                     x, zeros(x.shape), [40, 80, 160], zeros(x.shape))
+    yield steps_case(
+        "thresholds",
+        "scales just below, at and above a threshold",
+        5,
+        32,
+        (0, 5),
+        x,
+        zeros(x.shape),
+        [40, 80, 160],
+        zeros(x.shape),
+    )
     for d in (1, 16, 33, 63, 64, 65, 100, 1000, 32768):
         i = noise.integer(0, 4)
         shape = (2, 2, 3)
@@ -915,18 +1043,40 @@ LEAST = Table(-3, (65535, 1))
 def stream_cases() -> Iterator[Json]:
     noise = Noise(6)
     example = (0, -1, 7, 0, 0)
-    yield stream_case("example", "section 'Example' of 'Entropy coding'", [SPREAD], [0] * 5,
-                      example)
+    yield stream_case(
+        "example", "section 'Example' of 'Entropy coding'", [SPREAD], [0] * 5, example
+    )
     yield stream_case("three symbols", "nothing but the state", [SPREAD], [0] * 3, [0, 0, -1])
-    yield stream_case("rare symbols", "frequency 1: a word for every two symbols", [SHARP],
-                      [0] * 12, [5, 7, 6, 5, 5, 7, 7, 7, 5, 5, 7, 6])
-    yield stream_case("certain symbols", "frequency 65533: no word for many symbols", [SHARP],
-                      [0] * 40, [6] * 40)
-    edges = [LEAST.offset - 1, LEAST.high + 1, LEAST.high + 64, LEAST.high + 65,
-             LEAST.offset - 64, LEAST.offset - 65, LEAST.high + 8192, LEAST.high + 8193,
-             32767, -32767, -3]
-    yield stream_case("escapes", "one, two and three bytes, both signs, the largest magnitudes",
-                      [LEAST], [0] * len(edges), edges)
+    yield stream_case(
+        "rare symbols",
+        "frequency 1: a word for every two symbols",
+        [SHARP],
+        [0] * 12,
+        [5, 7, 6, 5, 5, 7, 7, 7, 5, 5, 7, 6],
+    )
+    yield stream_case(
+        "certain symbols", "frequency 65533: no word for many symbols", [SHARP], [0] * 40, [6] * 40
+    )
+    edges = [
+        LEAST.offset - 1,
+        LEAST.high + 1,
+        LEAST.high + 64,
+        LEAST.high + 65,
+        LEAST.offset - 64,
+        LEAST.offset - 65,
+        LEAST.high + 8192,
+        LEAST.high + 8193,
+        32767,
+        -32767,
+        -3,
+    ]
+    yield stream_case(
+        "escapes",
+        "one, two and three bytes, both signs, the largest magnitudes",
+        [LEAST],
+        [0] * len(edges),
+        edges,
+    )
     tables = [SPREAD, SHARP, LEAST]
     indexes = [noise.integer(0, 2) for _ in range(60)]
     values = [noise.integer(-4, 8) for _ in indexes]

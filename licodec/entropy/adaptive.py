@@ -37,24 +37,29 @@ def adaptive_steps(
     """Steps for scales (C, H, W); `least` and `largest` (C,) are the plane's extremes.
 
     delta = hi - rne((scale - least)(hi - lo) / (largest - least)): important places, those
-    with a large scale, get the finer step. int64 (C, H, W) in [lo, hi].
+    with a large scale, get the finer step. int64 in [lo, hi], broadcastable to (C, H, W).
     """
     lo, hi = steps
-    if lo == hi:
-        return np.full(scale.shape, lo, np.int64)
+    if lo == hi:  # one number: dividing by it is several times faster than by an array
+        return np.full((1, 1, 1), lo, np.int64)
     # Widened first: the difference of two 16-bit scales does not fit in 16 bits.
     least, largest = (bound.astype(np.int64)[:, None, None] for bound in (least, largest))
     span = np.maximum(largest - least, 1)  # 0 where every scale is the least: delta = hi
     return hi - divide_half_even((scale.astype(np.int64) - least) * (hi - lo), span)
 
 
-def scale_indexes(
-    scale: np.ndarray, step: np.ndarray, unit: int, thresholds: np.ndarray
-) -> np.ndarray:
+def scale_index_table(thresholds: np.ndarray) -> np.ndarray:
+    """What :func:`scale_indexes` looks up: the number of `thresholds` (ascending, positive)
+    not above 0, 1, 2, ... up to the last threshold."""
+    values = np.arange(int(thresholds[-1]) + 1 if len(thresholds) else 1)
+    return np.searchsorted(thresholds, values, side="right")
+
+
+def scale_indexes(scale: np.ndarray, step: np.ndarray, unit: int, table: np.ndarray) -> np.ndarray:
     """The number of thresholds T with scale * unit > T * step, elementwise, int64.
 
-    With integers, s > T * step is T <= (s - 1) // step, which one division answers for
-    all thresholds.
+    With integers, s > T * step is T <= (s - 1) // step, so one division and a look-up in
+    `table` (:func:`scale_index_table`) answer for all thresholds.
     """
     quotient = (scale.astype(np.int64) * unit - 1) // step
-    return np.searchsorted(thresholds, quotient, side="right")
+    return table.take(quotient, mode="clip")

