@@ -13,10 +13,10 @@ import numpy as np
 
 from licodec.codec import Library
 from licodec.container import describe, read_file
-from licodec.errors import BadInputError, UsageError
+from licodec.errors import BadInputError
 from licodec.images import Picture, read_picture
 from licodec.packs import choose_pack
-from licodec.rate import Target, TargetKind, d_from_quality, d_to_units, target_from_bpp
+from licodec.rate import RateMode, choose_rate
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -47,31 +47,16 @@ def encode(
     target out of reach gives the nearest file. Raises licodec.errors.
     """
     picture = as_picture(image)
-    choices = {
-        "d": d,
-        "quality": quality,
-        "target_bpp": target_bpp,
-        "target_size": target_size,
-        "target_psnr": target_psnr,
+    values = {
+        RateMode.D: d,
+        RateMode.QUALITY: quality,
+        RateMode.BPP: target_bpp,
+        RateMode.SIZE: target_size,
+        RateMode.PSNR: target_psnr,
     }
-    given = [name for name, value in choices.items() if value is not None]
-    if len(given) > 1:
-        raise UsageError(f"{given[0]} and {given[1]} exclude each other")
+    rate = choose_rate(values, lambda mode: mode.value)
     codec = _library(backend).open(choose_pack(model, plan))
-    height, width = picture.pixels.shape[:2]
-    target: Target | None = None
-    if target_bpp is not None:
-        target = target_from_bpp(target_bpp, width, height)
-    elif target_size is not None:
-        target = Target(TargetKind.SIZE, target_size)
-    elif target_psnr is not None:
-        target = Target(TargetKind.PSNR, target_psnr)
-    if target is not None:
-        return codec.encode_to_target(picture, target).result.data
-    if quality is not None:
-        d = d_from_quality(quality)
-    units = d_to_units(1.0 if d is None else d, codec.pack.schedule)
-    return codec.encode(picture, units).data
+    return codec.encode_at(picture, rate).result.data
 
 
 def decode(data: bytes | str | Path, *, backend: str | None = None) -> Picture:

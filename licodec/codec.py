@@ -31,7 +31,7 @@ from licodec.exact.interpreter import Interpreter, choose
 from licodec.exact.planes import PlaneRunner
 from licodec.images import Picture, compress_alpha, decompress_alpha, psnr
 from licodec.packs import Pack, PackName, find_pack, read_pack
-from licodec.rate import Found, Target, TargetKind, search
+from licodec.rate import Found, Rate, Target, TargetKind, fixed_d, search, target_of
 
 REFERENCE = "reference"
 STRIP_PIXELS = 1 << 22  # pixels of one strip; smaller pictures run whole
@@ -132,6 +132,16 @@ class Codec:
     def encode(self, picture: Picture, d: int) -> Coded:
         """Analyse and code `picture` at `d` (units of 2^-g)."""
         return self.code(picture, self.analyse(picture), d)
+
+    def encode_at(self, picture: Picture, rate: Rate) -> Found[Coded]:
+        """The coding at a rate, or the nearest one where it is a target out of reach.
+
+        Raises UsageError for a d out of range.
+        """
+        d = fixed_d(rate, self.pack.schedule)
+        if d is not None:
+            return Found(d, self.encode(picture, d), True)
+        return self.encode_to_target(picture, target_of(rate, picture.width, picture.height))
 
     def encode_to_target(self, picture: Picture, target: Target) -> Found[Coded]:
         """The coding that meets `target`; the analysis runs once."""

@@ -7,7 +7,7 @@ files. Files and searches count it in units of 2^-g (the pack's latent fraction 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Generic, TypeVar
@@ -20,6 +20,45 @@ Result = TypeVar("Result")
 NEUTRAL_QUALITY = 75.0  # the quality that is d = 1
 QUALITY_PER_DOUBLING = 12.5  # 0 is d = 64, 100 is d = 0.25
 SEARCH_RATIO = 1.004  # a search ends when its d is known this closely: under 0.5 % of size
+
+
+class RateMode(Enum):
+    """The ways to say how large a file may be, by their names in Python."""
+
+    D = "d"
+    QUALITY = "quality"
+    BPP = "target_bpp"
+    SIZE = "target_size"
+    PSNR = "target_psnr"
+    ALPHA = "alpha"
+    BETA = "beta"
+
+
+@dataclass(frozen=True)
+class Rate:
+    """One rate mode and its value: d, quality, bits per pixel, bytes or dB."""
+
+    mode: RateMode = RateMode.D
+    value: float = 1.0
+
+
+def choose_rate(values: Mapping[RateMode, float | None], name: Callable[[RateMode], str]) -> Rate:
+    """The one rate mode that has a value, or d = 1; `name` is what its user calls a mode.
+
+    Raises UsageError where several are given or a target is not above 0.
+    """
+    given = [Rate(mode, value) for mode, value in values.items() if value is not None]
+    # The two adapter modes go together; alpha stands for both.
+    if len(given) == 2 and [rate.mode for rate in given] == [RateMode.ALPHA, RateMode.BETA]:
+        given = given[:1]
+    if len(given) > 1:
+        first, second = (name(rate.mode) for rate in given[:2])
+        raise UsageError(f"{first} and {second} exclude each other; give one of them")
+    rate = given[0] if given else Rate()
+    targets = (RateMode.BPP, RateMode.SIZE, RateMode.PSNR)
+    if rate.mode in targets and not 0 < rate.value < math.inf:
+        raise UsageError(f"{name(rate.mode)} {rate.value:g}: give a number above 0")
+    return rate
 
 
 def d_from_quality(quality: float) -> float:
@@ -39,6 +78,20 @@ def d_to_units(d: float, schedule: Schedule) -> int:
     return units
 
 
+def fixed_d(rate: Rate, schedule: Schedule) -> int | None:
+    """The rate as d in the pack's units, or None where it is a target to search.
+
+    Raises UsageError outside the pack's range.
+    """
+    match rate.mode:
+        case RateMode.D:
+            return d_to_units(rate.value, schedule)
+        case RateMode.QUALITY:
+            return d_to_units(d_from_quality(rate.value), schedule)
+        case _:
+            return None
+
+
 class TargetKind(Enum):
     """What a target bounds."""
 
@@ -54,9 +107,17 @@ class Target:
     value: float
 
 
-def target_from_bpp(bpp: float, width: int, height: int) -> Target:
-    """A size target of `bpp` bits per pixel."""
-    return Target(TargetKind.SIZE, bpp * width * height / 8)
+def target_of(rate: Rate, width: int, height: int) -> Target:
+    """What a rate that is a target means for a picture of this size."""
+    match rate.mode:
+        case RateMode.BPP:
+            return Target(TargetKind.SIZE, rate.value * width * height / 8)
+        case RateMode.SIZE:
+            return Target(TargetKind.SIZE, rate.value)
+        case RateMode.PSNR:
+            return Target(TargetKind.PSNR, rate.value)
+        case _:
+            raise ValueError(f"{rate.mode} is not a target")
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,15 @@ from hypothesis import strategies as st
 from licodec.errors import UsageError
 from licodec.rate import (
     SEARCH_RATIO,
+    Rate,
+    RateMode,
     Target,
     TargetKind,
+    choose_rate,
     d_from_quality,
     d_to_units,
     search,
-    target_from_bpp,
+    target_of,
 )
 from tests import tiny
 
@@ -61,4 +64,18 @@ def test_search_ends_beside_the_target(value: float, kind: TargetKind) -> None:
 
 
 def test_bits_per_pixel_are_bytes_of_the_file() -> None:
-    assert target_from_bpp(0.5, 64, 32) == Target(TargetKind.SIZE, 128)
+    assert target_of(Rate(RateMode.BPP, 0.5), 64, 32) == Target(TargetKind.SIZE, 128)
+
+
+def test_one_rate_mode_at_a_time() -> None:
+    def chosen(**values: float) -> Rate:
+        return choose_rate({m: values.get(m.value) for m in RateMode}, lambda m: m.value)
+
+    assert chosen() == Rate(RateMode.D, 1.0)
+    assert chosen(alpha=0.5, beta=1) == Rate(RateMode.ALPHA, 0.5)
+    with pytest.raises(UsageError, match="quality and target_size exclude each other"):
+        chosen(quality=50, target_size=100)
+    for target in ("target_bpp", "target_size", "target_psnr"):
+        for value in (0, -1, float("inf"), float("nan")):
+            with pytest.raises(UsageError, match=f"{target} .*: give a number above 0"):
+                chosen(**{target: value})

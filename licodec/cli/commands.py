@@ -46,7 +46,7 @@ def encode(
 
     Prints a line for each: bytes, bits per pixel, d, PSNR with --psnr, and seconds.
     """
-    rate = options.choose_rate(d, quality, target_bpp, target_size, target_psnr, alpha, beta)
+    rate = options.parse_rate(d, quality, target_bpp, target_size, target_psnr, alpha, beta)
     kept = options.parse_metadata(metadata)
     machine = options.choose_machine(backend, device, threads)
     verbosity = options.choose_verbosity(verbose, quiet)
@@ -113,7 +113,7 @@ def batch(
     dot are passed over.
     """
     given = (d, quality, target_bpp, target_size, target_psnr, alpha, beta)
-    rate = options.choose_rate(*given)
+    rate = options.parse_rate(*given)
     kept = options.parse_metadata(metadata)
     machine = options.choose_machine(backend, device, threads)
     verbosity = options.choose_verbosity(verbose, quiet)

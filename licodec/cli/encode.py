@@ -9,7 +9,7 @@ from pathlib import Path
 
 from licodec.cli import machine
 from licodec.cli.naming import LIC_SUFFIX, Job, command_line, encoded_name, plan_jobs
-from licodec.cli.options import Machine, Rate, RateMode
+from licodec.cli.options import Machine, option_name
 from licodec.cli.reading import read_source, source_name
 from licodec.cli.rendering import (
     Notice,
@@ -25,7 +25,7 @@ from licodec.errors import LicodecError, UsageError
 from licodec.files import check_output, display_name, is_standard_stream, write_bytes
 from licodec.images import INPUT_SUFFIXES, Picture, metadata_subset, psnr
 from licodec.packs import Pack, choose_pack, read_pack
-from licodec.rate import Target, TargetKind, d_from_quality, d_to_units, target_from_bpp
+from licodec.rate import Rate, RateMode, fixed_d
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Encoder:
     def __init__(self, settings: EncodeSettings) -> None:
         self.settings = settings
         self.pack = read_pack(choose_pack(settings.model, settings.plan).path)
-        self.fixed_d = fixed_d(settings.rate, self.pack)
+        self.fixed_d = check_rate(settings.rate, self.pack)
 
     @cached_property
     def codec(self) -> Codec:
@@ -120,43 +120,29 @@ class Encoder:
 
     def _code(self, codec: Codec, picture: Picture) -> tuple[Coded, tuple[str, ...]]:
         """The coding that was asked for, and a warning where the target is out of reach."""
-        if self.fixed_d is not None:
-            return codec.encode(picture, self.fixed_d), ()
         rate = self.settings.rate
-        found = codec.encode_to_target(picture, _target(rate, picture))
+        found = codec.encode_at(picture, rate)
         coded = found.result
         if found.met:
             return coded, ()
         return coded, (
-            f"{rate.mode.value} {rate.value:g} is out of reach; the nearest file has "
+            f"{option_name(rate.mode)} {rate.value:g} is out of reach; the nearest file has "
             f"{_reached(rate.mode, picture, coded)}, at d {coded.d:g}",
         )
 
 
-def fixed_d(rate: Rate, pack: Pack) -> int | None:
+def check_rate(rate: Rate, pack: Pack) -> int | None:
     """The rate as d in the pack's units, or None where it is a target to search.
 
     Raises UsageError for a d out of range and for a rate mode that the pack lacks.
     """
-    match rate.mode:
-        case RateMode.ALPHA | RateMode.BETA:
-            raise UsageError(
-                f"{rate.mode.value}: the pack {pack.backbone} ({pack.plan_name}) has no adapters; "
-                "its only rate mode is d (-d, -q, --target-bpp, --target-size, --target-psnr)"
-            )
-        case RateMode.D:
-            return d_to_units(rate.value, pack.schedule)
-        case RateMode.QUALITY:
-            return d_to_units(d_from_quality(rate.value), pack.schedule)
-        case _:
-            return None
-
-
-def _target(rate: Rate, picture: Picture) -> Target:
-    if rate.mode is RateMode.BPP:
-        return target_from_bpp(rate.value, picture.width, picture.height)
-    kind = TargetKind.SIZE if rate.mode is RateMode.SIZE else TargetKind.PSNR
-    return Target(kind, rate.value)
+    if rate.mode in (RateMode.ALPHA, RateMode.BETA):
+        raise UsageError(
+            f"{option_name(rate.mode)}: the pack {pack.backbone} ({pack.plan_name}) has no "
+            "adapters; its only rate mode is d "
+            "(-d, -q, --target-bpp, --target-size, --target-psnr)"
+        )
+    return fixed_d(rate, pack.schedule)
 
 
 def _reached(mode: RateMode, picture: Picture, coded: Coded) -> str:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
-from enum import Enum, StrEnum
+from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from licodec.cli.rendering import Verbosity
 from licodec.errors import UsageError
+from licodec.rate import Rate, RateMode, choose_rate
 
 RATE_PANEL = "Rate (at most one; without any, d = 1)"
 MACHINE_PANEL = "Machine (never changes a pixel)"
@@ -97,27 +97,15 @@ Beta = Annotated[
 ]
 
 
-class RateMode(Enum):
-    """What a rate option sets, by the name that a person types."""
-
-    D = "-d"
-    QUALITY = "-q"
-    BPP = "--target-bpp"
-    SIZE = "--target-size"
-    PSNR = "--target-psnr"
-    ALPHA = "--alpha"
-    BETA = "--beta"
+_SHORT_NAMES = {RateMode.D: "-d", RateMode.QUALITY: "-q"}
 
 
-@dataclass(frozen=True)
-class Rate:
-    """One rate option and its value: d, quality, bits per pixel, bytes or dB."""
-
-    mode: RateMode = RateMode.D
-    value: float = 1.0
+def option_name(mode: RateMode) -> str:
+    """The option that sets a rate mode, as a person types it."""
+    return _SHORT_NAMES.get(mode) or "--" + mode.value.replace("_", "-")
 
 
-def choose_rate(
+def parse_rate(
     d: float | None,
     quality: float | None,
     bpp: float | None,
@@ -136,17 +124,7 @@ def choose_rate(
         RateMode.ALPHA: alpha,
         RateMode.BETA: beta,
     }
-    given = [Rate(mode, value) for mode, value in values.items() if value is not None]
-    # The two adapter modes go together; alpha stands for both.
-    if len(given) == 2 and [rate.mode for rate in given] == [RateMode.ALPHA, RateMode.BETA]:
-        given = given[:1]
-    if len(given) > 1:
-        names = [rate.mode.value for rate in given]
-        raise UsageError(f"{names[0]} and {names[1]} exclude each other; give one of them")
-    rate = given[0] if given else Rate()
-    if rate.mode in (RateMode.BPP, RateMode.PSNR) and not 0 < rate.value < math.inf:
-        raise UsageError(f"{rate.mode.value} {rate.value:g}: give a number above 0")
-    return rate
+    return choose_rate(values, option_name)
 
 
 _SIZE = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*([kmg]?)(i?)b?", re.IGNORECASE)
