@@ -31,6 +31,7 @@ from licodec.exact.program import (
     program_to_json,
 )
 from licodec.exact.schedule import Schedule, schedule_from_json, schedule_to_json
+from licodec.files import save_atomically
 
 SUFFIX = ".safetensors"
 METADATA_KEY = "licodec"
@@ -140,7 +141,10 @@ def unpack_bits(data: np.ndarray, width: int, shape: tuple[int, ...]) -> np.ndar
 
 
 def write_pack(pack: Pack, path: Path) -> None:
-    """Check `pack` as a reader would and write it."""
+    """Check `pack` as a reader would and write it, replacing what is there.
+
+    Raises CorruptFileError, and LicodecError where the file cannot be written.
+    """
     _check(pack)
     stored, packed = {}, {}
     for name, tensor in pack.tensors.items():
@@ -161,9 +165,8 @@ def write_pack(pack: Pack, path: Path) -> None:
         "card": dict(pack.card),
     }
     text = json.dumps(metadata, sort_keys=True)
-    partial = path.with_name(path.name + ".partial")
-    safetensors.numpy.save_file(stored, partial, metadata={METADATA_KEY: text})
-    os.replace(partial, path)
+    data = safetensors.numpy.save(stored, metadata={METADATA_KEY: text})
+    save_atomically(path, data, overwrite=True)
 
 
 def _read_metadata(path: Path) -> dict[str, Any]:
@@ -374,8 +377,8 @@ def find_pack(weights_id: bytes, backbone: str) -> PackName:
             return name
     raise WeightsMissingError(
         f"no installed weights pack has the id {weights_id.hex()} (backbone {backbone}): "
-        f"put the pack into {user_folder()} or name its folder in {SEARCH_VARIABLE}; "
-        "'licodec models' lists what is installed"
+        f"run 'licodec models install PACK' on the pack's file, or name its folder in "
+        f"{SEARCH_VARIABLE}; 'licodec models' lists what is installed"
     )
 
 

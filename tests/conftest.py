@@ -5,9 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from licodec.packs import SEARCH_VARIABLE, SUFFIX, embedded_folder
+
+# How long an example takes depends on what else the machine does; no test is about that.
+hypothesis.settings.register_profile("licodec", deadline=None)
+hypothesis.settings.load_profile("licodec")
 
 
 @pytest.fixture(scope="session")
