@@ -68,6 +68,9 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         "--codecs", default=",".join(PILLOW_SOURCES), help="separated by commas; '' for none"
     )
     parser.add_argument("--published", type=Path, help="JSON of curves to compare with")
+    parser.add_argument(
+        "--published-names", help="which of them, separated by commas; by default all"
+    )
     parser.add_argument("--float", type=Path, help="training state to compare with")
     parser.add_argument("--json", type=Path, help="write all figures here")
     parser.add_argument("--plot", type=Path, help="write the curves here: .png, .svg, .pdf")
@@ -100,6 +103,21 @@ def make_sources(arguments: argparse.Namespace) -> list[Source]:
             raise LicodecError(f"no codec {name!r}; there are {', '.join(PILLOW_SOURCES)}")
         sources.append(PILLOW_SOURCES[name])
     return sources
+
+
+def read_published(arguments: argparse.Namespace) -> list[Curve]:
+    """The published curves that were asked for. Raises LicodecError for one that is not there."""
+    if not arguments.published:
+        return []
+    curves = published_curves(arguments.published)
+    if arguments.published_names is None:
+        return list(curves.values())
+    names = [name.strip() for name in arguments.published_names.split(",")]
+    if unknown := [name for name in names if name not in curves]:
+        raise LicodecError(
+            f"{arguments.published}: no curve {unknown[0]!r}; there are {', '.join(curves)}"
+        )
+    return [curves[name] for name in names]
 
 
 def code(
@@ -197,7 +215,7 @@ def without_infinity(data: Any) -> Any:
 
 def run(arguments: argparse.Namespace) -> None:
     sources = make_sources(arguments)
-    published = published_curves(arguments.published) if arguments.published else []
+    published = read_published(arguments)
     cache_path = arguments.json and arguments.json.with_suffix(".cache.json")
     cache = Cache(cache_path)
     paths = find_pictures(arguments.pictures)

@@ -81,7 +81,6 @@ def logarithmic(rates: list[float], factor: float = 1.0) -> list[float]:
 
 
 def test_saving_is_the_ratio_of_rates_at_equal_quality() -> None:
-    pytest.importorskip("bjontegaard")
     curves = script("evaluation.curves")
     anchor = curve("anchor", RATES, logarithmic(RATES))
     rates = [0.75 * rate for rate in (0.15, 0.3, 0.6, 1.2)]
@@ -93,7 +92,6 @@ def test_saving_is_the_ratio_of_rates_at_equal_quality() -> None:
 
 
 def test_saving_states_the_overlap() -> None:
-    pytest.importorskip("bjontegaard")
     curves = script("evaluation.curves")
     anchor = curve("anchor", RATES, logarithmic(RATES))
     test = curve("test", [1.0, 2.0, 4.0], logarithmic([1.0, 2.0, 4.0]))
@@ -136,7 +134,6 @@ def test_equal_pictures_are_no_point_of_a_curve() -> None:
 
 
 def test_ms_ssim() -> None:
-    pytest.importorskip("pytorch_msssim")
     ms_ssim = script("evaluation.samples").ms_ssim
     pixels = textured(170, 161)
     assert ms_ssim(pixels, pixels) == pytest.approx(1)
@@ -154,7 +151,7 @@ def test_published_curves(tmp_path: Path) -> None:
     }
     path.write_text(json.dumps(curves))
     read = script("evaluation.curves").published_curves
-    a, b = read(path)
+    a, b = read(path).values()
     assert a.name == "A (published)"
     assert a.points("PSNR") == ((1, 30), (2, 33))
     assert b.points("PSNR") == ()
@@ -224,7 +221,6 @@ def test_evaluation_from_end_to_end(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    pytest.importorskip("bjontegaard")
     evaluate = script("evaluate")
     report = tmp_path / "report.json"
     command = [str(picture_file.parent), "--model", str(tiny_pack), "--ds", "0.5,1,2,8"]
@@ -260,6 +256,11 @@ def test_evaluation_refuses_unknown_codecs_and_empty_folders(
     arguments = evaluate.parse_arguments([str(empty), *common, "--codecs", ""])
     with pytest.raises(LicodecError, match="no pictures"):
         evaluate.run(arguments)
+    published = tmp_path / "published.json"
+    published.write_text(json.dumps({"A": {"bpp": [1], "psnr": [30]}}))
+    names = ["--published", str(published), "--published-names", "A,B"]
+    with pytest.raises(LicodecError, match="no curve 'B'; there are A"):
+        evaluate.run(evaluate.parse_arguments([str(picture_file), *common, *names]))
 
 
 def test_damaged_cache_is_an_error(tmp_path: Path) -> None:

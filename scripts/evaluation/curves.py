@@ -66,13 +66,13 @@ def _mean(values: Sequence[float]) -> float:
     return math.fsum(values) / len(values)
 
 
-def published_curves(path: Path) -> list[Curve]:
-    """Curves of a JSON file: name -> {bpp, and psnr, ms_ssim or both}.
+def published_curves(path: Path) -> dict[str, Curve]:
+    """Curves of a JSON file by name: name -> {bpp, and psnr, ms_ssim or both}.
 
-    They are named "name (published)"; names that start with an underscore are comments. Exits
+    They call themselves "name (published)"; names that start with an underscore are comments. Exits
     with a message where a curve's lists do not match.
     """
-    curves = []
+    curves = {}
     for name, data in json.loads(path.read_text()).items():
         if name.startswith("_"):
             continue
@@ -80,15 +80,13 @@ def published_curves(path: Path) -> list[Curve]:
         psnr, ms_ssim = data.get("psnr"), data.get("ms_ssim", data.get("mssim"))
         if any(given is not None and len(given) != len(bpp) for given in (psnr, ms_ssim)):
             raise SystemExit(f"{path}: {name}: the lists are not of one length")
-        curves.append(
-            Curve(
-                f"{name} (published)",
-                (),
-                bpp,
-                None if psnr is None else tuple(psnr),
-                None if ms_ssim is None else tuple(ms_ssim),
-                () if ms_ssim is None else bpp,
-            )
+        curves[name] = Curve(
+            f"{name} (published)",
+            (),
+            bpp,
+            None if psnr is None else tuple(psnr),
+            None if ms_ssim is None else tuple(ms_ssim),
+            () if ms_ssim is None else bpp,
         )
     return curves
 
