@@ -75,7 +75,9 @@ class Codec:
             )
             for name, program in pack.programs.items()
         }
-        self.entropy_model = EntropyModel(schedule, self._runners, pack.tables)
+        self.entropy_model = EntropyModel(
+            schedule, self._runners, pack.tables, pack.distortion_weight
+        )
 
     @property
     def backend(self) -> str:

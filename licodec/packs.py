@@ -38,6 +38,7 @@ METADATA_KEY = "licodec"
 FORMAT = 1
 PROFILE = "int-1"
 LARGEST_PACK = 2**31  # bytes
+LARGEST_DISTORTION_WEIGHT = 2**24  # keeps the encoder's sums within 64 bits
 SEARCH_VARIABLE = "LICODEC_WEIGHTS"
 
 
@@ -61,6 +62,8 @@ class Pack:
               "hyper_analysis", which only the encoder runs
     tensors   by name, unpacked: weights int8/int16, multipliers float32, the rest int32
     widths    bits of each weight tensor, by tensor name
+    distortion_weight  how the encoder chooses symbols, see licodec.entropy.quantization;
+              None: the nearest
     """
 
     backbone: str
@@ -70,6 +73,7 @@ class Pack:
     tensors: Mapping[str, np.ndarray]
     widths: Mapping[str, int]
     card: Mapping[str, Any] = field(default_factory=dict)
+    distortion_weight: int | None = None
 
     @cached_property
     def tables(self) -> EntropyTables:
@@ -164,6 +168,8 @@ def write_pack(pack: Pack, path: Path) -> None:
         "weights": packed,
         "card": dict(pack.card),
     }
+    if pack.distortion_weight is not None:
+        metadata["distortion_weight"] = pack.distortion_weight
     text = json.dumps(metadata, sort_keys=True)
     data = safetensors.numpy.save(stored, metadata={METADATA_KEY: text})
     save_atomically(path, data, overwrite=True)
@@ -187,6 +193,7 @@ def _read_metadata(path: Path) -> dict[str, Any]:
             and isinstance(metadata["plan"], str)
             and len(bytes.fromhex(metadata["weights_id"])) == 8
             and isinstance(metadata["card"], dict)
+            and _is_weight(metadata.get("distortion_weight"))
         )
     except (ValueError, KeyError, TypeError, RecursionError):
         known, complete = True, False
@@ -195,6 +202,10 @@ def _read_metadata(path: Path) -> dict[str, Any]:
     if not complete:
         raise CorruptFileError(f"{path}: the weights pack's description is damaged")
     return metadata
+
+
+def _is_weight(value: Any) -> bool:
+    return value is None or (type(value) is int and 0 < value < LARGEST_DISTORTION_WEIGHT)
 
 
 def read_name(path: Path) -> PackName:
@@ -231,6 +242,7 @@ def read_pack(path: Path) -> Pack:
         tensors,
         widths,
         metadata["card"],
+        metadata.get("distortion_weight"),
     )
     try:
         _check(pack)

@@ -18,11 +18,14 @@ from licodec.backbones.lite import LiteNetwork
 from licodec.backbones.lite_exact import compile_lite
 from licodec.codec import Codec
 from licodec.entropy.fitting import fitted_tables
+from licodec.entropy.quantization import COST_UNIT
 from licodec.entropy.tables import tables_to_tensors
 from licodec.images import Picture, read_picture
-from licodec.packs import write_pack
+from licodec.packs import Pack, write_pack
+from licodec.rate import d_to_units
 
 FITTING_DS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+FITTING_ROUNDS = 2  # tables decide which symbols are cheap, and those decide the tables
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -35,6 +38,12 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--pictures", type=int, default=24, help="how many of them to use")
     parser.add_argument("--crop", type=int, default=512, help="largest side of the centre crop")
     parser.add_argument("--activation-bits", type=int, default=12, help="bits of activations, 8-16")
+    parser.add_argument(
+        "--distortion-weight",
+        type=float,
+        default=20.0,
+        help="bits that an error of one quantization step is worth to the encoder (%(default)s)",
+    )
     parser.add_argument("--plan", default="standard", help="name of the precision plan")
     parser.add_argument("--card", type=Path, help="JSON to carry: description, data, licences")
     return parser.parse_args(argv)
@@ -74,6 +83,20 @@ def as_picture(pixels: torch.Tensor) -> Picture:
     return Picture((pixels[0] * 255).round().byte().permute(1, 2, 0).contiguous().numpy())
 
 
+def with_fitted_tables(pack: Pack, pictures: list[torch.Tensor]) -> Pack:
+    """`pack` with the latents' tables fitted to the symbols that its encoder chooses."""
+    codec = Codec(pack)
+    model = codec.entropy_model
+    analysed = [
+        (found.latents, found.hyper_latents)
+        for found in map(codec.analyse, map(as_picture, pictures))
+    ]
+    ds = [d_to_units(d, pack.schedule) for d in FITTING_DS]
+    for _ in range(FITTING_ROUNDS):
+        model = replace(model, tables=fitted_tables(model, analysed, ds))
+    return replace(pack, tensors={**pack.tensors, **tables_to_tensors(model.tables)})
+
+
 def main() -> None:
     arguments = parse_arguments()
     card = json.loads(arguments.card.read_text()) if arguments.card else {}
@@ -85,11 +108,8 @@ def main() -> None:
         card=card,
         activation_bits=arguments.activation_bits,
     )
-    codec = Codec(pack)
-    analysed = ((a.latents, a.hyper_latents) for a in map(codec.analyse, map(as_picture, pictures)))
-    unit = 1 << pack.schedule.latent_fraction_bits
-    tables = fitted_tables(codec.entropy_model, analysed, [round(d * unit) for d in FITTING_DS])
-    pack = replace(pack, tensors={**pack.tensors, **tables_to_tensors(tables)})
+    weight = round(arguments.distortion_weight * COST_UNIT)
+    pack = with_fitted_tables(replace(pack, distortion_weight=weight), pictures)
     write_pack(pack, arguments.output)
     size = arguments.output.stat().st_size
     print(f"{arguments.output}: id {pack.weights_id.hex()}, {size:,} bytes")

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from licodec.container.file import Stream
-from licodec.entropy.adaptive import adaptive_steps, divide_half_even, scale_indexes, step_range
+from licodec.entropy.adaptive import adaptive_steps, scale_indexes, step_range
 from licodec.entropy.escapes import LARGEST_MAGNITUDE
+from licodec.entropy.quantization import SymbolCosts, nearest_symbols, thrifty_symbols
 from licodec.entropy.rans import CoderTables, StreamReader, StreamWriter
 from licodec.entropy.tables import EntropyTables
 from licodec.errors import CorruptFileError
@@ -27,11 +29,19 @@ BLOCK_SYMBOLS = 1 << 20  # symbols whose 64-bit intermediates are alive at a tim
 
 @dataclass(frozen=True)
 class EntropyModel:
-    """What coding latents takes: the schedule, its bound programs, and the tables."""
+    """What coding latents takes: the schedule, its bound programs, and the tables.
+
+    `distortion_weight` is the encoder's, see ``thrifty_symbols``; None codes the nearest symbol.
+    """
 
     schedule: Schedule
     runners: Mapping[str, PlaneRunner]
     tables: EntropyTables
+    distortion_weight: int | None = None
+
+    @cached_property
+    def latent_costs(self) -> SymbolCosts:
+        return SymbolCosts.of_tables(self.tables.latent)
 
     def coder_tables(self) -> CoderTables:
         return CoderTables.join(self.tables.hyper, self.tables.latent)
@@ -65,7 +75,7 @@ def encode_latents(
     writer = StreamWriter(model.coder_tables(), total)
     medians = model.tables.medians[:, None, None]
     writer.write((hyper_latents - medians).ravel(), _hyper_indexes(hyper_latents.shape))
-    decoded = _walk(model, hyper_latents, d, _coding(latents, writer.write))
+    decoded = _walk(model, hyper_latents, d, _coding(model, latents, writer.write))
     return writer.finish(), decoded
 
 
@@ -74,7 +84,7 @@ def observe_latents(
 ) -> None:
     """Quantize as :func:`encode_latents` does and hand every latent's integer and its table
     index to `consume` instead of a coder: what fitting the tables takes."""
-    _walk(model, _in_range(model, hyper_latents), d, _coding(latents, consume))
+    _walk(model, _in_range(model, hyper_latents), d, _coding(model, latents, consume))
 
 
 def _in_range(model: EntropyModel, hyper_latents: np.ndarray) -> np.ndarray:
@@ -82,12 +92,16 @@ def _in_range(model: EntropyModel, hyper_latents: np.ndarray) -> np.ndarray:
     return np.clip(hyper_latents, port.low, port.high).astype(np.int64)
 
 
-def _coding(latents: np.ndarray, consume: Consume) -> Exchange:
+def _coding(model: EntropyModel, latents: np.ndarray, consume: Consume) -> Exchange:
     """The encoder's side of the walk: quantize `latents` (M, h, w), hand on what is coded."""
+    offset, weight = len(model.tables.medians), model.distortion_weight
 
     def exchange(mean: np.ndarray, step: np.ndarray, indexes: np.ndarray, first: int) -> np.ndarray:
         residual = latents[first : first + len(mean)].astype(np.int64) - mean
-        coded = divide_half_even(residual, step)
+        if weight is None:
+            coded = nearest_symbols(residual, step)
+        else:
+            coded = thrifty_symbols(residual, step, indexes - offset, model.latent_costs, weight)
         coded = np.clip(coded, -LARGEST_MAGNITUDE, LARGEST_MAGNITUDE)
         consume(coded.ravel(), indexes.ravel())
         return coded
