@@ -15,8 +15,8 @@ and said so). BD-rates are the bjontegaard package's, pchip, over the range of P
 MS-SSIM in dB, that both curves cover, which is stated. Published curves, {name: {bpp, psnr,
 ms_ssim}}, are overlaid on the plot, and BD-rates against them given too.
 
-With --float, the float network of a training state is measured at the same d: the rate that
-its likelihoods estimate plus the file's overhead, and its pixels rounded to 8 bits.
+With --float, the float network of the pack's training state codes the same pictures with the
+pack's tables at the same d: ideal lengths of the symbols plus the file's overhead.
 
 With --json, samples are kept beside it in a cache as each picture is done; the same command
 goes on after an interruption.

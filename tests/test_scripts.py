@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,9 +22,11 @@ from PIL import Image, features
 
 from licodec.codec import Codec
 from licodec.container import read_file
+from licodec.entropy.quantization import COST_UNIT
 from licodec.errors import BadInputError, LicodecError
 from licodec.images import Picture, encode_picture, psnr, read_picture
 from licodec.packs import write_pack
+from licodec.rate import d_to_units
 from tests import tiny
 
 ROOT = Path(__file__).parents[1]
@@ -187,16 +190,22 @@ def test_pillow_codec_is_measured_on_the_decoded_file() -> None:
     assert sample.psnr == psnr(pixels, np.asarray(Image.open(buffer)))
 
 
-def test_float_network_is_measured_at_its_estimated_rate() -> None:
-    sources, network = script("evaluation.sources"), tiny.network()
-    pixels = textured(50, 70)
-    coarse = sources.float_sample(network, pixels, 8.0, 100)
-    fine = sources.float_sample(network, pixels, 0.5, 100)
-    dearer = sources.float_sample(network, pixels, 0.5, 150)
-    assert coarse.bpp < fine.bpp
-    assert dearer.bpp - fine.bpp == pytest.approx(8 * 50 / (50 * 70))
-    assert dearer.psnr == fine.psnr
-    assert sources.float_sample(network, textured(50, 70, 1), 1.0, 0).psnr > 5
+@pytest.mark.parametrize("weight", [None, 20 * COST_UNIT])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_float_coder_differs_from_the_exact_one_by_arithmetic_alone(
+    weight: int | None, channels: int
+) -> None:
+    pack = replace(tiny.pack(), distortion_weight=weight)
+    coder = script("evaluation.floating").FloatCoder(tiny.network(), pack)
+    codec = Codec(pack, "reference")
+    picture = Picture(textured(50, 70)[:, :, :channels])
+    analysed = coder.analyse(picture.pixels)
+    for d in (0.5, 8.0):
+        bits, decoded = coder.code(analysed, d)
+        coded = codec.encode(picture, d_to_units(d, pack.schedule))
+        exact = sum(len(s.rans) for s in read_file(coded.data).streams) * 8
+        assert bits == pytest.approx(exact, rel=0.05, abs=100)
+        assert psnr(decoded, coded.picture.pixels) > 30
 
 
 @pytest.fixture

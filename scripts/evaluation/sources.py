@@ -27,7 +27,7 @@ from licodec.packs import PackName, read_pack
 from licodec.rate import d_to_units
 
 if TYPE_CHECKING:
-    from licodec.backbones.lite import LiteNetwork
+    from evaluation.floating import FloatCoder
 
 
 class Source(Protocol):
@@ -123,8 +123,8 @@ class PackSource:
     """A weights pack, swept over d (a multiple of the pack's unit); with `state`, a training
     state, the float network that it was made of beside it.
 
-    The float network's samples have the rate that its likelihoods estimate plus everything in
-    the exact form's file that is not coded symbols, and the pixels rounded to 8 bits.
+    The float network's samples have the ideal length of its symbols in the pack's tables plus
+    everything in the exact form's file that is not coded symbols, and pixels of 8 bits.
     """
 
     pack: PackName
@@ -155,18 +155,19 @@ class PackSource:
         codec = _open_codec(self.pack.path)
         picture = Picture(pixels)
         analysed = codec.analyse(picture)
+        coder = open_float_coder(self.pack.path, self.state) if self.state else None
+        floating = coder and coder.analyse(pixels)
         for d in values:
             coded = codec.code(picture, analysed, d_to_units(d, codec.pack.schedule))
             lic = read_file(coded.data)
             if not np.array_equal(codec.decode(lic).pixels, coded.picture.pixels):
                 raise LicodecError(f"d = {d:g}: decoding gave other pixels than encoding promised")
-            exact = measure(pixels, coded.picture.pixels, len(coded.data))
-            if self.state is None:
-                yield d, (exact,)
-                continue
-            network = open_network(self.state)
-            overhead = len(coded.data) - sum(len(s.rans) + len(s.escapes) for s in lic.streams)
-            yield d, (exact, float_sample(network, pixels, d, overhead))
+            samples = [measure(pixels, coded.picture.pixels, len(coded.data))]
+            if coder:
+                bits, decoded = coder.code(floating, d)
+                streams = sum(len(s.rans) + len(s.escapes) for s in lic.streams)
+                samples.append(measure(pixels, decoded, bits / 8 + len(coded.data) - streams))
+            yield d, tuple(samples)
 
 
 def representable(pack: PackName, ds: Sequence[float]) -> tuple[float, ...]:
@@ -179,25 +180,6 @@ def representable(pack: PackName, ds: Sequence[float]) -> tuple[float, ...]:
     return tuple(sorted({d_to_units(d, schedule) / unit for d in ds}))
 
 
-def float_sample(network: LiteNetwork, pixels: np.ndarray, d: float, overhead: int) -> Sample:
-    """Code `pixels`, uint8 (H, W, 1 or 3), with the float network; `overhead` in bytes."""
-    import torch
-
-    height, width, channels = pixels.shape
-    align = network.ALIGNMENT
-    padding = ((0, -height % align), (0, -width % align), (0, 0))
-    padded = np.repeat(np.pad(pixels, padding, mode="edge"), 3 // channels, 2)
-    with torch.inference_mode():
-        planes = torch.from_numpy(padded).permute(2, 0, 1)[None].float() / 255
-        output = network(planes, d)
-        bits = -sum(float(p.double().log2().sum()) for p in output["likelihoods"].values())
-        rounded = output["x_hat"][0].mul(255).round().clamp(0, 255).permute(1, 2, 0).numpy()
-    decoded = rounded[:height, :width]
-    if channels == 1:
-        decoded = np.rint(decoded.mean(2, keepdims=True))
-    return measure(pixels, decoded.astype(np.uint8), bits / 8 + overhead)
-
-
 @lru_cache(maxsize=1)
 def _open_codec(path: Path) -> Codec:
     """One for each process."""
@@ -205,11 +187,12 @@ def _open_codec(path: Path) -> Codec:
 
 
 @lru_cache(maxsize=1)
-def open_network(path: Path) -> LiteNetwork:
-    """The float network of a training state, one for each process."""
+def open_float_coder(pack: Path, state: Path) -> FloatCoder:
+    """The float network of a training state beside its pack, one for each process."""
+    from evaluation.floating import FloatCoder
     from make_pack import load_network
 
-    return load_network(path)
+    return FloatCoder(load_network(state), _open_codec(pack).pack)
 
 
 @lru_cache(maxsize=8)
