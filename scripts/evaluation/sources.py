@@ -189,8 +189,9 @@ def _open_codec(path: Path) -> Codec:
 @lru_cache(maxsize=1)
 def open_float_coder(pack: Path, state: Path) -> FloatCoder:
     """The float network of a training state beside its pack, one for each process."""
-    from evaluation.floating import FloatCoder
     from make_pack import load_network
+
+    from evaluation.floating import FloatCoder
 
     return FloatCoder(load_network(state), _open_codec(pack).pack)
 
