@@ -252,7 +252,7 @@ def undo_png_filters(lines: np.ndarray) -> np.ndarray:
 
 Tensors = dict[str, np.ndarray]
 Attributes = dict[str, int]
-VALUE_LIMIT, SUM_LIMIT = 2**24, 2**53
+VALUE_LIMIT, SUM_LIMIT, DIVIDEND_LIMIT, ROOT_LIMIT = 2**24, 2**53, 2**52, 2**24
 MAX_OPERATIONS, MAX_CHANNELS, MAX_KERNEL, MAX_FACTOR, MAX_TABLE = 2**12, 2**13, 32, 64, 2**16
 
 
@@ -264,9 +264,19 @@ class Value(NamedTuple):
     high: int
     rate: Fraction = Fraction(1)
     is_sum: bool = False
+    is_number: bool = False
+
+    @property
+    def largest(self) -> int:
+        return max(-self.low, self.high)
 
 
 Run = Callable[..., Planes]
+
+
+def require_narrow(x: Value, kind: str) -> None:
+    narrow = x.low >= -(2**15) and x.high < 2**16 and x.high - x.low < 2**16
+    require(narrow, f"{kind}: operand of more than 16 bits")
 
 
 def conv2d(t: Tensors, a: Attributes, x: Value) -> tuple[Value, Run]:
@@ -279,8 +289,7 @@ def conv2d(t: Tensors, a: Attributes, x: Value) -> tuple[Value, Run]:
     grouped = groups >= 1 and outputs % groups == 0 and inputs * groups == x.channels
     whole = stride >= 1 and padding >= 0 and kernel - stride <= 2 * padding < kernel
     require(grouped and whole, "conv2d: stride, padding, groups or channels")
-    narrow = x.low >= -(2**15) and x.high < 2**16 and x.high - x.low < 2**16
-    require(narrow, "conv2d: operand of more than 16 bits")
+    require_narrow(x, "conv2d")
     magnitudes = np.abs(weight.astype(np.int64)).reshape(outputs, -1).sum(1)
     bound = int((np.abs(bias) + magnitudes * max(-x.low, x.high)).max())
 
@@ -320,6 +329,63 @@ def add(t: Tensors, a: Attributes, x: Value, z: Value) -> tuple[Value, Run]:
     return value, lambda x, z: np.clip(x + z, a["low"], a["high"])
 
 
+def product(kind: str) -> Callable[..., tuple[Value, Run]]:
+    """mul, of two values, and scale, of a value and a number."""
+
+    def bind(t: Tensors, a: Attributes, x: Value, z: Value) -> tuple[Value, Run]:
+        alike = z.is_number or (x.channels == z.channels and x.rate == z.rate)
+        require(alike, f"{kind}: operands of different shapes")
+        ends = [i * j for i in (x.low, x.high) for j in (z.low, z.high)]
+        return Value(x.channels, min(ends), max(ends), x.rate, is_sum=True), lambda x, z: x * z
+
+    return bind
+
+
+def exact_root(v: np.ndarray) -> np.ndarray:
+    """The largest integers whose squares are not above v, 0 <= v < 2^52."""
+    root = np.sqrt(v.astype(np.float64)).astype(np.int64)
+    root -= root * root > v
+    return root + ((root + 1) ** 2 <= v)
+
+
+def normalization(t: Tensors, a: Attributes, x: Value, kind: str) -> tuple[int, Run]:
+    """What gdn and igdn share: the largest root, and the function that computes the roots."""
+    weight, bias = t["weight"], t["bias"].astype(np.int64)
+    shaped = weight.shape == (x.channels, x.channels) and bias.shape == (x.channels,)
+    typed = weight.dtype in (np.int8, np.int16) and t["bias"].dtype == np.int32
+    require(shaped and typed and weight.min() >= 0 <= bias.min(), f"{kind}: weight or bias")
+    require_narrow(x, kind)
+    bits = [a[key] for key in ("bias_bits", "root_bits", "fraction_bits") if key in a]
+    require(all(0 <= n < 32 for n in bits), f"{kind}: bits")
+    constant, k = bias << a["bias_bits"], a["root_bits"]
+    most = int((constant + weight.sum(1, dtype=np.int64) * x.largest**2).max())
+    require(most << 2 * k < ROOT_LIMIT**2, f"{kind}: a root that may reach {ROOT_LIMIT}")
+
+    def roots(x: Planes) -> Planes:
+        squares = (x * x).reshape(len(x), -1).astype(np.float64)
+        sums = (weight.astype(np.float64) @ squares).astype(np.int64).reshape(x.shape)
+        return exact_root((sums + constant[:, None, None]) << 2 * k)
+
+    return int(exact_root(np.array(most << 2 * k))), roots
+
+
+def igdn(t: Tensors, a: Attributes, x: Value) -> tuple[Value, Run]:
+    most, roots = normalization(t, a, x, "igdn")
+    bound = x.largest * most
+    return Value(x.channels, -bound, bound, x.rate, is_sum=True), lambda x: x * roots(x)
+
+
+def gdn(t: Tensors, a: Attributes, x: Value) -> tuple[Value, Run]:
+    _, roots = normalization(t, a, x, "gdn")
+    shift = a["root_bits"] + a["fraction_bits"]
+    require(x.largest << shift < DIVIDEND_LIMIT, "gdn: dividend")
+
+    def run(x: Planes) -> Planes:
+        return np.clip(divide_rne(x << shift, np.maximum(roots(x), 1)), a["low"], a["high"])
+
+    return Value(x.channels, a["low"], a["high"], x.rate), run
+
+
 def clamp(t: Tensors, a: Attributes, x: Value) -> tuple[Value, Run]:
     value = Value(x.channels, a["low"], a["high"], x.rate)
     return value, lambda x: np.clip(x, a["low"], a["high"])
@@ -338,6 +404,12 @@ def concat(t: Tensors, a: Attributes, *xs: Value) -> tuple[Value, Run]:
     low, high = min(x.low for x in xs), max(x.high for x in xs)
     value = Value(sum(x.channels for x in xs), low, high, xs[0].rate)
     return value, lambda *xs: np.concatenate(xs)
+
+
+def split(t: Tensors, a: Attributes, x: Value) -> tuple[Value, Run]:
+    start, stop = a["start"], a["stop"]
+    require(0 <= start < stop <= x.channels, "split: start or stop")
+    return x._replace(channels=stop - start), lambda x: x[start:stop]
 
 
 def pixel_shuffle(t: Tensors, a: Attributes, x: Value) -> tuple[Value, Run]:
@@ -377,17 +449,23 @@ class Kind(NamedTuple):
 
 RANGE = {"low": None, "high": None}
 CONVOLUTION = {"stride": 1, "padding": 0, "groups": 1}
+NORMALIZATION = {"bias_bits": 0, "root_bits": 0}
 KINDS = {
     "conv2d": Kind(1, conv2d, CONVOLUTION, ("weight", "bias")),
     "requantize": Kind(1, requantize, RANGE, ("multiplier",), ("negative_multiplier",)),
     "add": Kind(2, add, RANGE),
+    "mul": Kind(2, product("mul"), {}),
+    "scale": Kind(2, product("scale"), {}),
+    "igdn": Kind(1, igdn, NORMALIZATION, ("weight", "bias")),
+    "gdn": Kind(1, gdn, NORMALIZATION | {"fraction_bits": 0} | RANGE, ("weight", "bias")),
     "clamp": Kind(1, clamp, RANGE),
     "table": Kind(1, table, {"low": None}, ("table",)),
     "concat": Kind(None, concat, {}),
+    "split": Kind(1, split, {"start": None, "stop": None}),
     "pixel_shuffle": Kind(1, pixel_shuffle, {"factor": None}),
     "pixel_unshuffle": Kind(1, pixel_unshuffle, {"factor": None}),
 }
-WEIGHTED = ("conv2d",)
+WEIGHTED = ("conv2d", "gdn", "igdn")
 
 
 def check_fields(entry: Json, what: str, needed: dict[str, type],
@@ -434,21 +512,28 @@ class Program:
         self.weight_names: list[str] = []
         self.canonical = program | {"operations": []}
         for port in program["inputs"]:
-            check_fields(port, "input", {"name": str, "channels": int, "low": int, "high": int})
-            self.note(port["name"], Value(port["channels"], port["low"], port["high"]))
+            stated = {"name": str, "low": int, "high": int}
+            check_fields(port, "input", stated, {"channels": int})
+            number = "channels" not in port
+            value = Value(port.get("channels", 1), port["low"], port["high"], is_number=number)
+            self.note(port["name"], value)
         self.inputs, self.outputs = list(self.values), program["outputs"]
         self.sums_read: set[str] = set()
         for operation in program["operations"]:
             check_operation(operation)
             self.add(operation, KINDS[operation["kind"]], tensors)
         for name in self.outputs:
-            legal = name in self.values and not self.values[name].is_sum
+            value = self.values.get(name)
+            legal = value is not None and not value.is_sum and not value.is_number
             require(legal, f"{name} cannot be an output")
 
     def add(self, operation: Json, kind: Kind, tensors: Tensors) -> None:
         inputs, output = operation["inputs"], operation["output"]
-        for name in inputs:
+        for i, name in enumerate(inputs):
             require(name in self.values, f"{name} is read before it is made")
+            takes_number = operation["kind"] == "scale" and i == 1
+            fit = self.values[name].is_number == takes_number
+            require(fit, f"{operation['kind']}: operand {name} is a number or is none")
             if self.values[name].is_sum:
                 once = operation["kind"] == "requantize" and name not in self.sums_read
                 require(once, f"the sum {name} is not read by one requantize alone")

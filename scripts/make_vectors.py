@@ -154,6 +154,47 @@ def add(x: Array, y: Array, low: int, high: int) -> Array:
     return array(x.shape, lambda *i: sat(x[i] + y[i], low, high))
 
 
+def mul(x: Array, y: Array) -> Array:
+    return array(x.shape, lambda *i: x[i] * y[i])
+
+
+def scale(x: Array, n: Array) -> Array:
+    return array(x.shape, lambda *i: x[i] * n[()])
+
+
+def root_at(
+    x: Array, weight: Array, bias: Array, bias_bits: int, root_bits: int, index: tuple[int, ...]
+) -> int:
+    """isqrt(n * 4^k) of one element, which gdn and igdn normalize by."""
+    channel, row, column = index
+    norm = bias[channel,] * 2**bias_bits + sum(
+        weight[channel, i] * x[i, row, column] ** 2 for i in range(x.shape[0])
+    )
+    return math.isqrt(norm * 4**root_bits)
+
+
+def igdn(x: Array, weight: Array, bias: Array, bias_bits: int = 0, root_bits: int = 0) -> Array:
+    return array(x.shape, lambda *i: x[i] * root_at(x, weight, bias, bias_bits, root_bits, i))
+
+
+def gdn(
+    x: Array,
+    weight: Array,
+    bias: Array,
+    low: int,
+    high: int,
+    bias_bits: int = 0,
+    root_bits: int = 0,
+    fraction_bits: int = 0,
+) -> Array:
+    def element(*index: int) -> int:
+        root = root_at(x, weight, bias, bias_bits, root_bits, index)
+        dividend = x[index] * 2 ** (root_bits + fraction_bits)
+        return sat(rne(Fraction(dividend, max(root, 1))), low, high)
+
+    return array(x.shape, element)
+
+
 def clamp(x: Array, low: int, high: int) -> Array:
     return array(x.shape, lambda *i: sat(x[i], low, high))
 
@@ -170,6 +211,10 @@ def concat(*xs: Array) -> Array:
         return x[own, row, column]
 
     return array((len(channels), *xs[0].shape[1:]), element)
+
+
+def split(x: Array, start: int, stop: int) -> Array:
+    return array((stop - start, *x.shape[1:]), lambda c, r, q: x[start + c, r, q])
 
 
 def pixel_shuffle(x: Array, factor: int) -> Array:
@@ -197,9 +242,14 @@ OPERATIONS: dict[str, Callable[..., Array]] = {
     "conv2d": conv2d,
     "requantize": requantize,
     "add": add,
+    "mul": mul,
+    "scale": scale,
+    "igdn": igdn,
+    "gdn": gdn,
     "clamp": clamp,
     "table": table,
     "concat": concat,
+    "split": split,
     "pixel_shuffle": pixel_shuffle,
     "pixel_unshuffle": pixel_unshuffle,
 }
@@ -233,6 +283,11 @@ def port(name: str, channels: int, low: int, high: int) -> Json:
     return {"name": name, "channels": channels, "low": low, "high": high}
 
 
+def number(name: str, low: int, high: int) -> Json:
+    """An input that is one integer, given as an array of no dimensions."""
+    return {"name": name, "low": low, "high": high}
+
+
 def operation(kind: str, inputs: str, output: str, **fields: int | str) -> Json:
     """`inputs` are separated by spaces."""
     return {"kind": kind, "inputs": inputs.split(), "output": output, **fields}
@@ -248,7 +303,7 @@ def case(
     """One program with its inputs and what it makes of them."""
     for stated in code["inputs"]:
         x = inputs[stated["name"]]
-        assert x.shape[0] == stated["channels"]
+        assert x.shape[0] == stated["channels"] if "channels" in stated else x.shape == ()
         assert min(x.values) >= stated["low"] and max(x.values) <= stated["high"]
     return {
         "name": name,
@@ -558,6 +613,145 @@ def elementwise_cases() -> Iterator[tuple[str, Json]]:
     yield "concat", case("one operand", "a copy", code, {}, {"x": noise.array((2, 1, 2), *byte)})
 
 
+def product_cases(kind: str) -> Iterator[Json]:
+    """mul and scale, their sums shown by a requantization."""
+    large = (-LARGEST_VALUE, LARGEST_VALUE)
+
+    def products(
+        name: str, shows: str, x: Array, y: Array, bounds: tuple[int, int], multiplier: Number = 1
+    ) -> Json:
+        single = y.shape == ()
+        code = program(
+            [port("x", x.shape[0], *bounds),
+             number("y", *bounds) if single else port("y", y.shape[0], *bounds)],
+            [operation(kind, "x y", "sum"),
+             operation("requantize", "sum", "z", multiplier="m", low=large[0], high=large[1])],
+            "z",
+        )  # fmt: skip
+        tensors = {"m": vector(fl32(multiplier), type="float32")}
+        return case(name, shows, code, tensors, {"x": x, "y": y})
+
+    factors = {
+        "mul": (plane(3, -3, 7, 0, -128, 127), plane(-128, 127, -128, -128, 4097, 4099)),
+        "scale": (Array((), (-128,)), Array((), (4097,))),
+    }
+    small, odd = factors[kind]
+    x = plane(-128, 127, -1, 5, 0, 1)
+    yield products("small", "all signs", x, small, (-128, 127))
+    yield products("half", "ties of products", x, small, (-128, 127), Fraction(1, 2))
+    x = plane(4097, 4099, -4097, -4099, 4101, 4103)
+    yield products(
+        "over 2^24", "odd products are rounded to binary32 before they are multiplied",
+        x, odd, (-5000, 5000), Fraction(3, 4),
+    )  # fmt: skip
+    ends = plane(*large, large[1] - 1, 3, -5, 0)
+    limit = {"mul": plane(large[0], large[1], large[1], large[1], large[0], large[0]),
+             "scale": Array((), (large[0],))}  # fmt: skip
+    yield products(
+        "largest", "the product of two of the largest values",
+        ends, limit[kind], large, Fraction(1, 2**25),
+    )  # fmt: skip
+    if kind == "mul":
+        code = program(
+            [port("x", 2, 0, 65535)],
+            [operation("mul", "x x", "sum"),
+             operation("requantize", "sum", "y", multiplier="m", low=0, high=65535)],
+            "y",
+        )  # fmt: skip
+        tensors = {"m": vector(Fraction(1, 2**16), Fraction(1, 2**17), type="float32")}
+        x = Array((2, 1, 4), (65535, 65534, 46341, 3, 65535, 60000, 181, 0))
+        yield case("a square", "one value as both operands", code, tensors, {"x": x})
+    else:
+        noise = Noise(9)
+        code = program(
+            [port("x", 2, -2048, 2047), number("alpha", 0, 65535)],
+            [operation("conv2d", "x", "a", weight="down", bias="b"),
+             operation("requantize", "a", "h", multiplier="half", low=-32768, high=32767),
+             operation("scale", "h alpha", "s"),
+             operation("requantize", "s", "g", multiplier="unit", low=-32768, high=32767),
+             operation("add", "x g", "y", low=-2048, high=2047)],
+            "y",
+        )  # fmt: skip
+        tensors = {
+            "down": noise.array((2, 2, 1, 1), -127, 127, "int8"),
+            "b": vector(5, -7),
+            "half": vector(Fraction(1, 2), type="float32"),
+            "unit": vector(fl32(Fraction(1, 65535 * 64)), type="float32"),
+        }
+        x = noise.array((2, 2, 3), -2048, 2047)
+        for alpha in (0, 1, 13107, 65535):
+            yield case(
+                f"a branch, alpha {alpha}", "the number scales a branch; at 0 nothing is added",
+                code, tensors, {"x": x, "alpha": Array((), (alpha,))},
+            )  # fmt: skip
+
+
+def normalization_cases(kind: str) -> Iterator[Json]:
+    """gdn and igdn; the sums of the latter are shown by a requantization."""
+    noise = Noise(10)
+    inverse = kind == "igdn"
+
+    def normalized(
+        name: str, shows: str, x: Array, bounds: tuple[int, int], weight: Array, bias: Array,
+        multiplier: Number = 1, **fields: int,
+    ) -> Json:  # fmt: skip
+        span = {"low": -LARGEST_VALUE, "high": LARGEST_VALUE}
+        tensors = {"w": weight, "b": bias}
+        if inverse:
+            fields.pop("fraction_bits", None)
+            tensors["m"] = vector(fl32(multiplier), type="float32")
+            operations = [
+                operation(kind, "x", "sum", weight="w", bias="b", **fields),
+                operation("requantize", "sum", "y", multiplier="m", **span),
+            ]
+        else:
+            operations = [operation(kind, "x", "y", weight="w", bias="b", **fields, **span)]
+        code = program([port("x", x.shape[0], *bounds)], operations, "y")
+        return case(name, shows, code, tensors, {"x": x})
+
+    one, byte = Array((1, 1), (1,), "int8"), (-128, 127)
+    small = plane(-128, -3, -1, 0, 1, 2, 3, 127)
+    yield normalized("own square", "the root is the magnitude", small, byte, one, vector(0))
+    yield normalized(
+        "around squares", "roots of r^2 - 1, r^2 and r^2 + 1",
+        small, byte, Array((1, 1), (0,), "int8"), vector(2**30 - 1),
+    )  # fmt: skip
+    yield normalized(
+        "nothing", "a root of 0", small, byte, Array((1, 1), (0,), "int8"), vector(0),
+        fraction_bits=3,
+    )  # fmt: skip
+    yield normalized(
+        "root bits", "the root has 9 further bits", small, byte, one, vector(2),
+        Fraction(1, 2**9), root_bits=9, fraction_bits=8,
+    )  # fmt: skip
+    yield normalized(
+        "bias bits", "the bias counts in 2^16", small, byte, one, vector(3),
+        bias_bits=16, fraction_bits=12,
+    )  # fmt: skip
+    weight = noise.array((3, 3), 0, 127, "int8")
+    x = noise.array((3, 2, 4), -2048, 2047)
+    yield normalized(
+        "three channels", "row o of the weight belongs to channel o of the result",
+        x, (-2048, 2047), weight, vector(100, 20000, 3), Fraction(1, 2**14),
+        bias_bits=4, root_bits=6, fraction_bits=14,
+    )  # fmt: skip
+    ends = Array((2, 1, 4), (-32768, 32767, 0, 1, -32768, 32767, 32767, -1))
+    yield normalized(
+        "16 bits", "weights and operand of 16 bits, radicands just below 2^48",
+        ends, (-32768, 32767), Array((2, 2), (32767, 32767, 1, 30000), "int16"),
+        vector(2**31 - 1, 77), Fraction(1, 2**16), root_bits=1, fraction_bits=20,
+    )  # fmt: skip
+
+
+def split_cases() -> Iterator[Json]:
+    x = Array((4, 1, 2), (0, 1, 10, 11, 20, 21, 30, 31))
+    for start, stop in ((0, 1), (1, 3), (3, 4), (0, 4)):
+        code = program(
+            [port("x", 4, 0, 31)], [operation("split", "x", "y", start=start, stop=stop)], "y"
+        )
+        yield case(f"{start} to {stop}", "these channels, in their order", code, {}, {"x": x})
+
+
 def shuffle_cases(kind: str) -> Iterator[Json]:
     counting = {
         "pixel_shuffle": [(4, 2, 3, 2), (8, 1, 2, 2), (18, 2, 1, 3), (3, 2, 2, 1)],
@@ -826,6 +1020,51 @@ def refused_cases() -> Iterator[Json]:
             [port("x", 3, 0, 1)], [operation("pixel_unshuffle", "x", "y", factor=64)], "y"
         )
     }
+
+    square = Array((2, 2), (1, 2, 3, 4), "int8")
+    normal = operation("igdn", "x", "sum", weight="v", bias="b")
+
+    def normalization(name: str, fields: Json, **other: Array) -> Json:
+        return refused(name, [byte], [normal | fields, requantize], "y", **{"v": square, **other})
+
+    yield normalization("a root that may reach 2^24", {"root_bits": 16})
+    yield normalization("a bias beyond the root", {"bias_bits": 31}, b=vector(0, 2**17))
+    yield normalization("32 bits for the bias", {"bias_bits": 32})
+    yield normalization("-1 bits for the root", {"root_bits": -1})
+    yield normalization("a negative weight", {}, v=replace(square, values=(1, 2, -3, 4)))
+    yield normalization("a negative bias", {}, b=vector(0, -1))
+    yield normalization("a weight that is not square", {}, v=Array((2, 1), (1, 1), "int8"))
+    yield normalization("a weight of four dimensions", {}, v=replace(square, shape=(2, 2, 1, 1)))
+    yield normalization("normalization weights of 32 bits", {}, v=replace(square, type="int32"))
+    yield normalization("a normalization's bias of 16 bits", {}, b=vector(0, 0, type="int16"))
+    yield normalization("a normalization's sum as an output", {}) | {
+        "program": program([byte], [normal], "sum")
+    }
+    whole = operation("gdn", "x", "y", weight="v", bias="b", low=0, high=9)
+    yield refused(
+        "a dividend of 2^52", [byte], [whole | {"root_bits": 14, "fraction_bits": 31}], "y",
+        v=square,
+    )  # fmt: skip
+    yield refused(
+        "an operand of 17 bits", [port("x", 2, 0, 65536)], [whole], "y", v=square
+    )  # fmt: skip
+
+    other = port("z", 3, -128, 127)
+    product = operation("mul", "x z", "sum")
+    yield refused("mul of 2 and 3 channels", [byte, other], [product, requantize], "y")
+    yield refused("a product that is an output", [byte], [operation("mul", "x x", "sum")], "sum")
+    n = number("n", 0, 65535)
+    yield refused("mul by a number", [byte, number("z", 0, 1)], [product, requantize], "y")
+    scaled = operation("scale", "x n", "sum")
+    yield refused("scale by a plane", [byte, port("n", 2, 0, 1)], [scaled, requantize], "y")
+    yield refused("scale of a number", [n], [scaled | {"inputs": ["n", "n"]}, requantize], "y")
+    yield refused("scale of one operand", [byte, n], [scaled | {"inputs": ["x"]}, requantize], "y")
+    yield refused("a number that is an output", [byte, n], [add], "n")
+    yield refused("a number of 2^24", [byte, number("n", 0, 2**24)], [add], "y")
+    yield refused("a number with an empty range", [byte, number("n", 1, 0)], [add], "y")
+
+    for start, stop in ((-1, 1), (0, 3), (1, 1), (2, 1)):
+        yield one(f"a split from {start} to {stop}", "split", start=start, stop=stop)
 
 
 # The cases: entropy coding ---------------------------------------------------------------------
@@ -1284,6 +1523,11 @@ def contents() -> dict[str, Json]:
     }
     for kind, entry in elementwise_cases():
         operations.setdefault(kind, []).append(entry)
+    for kind in ("mul", "scale"):
+        operations[kind] = list(product_cases(kind))
+    for kind in ("igdn", "gdn"):
+        operations[kind] = list(normalization_cases(kind))
+    operations["split"] = list(split_cases())
     for kind in ("pixel_shuffle", "pixel_unshuffle"):
         operations[kind] = list(shuffle_cases(kind))
     files: dict[str, Json] = {

@@ -6,6 +6,7 @@ when it is read, so that nothing is executed whose sums are not proved to be exa
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -20,6 +21,9 @@ ACTIVATION_LOW, ACTIVATION_HIGH = -(2**15), 2**16 - 1  # what a convolution may 
 ACTIVATION_SPAN = 2**16 - 1  # ... in at most 16 bits
 VALUE_LIMIT = 2**24  # any stored or computed value is exact in binary32
 MULTIPLIER_LIMIT = 2.0**24
+DIVIDEND_LIMIT = 2**52  # below it a quotient in binary64 rounds as the exact one does
+RADICAND_LIMIT = 2**48  # so that the root of a normalization is exact in binary32
+BITS_LIMIT = 32  # attributes that state a power of two
 CHANNEL_LIMIT = 2**13
 OPERATION_LIMIT = 2**12
 KERNEL_LIMIT = 32
@@ -30,7 +34,8 @@ class ValueInfo:
     """One value of a program: integer planes in [low, high].
 
     `rate` is rows (and columns) per row of the program's inputs. An accumulator is an
-    exact sum that only a requantization may read, and only one.
+    exact sum that only a requantization may read, and only one. A number is one integer
+    for all positions.
     """
 
     channels: int
@@ -38,6 +43,7 @@ class ValueInfo:
     high: int
     rate: Fraction
     accumulator: bool = False
+    number: bool = False
 
 
 def analyse(program: Program, tensors: Tensors) -> dict[str, ValueInfo]:
@@ -52,11 +58,17 @@ def analyse(program: Program, tensors: Tensors) -> dict[str, ValueInfo]:
     try:
         for port in program.inputs:
             _require(port.name not in values, f"input {port.name} stated twice")
-            info = ValueInfo(port.channels, port.low, port.high, Fraction(1))
+            number = port.channels is None
+            channels = 1 if port.channels is None else port.channels
+            info = ValueInfo(channels, port.low, port.high, Fraction(1), number=number)
             values[port.name] = _checked(info)
         for operation in program.operations:
             operands = [_operand(values, name) for name in operation.inputs]
-            for name, operand in zip(operation.inputs, operands, strict=True):
+            for position, (name, operand) in enumerate(
+                zip(operation.inputs, operands, strict=True)
+            ):
+                takes_number = operation.kind == "scale" and position == 1
+                _require(operand.number == takes_number, f"{operation.kind}: operand {name}")
                 if operand.accumulator:
                     _require(operation.kind == "requantize", f"{operation.kind} reads a sum")
                     _require(name not in read, f"the sum {name} is read twice")
@@ -65,7 +77,9 @@ def analyse(program: Program, tensors: Tensors) -> dict[str, ValueInfo]:
             roles = {role: _tensor(tensors, name) for role, name in operation.tensors.items()}
             values[operation.output] = _checked(_RULES[operation.kind](operation, operands, roles))
         for output in program.outputs:
-            _require(not _operand(values, output).accumulator, f"output {output} is a sum")
+            given = _operand(values, output)
+            _require(not given.accumulator, f"output {output} is a sum")
+            _require(not given.number, f"output {output} is a number")
     except _RuleError as error:
         raise CorruptFileError(f"program {program.name}: {error}") from None
     return values
@@ -152,6 +166,56 @@ def _add(operation: Operation, operands: list[ValueInfo], roles: Tensors) -> Val
     return _ranged(operation, a)
 
 
+def _mul(operation: Operation, operands: list[ValueInfo], roles: Tensors) -> ValueInfo:
+    a, b = operands
+    _require(a.channels == b.channels and a.rate == b.rate, "mul: operands differ in shape")
+    corners = [x * y for x in (a.low, a.high) for y in (b.low, b.high)]
+    return ValueInfo(a.channels, min(corners), max(corners), a.rate, accumulator=True)
+
+
+def _scale(operation: Operation, operands: list[ValueInfo], roles: Tensors) -> ValueInfo:
+    x, number = operands
+    corners = [i * n for i in (x.low, x.high) for n in (number.low, number.high)]
+    return ValueInfo(x.channels, min(corners), max(corners), x.rate, accumulator=True)
+
+
+def _bits(operation: Operation, name: str) -> int:
+    bits = operation.attributes[name]
+    _require(0 <= bits < BITS_LIMIT, f"{operation.kind}: {name} {bits}")
+    return bits
+
+
+def _largest_root(operation: Operation, x: ValueInfo, roles: Tensors) -> int:
+    """Check the normalization of gdn and igdn; the largest root that it can have."""
+    kind, weight, bias = operation.kind, roles["weight"], roles["bias"]
+    shaped = weight.shape == (x.channels, x.channels) and weight.dtype in (np.int8, np.int16)
+    _require(shaped, f"{kind}: weight tensor")
+    _require(bias.shape == (x.channels,) and bias.dtype == np.int32, f"{kind}: bias tensor")
+    _require(bool(np.all(weight >= 0) and np.all(bias >= 0)), f"{kind}: negative weight or bias")
+    _require_activation(x)
+    bias_bits, root_bits = _bits(operation, "bias_bits"), _bits(operation, "root_bits")
+    sums = weight.sum(1, dtype=np.int64) * max(-x.low, x.high) ** 2  # at most 2^(13 + 15 + 32)
+    norm = int((sums + (bias.astype(np.int64) << bias_bits)).max())
+    radicand = norm << 2 * root_bits
+    _require(radicand < RADICAND_LIMIT, f"{kind}: the root of up to {radicand}")
+    return math.isqrt(radicand)
+
+
+def _igdn(operation: Operation, operands: list[ValueInfo], roles: Tensors) -> ValueInfo:
+    (x,) = operands
+    bound = max(-x.low, x.high) * _largest_root(operation, x, roles)
+    return ValueInfo(x.channels, -bound, bound, x.rate, accumulator=True)
+
+
+def _gdn(operation: Operation, operands: list[ValueInfo], roles: Tensors) -> ValueInfo:
+    (x,) = operands
+    _largest_root(operation, x, roles)
+    shift = _bits(operation, "root_bits") + _bits(operation, "fraction_bits")
+    dividend = max(-x.low, x.high) << shift
+    _require(dividend < DIVIDEND_LIMIT, f"gdn: dividends up to {dividend}")
+    return _ranged(operation, x)
+
+
 def _clamp(operation: Operation, operands: list[ValueInfo], roles: Tensors) -> ValueInfo:
     return _ranged(operation, operands[0])
 
@@ -175,6 +239,13 @@ def _concat(operation: Operation, operands: list[ValueInfo], roles: Tensors) -> 
     )
 
 
+def _split(operation: Operation, operands: list[ValueInfo], roles: Tensors) -> ValueInfo:
+    (x,) = operands
+    start, stop = operation.attributes["start"], operation.attributes["stop"]
+    _require(0 <= start < stop <= x.channels, f"split: channels {start} ... {stop}")
+    return ValueInfo(stop - start, x.low, x.high, x.rate)
+
+
 def _pixel_shuffle(operation: Operation, operands: list[ValueInfo], roles: Tensors) -> ValueInfo:
     (x,), factor = operands, operation.attributes["factor"]
     _require(1 <= factor <= 64 and x.channels % factor**2 == 0, "pixel_shuffle: factor")
@@ -192,9 +263,14 @@ _RULES: dict[str, _Rule] = {
     "conv2d": _conv2d,
     "requantize": _requantize,
     "add": _add,
+    "mul": _mul,
+    "scale": _scale,
     "clamp": _clamp,
     "table": _table,
+    "igdn": _igdn,
+    "gdn": _gdn,
     "concat": _concat,
+    "split": _split,
     "pixel_shuffle": _pixel_shuffle,
     "pixel_unshuffle": _pixel_unshuffle,
 }

@@ -10,7 +10,7 @@ import numpy as np
 
 from licodec.exact.bounds import analyse
 from licodec.exact.program import Program, Tensors
-from licodec.exact.strips import StripGeometry, run_in_strips, strip_geometry
+from licodec.exact.strips import StripGeometry, plane_size, run_in_strips, strip_geometry
 
 Planes = Mapping[str, np.ndarray]
 Run = Callable[[Planes], dict[str, np.ndarray]]
@@ -49,7 +49,7 @@ class PlaneRunner:
 
     def strips(self, inputs: Planes) -> Iterator[tuple[np.ndarray, ...]]:
         """Outputs in the program's order, from top to bottom, strip by strip."""
-        columns = next(iter(inputs.values())).shape[2]
+        _, columns = plane_size(inputs)
         rows = max(1, self.strip_positions // max(1, columns))
         for outputs in run_in_strips(self.run, self.geometry, inputs, rows):
             yield tuple(
@@ -59,7 +59,7 @@ class PlaneRunner:
 
     def __call__(self, inputs: Planes) -> tuple[np.ndarray, ...]:
         """Outputs in the program's order, each (C, H * rate, W * rate)."""
-        _, height, width = next(iter(inputs.values())).shape
+        height, width = plane_size(inputs)
         whole: list[np.ndarray] = []
         top = [0] * len(self.rates)
         for strip in self.strips(inputs):

@@ -44,22 +44,40 @@ KINDS: Mapping[str, OperationKind] = MappingProxyType(
             1, ("multiplier",), ("negative_multiplier",), {"low": None, "high": None}
         ),
         "add": OperationKind(2, attributes={"low": None, "high": None}),
+        "mul": OperationKind(2),
+        "scale": OperationKind(2),
         "clamp": OperationKind(1, attributes={"low": None, "high": None}),
         "table": OperationKind(1, ("table",), attributes={"low": None}),
+        "igdn": OperationKind(1, ("weight", "bias"), attributes={"bias_bits": 0, "root_bits": 0}),
+        "gdn": OperationKind(
+            1,
+            ("weight", "bias"),
+            attributes={
+                "bias_bits": 0,
+                "root_bits": 0,
+                "fraction_bits": 0,
+                "low": None,
+                "high": None,
+            },
+        ),
         "concat": OperationKind(None),
+        "split": OperationKind(1, attributes={"start": None, "stop": None}),
         "pixel_shuffle": OperationKind(1, attributes={"factor": None}),
         "pixel_unshuffle": OperationKind(1, attributes={"factor": None}),
     }
 )
-WEIGHTED_KINDS = frozenset({"conv2d"})
+WEIGHTED_KINDS = frozenset({"conv2d", "gdn", "igdn"})
 
 
 @dataclass(frozen=True)
 class Port:
-    """A named input of a program: planes of integers in [low, high]."""
+    """A named input of a program: planes of integers in [low, high].
+
+    One without channels (None) is a number: a single integer for all positions.
+    """
 
     name: str
-    channels: int
+    channels: int | None
     low: int
     high: int
 
@@ -99,10 +117,7 @@ def program_to_json(program: Program) -> dict[str, Any]:
         entry |= {k: v for k, v in operation.attributes.items() if v != defaults[k]}
         operations.append(entry)
     return {
-        "inputs": [
-            {"name": p.name, "channels": p.channels, "low": p.low, "high": p.high}
-            for p in program.inputs
-        ],
+        "inputs": [_port_to_json(port) for port in program.inputs],
         "operations": operations,
         "outputs": list(program.outputs),
     }
@@ -123,10 +138,15 @@ def program_from_json(name: str, data: Any) -> Program:
     return Program(name, ports, operations, outputs)
 
 
+def _port_to_json(port: Port) -> dict[str, Any]:
+    channels = {} if port.channels is None else {"channels": port.channels}
+    return {"name": port.name, **channels, "low": port.low, "high": port.high}
+
+
 def _port_from_json(entry: Any) -> Port:
     _require_known(entry, {"name", "channels", "low", "high"}, "input")
-    numbers = (_integer(entry[key]) for key in ("channels", "low", "high"))
-    return Port(_text(entry["name"]), *numbers)
+    channels = _integer(entry["channels"]) if "channels" in entry else None
+    return Port(_text(entry["name"]), channels, _integer(entry["low"]), _integer(entry["high"]))
 
 
 def _operation_from_json(entry: Any) -> Operation:

@@ -7,8 +7,9 @@ planes whose sums are odd, near the limit of what its kernels add exactly, or sa
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from types import ModuleType
 
 import numpy as np
@@ -23,6 +24,8 @@ SMALL = (9, 11)  # rows, columns: odd, so that every kernel meets its tails
 LARGE = (33, 40)  # enough for kernels to block rows and to share them among threads
 QUICK_WEIGHTS = 2**16
 LARGEST = VALUE_LIMIT - 1
+REVEALED = frozenset({"conv2d", "mul", "scale", "igdn"})  # give sums, so they are requantized
+WITH_OWN_TENSORS = frozenset({"gdn", "igdn"})  # whose bounds other tensors would not keep
 
 
 @dataclass(frozen=True)
@@ -42,19 +45,39 @@ class Sums:
 
 
 @dataclass(frozen=True)
+class Stored:
+    """Tensors of an operation by role, equal to others by their content."""
+
+    digest: bytes
+    tensors: Mapping[str, np.ndarray] = field(compare=False)
+
+    @classmethod
+    def of(cls, roles: Tensors) -> Stored:
+        digest = hashlib.sha256()
+        for role, tensor in sorted(roles.items()):
+            digest.update(f"{role} {tensor.shape} {tensor.dtype.str}\n".encode())
+            digest.update(np.ascontiguousarray(tensor).data)
+        return cls(digest.digest(), dict(roles))
+
+
+@dataclass(frozen=True)
 class Case:
     """A class of operations that a backend treats alike: all that its kernels may depend on."""
 
     kind: str
-    operands: tuple[tuple[int, int, int], ...]  # (channels, low, high)
+    operands: tuple[tuple[int | None, int, int], ...]  # (channels, None for a number, low, high)
     attributes: tuple[tuple[str, int], ...]
     tensors: tuple[tuple[str, tuple[int, ...], str], ...]  # (role, shape, data type)
     sums: Sums | None = None  # of conv2d alone
     entries: tuple[int, int] | None = None  # of table alone: their range
+    stored: Stored | None = None  # where the operation's own tensors are tried
     plane: tuple[int, int] = SMALL
 
     def __str__(self) -> str:
-        operands = " and ".join(f"{n} channels in {low}...{high}" for n, low, high in self.operands)
+        operands = " and ".join(
+            f"{'a number' if n is None else f'{n} channels'} in {low}...{high}"
+            for n, low, high in self.operands
+        )
         tensors = (f"{role} {'x'.join(map(str, shape))}" for role, shape, _ in self.tensors)
         return ", ".join([f"{self.kind} of {operands}", *tensors])
 
@@ -101,8 +124,12 @@ def _case(
     operation: Operation, operands: list[ValueInfo], roles: Tensors, limits: KernelLimits
 ) -> Case:
     ranges = [
-        # The range of an accumulator makes no difference to how it is requantized.
-        (x.channels, -LARGEST, LARGEST) if x.accumulator else (x.channels, x.low, x.high)
+        (
+            None if x.number else x.channels,
+            # The range of an accumulator makes no difference to how it is requantized.
+            -LARGEST if x.accumulator else x.low,
+            LARGEST if x.accumulator else x.high,
+        )
         for x in operands
     ]
     case = Case(
@@ -115,6 +142,8 @@ def _case(
         return replace(case, sums=_sums(operation, operands[0], roles, limits))
     if operation.kind == "table":
         return replace(case, entries=(int(roles["table"].min()), int(roles["table"].max())))
+    if operation.kind in WITH_OWN_TENSORS:
+        return replace(case, stored=Stored.of(roles))
     return case
 
 
@@ -161,17 +190,29 @@ def _trial(case: Case) -> tuple[Program, dict[str, np.ndarray], dict[str, np.nda
     rows, columns = case.plane[0] * scale, case.plane[1] * scale
     ports, inputs = [], {}
     for i, (channels, low, high) in enumerate(case.operands):
-        ports.append(Port(f"operand_{i}", channels, low, high))
-        inputs[f"operand_{i}"] = _plane(random, channels, rows, columns, low, high)
-    tensors = {
-        role: _tensor(random, role, shape, case).astype(kind) for role, shape, kind in case.tensors
-    }
+        name = f"operand_{i}"
+        ports.append(Port(name, channels, low, high))
+        if channels is None:
+            inputs[name] = np.array(high if -low <= high else low)
+        else:
+            inputs[name] = _plane(random, channels, rows, columns, low, high)
+    if case.stored is None:
+        tensors = {
+            role: _tensor(random, role, shape, case).astype(kind)
+            for role, shape, kind in case.tensors
+        }
+    else:
+        tensors = dict(case.stored.tensors)
     names = {role: role for role in tensors}
-    output = "sum" if case.kind == "conv2d" else "result"
+    output = "sum" if case.kind in REVEALED else "result"
     operations = [Operation(case.kind, tuple(inputs), output, names, attributes)]
-    if case.kind == "conv2d":
-        largest = max(-case.operands[0][1], case.operands[0][2])
-        tensors["reveal"] = _revealing_multiplier(random, tensors, largest)
+    if case.kind in REVEALED:
+        single = Program("self-test", tuple(ports), tuple(operations), ())
+        total = analyse(single, tensors)["sum"]
+        bound = np.full(total.channels, max(-total.low, total.high))
+        if case.kind == "conv2d":
+            bound = _bounds_by_channel(tensors, max(-case.operands[0][1], case.operands[0][2]))
+        tensors["reveal"] = _revealing_multiplier(random, bound)
         span = {"low": -LARGEST, "high": LARGEST}
         reveal = Operation("requantize", ("sum",), "result", {"multiplier": "reveal"}, span)
         operations.append(reveal)
@@ -235,14 +276,17 @@ def _weight(random: np.random.Generator, shape: tuple[int, ...], sums: Sums) -> 
     return weight.reshape(outputs, kernel, kernel, inputs).transpose(0, 3, 1, 2)
 
 
-def _revealing_multiplier(
-    random: np.random.Generator, tensors: Tensors, largest: int
-) -> np.ndarray:
+def _bounds_by_channel(tensors: Tensors, largest: int) -> np.ndarray:
+    """Of a convolution: (O,) the largest magnitude of each output's sums."""
+    sums = np.abs(tensors["weight"], dtype=np.int64).reshape(len(tensors["bias"]), -1).sum(1)
+    return sums * largest + np.abs(tensors["bias"], dtype=np.int64)
+
+
+def _revealing_multiplier(random: np.random.Generator, bound: np.ndarray) -> np.ndarray:
     """One multiplier by output, of three kinds: 1 shows small sums to the last bit and saturates
     large ones; a power of two shows all of large sums that survives their rounding to binary32;
     anything a little smaller shows whether they were rounded before the product."""
-    sums = np.abs(tensors["weight"], dtype=np.int64).reshape(len(tensors["bias"]), -1).sum(1)
-    bound = sums * largest + np.abs(tensors["bias"], dtype=np.int64)
     fitting = np.exp2(-np.maximum(0, np.ceil(np.log2(bound + 1)) - 24))
-    kinds = np.stack([np.ones_like(fitting), fitting, fitting * random.uniform(0.5, 1, len(sums))])
-    return kinds[random.integers(0, 3, len(sums)), np.arange(len(sums))].astype(np.float32)
+    count = len(bound)
+    kinds = np.stack([np.ones_like(fitting), fitting, fitting * random.uniform(0.5, 1, count)])
+    return kinds[random.integers(0, 3, count), np.arange(count)].astype(np.float32)

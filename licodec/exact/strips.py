@@ -46,7 +46,8 @@ def strip_geometry(program: Program, values: Mapping[str, ValueInfo]) -> StripGe
         for name in operation.inputs:
             reach[name] = max(reach.get(name, own), own)
     unit = math.lcm(*(info.rate.denominator for info in values.values()))
-    farthest = max(reach.get(port.name, Fraction(0)) for port in program.inputs)
+    planes = (port for port in program.inputs if port.channels is not None)
+    farthest = max(reach.get(port.name, Fraction(0)) for port in planes)
     return StripGeometry(unit, math.ceil(farthest / unit) * unit)
 
 
@@ -57,12 +58,13 @@ def run_in_strips(
     rows: int,
 ) -> Iterator[dict[str, np.ndarray]]:
     """Yield the outputs of `run` over `inputs` (C, H, W), from top to bottom, `rows` input
-    rows at a time (rounded down to the geometry's unit, at least one).
+    rows at a time (rounded down to the geometry's unit, at least one). Inputs without
+    dimensions are numbers, which every strip is given.
 
     H must be a multiple of the unit. Every yielded dict holds the same number of input
     rows' worth of each output.
     """
-    height = next(iter(inputs.values())).shape[1]
+    height, _ = plane_size(inputs)
     step = max(1, rows // geometry.unit) * geometry.unit
     if height <= step + geometry.halo:
         yield run(inputs)
@@ -70,10 +72,16 @@ def run_in_strips(
     for top in range(0, height, step):
         bottom = min(top + step, height)
         first, last = max(0, top - geometry.halo), min(height, bottom + geometry.halo)
-        outputs = run({name: plane[:, first:last] for name, plane in inputs.items()})
+        outputs = run({name: x[:, first:last] if x.ndim else x for name, x in inputs.items()})
         trimmed = {}
         for name, plane in outputs.items():
             rate = Fraction(plane.shape[1], last - first)
             a, b = (top - first) * rate, (bottom - first) * rate
             trimmed[name] = plane[:, int(a) : int(b)]
         yield trimmed
+
+
+def plane_size(inputs: Planes) -> tuple[int, int]:
+    """Rows and columns of the planes (C, H, W) among `inputs`."""
+    rows, columns = next(x for x in inputs.values() if x.ndim).shape[1:]
+    return rows, columns

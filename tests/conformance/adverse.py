@@ -86,6 +86,22 @@ class Writer:
             fields["negative_multiplier"] = np.array([factor * negative], np.float32)
         return self.operation("requantize", total, channels=out, **fields)
 
+    def normalization(self, kind: str, x: str, width: int) -> str:
+        """gdn or igdn of a value of 12 bits, and requantized to 12 bits again."""
+        channels = self.channels[x]
+        weight = self.random.integers(0, 1 << (width - 1), (channels, channels)).astype(np.int8)
+        bias = self.random.integers(1, 2**20, channels).astype(np.int32)
+        bits: dict[str, int] = {"bias_bits": 3, "root_bits": 4}
+        if kind == "gdn":
+            bits |= {"fraction_bits": 12, "low": -(2**15), "high": 2**15 - 1}
+        y = self.operation(kind, x, channels=channels, weight=weight, bias=bias, **bits)
+        self.pack["widths"][f"{self.name}/{y}/weight"] = width
+        factor = 1 / (2.0**4 * 10000) if kind == "igdn" else 4.0
+        multiplier = (factor * self.random.uniform(0.5, 1.5, channels)).astype(np.float32)
+        return self.operation(
+            "requantize", y, channels=channels, multiplier=multiplier, low=-2048, high=2047
+        )
+
     def finish(self, *outputs: str) -> None:
         self.program["outputs"] = list(outputs)
         self.pack["programs"][self.name] = program_from_json(self.name, self.program)
@@ -104,6 +120,13 @@ def _parameters(writer: Writer, start: int, channels: int) -> None:
     down = writer.layer(x, 8, 4, 3, -100, 100, 100, negative=0.2, stride=2, padding=1)
     up = writer.operation("pixel_shuffle", down, channels=2, factor=2)
     context = writer.operation("concat", x, up, channels=writer.channels[x] + 2)
+    gate = writer.operation("split", context, channels=4, start=0, stop=4)
+    gate = writer.operation("mul", gate, features, channels=4)
+    gate = writer.operation(
+        "requantize", gate, channels=4, multiplier=np.array([1 / 128], np.float32),
+        low=-200, high=300,
+    )  # fmt: skip
+    context = writer.operation("concat", gate, context, channels=writer.channels[context] + 4)
     mean = writer.layer(context, channels, 3, 16, *LATENT, 900, padding=1)
     index = writer.layer(context, channels, 1, 4, -60, 60, 100)
     entries = (np.arange(-50, 80) ** 3 // 40).astype(np.int32)  # negative too
@@ -137,15 +160,17 @@ def pack() -> Pack:
     x = hyper.layer(z, 16, 3, 5, -200, 300, 10, negative=0.1, padding=1)
     hyper.finish(hyper.operation("pixel_shuffle", x, channels=4, factor=2))
     _parameters(Writer("first", random, parts), 0, 2)
-    _residual(Writer("correct", random, parts), 6, 2)
+    _residual(Writer("correct", random, parts), 10, 2)
     _parameters(Writer("second", random, parts), 2, 5)
-    _residual(Writer("correct more", random, parts), 8, 5)
+    _residual(Writer("correct more", random, parts), 12, 5)
 
     paint = Writer("paint", random, parts)
     y = paint.port("latents", 7, *LATENT)
     x = paint.layer(y, 12, 1, 8, -2048, 2047, 1000, negative=0.5)
     unit = paint.layer(x, 12, 3, 2, -2048, 2047, 900, padding=1, groups=12)
     x = paint.operation("add", x, unit, channels=12, low=-2048, high=2047)
+    x = paint.normalization("igdn", x, 8)
+    x = paint.normalization("gdn", x, 5)
     x = paint.layer(x, 48, 3, 7, -1024, 1023, 900, padding=1, groups=3)
     x = paint.operation("pixel_shuffle", x, channels=3, factor=4)
     paint.finish(paint.layer(x, 3, 1, 8, 0, 255, 200))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 
 import numpy as np
@@ -26,6 +27,10 @@ class Builder:
     def port(self, name: str, channels: int, low: int, high: int) -> str:
         self.ports.append(Port(name, channels, low, high))
         self.channels[name] = channels
+        return name
+
+    def number(self, name: str, low: int, high: int) -> str:
+        self.ports.append(Port(name, None, low, high))
         return name
 
     def operation(
@@ -148,6 +153,10 @@ RANGES = (
 )
 """Operands of 1 to 16 bits, signed, unsigned and lopsided."""
 
+RANDOM_KINDS = (
+    *("conv", "conv", "requantize", "sum", "product", "scaled", "normalized", "clamp", "table"),
+    *("join", "part", "fold", "unfold"),
+)
 PLANE = (8, 12)  # rows and columns of the inputs of random programs
 
 
@@ -163,9 +172,8 @@ class RandomBuilder(Builder):
         for i in range(self.random.integers(1, 3)):
             name = self.port(f"x{i}", int(self.random.integers(1, 10)), *self._range())
             self._note(name, (self.ports[-1].low, self.ports[-1].high), Fraction(1))
-        kinds = ("conv", "conv", "requantize", "sum", "clamp", "table", "join", "fold", "unfold")
         for _ in range(self.random.integers(1, 9)):
-            getattr(self, f"_random_{self.random.choice(kinds)}")(self._value())
+            getattr(self, f"_random_{self.random.choice(RANDOM_KINDS)}")(self._value())
         names = list(self.ranges)
         others = self.random.choice(names, self.random.integers(0, 3))
         return self.build(*dict.fromkeys([names[-1], *map(str, others)]))
@@ -174,6 +182,9 @@ class RandomBuilder(Builder):
         """Inputs of extremes, zeros, odd and even numbers."""
         inputs = {}
         for port in self.ports:
+            if port.channels is None:
+                inputs[port.name] = np.array(self.random.integers(port.low, port.high + 1))
+                continue
             shape = (port.channels, *PLANE)
             plane = self.random.integers(port.low, port.high + 1, shape)
             special = np.clip([port.low, port.high, 0, -1, 1, 255, 256], port.low, port.high)
@@ -242,6 +253,53 @@ class RandomBuilder(Builder):
         others = [n for n in self.ranges if (self.channels[n], self.rates[n]) == key]
         span = self._range()
         self._note(self.add(x, str(self.random.choice(others)), *span), span, self.rates[x])
+
+    def _random_product(self, x: str) -> None:
+        key = (self.channels[x], self.rates[x])
+        others = [n for n in self.ranges if (self.channels[n], self.rates[n]) == key]
+        z = str(self.random.choice(others))
+        bound = max(map(abs, self.ranges[x])) * max(map(abs, self.ranges[z]))
+        self._requantized(self.operation("mul", (x, z), self.channels[x]), bound, self.rates[x])
+
+    def _random_scaled(self, x: str) -> None:
+        name = f"n{len(self.ports)}"
+        low, high = sorted(self.random.integers(-(2**16) + 1, 2**16, 2).tolist())
+        self.number(name, low, high)
+        bound = max(map(abs, self.ranges[x])) * max(-low, high)
+        self._requantized(
+            self.operation("scale", (x, name), self.channels[x]), bound, self.rates[x]
+        )
+
+    def _random_normalized(self, x: str) -> None:
+        low, high = self.ranges[x]
+        if low < -(2**15) or high > 2**16 - 1 or high - low > 2**16 - 1:
+            return
+        channels, largest = self.channels[x], max(-low, high, 1)
+        weight = self.random.integers(0, 2 ** int(self.random.integers(1, 8)), (channels, channels))
+        bias_bits = int(self.random.integers(0, 12))
+        bias = self.random.integers(0, 2 ** int(self.random.integers(0, 30)), channels)
+        norm = int((weight.sum(1) * largest**2 + (bias << bias_bits)).max())
+        room = (2**48 - 1) // max(norm, 1)
+        root_bits = min(12, int(self.random.integers(0, max(1, room.bit_length() // 2))))
+        tensors = {"weight": weight.astype(np.int8), "bias": bias.astype(np.int32)}
+        bits = {"bias_bits": bias_bits, "root_bits": root_bits}
+        if self.random.random() < 0.5:
+            total = self.operation("igdn", (x,), channels, tensors, **bits)
+            bound = largest * math.isqrt(norm << 2 * root_bits)
+            self._requantized(total, max(1, bound), self.rates[x])
+            return
+        span = self._range()
+        fraction_bits = int(self.random.integers(0, 18))
+        result = self.operation(
+            "gdn", (x,), channels, tensors, **bits, fraction_bits=fraction_bits,
+            low=span[0], high=span[1],
+        )  # fmt: skip
+        self._note(result, span, self.rates[x])
+
+    def _random_part(self, x: str) -> None:
+        start, stop = sorted(self.random.choice(self.channels[x] + 1, 2, replace=False).tolist())
+        result = self.operation("split", (x,), stop - start, start=start, stop=stop)
+        self._note(result, self.ranges[x], self.rates[x])
 
     def _random_clamp(self, x: str) -> None:
         low, high = self._range()

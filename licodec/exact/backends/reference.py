@@ -68,6 +68,57 @@ def add(operation: Operation, operands: list[np.ndarray], roles: Tensors) -> np.
     return np.clip(a + b, operation.attributes["low"], operation.attributes["high"])
 
 
+def mul(operation: Operation, operands: list[np.ndarray], roles: Tensors) -> np.ndarray:
+    a, b = operands
+    return a * b
+
+
+def scale(operation: Operation, operands: list[np.ndarray], roles: Tensors) -> np.ndarray:
+    """The planes (C, H, W) times the number ()."""
+    x, number = operands
+    return x * number
+
+
+def igdn(operation: Operation, operands: list[np.ndarray], roles: Tensors) -> np.ndarray:
+    """x * isqrt(n * 4^k)."""
+    (x,) = operands
+    return x * _normalization(operation, x, roles)
+
+
+def gdn(operation: Operation, operands: list[np.ndarray], roles: Tensors) -> np.ndarray:
+    """sat(rne(x * 2^(k+f) / max(isqrt(n * 4^k), 1)))."""
+    (x,) = operands
+    bits = operation.attributes["root_bits"] + operation.attributes["fraction_bits"]
+    quotient = divide_rne(x << bits, np.maximum(_normalization(operation, x, roles), 1))
+    return np.clip(quotient, operation.attributes["low"], operation.attributes["high"])
+
+
+def _normalization(operation: Operation, x: np.ndarray, roles: Tensors) -> np.ndarray:
+    """isqrt(n * 4^k) with n = bias * 2^b + sum w * x^2, (C, H, W) int64."""
+    squares = (x * x).reshape(len(x), -1).astype(np.float64)
+    bias = roles["bias"].astype(np.int64) << operation.attributes["bias_bits"]
+    norm = (roles["weight"].astype(np.float64) @ squares).astype(np.int64) + bias[:, None]
+    return isqrt(norm.reshape(x.shape) << 2 * operation.attributes["root_bits"])
+
+
+def isqrt(v: np.ndarray) -> np.ndarray:
+    """floor(sqrt(v)) of int64 0 <= v < 2^52.
+
+    NumPy's binary64 root is correctly rounded. The root of r^2 - 1 is at least 2^-27 below r,
+    and the binary64 numbers below r <= 2^26 are that close, so it is not rounded up to r.
+    """
+    return np.floor(np.sqrt(v.astype(np.float64))).astype(np.int64)
+
+
+def divide_rne(dividend: np.ndarray, divisor: np.ndarray) -> np.ndarray:
+    """rne(dividend / divisor) of int64, |dividend| < 2^52, divisor > 0.
+
+    An exact quotient that is no tie is at least 1 / (2 * divisor) from one; binary64 rounds it
+    by less than that.
+    """
+    return np.rint(dividend.astype(np.float64) / divisor.astype(np.float64)).astype(np.int64)
+
+
 def clamp(operation: Operation, operands: list[np.ndarray], roles: Tensors) -> np.ndarray:
     return np.clip(operands[0], operation.attributes["low"], operation.attributes["high"])
 
@@ -79,6 +130,10 @@ def table(operation: Operation, operands: list[np.ndarray], roles: Tensors) -> n
 
 def concat(operation: Operation, operands: list[np.ndarray], roles: Tensors) -> np.ndarray:
     return np.concatenate(operands)
+
+
+def split(operation: Operation, operands: list[np.ndarray], roles: Tensors) -> np.ndarray:
+    return operands[0][operation.attributes["start"] : operation.attributes["stop"]]
 
 
 def pixel_shuffle(operation: Operation, operands: list[np.ndarray], roles: Tensors) -> np.ndarray:
@@ -101,9 +156,14 @@ _KERNELS: dict[str, Callable[[Operation, list[np.ndarray], Tensors], np.ndarray]
     "conv2d": conv2d,
     "requantize": requantize,
     "add": add,
+    "mul": mul,
+    "scale": scale,
+    "igdn": igdn,
+    "gdn": gdn,
     "clamp": clamp,
     "table": table,
     "concat": concat,
+    "split": split,
     "pixel_shuffle": pixel_shuffle,
     "pixel_unshuffle": pixel_unshuffle,
 }

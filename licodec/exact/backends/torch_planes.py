@@ -3,7 +3,8 @@
 A value is a contiguous tensor (rows, columns, channels): what oneDNN calls channels last. It
 holds int16 where its proved range fits and int32 otherwise; an accumulator is float32, the
 exact sum rounded once, which is all that a requantization reads of it. Operations work in
-place on operands that die with them.
+place on operands that die with them. What is summed beyond binary32 is summed in binary64,
+where ``bounds.analyse`` proves every sum, product and dividend exact.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from torch import Tensor
 
 from licodec.exact.bounds import ValueInfo, analyse
 from licodec.exact.program import Operation, Program, Tensors
+
+CHUNK_ON_CPU = 2**17  # numbers that are worked on at a time: a megabyte in binary64
+CHUNK_ON_DEVICE = 2**24
 
 Run = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
 Convolve = Callable[[Tensor], Tensor]
@@ -76,7 +80,7 @@ def prepare(
     def run(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         with torch.inference_mode():
             live = {
-                port.name: _to_planes(inputs[port.name], _storage(values[port.name]), device)
+                port.name: _to_device(inputs[port.name], values[port.name], device)
                 for port in program.inputs
                 if port.name not in unused
             }
@@ -164,9 +168,11 @@ def _fits_int16(low: int, high: int) -> bool:
     return low >= -(2**15) and high < 2**15
 
 
-def _to_planes(plane: np.ndarray, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """(C, H, W) integers -> fresh (H, W, C) planes."""
-    kind = np.int16 if dtype == torch.int16 else np.int32
+def _to_device(plane: np.ndarray, info: ValueInfo, device: torch.device) -> Tensor:
+    """(C, H, W) integers -> fresh (H, W, C) planes; a number () -> float32 ()."""
+    if info.number:
+        return torch.tensor(float(plane), dtype=torch.float32, device=device)
+    kind = np.int16 if _storage(info) == torch.int16 else np.int32
     moved = np.moveaxis(plane, 0, 2).astype(kind, order="C", copy=True)
     return torch.from_numpy(moved).to(device)
 
@@ -234,6 +240,99 @@ def _bind_add(
     return add
 
 
+def _bind_product(
+    operation: Operation,
+    operands: list[Operand],
+    result: ValueInfo,
+    roles: Tensors,
+    device: torch.device,
+) -> Kernel:
+    def product(x: Tensor, y: Tensor) -> Tensor:
+        # Both are exact in binary32, so their product is the exact one rounded once.
+        return x.to(torch.float32) * y.to(torch.float32)
+
+    return product
+
+
+def _bind_igdn(
+    operation: Operation,
+    operands: list[Operand],
+    result: ValueInfo,
+    roles: Tensors,
+    device: torch.device,
+) -> Kernel:
+    normalization = _bind_normalization(operation, roles, device)
+
+    def igdn(x: Tensor) -> Tensor:
+        # The root is below 2^24, so this too is the exact product rounded once.
+        return normalization(x).to(torch.float32).mul_(x.to(torch.float32))
+
+    return _by_positions(igdn, result, torch.float32)
+
+
+def _bind_gdn(
+    operation: Operation,
+    operands: list[Operand],
+    result: ValueInfo,
+    roles: Tensors,
+    device: torch.device,
+) -> Kernel:
+    normalization = _bind_normalization(operation, roles, device)
+    unit = 2.0 ** (operation.attributes["root_bits"] + operation.attributes["fraction_bits"])
+
+    def gdn(x: Tensor) -> Tensor:
+        quotient = x.to(torch.float64).mul_(unit).div_(normalization(x).clamp_(min=1))
+        return quotient.round_().clamp_(result.low, result.high)
+
+    return _by_positions(gdn, result, _storage(result))
+
+
+def _bind_normalization(operation: Operation, roles: Tensors, device: torch.device) -> Kernel:
+    """(P, C) integers -> the roots of gdn and igdn, float64 (P, C)."""
+    weight = torch.tensor(roles["weight"], dtype=torch.float64, device=device).T
+    bias = torch.tensor(roles["bias"], dtype=torch.float64, device=device)
+    bias = bias * 2.0 ** operation.attributes["bias_bits"]
+    unit = 4.0 ** operation.attributes["root_bits"]
+
+    def normalization(x: Tensor) -> Tensor:
+        wide = x.to(torch.float64)
+        return isqrt(torch.addmm(bias, wide.mul_(wide), weight).mul_(unit))
+
+    return normalization
+
+
+def isqrt(v: Tensor) -> Tensor:
+    """floor(sqrt(v)) of integers 0 <= v < 2^52 in float64.
+
+    torch's root is not correctly rounded everywhere, so it is corrected by comparison.
+    """
+    root = v.sqrt().floor_()
+    root.sub_((root * root > v).to(torch.float64))
+    following = root + 1
+    return root.add_((following.mul_(following) <= v).to(torch.float64))
+
+
+def _by_positions(kernel: Kernel, result: ValueInfo, dtype: torch.dtype) -> Kernel:
+    """`kernel`, which takes positions (P, C), over planes (H, W, C), as much at a time as
+    stays in a processor's cache; its result as `dtype`."""
+
+    def over_planes(x: Tensor) -> Tensor:
+        rows, columns, channels = x.shape
+        positions = x.reshape(-1, channels)
+        out = torch.empty((len(positions), result.channels), dtype=dtype, device=x.device)
+        for part, target in zip(*_chunks(channels, positions, out), strict=True):
+            target.copy_(kernel(part))
+        return out.view(rows, columns, result.channels)
+
+    return over_planes
+
+
+def _chunks(width: int, *tensors: Tensor) -> tuple[tuple[Tensor, ...], ...]:
+    """The tensors cut alike along their first dimension, whose entries take `width` numbers."""
+    largest = CHUNK_ON_CPU if tensors[0].device.type == "cpu" else CHUNK_ON_DEVICE
+    return tuple(tensor.split(max(1, largest // width)) for tensor in tensors)
+
+
 def _bind_clamp(
     operation: Operation,
     operands: list[Operand],
@@ -284,6 +383,21 @@ def _bind_concat(
         return torch.cat([x.to(dtype) for x in xs], 2)
 
     return concat
+
+
+def _bind_split(
+    operation: Operation,
+    operands: list[Operand],
+    result: ValueInfo,
+    roles: Tensors,
+    device: torch.device,
+) -> Kernel:
+    start, stop = operation.attributes["start"], operation.attributes["stop"]
+
+    def split(x: Tensor) -> Tensor:
+        return x[:, :, start:stop].clone(memory_format=torch.contiguous_format)
+
+    return split
 
 
 def _bind_pixel_shuffle(
@@ -338,9 +452,14 @@ _Binder = Callable[[Operation, list[Operand], ValueInfo, Tensors, torch.device],
 _BINDERS: dict[str, _Binder] = {
     "requantize": _bind_requantize,
     "add": _bind_add,
+    "mul": _bind_product,
+    "scale": _bind_product,
+    "igdn": _bind_igdn,
+    "gdn": _bind_gdn,
     "clamp": _bind_clamp,
     "table": _bind_table,
     "concat": _bind_concat,
+    "split": _bind_split,
     "pixel_shuffle": _bind_pixel_shuffle,
     "pixel_unshuffle": _bind_pixel_unshuffle,
 }
