@@ -254,6 +254,7 @@ Tensors = dict[str, np.ndarray]
 Attributes = dict[str, int]
 VALUE_LIMIT, SUM_LIMIT, DIVIDEND_LIMIT, ROOT_LIMIT = 2**24, 2**53, 2**52, 2**24
 MAX_OPERATIONS, MAX_CHANNELS, MAX_KERNEL, MAX_FACTOR, MAX_TABLE = 2**12, 2**13, 32, 64, 2**16
+MAX_WINDOW = 16
 
 
 class Value(NamedTuple):
@@ -386,6 +387,75 @@ def gdn(t: Tensors, a: Attributes, x: Value) -> tuple[Value, Run]:
     return Value(x.channels, a["low"], a["high"], x.rate), run
 
 
+def layernorm(t: Tensors, a: Attributes, x: Value) -> tuple[Value, Run]:
+    gain, bias, k, f = t["gain"], t["bias"].astype(np.int64), a["root_bits"], a["fraction_bits"]
+    shaped = gain.shape == bias.shape == (x.channels,)
+    require(shaped and gain.dtype == np.float32 and t["bias"].dtype == np.int32, "layernorm: types")
+    legal = np.all(np.abs(gain) < VALUE_LIMIT) and np.all(np.abs(bias) < VALUE_LIMIT)
+    require(bool(legal), "layernorm: gain or bias")
+    require(0 <= k < 32 and 0 <= f < 32 and a["epsilon"] >= 0, "layernorm: bits or epsilon")
+    require((x.channels * x.largest) ** 2 < SUM_LIMIT, "layernorm: sum of squares")
+    span, others = x.high - x.low, x.channels - 1
+    radicand = ((x.channels * span) ** 2 // 4 + a["epsilon"]) << 2 * k
+    require(max(radicand, others * span << k + f) < DIVIDEND_LIMIT, "layernorm: root or dividend")
+    require(others << 2 * f + 2 < 2**46, "layernorm: fraction bits")
+
+    def run(x: Planes) -> Planes:
+        total = x.sum(0)
+        deviations = len(x) * x - total
+        variance = len(x) * (x * x).sum(0) - total * total + a["epsilon"]
+        normal = divide_rne(deviations << k + f, np.maximum(exact_root(variance << 2 * k), 1))
+        product = np.rint(normal.astype(np.float32) * gain[:, None, None]).astype(np.int64)
+        return np.clip(product + bias[:, None, None], a["low"], a["high"])
+
+    return Value(x.channels, a["low"], a["high"], x.rate), run
+
+
+def window_attention(t: Tensors, a: Attributes, x: Value) -> tuple[Value, Run]:
+    multiplier, bias, table = t["multiplier"], t["bias"], t["table"].astype(np.int64)
+    heads, w, shift = a["heads"], a["window"], a["shift"]
+    shaped = heads >= 1 and x.channels % (3 * heads) == 0
+    require(shaped and 0 <= shift < w <= MAX_WINDOW, "window_attention: window, shift or heads")
+    require_narrow(x, "window_attention")
+    depth = x.channels // (3 * heads)
+    legal = multiplier.shape in ((1,), (heads,)) and multiplier.dtype == np.float32
+    legal = legal and bool(np.all((multiplier >= 0) & (multiplier < VALUE_LIMIT)))
+    require(legal, "window_attention: multiplier")
+    score = Fraction(float(multiplier.max())) * depth * x.largest**2
+    legal = bias.shape == (heads, 2 * w - 1, 2 * w - 1) and bias.dtype == np.int32
+    legal = legal and bool(np.all((bias > -(2**21)) & (bias < 2**21)))
+    require(legal and score <= 2**21, "window_attention: bias, or scores too large")
+    legal = table.ndim == 1 and t["table"].dtype == np.int32 and 1 <= len(table) <= MAX_TABLE
+    require(legal and table[0] >= 1 and table.min() >= 0, "window_attention: table")
+    require(w**2 * int(table.max()) * x.largest < DIVIDEND_LIMIT, "window_attention: dividend")
+    factor = np.broadcast_to(multiplier, heads)[:, None, None]
+
+    def attend(block: Planes) -> Planes:
+        """What is inside of one window, all of whose positions see one another."""
+        _, rows, columns = block.shape
+        q, k, v = block.reshape(3, heads, depth, rows * columns).astype(np.float64)
+        row, column = (place.ravel() for place in np.indices((rows, columns)))
+        near = bias[:, row[:, None] - row + w - 1, column[:, None] - column + w - 1]
+        products = q.transpose(0, 2, 1) @ k  # (heads, queries, keys)
+        scores = np.rint(products.astype(np.float32) * factor).astype(np.int64) + near
+        below = scores.max(2, keepdims=True) - scores
+        weights = np.where(below < len(table), table[np.minimum(below, len(table) - 1)], 0)
+        totals = (v @ weights.transpose(0, 2, 1).astype(np.float64)).astype(np.int64)
+        return divide_rne(totals, weights.sum(2)[:, None]).reshape(-1, rows, columns)
+
+    def run(x: Planes) -> Planes:
+        _, rows, columns = x.shape
+        result = np.empty((heads * depth, rows, columns), np.int64)
+        for top, left in itertools.product(range(shift - w, rows, w), range(shift - w, columns, w)):
+            window = (slice(None), slice(max(top, 0), max(top + w, 0)),
+                      slice(max(left, 0), max(left + w, 0)))  # fmt: skip
+            if x[window].size:
+                result[window] = attend(x[window])
+        return result
+
+    return Value(heads * depth, x.low, x.high, x.rate), run
+
+
 def clamp(t: Tensors, a: Attributes, x: Value) -> tuple[Value, Run]:
     value = Value(x.channels, a["low"], a["high"], x.rate)
     return value, lambda x: np.clip(x, a["low"], a["high"])
@@ -450,6 +520,8 @@ class Kind(NamedTuple):
 RANGE = {"low": None, "high": None}
 CONVOLUTION = {"stride": 1, "padding": 0, "groups": 1}
 NORMALIZATION = {"bias_bits": 0, "root_bits": 0}
+ATTENTION = {"heads": None, "window": None, "shift": 0}
+LAYERNORM = {"epsilon": 0, "root_bits": 0, "fraction_bits": 0}
 KINDS = {
     "conv2d": Kind(1, conv2d, CONVOLUTION, ("weight", "bias")),
     "requantize": Kind(1, requantize, RANGE, ("multiplier",), ("negative_multiplier",)),
@@ -458,6 +530,8 @@ KINDS = {
     "scale": Kind(2, product("scale"), {}),
     "igdn": Kind(1, igdn, NORMALIZATION, ("weight", "bias")),
     "gdn": Kind(1, gdn, NORMALIZATION | {"fraction_bits": 0} | RANGE, ("weight", "bias")),
+    "layernorm": Kind(1, layernorm, LAYERNORM | RANGE, ("gain", "bias")),
+    "window_attention": Kind(1, window_attention, ATTENTION, ("multiplier", "bias", "table")),
     "clamp": Kind(1, clamp, RANGE),
     "table": Kind(1, table, {"low": None}, ("table",)),
     "concat": Kind(None, concat, {}),

@@ -195,6 +195,63 @@ def gdn(
     return array(x.shape, element)
 
 
+def layernorm(
+    x: Array,
+    gain: Array,
+    bias: Array,
+    low: int,
+    high: int,
+    epsilon: int = 0,
+    root_bits: int = 0,
+    fraction_bits: int = 0,
+) -> Array:
+    channels = x.shape[0]
+
+    def element(c: int, row: int, column: int) -> int:
+        own = [x[i, row, column] for i in range(channels)]
+        total = sum(own)
+        variance = channels * sum(v * v for v in own) - total**2 + epsilon
+        root = math.isqrt(variance * 4**root_bits)
+        dividend = (channels * own[c] - total) * 2 ** (root_bits + fraction_bits)
+        normal = rne(Fraction(dividend, max(root, 1)))
+        return sat(rne(fl32(normal * gain[c,])) + bias[c,], low, high)
+
+    return array(x.shape, element)
+
+
+def window_attention(
+    x: Array, multiplier: Array, bias: Array, table: Array, heads: int, window: int, shift: int = 0
+) -> Array:
+    channels, rows, columns = x.shape
+    depth = channels // (3 * heads)
+
+    def place(row: int, column: int) -> tuple[int, int]:
+        return (row - shift) // window, (column - shift) // window
+
+    def element(c: int, row: int, column: int) -> int:
+        head = c // depth
+        first = head * depth
+        constant = multiplier[(0 if multiplier.shape == (1,) else head),]
+        scores = {}
+        for r, q in itertools.product(range(rows), range(columns)):
+            if place(r, q) == place(row, column):
+                total = sum(
+                    x[first + i, row, column] * x[heads * depth + first + i, r, q]
+                    for i in range(depth)
+                )
+                distance = (row - r + window - 1, column - q + window - 1)
+                scores[r, q] = rne(fl32(fl32(total) * constant)) + bias[(head, *distance)]
+        largest = max(scores.values())
+        weights = {
+            at: table[largest - score,] if largest - score < len(table.values) else 0
+            for at, score in scores.items()
+        }
+        mixed = sum(weight * x[(2 * heads * depth + c, *at)] for at, weight in weights.items())
+        return rne(Fraction(mixed, sum(weights.values())))
+
+    return array((heads * depth, rows, columns), element)
+
+
 def clamp(x: Array, low: int, high: int) -> Array:
     return array(x.shape, lambda *i: sat(x[i], low, high))
 
@@ -246,6 +303,8 @@ OPERATIONS: dict[str, Callable[..., Array]] = {
     "scale": scale,
     "igdn": igdn,
     "gdn": gdn,
+    "layernorm": layernorm,
+    "window_attention": window_attention,
     "clamp": clamp,
     "table": table,
     "concat": concat,
@@ -743,6 +802,152 @@ def normalization_cases(kind: str) -> Iterator[Json]:
     )  # fmt: skip
 
 
+def layernorm_cases() -> Iterator[Json]:
+    noise = Noise(11)
+
+    def normalized(
+        name: str, shows: str, x: Array, bounds: tuple[int, int], gain: Sequence[Number],
+        bias: Sequence[int], span: tuple[int, int] = (-32768, 32767), **fields: int,
+    ) -> Json:  # fmt: skip
+        tensors = {
+            "g": vector(*(fl32(g) for g in gain), type="float32"),
+            "b": vector(*bias),
+        }
+        code = program(
+            [port("x", x.shape[0], *bounds)],
+            [operation("layernorm", "x", "y", gain="g", bias="b", low=span[0], high=span[1],
+                       **fields)],
+            "y",
+        )  # fmt: skip
+        return case(name, shows, code, tensors, {"x": x})
+
+    pair = Array((2, 1, 5), (3, 1, 0, -128, 127, 1, 3, 0, 127, 127))
+    byte = (-128, 127)
+    yield normalized(
+        "two channels", "plus and minus one deviation, and no deviation",
+        pair, byte, [1, 1], [0, 0], fraction_bits=8,
+    )  # fmt: skip
+    yield normalized(
+        "gain and bias", "of either sign, by channel; the bias is added after the rounding",
+        pair, byte, [Fraction(5, 2), Fraction(-3, 10)], [100, -7], fraction_bits=4,
+    )  # fmt: skip
+    yield normalized(
+        "epsilon", "adds to the variance of 4 and of 0",
+        Array((2, 1, 2), (3, 5, 1, 5)), byte, [1, 1], [0, 0], epsilon=5,
+        root_bits=4, fraction_bits=10,
+    )  # fmt: skip
+    yield normalized(
+        "saturation", "both ends of the range", pair, byte, [1, 1], [-3, 2], (-200, 201),
+        fraction_bits=8,
+    )  # fmt: skip
+    x = noise.array((5, 2, 3), -32768, 32767)
+    gains = [Fraction(noise.integer(-3000, 3000), 1000) for _ in range(5)]
+    biases = [noise.integer(-999, 999) for _ in range(5)]
+    for bits in ((0, 0), (0, 12), (7, 12)):
+        yield normalized(
+            f"16 bits, {bits[0]} bits of the root, {bits[1]} of the result",
+            "anything of 16 bits", x, (-32768, 32767), gains, biases,
+            epsilon=1234, root_bits=bits[0], fraction_bits=bits[1],
+        )  # fmt: skip
+    yield normalized(
+        "one channel", "nothing but the bias", plane(-128, 0, 127), byte, [1], [42],
+        fraction_bits=15,
+    )  # fmt: skip
+    yield normalized(
+        "small differences", "roots of a few units, rounded down",
+        noise.array((6, 2, 3), 1000, 1002), (1000, 1002), [1] * 6, [0] * 6,
+        fraction_bits=12,
+    )  # fmt: skip
+    yield normalized(
+        "product rounded to binary32", "a product that binary32 rounds before it is rounded",
+        Array((2, 1, 2), (1, 0, 0, 1)), byte, [fl32(Fraction(7, 10)), fl32(Fraction(1, 10))],
+        [0, 0], (-(2**23), 2**23), fraction_bits=21,
+    )  # fmt: skip
+
+
+def attention_cases() -> Iterator[Json]:
+    noise = Noise(12)
+
+    def attention(
+        name: str, shows: str, x: Array, bounds: tuple[int, int], multiplier: Sequence[Number],
+        bias: Array, table: Array, **fields: int,
+    ) -> Json:  # fmt: skip
+        tensors = {
+            "m": vector(*(fl32(m) for m in multiplier), type="float32"),
+            "b": bias,
+            "t": table,
+        }
+        code = program(
+            [port("x", x.shape[0], *bounds)],
+            [operation("window_attention", "x", "y", multiplier="m", bias="b", table="t",
+                       **fields)],
+            "y",
+        )  # fmt: skip
+        return case(name, shows, code, tensors, {"x": x})
+
+    def flat(heads: int, window: int) -> Array:
+        return array((heads, 2 * window - 1, 2 * window - 1), lambda *_: 0)
+
+    halves = vector(*(2 ** (12 - i) for i in range(13)))
+    byte = (-128, 127)
+    x = array((3, 2, 2), lambda c, r, q: (1 + r, 3 - q, 10 * (2 * r + q) + 1)[c])
+    yield attention(
+        "one window", "the mean of the values, weighted by the products of query and key",
+        x, byte, [1], flat(1, 2), halves, heads=1, window=2,
+    )  # fmt: skip
+    yield attention(
+        "one entry", "the places with the largest score alone; several are averaged",
+        x, byte, [1], flat(1, 2), vector(5), heads=1, window=2,
+    )  # fmt: skip
+    yield attention(
+        "multiplier 0", "all weights alike: means, with ties",
+        x, byte, [0], flat(1, 2), halves, heads=1, window=2,
+    )  # fmt: skip
+    counting = array((1, 3, 3), lambda h, r, q: 3 * r + q)
+    yield attention(
+        "bias by distance", "the row of the query less the row of the key, and so the columns",
+        x, byte, [0], counting, halves, heads=1, window=2,
+    )  # fmt: skip
+    yield attention(
+        "windows of 1", "every position sees itself: the values",
+        x, byte, [1], flat(1, 1), halves, heads=1, window=1,
+    )  # fmt: skip
+    values = noise.array((3, 5, 7), -100, 100)
+    bias = noise.array((1, 5, 5), -3, 3)
+    for shift in (0, 1, 2):
+        yield attention(
+            f"windows of 3, shift {shift}", "windows at the border hold what is inside",
+            values, byte, [Fraction(1, 2000)], bias, halves, heads=1, window=3, shift=shift,
+        )  # fmt: skip
+    yield attention(
+        "a window larger than the plane", "one window, and four with a shift",
+        noise.array((3, 2, 3), -100, 100), byte, [Fraction(1, 2000)],
+        noise.array((1, 15, 15), -3, 3), halves, heads=1, window=8, shift=1,
+    )  # fmt: skip
+    yield attention(
+        "heads", "queries of all heads, then keys, then values; a multiplier and a bias for each",
+        noise.array((18, 4, 4), -2048, 2047), (-2048, 2047),
+        [Fraction(1, 10**6), Fraction(3, 10**6), Fraction(1, 4 * 10**6)],
+        noise.array((3, 3, 3), -4, 4), halves, heads=3, window=2, shift=1,
+    )  # fmt: skip
+    yield attention(
+        "products over 2^24", "sums of products are rounded to binary32, and scores are halves",
+        noise.array((12, 2, 2), -32768, 32767), (-32768, 32767), [Fraction(1, 2**11)],
+        noise.array((1, 3, 3), -(2**20), 2**20),
+        array((2**10,), lambda i: 2**16 - 60 * i), heads=1, window=2,
+    )  # fmt: skip
+    yield attention(
+        "16 bits unsigned", "values of 16 bits, weights of 20 bits",
+        noise.array((6, 3, 3), 0, 65535), (0, 65535), [Fraction(1, 2**23)],
+        noise.array((2, 5, 5), -9, 9), array((1000,), lambda i: 2**20 - 1000 * i),
+        heads=2, window=3, shift=2,
+    )  # fmt: skip
+    yield attention(
+        "weights that do not fall", "any table with a first entry above 0",
+        values, byte, [Fraction(1, 3000)], bias, vector(1, 0, 7, 3, 0, 2), heads=1, window=3,
+    )  # fmt: skip
+
+
 def split_cases() -> Iterator[Json]:
     x = Array((4, 1, 2), (0, 1, 10, 11, 20, 21, 30, 31))
     for start, stop in ((0, 1), (1, 3), (3, 4), (0, 4)):
@@ -1047,6 +1252,68 @@ def refused_cases() -> Iterator[Json]:
     )  # fmt: skip
     yield refused(
         "an operand of 17 bits", [port("x", 2, 0, 65536)], [whole], "y", v=square
+    )  # fmt: skip
+
+    normal = operation(
+        "layernorm", "x", "y", gain="g", bias="b", low=-9, high=9, fraction_bits=4
+    )  # fmt: skip
+    gain = vector(1, 1, type="float32")
+
+    def layernorm_of(name: str, ports: Json, fields: Json, **other: Array) -> Json:
+        return refused(name, [ports], [normal | fields], "y", **{"g": gain, **other})
+
+    short = port("x", 2, -32768, 32767)
+    yield layernorm_of("a gain for one channel", byte, {}, g=vector(1, type="float32"))
+    yield layernorm_of("an integer gain", byte, {}, g=vector(1, 1))
+    yield layernorm_of("a gain of -2^24", byte, {}, g=vector(1, -(2**24), type="float32"))
+    yield layernorm_of("a layernorm's bias of 2^24", byte, {}, b=vector(0, 2**24))
+    yield layernorm_of("a layernorm's bias of 16 bits", byte, {}, b=vector(0, 0, type="int16"))
+    yield layernorm_of("a negative epsilon", byte, {"epsilon": -1})
+    yield layernorm_of("an epsilon of 2^52", byte, {"epsilon": 2**52})
+    yield layernorm_of("a variance of 2^52", short, {"root_bits": 11})
+    yield layernorm_of("-1 fraction bits", byte, {"fraction_bits": -1})
+    yield layernorm_of("32 bits of the root", port("x", 2, 0, 0), {"root_bits": 32})
+    yield layernorm_of("a normal value of 2^23", byte, {"fraction_bits": 22})
+    yield layernorm_of(
+        "deviations of 2^52", port("x", 2, 0, 1), {"root_bits": 24, "fraction_bits": 28}
+    )
+    yield layernorm_of(
+        "squares of 2^53", port("x", 6, 2**24 - 9, 2**24 - 1), {},
+        g=vector(*[1] * 6, type="float32"), b=vector(*[0] * 6),
+    )  # fmt: skip
+
+    attending = operation(
+        "window_attention", "x", "y", multiplier="m", bias="near", table="t", heads=1, window=2
+    )
+
+    def attention_of(
+        name: str, fields: Json, low: int = -128, high: int = 127, channels: int = 3,
+        **other: Array,
+    ) -> Json:  # fmt: skip
+        stored = {"near": array((1, 3, 3), lambda *_: 0), **other}
+        return refused(name, [port("x", channels, low, high)], [attending | fields], "y", **stored)
+
+    yield attention_of("heads 0", {"heads": 0})
+    yield attention_of("heads that do not divide the channels", {"heads": 2})
+    yield attention_of("channels that are not queries, keys and values", {}, channels=4)
+    yield attention_of("a window of 0", {"window": 0})
+    yield attention_of("a window of 17", {"window": 17}, near=array((1, 33, 33), lambda *_: 0))
+    yield attention_of("a shift of a window", {"shift": 2})
+    yield attention_of("a negative shift", {"shift": -1})
+    yield attention_of("an attention's operand of 17 bits", {}, 0, 65536)
+    yield attention_of("two multipliers for one head", {}, m=vector(1, 1, type="float32"))
+    yield attention_of("a negative multiplier of scores", {}, m=vector(-1, type="float32"))
+    yield attention_of("scores over 2^21", {}, m=vector(129, type="float32"))
+    yield attention_of("an attention's bias of 16 bits", {}, near=replace(
+        array((1, 3, 3), lambda *_: 0), type="int16"))  # fmt: skip
+    yield attention_of("a bias for windows of 1", {}, near=array((1, 1, 1), lambda *_: 0))
+    yield attention_of("a bias of 2^21", {}, near=array((1, 3, 3), lambda *_: 2**21))
+    yield attention_of("no weights", {}, t=vector())
+    yield attention_of("a negative weight of a score", {}, t=vector(3, -1))
+    yield attention_of("no weight for the largest score", {}, t=vector(0, 1))
+    yield attention_of(
+        "sums of weighted values of 2^52", {"window": 16}, 0, 2**15, t=vector(2**31 - 1),
+        near=array((1, 31, 31), lambda *_: 0), m=vector(Fraction(1, 2**20), type="float32"),
     )  # fmt: skip
 
     other = port("z", 3, -128, 127)
@@ -1527,6 +1794,8 @@ def contents() -> dict[str, Json]:
         operations[kind] = list(product_cases(kind))
     for kind in ("igdn", "gdn"):
         operations[kind] = list(normalization_cases(kind))
+    operations["layernorm"] = list(layernorm_cases())
+    operations["window_attention"] = list(attention_cases())
     operations["split"] = list(split_cases())
     for kind in ("pixel_shuffle", "pixel_unshuffle"):
         operations[kind] = list(shuffle_cases(kind))

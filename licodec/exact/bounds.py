@@ -24,6 +24,9 @@ MULTIPLIER_LIMIT = 2.0**24
 DIVIDEND_LIMIT = 2**52  # below it a quotient in binary64 rounds as the exact one does
 RADICAND_LIMIT = 2**48  # so that the root of a normalization is exact in binary32
 BITS_LIMIT = 32  # attributes that state a power of two
+NORMALIZED_LIMIT = 2**23  # of what layernorm multiplies by its gain
+SCORE_LIMIT = 2**21  # of each term of an attention's scores
+WINDOW_LIMIT = 16
 CHANNEL_LIMIT = 2**13
 OPERATION_LIMIT = 2**12
 KERNEL_LIMIT = 32
@@ -229,6 +232,60 @@ def _table(operation: Operation, operands: list[ValueInfo], roles: Tensors) -> V
     return ValueInfo(x.channels, int(table.min()), int(table.max()), x.rate)
 
 
+def _layernorm(operation: Operation, operands: list[ValueInfo], roles: Tensors) -> ValueInfo:
+    (x,), channels = operands, operands[0].channels
+    gain, bias = roles["gain"], roles["bias"]
+    _require(gain.shape == (channels,) and gain.dtype == np.float32, "layernorm: gain tensor")
+    _require(bool(np.all(np.abs(gain) < MULTIPLIER_LIMIT)), "layernorm: gain out of range")
+    _require(bias.shape == (channels,) and bias.dtype == np.int32, "layernorm: bias tensor")
+    largest_bias = int(np.abs(bias, dtype=np.int64).max())
+    _require(largest_bias < VALUE_LIMIT, "layernorm: bias out of range")
+    root_bits, fraction_bits = _bits(operation, "root_bits"), _bits(operation, "fraction_bits")
+    epsilon = operation.attributes["epsilon"]
+    _require(epsilon >= 0, f"layernorm: epsilon {epsilon}")
+    span, largest = x.high - x.low, max(-x.low, x.high)
+    _require((channels * largest) ** 2 < ACCUMULATOR_LIMIT, "layernorm: sum of squares")
+    # The variance of numbers in a range is at most a quarter of its square.
+    radicand = ((channels * span) ** 2 // 4 + epsilon) << 2 * root_bits
+    _require(radicand < DIVIDEND_LIMIT, f"layernorm: the root of up to {radicand}")
+    dividend = (channels - 1) * span << root_bits + fraction_bits
+    _require(dividend < DIVIDEND_LIMIT, f"layernorm: dividends up to {dividend}")
+    # No number is further than sqrt(C - 1) deviations from the mean, and the root, rounded
+    # down, is more than half of what it stands for.
+    squared = (channels - 1) << 2 * (fraction_bits + 1)
+    _require(squared < NORMALIZED_LIMIT**2, "layernorm: fraction_bits")
+    return _ranged(operation, x)
+
+
+def _window_attention(operation: Operation, operands: list[ValueInfo], roles: Tensors) -> ValueInfo:
+    (x,) = operands
+    heads, window, shift = (operation.attributes[k] for k in ("heads", "window", "shift"))
+    _require(1 <= window <= WINDOW_LIMIT, f"window_attention: windows of {window}")
+    _require(0 <= shift < window, f"window_attention: shift {shift}")
+    _require(heads >= 1 and x.channels % (3 * heads) == 0, f"window_attention: {heads} heads")
+    _require_activation(x)
+    largest, depth = max(-x.low, x.high), x.channels // (3 * heads)
+    multiplier, bias, table = roles["multiplier"], roles["bias"], roles["table"]
+    shaped = multiplier.shape in ((1,), (heads,)) and multiplier.dtype == np.float32
+    _require(shaped, "window_attention: multiplier tensor")
+    legal = np.all((multiplier >= 0) & (multiplier < MULTIPLIER_LIMIT))
+    _require(bool(legal), "window_attention: multiplier out of range")
+    score = depth * largest**2 * Fraction(float(multiplier.max()))
+    _require(score <= SCORE_LIMIT, f"window_attention: scores up to {float(score):.0f}")
+    distances = 2 * window - 1
+    shaped = bias.shape == (heads, distances, distances) and bias.dtype == np.int32
+    _require(shaped, "window_attention: bias tensor")
+    legal = np.all((bias > -SCORE_LIMIT) & (bias < SCORE_LIMIT))
+    _require(bool(legal), "window_attention: bias out of range")
+    _require(table.ndim == 1 and table.dtype == np.int32, "window_attention: table")
+    _require(1 <= len(table) <= 2**16, f"window_attention: {len(table)} entries")
+    _require(bool(table[0] >= 1 and np.all(table >= 0)), "window_attention: entries of the table")
+    dividend = window**2 * int(table.max()) * largest
+    _require(dividend < DIVIDEND_LIMIT, f"window_attention: dividends up to {dividend}")
+    # A mean of values, weighted by what is not negative, lies among them.
+    return ValueInfo(heads * depth, x.low, x.high, x.rate)
+
+
 def _concat(operation: Operation, operands: list[ValueInfo], roles: Tensors) -> ValueInfo:
     _require(len({x.rate for x in operands}) == 1, "concat: operands differ in shape")
     return ValueInfo(
@@ -269,6 +326,8 @@ _RULES: dict[str, _Rule] = {
     "table": _table,
     "igdn": _igdn,
     "gdn": _gdn,
+    "layernorm": _layernorm,
+    "window_attention": _window_attention,
     "concat": _concat,
     "split": _split,
     "pixel_shuffle": _pixel_shuffle,

@@ -60,6 +60,22 @@ KINDS: Mapping[str, OperationKind] = MappingProxyType(
                 "high": None,
             },
         ),
+        "layernorm": OperationKind(
+            1,
+            ("gain", "bias"),
+            attributes={
+                "epsilon": 0,
+                "root_bits": 0,
+                "fraction_bits": 0,
+                "low": None,
+                "high": None,
+            },
+        ),
+        "window_attention": OperationKind(
+            1,
+            ("multiplier", "bias", "table"),
+            attributes={"heads": None, "window": None, "shift": 0},
+        ),
         "concat": OperationKind(None),
         "split": OperationKind(1, attributes={"start": None, "stop": None}),
         "pixel_shuffle": OperationKind(1, attributes={"factor": None}),

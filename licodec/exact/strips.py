@@ -14,7 +14,7 @@ from fractions import Fraction
 import numpy as np
 
 from licodec.exact.bounds import ValueInfo
-from licodec.exact.program import Program
+from licodec.exact.program import Operation, Program
 
 Planes = Mapping[str, np.ndarray]
 
@@ -39,16 +39,40 @@ def strip_geometry(program: Program, values: Mapping[str, ValueInfo]) -> StripGe
         if own is None:
             continue
         rate = values[operation.output].rate
-        own = math.ceil(own * rate) / rate  # rows are computed whole
+        rows = math.ceil(own * rate)  # they are computed whole
+        if operation.kind == "window_attention":
+            rows = _rows_of_whole_windows(rows, **_window_of(operation))
+        own = rows / rate
         if operation.kind == "conv2d":
             # bounds.analyse holds kernel - stride <= 2 * padding, so no further downwards.
             own += operation.attributes["padding"] / values[operation.inputs[0]].rate
         for name in operation.inputs:
             reach[name] = max(reach.get(name, own), own)
-    unit = math.lcm(*(info.rate.denominator for info in values.values()))
+    grids = [info.rate for info in values.values()]
+    grids += [  # windows, which a strip must not begin inside of
+        values[operation.output].rate / operation.attributes["window"]
+        for operation in program.operations
+        if operation.kind == "window_attention"
+    ]
+    unit = math.lcm(*(grid.denominator for grid in grids))
     planes = (port for port in program.inputs if port.channels is not None)
     farthest = max(reach.get(port.name, Fraction(0)) for port in planes)
     return StripGeometry(unit, math.ceil(farthest / unit) * unit)
+
+
+def _window_of(operation: Operation) -> dict[str, int]:
+    return {name: operation.attributes[name] for name in ("window", "shift")}
+
+
+def _rows_of_whole_windows(rows: int, window: int, shift: int) -> int:
+    """How far the windows reach that so many rows beyond a strip lie in.
+
+    A strip begins and ends at a multiple of `window`, where a window begins if there is no
+    `shift`. The longer of the two ways, up and down.
+    """
+    up = -(-(rows + shift) // window) * window - shift
+    down = -(-(rows - shift) // window) * window + shift
+    return max(up, down)
 
 
 def run_in_strips(

@@ -102,6 +102,29 @@ class Writer:
             "requantize", y, channels=channels, multiplier=multiplier, low=-2048, high=2047
         )
 
+    def layernorm(self, x: str, low: int, high: int) -> str:
+        channels = self.channels[x]
+        gain = self.random.uniform(-80, 80, channels).astype(np.float32) / 2**10
+        bias = self.random.integers(-20, 100, channels).astype(np.int32)
+        return self.operation(
+            "layernorm", x, channels=channels, gain=gain, bias=bias, epsilon=99, root_bits=8,
+            fraction_bits=10, low=low, high=high,
+        )  # fmt: skip
+
+    def attention(self, x: str, low: int, high: int) -> str:
+        """Two heads with windows of 3, which no plane is a multiple of, added to `x`."""
+        channels = self.channels[x]
+        qkv = self.layer(x, 3 * channels, 1, 8, -1024, 1023, 80)
+        multiplier = np.array([1 / 4000, 1 / 9000], np.float32)
+        bias = self.random.integers(-99, 100, (2, 5, 5)).astype(np.int32)
+        table = np.rint(2**14 * np.exp2(-np.arange(2000) / 128)).astype(np.int32)
+        mixed = self.operation(
+            "window_attention", qkv, channels=channels, multiplier=multiplier, bias=bias,
+            table=table, heads=2, window=3, shift=1,
+        )  # fmt: skip
+        mixed = self.layer(mixed, channels, 1, 8, low, high, 500)
+        return self.operation("add", x, mixed, channels=channels, low=low, high=high)
+
     def finish(self, *outputs: str) -> None:
         self.program["outputs"] = list(outputs)
         self.pack["programs"][self.name] = program_from_json(self.name, self.program)
@@ -158,7 +181,8 @@ def pack() -> Pack:
     hyper = Writer("hyper", random, parts)
     z = hyper.port("hyper_latents", 3, -30, 30)
     x = hyper.layer(z, 16, 3, 5, -200, 300, 10, negative=0.1, padding=1)
-    hyper.finish(hyper.operation("pixel_shuffle", x, channels=4, factor=2))
+    x = hyper.operation("pixel_shuffle", x, channels=4, factor=2)
+    hyper.finish(hyper.attention(hyper.layernorm(x, -200, 300), -200, 300))
     _parameters(Writer("first", random, parts), 0, 2)
     _residual(Writer("correct", random, parts), 10, 2)
     _parameters(Writer("second", random, parts), 2, 5)

@@ -89,6 +89,25 @@ class Builder:
         multiplier = gain * self.random.uniform(0.7, 1.4, out)
         return self.requantize(self.conv(x, weight, bias), multiplier, low, high)
 
+    def attention(self, x: str, heads: int, window: int, shift: int, largest: int) -> str:
+        """Window attention over queries, keys and values of up to `largest`, whose weights
+        fall to 0 within a hundredth to the whole of what the scores can span."""
+        channels = self.channels[x] // 3
+        unit = 2**20 / max(1, channels // heads * largest**2)
+        limit = 2 ** int(self.random.integers(1, 21))
+        length = int(self.random.integers(1, 2**14))
+        table = np.rint(2**12 * np.exp(-8 * np.arange(length) / length)).astype(np.int32)
+        tensors = {
+            "multiplier": (unit * self.random.uniform(0.5, 1, heads)).astype(np.float32),
+            "bias": self.random.integers(
+                -limit, limit + 1, (heads, 2 * window - 1, 2 * window - 1)
+            ).astype(np.int32),
+            "table": table,
+        }
+        return self.operation(
+            "window_attention", (x,), channels, tensors, heads=heads, window=window, shift=shift
+        )
+
     def add(self, a: str, b: str, low: int, high: int) -> str:
         return self.operation("add", (a, b), self.channels[a], low=low, high=high)
 
@@ -155,7 +174,7 @@ RANGES = (
 
 RANDOM_KINDS = (
     *("conv", "conv", "requantize", "sum", "product", "scaled", "normalized", "clamp", "table"),
-    *("join", "part", "fold", "unfold"),
+    *("layernorm", "attention", "join", "part", "fold", "unfold"),
 )
 PLANE = (8, 12)  # rows and columns of the inputs of random programs
 
@@ -295,6 +314,46 @@ class RandomBuilder(Builder):
             low=span[0], high=span[1],
         )  # fmt: skip
         self._note(result, span, self.rates[x])
+
+    def _random_layernorm(self, x: str) -> None:
+        low, high = self.ranges[x]
+        channels, span = self.channels[x], self._range()
+        epsilon = int(self.random.choice([0, 1, 10**6]))
+        radicand = (channels * (high - low)) ** 2 // 4 + epsilon
+        if max(-low, high) >= 2**16:
+            return
+        root_bits = (2**52 // (radicand + 1)).bit_length() // 2 - 1
+        root_bits = int(self.random.integers(0, max(1, min(root_bits, 20) + 1)))
+        fraction_bits = int(self.random.integers(0, 16))
+        if (channels - 1) * (high - low) << root_bits + fraction_bits >= 2**52:
+            fraction_bits = 0
+        gain = self.random.normal(0, max(map(abs, span)) * 2.0 ** -(fraction_bits + 1), channels)
+        tensors = {
+            "gain": gain.astype(np.float32),
+            "bias": self.random.integers(*sorted(span), channels, endpoint=True).astype(np.int32),
+        }
+        result = self.operation(
+            "layernorm", (x,), channels, tensors, epsilon=epsilon, root_bits=root_bits,
+            fraction_bits=fraction_bits, low=span[0], high=span[1],
+        )  # fmt: skip
+        self._note(result, span, self.rates[x])
+
+    def _random_attention(self, x: str) -> None:
+        low, high = self.ranges[x]
+        wide = low < -(2**15) or high > 2**16 - 1 or high - low > 2**16 - 1
+        if wide or self.channels[x] * 3 > 40:
+            return
+        if self.channels[x] % 3:
+            joined = self.operation("concat", (x, x, x), 3 * self.channels[x])
+            self._note(joined, (low, high), self.rates[x])
+            x = joined
+        depth_heads = self.channels[x] // 3
+        divisors = [n for n in range(1, depth_heads + 1) if depth_heads % n == 0]
+        heads, window = int(self.random.choice(divisors)), int(self.random.integers(1, 6))
+        result = self.attention(
+            x, heads, window, int(self.random.integers(0, window)), max(-low, high)
+        )
+        self._note(result, (low, high), self.rates[x])
 
     def _random_part(self, x: str) -> None:
         start, stop = sorted(self.random.choice(self.channels[x] + 1, 2, replace=False).tolist())

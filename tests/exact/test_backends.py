@@ -232,8 +232,7 @@ def test_torch_settings_of_lower_precision_are_put_aside_and_restored():
     try:
         conv.fp32_precision = matmul.fp32_precision = "bf16"
         found = float32.prepare(program, tensors)(latents)
-        with float32.ieee_precision():
-            torch_planes.prepare(program, tensors, bind, torch.device("cpu"))(latents)
+        torch_planes.prepare(program, tensors, bind, torch.device("cpu"))(latents)
         assert (conv.fp32_precision, matmul.fp32_precision) == ("bf16", "bf16")
     finally:
         conv.fp32_precision, matmul.fp32_precision = before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import itertools
 import os
@@ -70,8 +71,17 @@ def kinds_of_transforms(builder: Builder, x: str) -> tuple[str, ...]:
     down = builder.operation("gdn", (part,), 6, norm, **bits, **wide)
     gate = builder.operation("mul", (part, part), 6)
     scaled = builder.operation("scale", (part, builder.number("n", 0, 65535)), 6)
+    moments = {
+        "gain": np.linspace(-2, 2, 6, dtype=np.float32),
+        "bias": np.arange(6, dtype=np.int32),
+    }
+    normal = builder.operation(
+        "layernorm", (part,), 6, moments, epsilon=5, root_bits=4, fraction_bits=9,
+        low=-3000, high=3000,
+    )  # fmt: skip
+    attended = builder.attention(part, 2, 3, 1, 2048)
     sums = (builder.requantize(s, 2.0**-12, -(2**20), 2**20) for s in (up, gate, scaled))
-    return (down, *sums)
+    return (down, normal, attended, *sums)
 
 
 def verdict(module) -> list[str]:
@@ -186,6 +196,24 @@ def floored_quotients(operation, operands, roles):
     return np.clip(quotient, a["low"], a["high"])
 
 
+def with_attributes(kind: str, **changes: int):
+    def kernel(operation, operands, roles):
+        changed = dataclasses.replace(operation, attributes={**operation.attributes, **changes})
+        return getattr(reference, kind)(changed, operands, roles)
+
+    return kernel
+
+
+def with_turned_bias(operation, operands, roles):
+    return reference.window_attention(operation, operands, roles | {"bias": roles["bias"].mT})
+
+
+def with_last_entry_for_ever(operation, operands, roles):
+    table = roles["table"]
+    longer = np.append(table, np.full(2**14, table[-1]))
+    return reference.window_attention(operation, operands, roles | {"table": longer})
+
+
 WRONG = {
     "pairs saturate at 16 bits": {"conv2d": saturating},
     "TF32": {"conv2d": low_precision(11)},
@@ -213,6 +241,11 @@ WRONG = {
     "roots too large": {"igdn": lambda o, x, r: x[0] * (reference._normalization(o, x[0], r) + 1)},
     "roots in binary32": {"igdn": coarse_roots},
     "quotients rounded down": {"gdn": floored_quotients},
+    "no epsilon": {"layernorm": with_attributes("layernorm", epsilon=0)},
+    "fewer bits of the root": {"layernorm": with_attributes("layernorm", root_bits=3)},
+    "windows not shifted": {"window_attention": with_attributes("window_attention", shift=0)},
+    "bias of the wrong key": {"window_attention": with_turned_bias},
+    "weights beyond the table": {"window_attention": with_last_entry_for_ever},
 }
 
 

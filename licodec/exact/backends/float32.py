@@ -6,10 +6,6 @@ program runs; oneDNN's ONEDNN_DEFAULT_FPMATH_MODE cannot be, so there the self-t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -29,27 +25,7 @@ def obstacle() -> str | None:
 
 def prepare(program: Program, tensors: Tensors) -> Run:
     """Bind `program` to its tensors."""
-    run = torch_planes.prepare(program, tensors, bind_convolution, torch.device("cpu"))
-
-    def run_in_ieee_precision(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        with ieee_precision():
-            return run(inputs)
-
-    return run_in_ieee_precision
-
-
-@contextmanager
-def ieee_precision() -> Iterator[None]:
-    """No bfloat16 or TF32 inside oneDNN's float32 convolutions and matrix products."""
-    settings = (torch.backends.mkldnn.conv, torch.backends.mkldnn.matmul)
-    before = [setting.fp32_precision for setting in settings]
-    try:
-        for setting in settings:
-            setting.fp32_precision = "ieee"
-        yield
-    finally:
-        for setting, precision in zip(settings, before, strict=True):
-            setting.fp32_precision = precision
+    return torch_planes.prepare(program, tensors, bind_convolution, torch.device("cpu"))
 
 
 def bind_convolution(convolution: Convolution) -> Convolve:

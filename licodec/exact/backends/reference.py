@@ -101,6 +101,64 @@ def _normalization(operation: Operation, x: np.ndarray, roles: Tensors) -> np.nd
     return isqrt(norm.reshape(x.shape) << 2 * operation.attributes["root_bits"])
 
 
+def layernorm(operation: Operation, operands: list[np.ndarray], roles: Tensors) -> np.ndarray:
+    """sat(rne(fl32(n * gain)) + bias), n the deviation from the mean of the channels in units of
+    2^-f standard deviations."""
+    (x,), a = operands, operation.attributes
+    total = x.sum(0)
+    variance = len(x) * (x * x).sum(0) - total * total + a["epsilon"]
+    root = np.maximum(isqrt(variance << 2 * a["root_bits"]), 1)
+    dividend = (len(x) * x - total) << a["root_bits"] + a["fraction_bits"]
+    product = divide_rne(dividend, root).astype(np.float32) * roles["gain"][:, None, None]
+    result = np.rint(product).astype(np.int64) + roles["bias"][:, None, None]
+    return np.clip(result, a["low"], a["high"])
+
+
+def window_attention(
+    operation: Operation, operands: list[np.ndarray], roles: Tensors
+) -> np.ndarray:
+    """(3 * heads * depth, H, W) queries, keys, values -> (heads * depth, H, W).
+
+    The plane is completed to whole windows; what does not belong to it has no weight.
+    """
+    (x,) = operands
+    heads, w, shift = (operation.attributes[k] for k in ("heads", "window", "shift"))
+    _, rows, columns = x.shape
+    before = -shift % w
+    border = [(0, 0), *((before, -(before + n) % w) for n in (rows, columns))]
+    q, k, v = np.split(_windows(np.pad(x.astype(np.float64), border), 3 * heads, w), 3)
+    inside = _windows(np.pad(np.ones((1, rows, columns), bool), border), 1, w)[0, :, :, 0]
+
+    multiplier = roles["multiplier"][:, None, None, None]
+    scores = np.rint((q @ k.swapaxes(2, 3)).astype(np.float32) * multiplier).astype(np.int64)
+    scores += relative_bias(roles["bias"])[:, None]  # (heads, windows, queries, keys)
+    scores = np.where(inside[:, None], scores, -(2**32))
+    table = np.append(roles["table"].astype(np.int64), 0)  # and 0 beyond it
+    below = scores.max(3, keepdims=True) - scores
+    weights = table[np.minimum(below, len(table) - 1)]
+    mean = divide_rne(weights.astype(np.float64) @ v, weights.sum(3, keepdims=True))
+
+    down, across = (-(-(before + n) // w) for n in (rows, columns))
+    planes = mean.reshape(heads, down, across, w, w, -1).transpose(0, 5, 1, 3, 2, 4)
+    planes = planes.reshape(-1, down * w, across * w)
+    return planes[:, before : before + rows, before : before + columns]
+
+
+def _windows(planes: np.ndarray, groups: int, w: int) -> np.ndarray:
+    """(groups * n, H, W) -> (groups, windows, w * w, n)."""
+    _, rows, columns = planes.shape
+    split = planes.reshape(groups, -1, rows // w, w, columns // w, w)
+    return split.transpose(0, 2, 4, 3, 5, 1).reshape(groups, -1, w * w, split.shape[1])
+
+
+def relative_bias(bias: np.ndarray) -> np.ndarray:
+    """(heads, 2w-1, 2w-1) by distance -> (heads, w*w, w*w): for each query and key."""
+    w = (bias.shape[1] + 1) // 2
+    rows, columns = (place.ravel() for place in np.indices((w, w)))
+    distances = (place[:, None] - place[None, :] + w - 1 for place in (rows, columns))
+    return bias[:, *distances]
+
+
 def isqrt(v: np.ndarray) -> np.ndarray:
     """floor(sqrt(v)) of int64 0 <= v < 2^52.
 
@@ -160,6 +218,8 @@ _KERNELS: dict[str, Callable[[Operation, list[np.ndarray], Tensors], np.ndarray]
     "scale": scale,
     "igdn": igdn,
     "gdn": gdn,
+    "layernorm": layernorm,
+    "window_attention": window_attention,
     "clamp": clamp,
     "table": table,
     "concat": concat,

@@ -10,18 +10,23 @@ where ``bounds.analyse`` proves every sum, product and dividend exact.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
+from licodec.exact.backends.reference import relative_bias
 from licodec.exact.bounds import ValueInfo, analyse
+from licodec.exact.passes import EXACT_IN_FLOAT32
 from licodec.exact.program import Operation, Program, Tensors
 
 CHUNK_ON_CPU = 2**17  # numbers that are worked on at a time: a megabyte in binary64
 CHUNK_ON_DEVICE = 2**24
+MASKED = 2.0**24  # taken from scores below 2^22, it puts them behind all others and every table
 
 Run = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
 Convolve = Callable[[Tensor], Tensor]
@@ -78,7 +83,7 @@ def prepare(
     unused -= {name for step in steps for name in step.inputs}
 
     def run(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        with torch.inference_mode():
+        with torch.inference_mode(), ieee_precision():
             live = {
                 port.name: _to_device(inputs[port.name], values[port.name], device)
                 for port in program.inputs
@@ -91,6 +96,20 @@ def prepare(
             return {name: _from_planes(live[name]) for name in program.outputs}
 
     return run
+
+
+@contextmanager
+def ieee_precision() -> Iterator[None]:
+    """No bfloat16 or TF32 inside oneDNN's float32 convolutions and matrix products."""
+    settings = (torch.backends.mkldnn.conv, torch.backends.mkldnn.matmul)
+    before = [setting.fp32_precision for setting in settings]
+    try:
+        for setting in settings:
+            setting.fp32_precision = "ieee"
+        yield
+    finally:
+        for setting, precision in zip(settings, before, strict=True):
+            setting.fp32_precision = precision
 
 
 def _steps(
@@ -301,6 +320,142 @@ def _bind_normalization(operation: Operation, roles: Tensors, device: torch.devi
     return normalization
 
 
+def _bind_layernorm(
+    operation: Operation,
+    operands: list[Operand],
+    result: ValueInfo,
+    roles: Tensors,
+    device: torch.device,
+) -> Kernel:
+    root_bits, channels = operation.attributes["root_bits"], result.channels
+    unit = 2.0 ** (root_bits + operation.attributes["fraction_bits"])
+    epsilon = operation.attributes["epsilon"]
+    gain = torch.tensor(roles["gain"], device=device)
+    bias = torch.tensor(roles["bias"], dtype=torch.float32, device=device)
+
+    def layernorm(x: Tensor) -> Tensor:
+        wide = x.to(torch.float64)
+        total = wide.sum(1, keepdim=True)
+        variance = (wide * wide).sum(1, keepdim=True).mul_(channels)
+        variance.sub_(total * total).add_(epsilon).mul_(4.0**root_bits)
+        root = isqrt(variance).clamp_(min=1)
+        normal = wide.mul_(channels * unit).sub_(total.mul_(unit)).div_(root).round_()
+        # Rounded between product and sum, which nothing can fuse then. A sum that binary32
+        # has to round is beyond the range that it is clamped to.
+        product = normal.to(torch.float32).mul_(gain).round_()
+        return product.add_(bias).clamp_(result.low, result.high)
+
+    return _by_positions(layernorm, result, _storage(result))
+
+
+def _bind_window_attention(
+    operation: Operation,
+    operands: list[Operand],
+    result: ValueInfo,
+    roles: Tensors,
+    device: torch.device,
+) -> Kernel:
+    heads, window, shift = (operation.attributes[k] for k in ("heads", "window", "shift"))
+    attend = _bind_attention(operation, operands[0].info, roles, device)
+    dtype, before = _storage(result), -shift % window
+
+    def window_attention(x: Tensor) -> Tensor:
+        rows, columns, channels = x.shape
+        depth = channels // (3 * heads)
+        after_rows, after_columns = (-(before + n) % window for n in (rows, columns))
+        if before or after_rows or after_columns:
+            x = functional.pad(x, (0, 0, before, after_columns, before, after_rows))
+        down, across = x.shape[0] // window, x.shape[1] // window
+        outside = [
+            _outside(count, window, before, n, device)
+            for count, n in ((down, rows), (across, columns))
+        ]
+        grid = x.view(down, window, across, window, 3, heads, depth).permute(0, 2, 4, 5, 1, 3, 6)
+        out = torch.empty((*x.shape[:2], heads * depth), dtype=dtype, device=device)
+        target = out.view(down, window, across, window, heads, depth).permute(0, 2, 4, 1, 3, 5)
+        for top, left, size in _blocks(down, across, heads * window**4, device):
+            block = (slice(top, top + size[0]), slice(left, left + size[1]))
+            masks = [o[part] for o, part in zip(outside, block, strict=True)]
+            target[block].copy_(attend(grid[block], *masks))
+        if out.shape[:2] == (rows, columns):
+            return out
+        return out[before : before + rows, before : before + columns].contiguous()
+
+    return window_attention
+
+
+def _outside(count: int, window: int, before: int, inside: int, device: torch.device) -> Tensor:
+    """Of each row of windows (count, window): which of its rows the plane does not have."""
+    place = torch.arange(count * window, device=device) - before
+    return ((place < 0) | (place >= inside)).view(count, window)
+
+
+def _blocks(
+    down: int, across: int, width: int, device: torch.device
+) -> Iterator[tuple[int, int, tuple[int, int]]]:
+    """Blocks of a grid of windows, each of whose entries takes `width` numbers: top, left, and
+    rows and columns of a whole block."""
+    count = max(1, (CHUNK_ON_CPU if device.type == "cpu" else CHUNK_ON_DEVICE) // width)
+    size = (max(1, count // across), min(count, across))
+    for top in range(0, down, size[0]):
+        for left in range(0, across, size[1]):
+            yield top, left, size
+
+
+Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""A block of windows (rows, columns, 3, heads, w, w, depth), and which rows (rows, w) and
+columns (columns, w) of the windows lie outside -> (rows, columns, heads, w, w, depth)."""
+
+
+def _bind_attention(
+    operation: Operation, x: ValueInfo, roles: Tensors, device: torch.device
+) -> Attend:
+    heads, w = operation.attributes["heads"], operation.attributes["window"]
+    largest, depth = max(-x.low, x.high), x.channels // (3 * heads)
+    multiplier = torch.tensor(roles["multiplier"], device=device)[:, None, None]
+    bias = torch.tensor(relative_bias(roles["bias"]), dtype=torch.float32, device=device)
+    last = len(roles["table"])
+    products = _exact_type(depth * largest**2, device)
+    mixture = _exact_type(w**2 * int(roles["table"].max()) * largest, device)
+    table = torch.tensor(np.append(roles["table"], 0), dtype=mixture, device=device)
+
+    def attend(block: Tensor, rows_outside: Tensor, columns_outside: Tensor) -> Tensor:
+        down, across = block.shape[:2]
+        shape = (down * across * heads, w * w, depth)
+        q, k, v = block.unbind(2)
+        q, k = (_fresh(operand, products).view(shape) for operand in (q, k))
+        scores = torch.bmm(q, k.transpose(1, 2)).to(torch.float32)
+        scores = scores.view(down, across, heads, w * w, w * w)
+        # Product, rounding and sum stay operations of their own, as in requantize.
+        scores.mul_(multiplier).round_().add_(bias)
+        by_key = scores.view(down, across, heads, w * w, w, w)
+        for i in rows_outside.any(1).nonzero().flatten().tolist():
+            by_key[i].sub_(MASKED * rows_outside[i, :, None])
+        for j in columns_outside.any(1).nonzero().flatten().tolist():
+            by_key[:, j].sub_(MASKED * columns_outside[j])
+        below = torch.sub(scores.amax(4, keepdim=True), scores, out=scores).clamp_(max=last)
+        weights = table.index_select(0, below.to(torch.int32).flatten())
+        weights = weights.view(-1, w * w, w * w)
+        sums = torch.bmm(weights, _fresh(v, mixture).view(shape)).to(torch.float64)
+        mean = sums.div_(weights.sum(2, keepdim=True)).round_()
+        return mean.view(down, across, heads, w, w, depth)
+
+    return attend
+
+
+def _fresh(x: Tensor, dtype: torch.dtype) -> Tensor:
+    return x.to(dtype, copy=True, memory_format=torch.contiguous_format)
+
+
+def _exact_type(bound: int, device: torch.device) -> torch.dtype:
+    """The type in which matrix products of sums up to `bound` are exact.
+
+    Never binary32 on a device, where it may mean less (TF32).
+    """
+    narrow = bound < EXACT_IN_FLOAT32 and device.type == "cpu"
+    return torch.float32 if narrow else torch.float64
+
+
 def isqrt(v: Tensor) -> Tensor:
     """floor(sqrt(v)) of integers 0 <= v < 2^52 in float64.
 
@@ -456,6 +611,8 @@ _BINDERS: dict[str, _Binder] = {
     "scale": _bind_product,
     "igdn": _bind_igdn,
     "gdn": _bind_gdn,
+    "layernorm": _bind_layernorm,
+    "window_attention": _bind_window_attention,
     "clamp": _bind_clamp,
     "table": _bind_table,
     "concat": _bind_concat,
