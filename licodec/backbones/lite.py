@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from licodec.backbones.entropy_models import EntropyBottleneck, gaussian_likelihood
+from licodec.backbones.latent_views import LogMagnitude, normalizing_gain
 from licodec.backbones.layers import (
     HalfTanh,
     ResidualUnit,
@@ -132,12 +133,13 @@ class Analysis(nn.Module):
 class Synthesis(nn.Module):
     """g_s: latents (N, M, h, w) -> centred pixels (N, 3, 16h, 16w)."""
 
-    def __init__(self, config: LiteConfig, basis: Tensor, step: float) -> None:
+    def __init__(self, config: LiteConfig, basis: Tensor, step: float, deviation: Tensor) -> None:
         super().__init__()
         a, b, c = config.widths
         na, nb, nc = config.synthesis_units
         self.linear = LinearSynthesis(basis, step)
         self.nonlinear = nn.Sequential(
+            normalizing_gain(deviation),
             nn.Conv2d(config.latents, c, 1),
             *(ResidualUnit(c) for _ in range(nc)),
             upsample(c, b),
@@ -158,11 +160,12 @@ class Synthesis(nn.Module):
 class HyperAnalysis(nn.Module):
     """h_a: latents (N, M, h, w) -> hyper-latents (N, Z, h/4, w/4)."""
 
-    def __init__(self, config: LiteConfig) -> None:
+    def __init__(self, config: LiteConfig, deviation: Tensor) -> None:
         super().__init__()
         width = config.context_width
+        self.gain, self.magnitude = normalizing_gain(deviation), LogMagnitude()
         self.layers = nn.Sequential(
-            nn.Conv2d(config.latents, width, 1),
+            nn.Conv2d(2 * config.latents, width, 1),
             nn.ReLU(),
             nn.Conv2d(width, width, 3, padding=1),
             nn.ReLU(),
@@ -174,7 +177,7 @@ class HyperAnalysis(nn.Module):
         )
 
     def forward(self, y: Tensor) -> Tensor:
-        return self.layers(y)
+        return self.layers(torch.cat([self.gain(y), self.magnitude(y)], 1))
 
 
 class HyperSynthesis(nn.Module):
@@ -202,14 +205,15 @@ class HyperSynthesis(nn.Module):
 class FirstSliceParameters(nn.Module):
     """Mean and scale of the first slice: forward(features (N, F, h, w)) -> (mean, scale, context).
 
-    `context` feeds the slice's residual prediction.
+    `deviation` (S,) is about the standard deviation of the slice's channels; `seen` channels
+    enter. `context` feeds the slice's residual prediction.
     """
 
-    def __init__(self, config: LiteConfig, previous: int, channels: int, deviation: Tensor) -> None:
+    def __init__(self, config: LiteConfig, seen: int, deviation: Tensor) -> None:
         super().__init__()
-        width, context = config.context_width, config.context_features
+        width, context, channels = config.context_width, config.context_features, len(deviation)
         self.features = nn.Sequential(
-            nn.Conv2d(config.hyper_features + previous, width, 3, padding=1),
+            nn.Conv2d(seen, width, 3, padding=1),
             nn.ReLU(),
             nn.Conv2d(width, context, 3, padding=1),
             nn.ReLU(),
@@ -228,18 +232,24 @@ class FirstSliceParameters(nn.Module):
 
 class SliceParameters(FirstSliceParameters):
     """The same for a later slice: forward(features, previous (N, P, h, w)), where `previous`
-    are the slices decoded before it."""
+    are the slices decoded before it, of deviations `previous_deviation` (P,)."""
+
+    def __init__(self, config: LiteConfig, deviation: Tensor, previous_deviation: Tensor) -> None:
+        super().__init__(config, config.hyper_features + 2 * len(previous_deviation), deviation)
+        self.gain, self.magnitude = normalizing_gain(previous_deviation), LogMagnitude()
 
     def forward(self, features: Tensor, previous: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        return super().forward(torch.cat([features, previous], 1))
+        seen = torch.cat([features, self.gain(previous), self.magnitude(previous)], 1)
+        return super().forward(seen)
 
 
 class ResidualPrediction(nn.Module):
     """LRP: forward(context (N, C, h, w), decoded slice (N, S, h, w)) -> correction, within 0.5."""
 
-    def __init__(self, config: LiteConfig, channels: int) -> None:
+    def __init__(self, config: LiteConfig, deviation: Tensor) -> None:
         super().__init__()
-        width = config.context_features
+        width, channels = config.context_features, len(deviation)
+        self.gain = normalizing_gain(deviation)
         self.layers = nn.Sequential(
             nn.Conv2d(width + channels, width, 3, padding=1),
             nn.ReLU(),
@@ -251,7 +261,7 @@ class ResidualPrediction(nn.Module):
             self.layers[-2].bias.zero_()
 
     def forward(self, context: Tensor, decoded: Tensor) -> Tensor:
-        return self.layers(torch.cat([context, decoded], 1))
+        return self.layers(torch.cat([context, self.gain(decoded)], 1))
 
 
 def straight_through_round(x: Tensor) -> Tensor:
@@ -289,19 +299,23 @@ class LiteNetwork(nn.Module):
         super().__init__()
         self.config = config = config or LiteConfig()
         basis, deviation = dct_basis(config.latents)
+        deviation = deviation / self.INITIAL_STEP
         self.analysis = Analysis(config, basis, self.INITIAL_STEP)
-        self.synthesis = Synthesis(config, basis, self.INITIAL_STEP)
-        self.hyper_analysis = HyperAnalysis(config)
+        self.synthesis = Synthesis(config, basis, self.INITIAL_STEP, deviation)
+        self.hyper_analysis = HyperAnalysis(config, deviation)
         self.hyper_synthesis = HyperSynthesis(config)
         self.entropy_bottleneck = EntropyBottleneck(config.hyper_latents)
         self.slice_parameters = nn.ModuleList()
         self.residual_predictions = nn.ModuleList()
         start = 0
         for channels in config.slices:
-            own = deviation[start : start + channels] / self.INITIAL_STEP
-            form = SliceParameters if start else FirstSliceParameters
-            self.slice_parameters.append(form(config, start, channels, own))
-            self.residual_predictions.append(ResidualPrediction(config, channels))
+            own = deviation[start : start + channels]
+            self.slice_parameters.append(
+                SliceParameters(config, own, deviation[:start])
+                if start
+                else FirstSliceParameters(config, config.hyper_features, own)
+            )
+            self.residual_predictions.append(ResidualPrediction(config, own))
             start += channels
 
     def forward(self, x: Tensor, d: float = 1.0) -> dict:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from licodec.backbones.entropy_models import SCALE_FLOOR, EntropyBottleneck
+from licodec.backbones.latent_views import LogMagnitude
 from licodec.backbones.layers import HalfTanh, ScaleExponential
 from licodec.backbones.lite import PIXEL_UNIT, LiteNetwork
 from licodec.entropy.tables import (
@@ -55,6 +56,7 @@ PIXELS = Grid(1 / PIXEL_UNIT, 0, 255)
 
 TABLE_FUNCTIONS: Mapping[type[nn.Module], Callable[[nn.Module, np.ndarray], np.ndarray]] = {
     HalfTanh: lambda module, x: 0.5 * np.tanh(x),
+    LogMagnitude: lambda module, x: np.log1p(np.abs(x)),
     ScaleExponential: lambda module, x: np.exp(
         np.clip(x, math.log(module.lowest), math.log(module.highest))
     ),

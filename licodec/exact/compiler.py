@@ -1,7 +1,7 @@
 """From a calibrated float module, weight widths and activation ranges to a program.
 
 The module is traced with ``torch.fx``; every leaf (convolution, ReLU, addition,
-concatenation, pixel shuffle, scalar table) has one rule below. Values that are added share
+concatenation, pixel shuffle, gain, scalar table) has one rule below. Values that are added share
 one grid, and values that are concatenated keep their own, which the weights behind them
 absorb. Grids that the coding schedule fixes (latents, means, scales, pixels) are stated by
 the caller, the others come from the calibrated ranges.
@@ -9,6 +9,7 @@ the caller, the others come from the calibrated ranges.
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,10 +18,11 @@ import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
+from licodec.exact.leaves import ChannelGain
 from licodec.exact.program import Operation, Port, Program
 
 RANGE_MARGIN = 1.25  # a grid reaches this much beyond the largest calibrated magnitude
-CONTEXT_BITS = 2  # further bits of a decoded latent beside features: its range is far wider
+CONTEXT_BITS = 2  # further bits of latents that features are made of: their range is far wider
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,9 @@ class LeafTracer(fx.Tracer):
         self.leaves = leaves
 
     def is_leaf_module(self, module: nn.Module, qualified_name: str) -> bool:
-        return isinstance(module, self.leaves) or super().is_leaf_module(module, qualified_name)
+        return isinstance(module, (*self.leaves, ChannelGain)) or super().is_leaf_module(
+            module, qualified_name
+        )
 
 
 def trace(module: nn.Module, table_leaves: tuple[type[nn.Module], ...]) -> fx.GraphModule:
@@ -184,7 +188,9 @@ class _Compilation:
                 group.fixed = fixed[name]
         self.node_grids: dict[str, Grid] = {}
         for group in groups.values():
-            grid = group.fixed or self.choose_grid(group.members)
+            gained = any(self.module_of(nodes[name], ChannelGain) for name in group.members)
+            further_bits = CONTEXT_BITS if gained else 0
+            grid = group.fixed or self.choose_grid(group.members, further_bits)
             self.node_grids |= dict.fromkeys(group.members, grid)
 
     def choose_grid(self, members: Iterable[str], further_bits: int = 0) -> Grid:
@@ -292,11 +298,19 @@ class _Compilation:
 
     def table(self, node: fx.Node, function: Callable[[np.ndarray], np.ndarray]) -> str:
         x = self.aliases[node.all_input_nodes[0].name]
-        grid_in, grid_out = self.grids[x], self.node_grids[node.name]
+        grid_in, grid_out = self.reached(node.all_input_nodes[0]), self.node_grids[node.name]
         argument = np.arange(grid_in.low, grid_in.high + 1) * grid_in.step
         entries = np.clip(np.rint(function(argument) / grid_out.step), grid_out.low, grid_out.high)
         output = self.emit("table", [x], {"table": entries.astype(np.int32)}, low=grid_in.low)
         return self.place(output, grid_out, self.channels(x))
+
+    def reached(self, node: fx.Node) -> Grid:
+        """The node's grid cut to what calibration saw and some margin: a table's domain, beyond
+        which it keeps its last value."""
+        grid = self.grids[self.aliases[node.name]]
+        low, high = (math.floor(end * RANGE_MARGIN / grid.step) for end in self.ranges[node.name])
+        low, high = max(grid.low, min(low, 0)), min(grid.high, max(high, 0) + 1)
+        return Grid(grid.step, low, high)
 
     def concatenation(self, node: fx.Node) -> str:
         operands = []
@@ -340,6 +354,10 @@ class _Compilation:
             output = self.emit("pixel_unshuffle", operands, factor=factor)
             channels = self.channels(operands[0]) * factor**2
             return self.place(output, self.grids[operands[0]], channels)
+        if module := self.module_of(node, ChannelGain):
+            gains = module.gain.detach().cpu().double().numpy().ravel()
+            steps = self.channel_steps[operands[0]] * gains
+            return self.requantize(operands[0], steps, grid, grid.low)
         if module := self.module_of(node, tuple(self.tables)):
             function = self.tables[type(module)]
             return self.table(node, lambda x: function(module, x))

@@ -1,0 +1,21 @@
+"""Float modules that exist for the compiler: PyTorch has no such leaf of its own."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+
+class ChannelGain(nn.Module):
+    """Each channel of (N, C, H, W) times its own constant; no parameters.
+
+    In the exact form this is one requantization.
+    """
+
+    gain: Tensor  # (C, 1, 1)
+
+    def __init__(self, gain: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("gain", gain.detach().clone().reshape(-1, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.gain
