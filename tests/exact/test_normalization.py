@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from licodec.errors import CorruptFileError
-from licodec.exact.backends import float32, reference, torch_planes
+from licodec.exact.backends import float32, reference, torch_transforms
 from licodec.exact.bounds import DIVIDEND_LIMIT, RADICAND_LIMIT, analyse
 from tests.exact.programs import Builder
 from tests.exact.test_reference import requantized
@@ -83,6 +83,11 @@ def test_products_have_the_range_of_their_corners():
 # The square root -------------------------------------------------------------------------------
 
 
+def torch_root(numbers) -> list[int]:
+    scratch = torch_transforms.Scratch(torch.device("cpu"))
+    return torch_transforms.isqrt(torch.tensor(numbers, dtype=torch.float64), scratch).tolist()
+
+
 @given(
     roots=st.lists(st.integers(0, 2**26 - 1), min_size=1, max_size=50),
     step=st.sampled_from([-1, 0, 1]),
@@ -92,16 +97,19 @@ def test_isqrt_around_squares(roots, step):
     numbers = np.array([max(0, r * r + step) for r in roots])
     expected = [math.isqrt(int(v)) for v in numbers]
     assert reference.isqrt(numbers).tolist() == expected
-    assert torch_planes.isqrt(torch.tensor(numbers, dtype=torch.float64)).tolist() == expected
+    assert torch_root(numbers) == expected
 
 
 def test_isqrt_corrects_a_root_that_is_off_by_one(monkeypatch):
-    numbers = torch.tensor([0, 1, 3, 4, 8, 9, 2**48 - 1, 2**48], dtype=torch.float64)
-    expected = [math.isqrt(int(v)) for v in numbers.tolist()]
-    exact = torch.Tensor.sqrt
-    for error in (-0.999, 0.999):
-        monkeypatch.setattr(torch.Tensor, "sqrt", lambda v, e=error: (exact(v) + e).clamp_(min=0))
-        assert torch_planes.isqrt(numbers).tolist() == expected
+    numbers = [v for r in (0, 1, 2, 3, 1000, 2**25) for v in (r * r, r * r + 2 * r)]
+    expected, exact = [math.isqrt(v) for v in numbers], torch.sqrt
+    for error in (-1, 1):
+
+        def wrong(v, out, error=error):
+            return exact(v, out=out).add_(error).clamp_(min=0)
+
+        monkeypatch.setattr(torch, "sqrt", wrong)
+        assert torch_root(numbers) == expected
 
 
 @given(

@@ -3,8 +3,7 @@
 A value is a contiguous tensor (rows, columns, channels): what oneDNN calls channels last. It
 holds int16 where its proved range fits and int32 otherwise; an accumulator is float32, the
 exact sum rounded once, which is all that a requantization reads of it. Operations work in
-place on operands that die with them. What is summed beyond binary32 is summed in binary64,
-where ``bounds.analyse`` proves every sum, product and dividend exact.
+place on operands that die with them.
 """
 
 from __future__ import annotations
@@ -17,16 +16,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from licodec.exact.backends.reference import relative_bias
+from licodec.exact.backends import torch_transforms
 from licodec.exact.bounds import ValueInfo, analyse
-from licodec.exact.passes import EXACT_IN_FLOAT32
 from licodec.exact.program import Operation, Program, Tensors
-
-CHUNK_ON_CPU = 2**17  # numbers that are worked on at a time: a megabyte in binary64
-CHUNK_ON_DEVICE = 2**24
-MASKED = 2.0**24  # taken from scores below 2^22, it puts them behind all others and every table
 
 Run = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
 Convolve = Callable[[Tensor], Tensor]
@@ -273,219 +266,16 @@ def _bind_product(
     return product
 
 
-def _bind_igdn(
+def _bind_transform(
     operation: Operation,
     operands: list[Operand],
     result: ValueInfo,
     roles: Tensors,
     device: torch.device,
 ) -> Kernel:
-    normalization = _bind_normalization(operation, roles, device)
-
-    def igdn(x: Tensor) -> Tensor:
-        # The root is below 2^24, so this too is the exact product rounded once.
-        return normalization(x).to(torch.float32).mul_(x.to(torch.float32))
-
-    return _by_positions(igdn, result, torch.float32)
-
-
-def _bind_gdn(
-    operation: Operation,
-    operands: list[Operand],
-    result: ValueInfo,
-    roles: Tensors,
-    device: torch.device,
-) -> Kernel:
-    normalization = _bind_normalization(operation, roles, device)
-    unit = 2.0 ** (operation.attributes["root_bits"] + operation.attributes["fraction_bits"])
-
-    def gdn(x: Tensor) -> Tensor:
-        quotient = x.to(torch.float64).mul_(unit).div_(normalization(x).clamp_(min=1))
-        return quotient.round_().clamp_(result.low, result.high)
-
-    return _by_positions(gdn, result, _storage(result))
-
-
-def _bind_normalization(operation: Operation, roles: Tensors, device: torch.device) -> Kernel:
-    """(P, C) integers -> the roots of gdn and igdn, float64 (P, C)."""
-    weight = torch.tensor(roles["weight"], dtype=torch.float64, device=device).T
-    bias = torch.tensor(roles["bias"], dtype=torch.float64, device=device)
-    bias = bias * 2.0 ** operation.attributes["bias_bits"]
-    unit = 4.0 ** operation.attributes["root_bits"]
-
-    def normalization(x: Tensor) -> Tensor:
-        wide = x.to(torch.float64)
-        return isqrt(torch.addmm(bias, wide.mul_(wide), weight).mul_(unit))
-
-    return normalization
-
-
-def _bind_layernorm(
-    operation: Operation,
-    operands: list[Operand],
-    result: ValueInfo,
-    roles: Tensors,
-    device: torch.device,
-) -> Kernel:
-    root_bits, channels = operation.attributes["root_bits"], result.channels
-    unit = 2.0 ** (root_bits + operation.attributes["fraction_bits"])
-    epsilon = operation.attributes["epsilon"]
-    gain = torch.tensor(roles["gain"], device=device)
-    bias = torch.tensor(roles["bias"], dtype=torch.float32, device=device)
-
-    def layernorm(x: Tensor) -> Tensor:
-        wide = x.to(torch.float64)
-        total = wide.sum(1, keepdim=True)
-        variance = (wide * wide).sum(1, keepdim=True).mul_(channels)
-        variance.sub_(total * total).add_(epsilon).mul_(4.0**root_bits)
-        root = isqrt(variance).clamp_(min=1)
-        normal = wide.mul_(channels * unit).sub_(total.mul_(unit)).div_(root).round_()
-        # Rounded between product and sum, which nothing can fuse then. A sum that binary32
-        # has to round is beyond the range that it is clamped to.
-        product = normal.to(torch.float32).mul_(gain).round_()
-        return product.add_(bias).clamp_(result.low, result.high)
-
-    return _by_positions(layernorm, result, _storage(result))
-
-
-def _bind_window_attention(
-    operation: Operation,
-    operands: list[Operand],
-    result: ValueInfo,
-    roles: Tensors,
-    device: torch.device,
-) -> Kernel:
-    heads, window, shift = (operation.attributes[k] for k in ("heads", "window", "shift"))
-    attend = _bind_attention(operation, operands[0].info, roles, device)
-    dtype, before = _storage(result), -shift % window
-
-    def window_attention(x: Tensor) -> Tensor:
-        rows, columns, channels = x.shape
-        depth = channels // (3 * heads)
-        after_rows, after_columns = (-(before + n) % window for n in (rows, columns))
-        if before or after_rows or after_columns:
-            x = functional.pad(x, (0, 0, before, after_columns, before, after_rows))
-        down, across = x.shape[0] // window, x.shape[1] // window
-        outside = [
-            _outside(count, window, before, n, device)
-            for count, n in ((down, rows), (across, columns))
-        ]
-        grid = x.view(down, window, across, window, 3, heads, depth).permute(0, 2, 4, 5, 1, 3, 6)
-        out = torch.empty((*x.shape[:2], heads * depth), dtype=dtype, device=device)
-        target = out.view(down, window, across, window, heads, depth).permute(0, 2, 4, 1, 3, 5)
-        for top, left, size in _blocks(down, across, heads * window**4, device):
-            block = (slice(top, top + size[0]), slice(left, left + size[1]))
-            masks = [o[part] for o, part in zip(outside, block, strict=True)]
-            target[block].copy_(attend(grid[block], *masks))
-        if out.shape[:2] == (rows, columns):
-            return out
-        return out[before : before + rows, before : before + columns].contiguous()
-
-    return window_attention
-
-
-def _outside(count: int, window: int, before: int, inside: int, device: torch.device) -> Tensor:
-    """Of each row of windows (count, window): which of its rows the plane does not have."""
-    place = torch.arange(count * window, device=device) - before
-    return ((place < 0) | (place >= inside)).view(count, window)
-
-
-def _blocks(
-    down: int, across: int, width: int, device: torch.device
-) -> Iterator[tuple[int, int, tuple[int, int]]]:
-    """Blocks of a grid of windows, each of whose entries takes `width` numbers: top, left, and
-    rows and columns of a whole block."""
-    count = max(1, (CHUNK_ON_CPU if device.type == "cpu" else CHUNK_ON_DEVICE) // width)
-    size = (max(1, count // across), min(count, across))
-    for top in range(0, down, size[0]):
-        for left in range(0, across, size[1]):
-            yield top, left, size
-
-
-Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""A block of windows (rows, columns, 3, heads, w, w, depth), and which rows (rows, w) and
-columns (columns, w) of the windows lie outside -> (rows, columns, heads, w, w, depth)."""
-
-
-def _bind_attention(
-    operation: Operation, x: ValueInfo, roles: Tensors, device: torch.device
-) -> Attend:
-    heads, w = operation.attributes["heads"], operation.attributes["window"]
-    largest, depth = max(-x.low, x.high), x.channels // (3 * heads)
-    multiplier = torch.tensor(roles["multiplier"], device=device)[:, None, None]
-    bias = torch.tensor(relative_bias(roles["bias"]), dtype=torch.float32, device=device)
-    last = len(roles["table"])
-    products = _exact_type(depth * largest**2, device)
-    mixture = _exact_type(w**2 * int(roles["table"].max()) * largest, device)
-    table = torch.tensor(np.append(roles["table"], 0), dtype=mixture, device=device)
-
-    def attend(block: Tensor, rows_outside: Tensor, columns_outside: Tensor) -> Tensor:
-        down, across = block.shape[:2]
-        shape = (down * across * heads, w * w, depth)
-        q, k, v = block.unbind(2)
-        q, k = (_fresh(operand, products).view(shape) for operand in (q, k))
-        scores = torch.bmm(q, k.transpose(1, 2)).to(torch.float32)
-        scores = scores.view(down, across, heads, w * w, w * w)
-        # Product, rounding and sum stay operations of their own, as in requantize.
-        scores.mul_(multiplier).round_().add_(bias)
-        by_key = scores.view(down, across, heads, w * w, w, w)
-        for i in rows_outside.any(1).nonzero().flatten().tolist():
-            by_key[i].sub_(MASKED * rows_outside[i, :, None])
-        for j in columns_outside.any(1).nonzero().flatten().tolist():
-            by_key[:, j].sub_(MASKED * columns_outside[j])
-        below = torch.sub(scores.amax(4, keepdim=True), scores, out=scores).clamp_(max=last)
-        weights = table.index_select(0, below.to(torch.int32).flatten())
-        weights = weights.view(-1, w * w, w * w)
-        sums = torch.bmm(weights, _fresh(v, mixture).view(shape)).to(torch.float64)
-        mean = sums.div_(weights.sum(2, keepdim=True)).round_()
-        return mean.view(down, across, heads, w, w, depth)
-
-    return attend
-
-
-def _fresh(x: Tensor, dtype: torch.dtype) -> Tensor:
-    return x.to(dtype, copy=True, memory_format=torch.contiguous_format)
-
-
-def _exact_type(bound: int, device: torch.device) -> torch.dtype:
-    """The type in which matrix products of sums up to `bound` are exact.
-
-    Never binary32 on a device, where it may mean less (TF32).
-    """
-    narrow = bound < EXACT_IN_FLOAT32 and device.type == "cpu"
-    return torch.float32 if narrow else torch.float64
-
-
-def isqrt(v: Tensor) -> Tensor:
-    """floor(sqrt(v)) of integers 0 <= v < 2^52 in float64.
-
-    torch's root is not correctly rounded everywhere, so it is corrected by comparison.
-    """
-    root = v.sqrt().floor_()
-    root.sub_((root * root > v).to(torch.float64))
-    following = root + 1
-    return root.add_((following.mul_(following) <= v).to(torch.float64))
-
-
-def _by_positions(kernel: Kernel, result: ValueInfo, dtype: torch.dtype) -> Kernel:
-    """`kernel`, which takes positions (P, C), over planes (H, W, C), as much at a time as
-    stays in a processor's cache; its result as `dtype`."""
-
-    def over_planes(x: Tensor) -> Tensor:
-        rows, columns, channels = x.shape
-        positions = x.reshape(-1, channels)
-        out = torch.empty((len(positions), result.channels), dtype=dtype, device=x.device)
-        for part, target in zip(*_chunks(channels, positions, out), strict=True):
-            target.copy_(kernel(part))
-        return out.view(rows, columns, result.channels)
-
-    return over_planes
-
-
-def _chunks(width: int, *tensors: Tensor) -> tuple[tuple[Tensor, ...], ...]:
-    """The tensors cut alike along their first dimension, whose entries take `width` numbers."""
-    largest = CHUNK_ON_CPU if tensors[0].device.type == "cpu" else CHUNK_ON_DEVICE
-    return tuple(tensor.split(max(1, largest // width)) for tensor in tensors)
+    bind = torch_transforms.BINDERS[operation.kind]
+    dtype = torch.float32 if result.accumulator else _storage(result)
+    return bind(operation, operands[0].info, roles, dtype, device)
 
 
 def _bind_clamp(
@@ -609,10 +399,7 @@ _BINDERS: dict[str, _Binder] = {
     "add": _bind_add,
     "mul": _bind_product,
     "scale": _bind_product,
-    "igdn": _bind_igdn,
-    "gdn": _bind_gdn,
-    "layernorm": _bind_layernorm,
-    "window_attention": _bind_window_attention,
+    **dict.fromkeys(torch_transforms.BINDERS, _bind_transform),
     "clamp": _bind_clamp,
     "table": _bind_table,
     "concat": _bind_concat,

@@ -1,0 +1,275 @@
+"""Divisive normalizations, LayerNorm and window attention for the torch backends.
+
+What is summed beyond binary32 is summed in binary64, where ``bounds.analyse`` proves every
+sum, product and dividend exact. Planes are worked on in chunks that stay in a processor's
+cache, always in the same memory: on processors a fresh tensor costs more than the arithmetic
+that fills it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from licodec.exact.backends.reference import relative_bias
+from licodec.exact.bounds import ValueInfo
+from licodec.exact.passes import EXACT_IN_FLOAT32
+from licodec.exact.program import Operation, Tensors
+
+CHUNK_ON_CPU = 2**17  # numbers that are worked on at a time: a megabyte in binary64
+CHUNK_ON_DEVICE = 2**24
+MASKED = 2.0**24  # taken from scores below 2^22, it puts them behind all others and every table
+
+Transform = Callable[[Tensor], Tensor]
+"""Planes (H, W, C) of integers -> fresh planes of as many rows and columns."""
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """Memory by name, which one chunk after the other is worked on in."""
+
+    device: torch.device
+    _buffers: dict[str, Tensor] = field(default_factory=dict)
+
+    def of(self, name: str, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+        """A tensor of any content, whose memory is that of earlier ones of its name."""
+        count = math.prod(shape)
+        buffer = self._buffers.get(name)
+        if buffer is None or len(buffer) < count:
+            buffer = self._buffers[name] = torch.empty(count, dtype=dtype, device=self.device)
+        return buffer[:count].view(shape)
+
+    def copy(self, name: str, x: Tensor, dtype: torch.dtype) -> Tensor:
+        """`x` as `dtype`, contiguous."""
+        return self.of(name, tuple(x.shape), dtype).copy_(x)
+
+
+def chunk_size(device: torch.device) -> int:
+    return CHUNK_ON_CPU if device.type == "cpu" else CHUNK_ON_DEVICE
+
+
+def isqrt(v: Tensor, scratch: Scratch) -> Tensor:
+    """floor(sqrt(v)) of integers 0 <= v < 2^52 in float64; overwrites `v`.
+
+    torch's root is not correctly rounded everywhere. Where it is off by one, so is
+    floor((v - r^2) / (2 r + 1)), which is 0 where r^2 <= v < (r + 1)^2.
+    """
+    root = torch.sqrt(v, out=scratch.of("root", tuple(v.shape), torch.float64)).floor_()
+    odd = torch.mul(root, 2, out=scratch.of("odd", tuple(v.shape), torch.float64)).add_(1)
+    return root.add_(v.addcmul_(root, root, value=-1).div_(odd).floor_().clamp_(max=1))
+
+
+# Position by position --------------------------------------------------------------------------
+
+OnPositions = Callable[[Tensor, Tensor, Scratch], None]
+"""Positions (P, C), and where their results (P, C) go."""
+
+
+def by_positions(kernel: OnPositions, dtype: torch.dtype, device: torch.device) -> Transform:
+    """The transform that `kernel` is, with results of `dtype`."""
+
+    def transform(x: Tensor) -> Tensor:
+        channels = x.shape[2]
+        out = torch.empty(x.shape, dtype=dtype, device=device)
+        count, scratch = max(1, chunk_size(device) // channels), Scratch(device)
+        parts = (planes.view(-1, channels).split(count) for planes in (x, out))
+        for positions, target in zip(*parts, strict=True):
+            kernel(positions, target, scratch)
+        return out
+
+    return transform
+
+
+def bind_igdn(
+    operation: Operation, x: ValueInfo, roles: Tensors, dtype: torch.dtype, device: torch.device
+) -> Transform:
+    roots = _bind_roots(operation, roles, device)
+
+    def igdn(positions: Tensor, target: Tensor, scratch: Scratch) -> None:
+        wide = scratch.copy("operand", positions, torch.float64)
+        target.copy_(roots(wide, scratch).mul_(wide))  # the exact product, rounded once
+
+    return by_positions(igdn, dtype, device)
+
+
+def bind_gdn(
+    operation: Operation, x: ValueInfo, roles: Tensors, dtype: torch.dtype, device: torch.device
+) -> Transform:
+    roots, a = _bind_roots(operation, roles, device), operation.attributes
+    unit, low, high = 2.0 ** (a["root_bits"] + a["fraction_bits"]), a["low"], a["high"]
+
+    def gdn(positions: Tensor, target: Tensor, scratch: Scratch) -> None:
+        wide = scratch.copy("operand", positions, torch.float64)
+        divisor = roots(wide, scratch).clamp_(min=1)
+        target.copy_(wide.mul_(unit).div_(divisor).round_().clamp_(low, high))
+
+    return by_positions(gdn, dtype, device)
+
+
+def _bind_roots(
+    operation: Operation, roles: Tensors, device: torch.device
+) -> Callable[[Tensor, Scratch], Tensor]:
+    """(P, C) integers in float64 -> what gdn and igdn normalize by, likewise."""
+    unit = 4.0 ** operation.attributes["root_bits"]
+    weight = torch.tensor(roles["weight"], dtype=torch.float64, device=device).T * unit
+    bias = torch.tensor(roles["bias"], dtype=torch.float64, device=device)
+    bias *= 2.0 ** operation.attributes["bias_bits"] * unit
+
+    def roots(wide: Tensor, scratch: Scratch) -> Tensor:
+        shape = tuple(wide.shape)
+        squares = torch.mul(wide, wide, out=scratch.of("squares", shape, torch.float64))
+        norm = scratch.of("norm", shape, torch.float64)
+        return isqrt(torch.addmm(bias, squares, weight, out=norm), scratch)
+
+    return roots
+
+
+def bind_layernorm(
+    operation: Operation, x: ValueInfo, roles: Tensors, dtype: torch.dtype, device: torch.device
+) -> Transform:
+    a, channels = operation.attributes, x.channels
+    unit, epsilon, low, high = (
+        2.0 ** (a["root_bits"] + a["fraction_bits"]),
+        *(a[key] for key in ("epsilon", "low", "high")),
+    )
+    gain = torch.tensor(roles["gain"], device=device)
+    bias = torch.tensor(roles["bias"], dtype=torch.float32, device=device)
+
+    def layernorm(positions: Tensor, target: Tensor, scratch: Scratch) -> None:
+        wide = scratch.copy("operand", positions, torch.float64)
+        squares = scratch.of("squares", tuple(wide.shape), torch.float64)
+        total = wide.sum(1, keepdim=True)
+        variance = torch.mul(wide, wide, out=squares).sum(1, keepdim=True).mul_(channels)
+        variance.sub_(total * total).add_(epsilon).mul_(4.0 ** a["root_bits"])
+        divisor = isqrt(variance, scratch).clamp_(min=1)
+        normal = wide.mul_(channels * unit).sub_(total.mul_(unit)).div_(divisor).round_()
+        # Rounded between product and sum, so that nothing can fuse them. A sum that binary32
+        # has to round is beyond the range that it is clamped to.
+        product = scratch.copy("product", normal, torch.float32).mul_(gain).round_()
+        target.copy_(product.add_(bias).clamp_(low, high))
+
+    return by_positions(layernorm, dtype, device)
+
+
+# Windows ---------------------------------------------------------------------------------------
+
+
+def bind_window_attention(
+    operation: Operation, x: ValueInfo, roles: Tensors, dtype: torch.dtype, device: torch.device
+) -> Transform:
+    heads, w, shift = (operation.attributes[k] for k in ("heads", "window", "shift"))
+    depth, before = x.channels // (3 * heads), -shift % w
+    attend = _bind_attention(operation, x, roles, device)
+
+    def window_attention(planes: Tensor) -> Tensor:
+        rows, columns, _ = planes.shape
+        after_rows, after_columns = (-(before + n) % w for n in (rows, columns))
+        if before or after_rows or after_columns:
+            planes = functional.pad(planes, (0, 0, before, after_columns, before, after_rows))
+        out = torch.empty((*planes.shape[:2], heads * depth), dtype=dtype, device=device)
+        down, across = planes.shape[0] // w, planes.shape[1] // w
+        masks = [_masks(*n, before, w, device) for n in ((down, rows), (across, columns))]
+        # Of both, a grid of windows, each (parts of) heads * (w, w) positions * depth.
+        grid = planes.view(down, w, across, w, 3, heads, depth).permute(4, 0, 2, 5, 1, 3, 6)
+        results = out.view(down, w, across, w, heads, depth).permute(0, 2, 4, 1, 3, 5)
+        scratch = Scratch(device)
+        for block in _blocks(down, across, chunk_size(device) // (heads * w**4)):
+            own = [
+                {i - part.start: mask for i, mask in masked.items() if i in part}
+                for masked, part in zip(masks, block, strict=True)
+            ]
+            area = tuple(slice(part.start, part.stop) for part in block)
+            results[area].copy_(attend(grid[:, *area], *own, scratch))
+        inner = out[before : before + rows, before : before + columns]
+        return out if inner.shape == out.shape else inner.contiguous()
+
+    return window_attention
+
+
+Masks = Mapping[int, Tensor]
+"""By rows of windows that the plane does not fill: what to take from the scores of keys in
+each of the w rows of positions; likewise columns."""
+
+
+def _masks(count: int, inside: int, before: int, w: int, device: torch.device) -> Masks:
+    place = np.arange(count * w).reshape(count, w) - before
+    outside = (place < 0) | (place >= inside)
+    return {
+        i: torch.tensor(MASKED * outside[i], dtype=torch.float32, device=device)
+        for i in np.flatnonzero(outside.any(1)).tolist()
+    }
+
+
+def _blocks(down: int, across: int, count: int) -> Iterator[tuple[range, range]]:
+    """The grid of windows in blocks of about `count`: their rows and columns."""
+    rows, columns = max(1, count // across), max(1, min(count, across))
+    for top in range(0, down, rows):
+        for left in range(0, across, columns):
+            yield range(top, min(top + rows, down)), range(left, min(left + columns, across))
+
+
+def _bind_attention(
+    operation: Operation, x: ValueInfo, roles: Tensors, device: torch.device
+) -> Callable[[Tensor, Masks, Masks, Scratch], Tensor]:
+    """(3, rows, columns, heads, w, w, depth) queries, keys and values of a block of windows, and
+    its masks -> (rows, columns, heads, w, w, depth)."""
+    heads, w = operation.attributes["heads"], operation.attributes["window"]
+    largest, depth = max(-x.low, x.high), x.channels // (3 * heads)
+    multiplier = torch.tensor(roles["multiplier"], device=device)[:, None, None]
+    bias = torch.tensor(relative_bias(roles["bias"]), dtype=torch.float32, device=device)
+    last = len(roles["table"])
+    of_products = _exact_type(depth * largest**2, device)
+    of_weights = _exact_type(w**2 * int(roles["table"].max()) * largest, device)
+    table = torch.tensor(np.append(roles["table"], 0), dtype=of_weights, device=device)
+
+    def attend(block: Tensor, by_row: Masks, by_column: Masks, scratch: Scratch) -> Tensor:
+        down, across = block.shape[1:3]
+        count = down * across * heads
+        square = (count, w * w, w * w)
+        kinds = (("q", of_products), ("k", of_products), ("v", of_weights))
+        q, k, v = (
+            scratch.copy(name, part, dtype).view(count, w * w, depth)
+            for part, (name, dtype) in zip(block, kinds, strict=True)
+        )
+        products = scratch.of("products", square, of_products)
+        torch.bmm(q, k.transpose(1, 2), out=products)
+        scores = scratch.copy("scores", products, torch.float32)
+        # Product, rounding and sum stay operations of their own, as in requantize.
+        scores.view(down, across, heads, w * w, w * w).mul_(multiplier).round_().add_(bias)
+        by_key = scores.view(down, across, heads, w * w, w, w)
+        for row, mask in by_row.items():
+            by_key[row].sub_(mask[:, None])
+        for column, mask in by_column.items():
+            by_key[:, column].sub_(mask)
+        below = torch.sub(scores.amax(2, keepdim=True), scores, out=scores).clamp_(max=last)
+        index = scratch.copy("index", below, torch.int32).flatten()
+        weights = scratch.of("weights", (len(index),), of_weights)
+        weights = torch.index_select(table, 0, index, out=weights).view(square)
+        sums = torch.bmm(weights, v, out=scratch.of("sums", tuple(v.shape), of_weights))
+        mean = scratch.copy("mean", sums, torch.float64).div_(weights.sum(2, keepdim=True))
+        return mean.round_().view(down, across, heads, w, w, depth)
+
+    return attend
+
+
+def _exact_type(bound: int, device: torch.device) -> torch.dtype:
+    """The type in which matrix products of sums up to `bound` are exact.
+
+    Never binary32 on a device, where it may mean less (TF32).
+    """
+    narrow = bound < EXACT_IN_FLOAT32 and device.type == "cpu"
+    return torch.float32 if narrow else torch.float64
+
+
+BINDERS = {
+    "igdn": bind_igdn,
+    "gdn": bind_gdn,
+    "layernorm": bind_layernorm,
+    "window_attention": bind_window_attention,
+}
