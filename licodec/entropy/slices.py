@@ -7,7 +7,7 @@ computed from the latents and written, or read. Normative counterpart: format/SP
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -147,11 +147,19 @@ def _walk(model: EntropyModel, hyper_latents: np.ndarray, d: int, exchange: Exch
         steps = step_range(d, 1 << schedule.latent_fraction_bits, index, len(schedule.steps))
         own = decoded[step.start : step.stop]
         _code_slice(model, mean, scale, steps, step.start, own, exchange)
+        del mean, scale  # of a large picture they are its largest planes
         (correction,) = model.runners[step.residual]({"context": context, "decoded": own})
-        np.clip(
-            own.astype(np.int32) + correction, LATENT_LOW, LATENT_HIGH, out=own, casting="unsafe"
-        )
+        for part in _channel_blocks(own.shape):
+            corrected = own[part].astype(np.int32) + correction[part]
+            own[part] = np.clip(corrected, LATENT_LOW, LATENT_HIGH)
     return decoded
+
+
+def _channel_blocks(shape: tuple[int, ...]) -> Iterator[slice]:
+    """Slices of the channels of (C, H, W), each of about BLOCK_SYMBOLS values."""
+    block = max(1, BLOCK_SYMBOLS // (shape[1] * shape[2]))
+    for start in range(0, shape[0], block):
+        yield slice(start, start + block)
 
 
 def _code_slice(
@@ -166,12 +174,10 @@ def _code_slice(
     """Code one slice channel block by channel block, into `decoded` (C, H, W) int16."""
     unit = 1 << model.schedule.latent_fraction_bits
     offset = len(model.tables.medians)  # the latents' tables stand behind the hyper-latents'
-    block = max(1, BLOCK_SYMBOLS // (scale.shape[1] * scale.shape[2]))
-    for start in range(0, len(scale), block):
-        part = slice(start, start + block)
+    for part in _channel_blocks(scale.shape):
         least, largest = scale[part].min((1, 2)), scale[part].max((1, 2))
         delta = adaptive_steps(scale[part], least, largest, steps)
         indexes = scale_indexes(scale[part], delta, unit, model.tables.scale_index_table) + offset
-        coded = exchange(mean[part], delta, indexes, first + start)
+        coded = exchange(mean[part], delta, indexes, first + part.start)
         values = coded * delta + mean[part]
         decoded[part] = np.clip(values, LATENT_LOW, LATENT_HIGH)
