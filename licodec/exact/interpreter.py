@@ -36,8 +36,8 @@ class Interpreter:
     def prepare(self, program: Program) -> Run:
         """`program` bound to its tensors; bound once, whatever the number of calls.
 
-        The result takes integer planes (C, H, W) by port name, within the ports' ranges, and
-        gives int32 planes (C, H, W) by output name.
+        The result takes integer planes (C, H, W), and numbers (), by port name, within the
+        ports' ranges, and gives int32 planes (C, H, W) by output name.
         """
         if program.name not in self._prepared:
             self._prepared[program.name] = self._module.prepare(program, self._tensors)

@@ -17,8 +17,8 @@ import numpy as np
 from licodec.errors import CorruptFileError
 
 Tensors = Mapping[str, np.ndarray]
-"""The stored tensors of a pack by name: weights int8 or int16, biases int32, multipliers
-float32, tables int32."""
+"""The stored tensors of a pack by name: weights int8 or int16, biases int32, multipliers and
+gains float32, tables int32."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,177 @@
+"""Tensors and attributes of the transforms' operations, from a float network's parameters.
+
+A grid stands for its integers times a step. Each function here takes the parameters of one
+float layer and the grid of its operand, chooses the finest form that ``bounds.analyse``
+proves, and says what the result's integers stand for.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from licodec.exact.bounds import (
+    ACCUMULATOR_LIMIT,
+    BITS_LIMIT,
+    DIVIDEND_LIMIT,
+    NORMALIZED_LIMIT,
+    RADICAND_LIMIT,
+    SCORE_LIMIT,
+    VALUE_LIMIT,
+)
+
+SCORE_BITS = 10  # of a fraction of a score, unless the scores are too large for it
+WEIGHT_BITS = 20  # of the largest weight of an attention
+LARGEST_BIAS = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Span:
+    """Integers from `low` to `high`, each standing for itself times `step`."""
+
+    step: float
+    low: int
+    high: int
+
+    @property
+    def largest(self) -> int:
+        return max(-self.low, self.high)
+
+
+@dataclass(frozen=True)
+class Form:
+    """An operation's tensors and attributes, and what its result's integers count in.
+
+    `steps` has one entry by channel, or one for all.
+    """
+
+    tensors: dict[str, np.ndarray]
+    attributes: dict[str, int]
+    steps: np.ndarray
+
+
+def layernorm_form(
+    gain: np.ndarray, bias: np.ndarray, epsilon: float, x: Span, result: Span
+) -> Form:
+    """LayerNorm over channels with gain and bias (C,), from grid `x` to grid `result`.
+
+    All channels of the operand count in the one step. Raises ValueError where no legal form
+    exists: too many channels for the operand's range.
+    """
+    channels, span = len(gain), x.high - x.low
+    if (channels * x.largest) ** 2 >= ACCUMULATOR_LIMIT:
+        raise ValueError(f"layernorm: {channels} channels of up to {x.largest}")
+    added = round(channels**2 * epsilon / x.step**2)
+    variance = (channels * span) ** 2 // 4 + added
+    if variance >= DIVIDEND_LIMIT:
+        raise ValueError(f"layernorm: a variance of up to {variance}")
+    root_bits = _most_bits(lambda k: variance << 2 * k < DIVIDEND_LIMIT)
+    fraction_bits = _most_bits(
+        lambda f: (
+            (channels - 1) << 2 * (f + 1) < NORMALIZED_LIMIT**2
+            and (channels - 1) * span << root_bits + f < DIVIDEND_LIMIT
+            and f < 20
+        )
+    )
+    shift = np.clip(np.rint(bias / result.step), 1 - VALUE_LIMIT, VALUE_LIMIT - 1)
+    tensors = {
+        "gain": (gain / (result.step * 2.0**fraction_bits)).astype(np.float32),
+        "bias": shift.astype(np.int32),
+    }
+    attributes = {
+        "epsilon": added,
+        "root_bits": root_bits,
+        "fraction_bits": fraction_bits,
+        "low": result.low,
+        "high": result.high,
+    }
+    return Form(tensors, attributes, np.array([result.step]))
+
+
+def attention_form(
+    relative_bias: np.ndarray, scale: float, product_steps: np.ndarray, depth: int, x: Span,
+    window: int, shift: int,
+) -> Form:  # fmt: skip
+    """Window attention, softmax(scale * q k + bias) v.
+
+    relative_bias   (heads, 2w-1, 2w-1), by the query's place less the key's
+    product_steps   (heads,) what a product of a head's query and key counts in; within a
+                    head all channels of queries count alike, and all of keys
+    depth           channels of a head
+    x               the range of queries, keys and values; its step is that of the values
+    """
+    heads = len(relative_bias)
+    unit = 2.0**-SCORE_BITS  # of the scores
+    scores = depth * x.largest**2 * scale * product_steps.max()
+    # Half a bit is left for the rounding of the multipliers to binary32.
+    while max(scores * 1.5, np.abs(relative_bias).max() + unit) >= SCORE_LIMIT * unit:
+        unit *= 2
+    room = (DIVIDEND_LIMIT - 1) // (window**2 * max(1, x.largest))
+    first = 2 ** min(WEIGHT_BITS, room.bit_length() - 1)
+    count = math.ceil(math.log(2 * first) / unit) + 1  # what follows rounds to 0
+    table = np.rint(first * np.exp(-np.arange(count) * unit))
+    tensors = {
+        "multiplier": np.full(heads, scale * product_steps / unit, np.float32),
+        "bias": np.rint(relative_bias / unit).astype(np.int32),
+        "table": table.astype(np.int32),
+    }
+    attributes = {"heads": heads, "window": window, "shift": shift}
+    return Form(tensors, attributes, np.array([x.step]))
+
+
+def igdn_form(gamma: np.ndarray, beta: np.ndarray, x: Span, width: int) -> Form:
+    """x * sqrt(beta + gamma x^2), gamma (C, C) and beta (C,) as they are used, not negative;
+    gamma in integers of `width` bits. The result is a sum."""
+    tensors, attributes, root_steps = _normalization(gamma, beta, x, width)
+    return Form(tensors, attributes, x.step * root_steps)
+
+
+def gdn_form(gamma: np.ndarray, beta: np.ndarray, x: Span, width: int, largest: float) -> Form:
+    """x / sqrt(beta + gamma x^2), as in ``igdn_form``; results up to `largest` are kept."""
+    tensors, attributes, root_steps = _normalization(gamma, beta, x, width)
+    root_bits = attributes["root_bits"]
+    # In units of 2^-f the result is x * 2^(k+f) / r, and r counts in root_steps.
+    finest = (x.step / (root_steps * 2.0**root_bits)).min()
+    fraction_bits = _most_bits(
+        lambda f: (
+            x.largest << root_bits + f < DIVIDEND_LIMIT
+            and largest / finest * 2.0**f < VALUE_LIMIT // 2
+        )
+    )
+    attributes |= {"fraction_bits": fraction_bits, "low": 1 - VALUE_LIMIT, "high": VALUE_LIMIT - 1}
+    return Form(tensors, attributes, x.step / (root_steps * 2.0 ** (root_bits + fraction_bits)))
+
+
+def _normalization(
+    gamma: np.ndarray, beta: np.ndarray, x: Span, width: int
+) -> tuple[dict[str, np.ndarray], dict[str, int], np.ndarray]:
+    """Tensors, attributes, and (C,) what the integer roots count in."""
+    highest = 2 ** (width - 1) - 1
+    steps = np.maximum(gamma.max(1), 1e-12) / highest  # of gamma, by row
+    # Rows whose norm would be too large for an exact root take coarser weights.
+    norm = (beta / x.step**2 + gamma.sum(1) * x.largest**2) / steps
+    steps = steps * np.maximum(1.0, norm * 1.01 / (RADICAND_LIMIT / 2))
+    weight = np.rint(gamma / steps[:, None])
+    constant = beta / (steps * x.step**2)
+    bias_bits = _most_bits(lambda b: b == 0 or constant.max() / 2 ** (b - 1) > LARGEST_BIAS)
+    bias = np.rint(constant / 2.0**bias_bits)
+    exact = zip(weight.sum(1).tolist(), bias.tolist(), strict=True)
+    most = max(int(b) * 2**bias_bits + int(w) * x.largest**2 for w, b in exact)
+    root_bits = _most_bits(lambda k: most << 2 * k < RADICAND_LIMIT)
+    tensors = {
+        "weight": weight.astype(np.int8 if width <= 8 else np.int16),
+        "bias": bias.astype(np.int32),
+    }
+    attributes = {"bias_bits": bias_bits, "root_bits": root_bits}
+    return tensors, attributes, np.sqrt(steps) * x.step * 2.0**-root_bits
+
+
+def _most_bits(legal: Callable[[int], bool]) -> int:
+    """The largest legal number of bits, of which fewer are legal too; 0 in any case."""
+    bits = 0
+    while bits + 1 < BITS_LIMIT and legal(bits + 1):
+        bits += 1
+    return bits
