@@ -1,0 +1,31 @@
+"""The float networks. Nothing here is imported before it is needed: PyTorch takes seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from licodec.backbones.published import PublishedNetwork
+
+
+def from_checkpoint(
+    path_or_state_dict: str | Path | Mapping[str, object], backbone: str | None = None
+) -> PublishedNetwork:
+    """The float network of a published checkpoint, in CompressAI's calling convention.
+
+    Takes a file that torch.save wrote or a state dict, in any published layout: the plain
+    anchor, adapters for alpha, those for alpha and beta. `backbone` is "stf", "tcm", "icm"
+    or "cheng-attn", and read off the keys where it is not given.
+
+    >>> network = from_checkpoint("icm_78.pth.tar")  # doctest: +SKIP
+    >>> network.set_rate(d=4)  # doctest: +SKIP
+    >>> coded = network.compress(pictures)  # doctest: +SKIP
+
+    Raises UsageError for an unknown backbone, and BadInputError for a file that is no
+    checkpoint and a state dict that is not one of the backbone's.
+    """
+    from licodec.backbones.checkpoints import load_network
+
+    return load_network(path_or_state_dict, backbone)

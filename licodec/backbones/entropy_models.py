@@ -65,6 +65,11 @@ def gaussian_likelihood(value: Tensor, scale: Tensor) -> Tensor:
     """
     scale = scale.clamp_min(SCALE_FLOOR)
     value = value.abs()
+    return gaussian_mass(value, scale).clamp_min(LIKELIHOOD_FLOOR)
+
+
+def gaussian_mass(value: Tensor, scale: Tensor) -> Tensor:
+    """The same for `value` >= 0, without any floor."""
     upper = 0.5 * torch.erfc((value - 0.5) / scale * (1 / math.sqrt(2)))
     lower = 0.5 * torch.erfc((value + 0.5) / scale * (1 / math.sqrt(2)))
-    return (upper - lower).clamp_min(LIKELIHOOD_FLOOR)
+    return upper - lower

@@ -1,0 +1,181 @@
+"""Adapter sets: which layers of which backbone get a branch, as data.
+
+One mechanism serves every backbone. The published configurations are in ``PRESETS``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+import torch
+from torch import nn
+
+from licodec.adapters.branches import Adapted, Gain, adapted
+from licodec.errors import UsageError
+
+ALPHA, BETA = "alpha", "beta"  # rate and perception
+
+
+@dataclass(frozen=True)
+class AdapterSet:
+    """One set of adapters.
+
+    mode     the rate mode that scales it, "alpha" or "beta"
+    rank     channels in the middle of every branch
+    largest  the gain at a value of 1 of the mode
+    layers   the names of the adapted layers: patterns, matched part by part between dots
+    """
+
+    mode: str
+    rank: int
+    largest: float
+    layers: tuple[str, ...]
+
+
+_SWIN_MLPS = (
+    "layers.*.blocks.*.mlp.fc[12]",
+    "syn_layers.*.blocks.*.mlp.fc[12]",
+)
+_RESIDUAL_CONVOLUTIONS = (
+    "g_a.*.conv[12]",
+    "g_s.*.conv[12]",
+    "g_s.*.subpel_conv",
+    "g_s.*.conv",
+)
+
+PRESETS = {
+    "stf_8_8_all": AdapterSet(ALPHA, 8, 8.0, _SWIN_MLPS),
+    "adapt_stf_8_8_all": AdapterSet(BETA, 8, 8.0, _SWIN_MLPS),
+    "tcm_8_1_all": AdapterSet(
+        ALPHA,
+        8,
+        1.0,
+        (
+            *_RESIDUAL_CONVOLUTIONS,
+            "g_[as].*.trans_block.mlp.[02]",
+            "g_[as].*.conv1_[12]",
+            "g_[as].*.conv_block.conv[12]",
+        ),
+    ),
+    "cheng_8_1_all": AdapterSet(
+        ALPHA,
+        8,
+        1.0,
+        (*_RESIDUAL_CONVOLUTIONS, "g_[as].*.conv_[ab].[0-2].conv.2"),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class LayerAdapter:
+    """The adapter of one layer, by the layer's name in the network without adapters."""
+
+    layer: str
+    mode: str
+    rank: int
+    largest: float
+
+
+def expand(network: nn.Module, adapters: AdapterSet) -> Iterator[LayerAdapter]:
+    """The adapters that `adapters` puts into `network`, by plain layer names.
+
+    Branches that are there already are passed over, adapted layers count as the layers
+    they were.
+    """
+    inside: set[str] = set()
+    for name, module in network.named_modules():
+        if name.rpartition(".")[0] in inside:
+            inside.add(name)
+            continue
+        if isinstance(module, Adapted):
+            inside.add(name)
+        if any(_matches(name, pattern) for pattern in adapters.layers):
+            yield LayerAdapter(name, adapters.mode, adapters.rank, adapters.largest)
+
+
+def _matches(name: str, pattern: str) -> bool:
+    parts, patterns = name.split("."), pattern.split(".")
+    return len(parts) == len(patterns) and all(map(fnmatchcase, parts, patterns))
+
+
+def attach(network: nn.Module, adapters: AdapterSet) -> int:
+    """Put the adapters into `network`; returns how many layers have one.
+
+    Raises UsageError where the set names no layer of the network.
+    """
+    wanted = list(expand(network, adapters))
+    count = sum(attach_to_layer(network, adapter) for adapter in wanted)
+    if count == 0:
+        raise UsageError(
+            f"adapters: none of {', '.join(adapters.layers)} is a layer of this network"
+        )
+    return count
+
+
+def attach_to_layer(network: nn.Module, adapter: LayerAdapter) -> bool:
+    """Put one adapter into `network`; False where it has no such layer or it takes no branch."""
+    parent_name, _, name = adapter.layer.rpartition(".")
+    try:
+        parent = network.get_submodule(parent_name)
+        layer = parent.get_submodule(name)
+    except AttributeError:
+        return False
+    if adapter.rank < 1:
+        return False
+    replacement = adapted(layer, adapter.rank, Gain(adapter.mode, adapter.largest))
+    if replacement is None:
+        return False
+    replacement.train(layer.training)
+    parent.add_module(name, replacement)
+    return True
+
+
+def gains(network: nn.Module) -> Iterator[Gain]:
+    """The gains of all adapters."""
+    return (module for module in network.modules() if isinstance(module, Gain))
+
+
+def adapted_layers(network: nn.Module) -> Iterator[tuple[str, Adapted]]:
+    """Every adapted layer and its name, the outer one first where two are stacked."""
+    return ((n, m) for n, m in network.named_modules() if isinstance(m, Adapted))
+
+
+def adapter_parameters(network: nn.Module, mode: str) -> Iterable[nn.Parameter]:
+    """The parameters of the adapters of one rate mode: what is trained on a frozen network."""
+    return (
+        parameter
+        for _, layer in adapted_layers(network)
+        if layer.branch.gain.mode == mode
+        for parameter in layer.branch.parameters()
+    )
+
+
+def freeze_all_but(network: nn.Module, mode: str) -> None:
+    """Let gradients reach only the adapters of one rate mode."""
+    network.requires_grad_(False)
+    for parameter in adapter_parameters(network, mode):
+        parameter.requires_grad_(True)
+
+
+@torch.no_grad()
+def merge(network: nn.Module) -> None:
+    """Fold every adapter of `network` at its largest gain into its layer, in place.
+
+    This is the first step of two-step training: afterwards the network has the plain
+    layout, and its anchor is what alpha = 1 was.
+    """
+    found = dict(adapted_layers(network))
+    for name, outer in found.items():
+        parent, _, child = name.rpartition(".")
+        if parent in found:
+            continue  # the inner one of two, folded with the outer one
+        layer: nn.Module = outer
+        branches = []
+        while isinstance(layer, Adapted):
+            branches.append(layer.branch)
+            layer = layer.layer
+        for branch in branches:
+            branch.folded_into(layer)
+        network.get_submodule(parent).add_module(child, layer)
