@@ -342,6 +342,25 @@ def product(kind: str) -> Callable[..., tuple[Value, Run]]:
     return bind
 
 
+def clamp(t: Tensors, a: Attributes, x: Value) -> tuple[Value, Run]:
+    value = Value(x.channels, a["low"], a["high"], x.rate)
+    return value, lambda x: np.clip(x, a["low"], a["high"])
+
+
+def table(t: Tensors, a: Attributes, x: Value) -> tuple[Value, Run]:
+    entries = t["table"].astype(np.int64)
+    shaped = entries.ndim == 1 and t["table"].dtype == np.int32 and 1 <= len(entries) <= MAX_TABLE
+    require(shaped and abs(a["low"]) < VALUE_LIMIT, "table: shape, type or low")
+    value = Value(x.channels, int(entries.min()), int(entries.max()), x.rate)
+    return value, lambda x: entries[np.clip(x - a["low"], 0, len(entries) - 1)]
+
+
+def divide_rne(a: np.ndarray | int, b: np.ndarray | int) -> Any:
+    """rne(a / b), b > 0."""
+    quotient, rest = a // b, a % b
+    return quotient + ((2 * rest > b) | ((2 * rest == b) & (quotient % 2 == 1)))
+
+
 def exact_root(v: np.ndarray) -> np.ndarray:
     """The largest integers whose squares are not above v, 0 <= v < 2^52."""
     root = np.sqrt(v.astype(np.float64)).astype(np.int64)
@@ -456,19 +475,6 @@ def window_attention(t: Tensors, a: Attributes, x: Value) -> tuple[Value, Run]:
     return Value(heads * depth, x.low, x.high, x.rate), run
 
 
-def clamp(t: Tensors, a: Attributes, x: Value) -> tuple[Value, Run]:
-    value = Value(x.channels, a["low"], a["high"], x.rate)
-    return value, lambda x: np.clip(x, a["low"], a["high"])
-
-
-def table(t: Tensors, a: Attributes, x: Value) -> tuple[Value, Run]:
-    entries = t["table"].astype(np.int64)
-    shaped = entries.ndim == 1 and t["table"].dtype == np.int32 and 1 <= len(entries) <= MAX_TABLE
-    require(shaped and abs(a["low"]) < VALUE_LIMIT, "table: shape, type or low")
-    value = Value(x.channels, int(entries.min()), int(entries.max()), x.rate)
-    return value, lambda x: entries[np.clip(x - a["low"], 0, len(entries) - 1)]
-
-
 def concat(t: Tensors, a: Attributes, *xs: Value) -> tuple[Value, Run]:
     require(len({x.rate for x in xs}) == 1, "concat: operands of different rates")
     low, high = min(x.low for x in xs), max(x.high for x in xs)
@@ -528,12 +534,12 @@ KINDS = {
     "add": Kind(2, add, RANGE),
     "mul": Kind(2, product("mul"), {}),
     "scale": Kind(2, product("scale"), {}),
+    "clamp": Kind(1, clamp, RANGE),
+    "table": Kind(1, table, {"low": None}, ("table",)),
     "igdn": Kind(1, igdn, NORMALIZATION, ("weight", "bias")),
     "gdn": Kind(1, gdn, NORMALIZATION | {"fraction_bits": 0} | RANGE, ("weight", "bias")),
     "layernorm": Kind(1, layernorm, LAYERNORM | RANGE, ("gain", "bias")),
     "window_attention": Kind(1, window_attention, ATTENTION, ("multiplier", "bias", "table")),
-    "clamp": Kind(1, clamp, RANGE),
-    "table": Kind(1, table, {"low": None}, ("table",)),
     "concat": Kind(None, concat, {}),
     "split": Kind(1, split, {"start": None, "stop": None}),
     "pixel_shuffle": Kind(1, pixel_shuffle, {"factor": None}),
@@ -839,12 +845,6 @@ class SymbolReader:
         value = high + 1 + code // 2 if code % 2 == 0 else low - 1 - code // 2
         require(abs(value) <= MAX_ESCAPE, "an escape is out of range")
         return value
-
-
-def divide_rne(a: np.ndarray | int, b: np.ndarray | int) -> Any:
-    """rne(a / b), b > 0."""
-    quotient, rest = a // b, a % b
-    return quotient + ((2 * rest > b) | ((2 * rest == b) & (quotient % 2 == 1)))
 
 
 def step_range(d: int, unit: int, step: int, count: int) -> tuple[int, int]:

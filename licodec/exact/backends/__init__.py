@@ -2,6 +2,6 @@
 
 A backend module has ``NAME`` and ``prepare(program, tensors) -> run``, where ``run`` takes
 integer planes (C, H, W), and numbers (), by port name, within the ports' ranges, and returns
-int32 planes (C, H, W) by output name. All but the reference also have ``LIMITS``, what their convolution
-kernel computes exactly, and ``obstacle()``, why they cannot run here or None.
+int32 planes (C, H, W) by output name. All but the reference also have ``LIMITS``, what their
+convolution kernel computes exactly, and ``obstacle()``, why they cannot run here or None.
 """
