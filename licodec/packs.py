@@ -383,13 +383,20 @@ def installed_packs() -> Iterator[PackName]:
 
 
 def find_pack(weights_id: bytes, backbone: str) -> PackName:
-    """The pack with this id. Raises WeightsMissingError naming what to install."""
+    """The pack with this id.
+
+    Raises WeightsMissingError naming what to install, and the backbone's other packs.
+    """
+    others = []
     for name in installed_packs():
         if name.weights_id == weights_id:
             return name
+        if name.backbone == backbone:
+            others.append(f"{name.plan_name} ({name.weights_id.hex()})")
+    installed = f", only {', '.join(dict.fromkeys(others))}" if others else ""
     raise WeightsMissingError(
-        f"no installed weights pack has the id {weights_id.hex()} (backbone {backbone}): "
-        f"run 'licodec models install PACK' on the pack's file, or name its folder in "
+        f"no installed weights pack has the id {weights_id.hex()} (backbone {backbone})"
+        f"{installed}: run 'licodec models install PACK' on the pack's file, or name its folder in "
         f"{SEARCH_VARIABLE}; 'licodec models' lists what is installed"
     )
 

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
-"""Make a weights pack of `lite` from a training state.
+"""Make a weights pack of `lite` from a training state at the hand-made plan.
 
 scripts/make_pack.py run.pt --calibrate PICTURES -o weights/lite-standard.safetensors
+
+All weights take 8 bits and the linear path 16; `licodec quantize` searches plans.
 """
 
 from __future__ import annotations
@@ -9,23 +11,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from dataclasses import replace
 from pathlib import Path
 
-import torch
-
-from licodec.backbones.lite import LiteNetwork
-from licodec.backbones.lite_exact import compile_lite
-from licodec.codec import Codec
-from licodec.entropy.fitting import fitted_tables
-from licodec.entropy.quantization import COST_UNIT
-from licodec.entropy.tables import tables_to_tensors
-from licodec.images import Picture, read_picture
-from licodec.packs import Pack, write_pack
-from licodec.rate import d_to_units
-
-FITTING_DS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
-FITTING_ROUNDS = 2  # tables decide which symbols are cheap, and those decide the tables
+from licodec.errors import LicodecError
+from licodec.fmpq.calibration import read_pictures
+from licodec.fmpq.checkpoints import load_lite
+from licodec.fmpq.packing import PackForm, make_pack
+from licodec.packs import write_pack
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -49,68 +41,21 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def load_network(path: Path) -> LiteNetwork:
-    """The averaged weights of a training state."""
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    network = LiteNetwork()
-    prefix = "module."
-    averaged = {
-        k.removeprefix(prefix): v for k, v in state["average"].items() if k.startswith(prefix)
-    }
-    network.load_state_dict(averaged)
-    return network.eval()
-
-
-def calibration_pictures(folder: Path, count: int, crop: int) -> list[torch.Tensor]:
-    """Centre crops (1, 3, H, W) in [0, 1] of `count` pictures spread over the folder."""
-    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in {".png", ".jpg", ".webp"})
-    if not paths:
-        sys.exit(f"{folder}: no pictures (png, jpg, webp) to calibrate on")
-    pictures = []
-    for path in paths[:: max(1, len(paths) // count)][:count]:
-        pixels = read_picture(path, str(path)).pixels
-        height, width = (min(crop, side) // 64 * 64 for side in pixels.shape[:2])
-        if not height or not width or pixels.shape[2] != 3:
-            continue
-        top, left = (pixels.shape[0] - height) // 2, (pixels.shape[1] - width) // 2
-        tensor = torch.from_numpy(pixels[top : top + height, left : left + width].copy())
-        pictures.append(tensor.permute(2, 0, 1)[None].float() / 255)
-    return pictures
-
-
-def as_picture(pixels: torch.Tensor) -> Picture:
-    """The picture that (1, 3, H, W) in [0, 1] was made from."""
-    return Picture((pixels[0] * 255).round().byte().permute(1, 2, 0).contiguous().numpy())
-
-
-def with_fitted_tables(pack: Pack, pictures: list[torch.Tensor]) -> Pack:
-    """`pack` with the latents' tables fitted to the symbols that its encoder chooses."""
-    codec = Codec(pack)
-    model = codec.entropy_model
-    analysed = [
-        (found.latents, found.hyper_latents)
-        for found in map(codec.analyse, map(as_picture, pictures))
-    ]
-    ds = [d_to_units(d, pack.schedule) for d in FITTING_DS]
-    for _ in range(FITTING_ROUNDS):
-        model = replace(model, tables=fitted_tables(model, analysed, ds))
-    return replace(pack, tensors={**pack.tensors, **tables_to_tensors(model.tables)})
-
-
 def main() -> None:
     arguments = parse_arguments()
     card = json.loads(arguments.card.read_text()) if arguments.card else {}
-    pictures = calibration_pictures(arguments.calibrate, arguments.pictures, arguments.crop)
-    pack = compile_lite(
-        load_network(arguments.state),
-        pictures,
-        plan_name=arguments.plan,
-        card=card,
+    form = PackForm(
+        arguments.plan,
         activation_bits=arguments.activation_bits,
+        distortion_weight=arguments.distortion_weight,
     )
-    weight = round(arguments.distortion_weight * COST_UNIT)
-    pack = with_fitted_tables(replace(pack, distortion_weight=weight), pictures)
-    write_pack(pack, arguments.output)
+    try:
+        network = load_lite(arguments.state)
+        pictures = read_pictures(arguments.calibrate, arguments.pictures, arguments.crop)
+        pack = make_pack(network, pictures, form, card)
+        write_pack(pack, arguments.output)
+    except LicodecError as error:
+        sys.exit(f"error: {error}")
     size = arguments.output.stat().st_size
     print(f"{arguments.output}: id {pack.weights_id.hex()}, {size:,} bytes")
 

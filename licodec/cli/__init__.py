@@ -1,4 +1,4 @@
-"""The command line: `licodec encode`, `decode`, `batch`, `info`, `verify`, `models`.
+"""The command line: `licodec encode`, `decode`, `batch`, `info`, `verify`, `quantize`, `models`.
 
 What is typed is declared in `commands` and `options`, which import nothing heavy, so that
 `--help`, completion and usage errors answer at once; the work is in a module per command.

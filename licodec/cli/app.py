@@ -70,6 +70,7 @@ for command in (
     commands.batch,
     commands.info,
     commands.verify,
+    commands.quantize,
 ):
     app.command()(command)
 

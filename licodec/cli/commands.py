@@ -166,6 +166,51 @@ def verify(
     return verify_files(inputs, machine, verbosity)
 
 
+def quantize(
+    checkpoint: options.Checkpoint,
+    size: options.WeightsSize,
+    output: options.PackOutput,
+    calibrate: options.Calibrate = None,
+    rule: options.AllocationRule = options.Rule.THRESHOLD,
+    state: options.SearchState = None,
+    plan_name: options.PlanName = options.DEFAULT_PACK_PLAN,
+    seed: options.Seed = 1,
+    pictures: options.PictureCount = 24,
+    crops: options.CropCount = 3,
+    crop_size: options.CropSize = 192,
+    force: options.Force = False,
+    threads: options.Threads = None,
+    verbose: options.Verbose = False,
+    quiet: options.Quiet = False,
+) -> int:
+    """Make a weights pack of a given size from a checkpoint (FMPQ).
+
+    Searches how many bits each layer needs: it measures what quantizing one layer alone does
+    to rate and distortion on calibration pictures. An interrupted search goes on where it was
+    when the same command is given again.
+    """
+    wanted = options.parse_pack_size(size)
+    verbosity = options.choose_verbosity(verbose, quiet)
+
+    from licodec.cli.quantize import QuantizeSettings
+    from licodec.cli.quantize import quantize as run
+
+    settings = QuantizeSettings(
+        wanted,
+        rule.value,
+        calibrate,
+        state,
+        plan_name,
+        seed,
+        pictures,
+        crops,
+        crop_size,
+        force,
+        threads,
+    )
+    return run(checkpoint, output, settings, verbosity)
+
+
 def models(context: typer.Context) -> int:
     """List the packs where no command is given."""
     return models_list() if context.invoked_subcommand is None else 0

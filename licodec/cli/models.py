@@ -41,11 +41,12 @@ def list_text() -> int:
             pack.plan_name,
             pack.weights_id.hex(),
             f"{pack.size / 1e6:.1f} MB",
+            _measured_loss(pack),
             _whereabouts(pack),
         )
         for pack in packs
     ]
-    print_table(("", "model", "plan", "weights id", "size", "file"), rows)
+    print_table(("", "model", "plan", "weights id", "size", "loss", "file"), rows)
     return 0
 
 
@@ -64,6 +65,14 @@ def list_json() -> int:
     ]
     typer.echo(json.dumps(packs, indent=2))
     return 0
+
+
+def _measured_loss(pack: PackName) -> str:
+    """What quantization changed of the RD-loss, in percent of the float network's; empty where
+    the pack's card does not say."""
+    figures = pack.card.get("quantization")
+    loss = figures.get("measured_loss") if isinstance(figures, dict) else None
+    return f"{100 * loss:+.2f} %" if isinstance(loss, float) else ""
 
 
 def _whereabouts(pack: PackName) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -299,6 +300,101 @@ def choose_machine(backend: Backend | None, device: Device | None, threads: int 
         backend = Backend.CUDA
     name = None if backend is None else backend.value
     return Machine(name, device is Device.CPU, threads)
+
+
+# Quantization --------------------------------------------------------------------------------
+
+DEFAULT_PACK_PLAN = "custom"
+
+
+class Rule(StrEnum):
+    """Names of `licodec.fmpq.allocation.RULES`."""
+
+    THRESHOLD = "threshold"
+    GREEDY = "greedy"
+
+
+Checkpoint = Annotated[
+    str,
+    typer.Argument(
+        metavar="CHECKPOINT",
+        help="Training state of scripts/train.py, or a state dict of lite.",
+        show_default=False,
+    ),
+]
+PackOutput = Annotated[
+    str,
+    typer.Option("-o", "--output", metavar="PACK", help="The pack to write.", show_default=False),
+]
+WeightsSize = Annotated[
+    str,
+    typer.Option(
+        "--size",
+        metavar="SIZE",
+        help="Of the weights in percent of float32 (25% is 8 bits each), "
+        "or of the whole pack in bytes: 5M.",
+        show_default=False,
+    ),
+]
+Calibrate = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Pictures to measure on; by default a built-in one."),
+]
+AllocationRule = Annotated[
+    Rule,
+    typer.Option(
+        "--rule",
+        help="threshold: each layer's least bits below one tolerance, as published; "
+        "greedy: bits go where they gain most.",
+    ),
+]
+SearchState = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Keeps what is measured, for further sizes; by default a file beside PACK, "
+        "which goes when PACK is there.",
+    ),
+]
+PlanName = Annotated[str, typer.Option(metavar="NAME", help="What --plan will call the pack.")]
+Seed = Annotated[int, typer.Option(min=0, help="Of the places of the trial crops.")]
+PictureCount = Annotated[
+    int, typer.Option("--pictures", min=1, help="Pictures for ranges and tables.")
+]
+CropCount = Annotated[int, typer.Option("--crops", min=1, help="Crops that trials run on.")]
+CropSize = Annotated[int, typer.Option(min=64, help="Their side, a multiple of 64.")]
+
+
+@dataclass(frozen=True)
+class PackSize:
+    """How large a pack is to be: one of the two.
+
+    share  of the float32 size of all weights
+    size   bytes of the whole file
+    """
+
+    share: float | None = None
+    size: int | None = None
+
+
+_PERCENTAGE = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*%")
+
+
+def parse_pack_size(text: str) -> PackSize:
+    """A size such as "25%", "5M" or "4800000". Raises UsageError."""
+    match = _PERCENTAGE.fullmatch(text.strip())
+    if match is None:
+        try:
+            return PackSize(size=parse_size(text))
+        except UsageError:
+            raise UsageError(
+                f"--size {text!a}: give a percentage of the float32 size, such as 12.5%, "
+                "or bytes, such as 5M"
+            ) from None
+    share = float(match[1]) / 100
+    if not 0 < share <= 1:
+        raise UsageError(f"--size {text!a}: give more than 0% and at most 100%")
+    return PackSize(share=share)
 
 
 # Output of the program itself ------------------------------------------------------------------

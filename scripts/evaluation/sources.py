@@ -189,11 +189,10 @@ def _open_codec(path: Path) -> Codec:
 @lru_cache(maxsize=1)
 def open_float_coder(pack: Path, state: Path) -> FloatCoder:
     """The float network of a training state beside its pack, one for each process."""
-    from make_pack import load_network
-
     from evaluation.floating import FloatCoder
+    from licodec.fmpq.checkpoints import load_lite
 
-    return FloatCoder(load_network(state), _open_codec(pack).pack)
+    return FloatCoder(load_lite(state), _open_codec(pack).pack)
 
 
 @lru_cache(maxsize=8)

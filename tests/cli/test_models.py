@@ -24,7 +24,7 @@ def test_the_table(run: Run, pack_path: Path) -> None:
     assert result.exit_code == 0
     assert result.stdout == run("models", "list").stdout
     headings, first, *_ = result.stdout.splitlines()
-    assert headings.split() == ["model", "plan", "weights", "id", "size", "file"]
+    assert headings.split() == ["model", "plan", "weights", "id", "size", "loss", "file"]
     name = packs.read_name(pack_path)
     assert first.split()[:4] == ["*", "lite", "standard", name.weights_id.hex()]
 

@@ -1,0 +1,163 @@
+"""`licodec quantize`: a checkpoint made into a weights pack of a given size, by FMPQ."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from licodec.cli.options import PackSize
+from licodec.cli.rendering import Reporter, Verbosity
+from licodec.errors import UsageError
+from licodec.exact.interpreter import set_threads
+from licodec.files import check_output, display_name
+from licodec.fmpq.allocation import Allocation, Report, float_bits, widest
+from licodec.fmpq.calibration import example_picture, read_pictures, trial_crops
+from licodec.fmpq.checkpoints import load_lite
+from licodec.fmpq.packing import PackForm, bytes_beside_weights, make_pack
+from licodec.fmpq.search import Found, PlanSearch, widths_of
+from licodec.fmpq.sensitivity import TrialSettings
+from licodec.packs import SUFFIX, write_pack
+
+STATE_SUFFIX = ".search.json"
+CALIBRATION_SIDE = 512  # of the centre crops that ranges and tables are made on
+_BITS = 8  # in a byte
+_CARD_BYTES = 1024  # for the figures of a search, which a pack's card gets at its end
+
+_NO_CALIBRATION = (
+    "calibrated on one built-in photograph; a few dozen pictures of your own (--calibrate DIR) "
+    "make a better pack"
+)
+
+
+@dataclass(frozen=True)
+class QuantizeSettings:
+    """What `licodec quantize` was told.
+
+    size        of the weights or of the pack
+    rule        name in `licodec.fmpq.allocation.RULES`
+    calibrate   folder of pictures; None: the built-in photograph
+    state       the search's file; None: one beside the pack that goes when the pack is there
+    pictures    how many are used for ranges and tables
+    crops       how many of them trials run on, and their side in pixels
+    """
+
+    size: PackSize
+    rule: str
+    calibrate: Path | None
+    state: Path | None
+    plan_name: str
+    seed: int
+    pictures: int
+    crops: int
+    crop_size: int
+    force: bool
+    threads: int | None
+
+
+def quantize(checkpoint: str, output: str, settings: QuantizeSettings, verbosity: Verbosity) -> int:
+    """Search a plan and write the pack; returns the exit code 0.
+
+    Raises LicodecError. An interrupted search leaves its state file and says how to go on.
+    """
+    reporter = Reporter(verbosity)
+    start = time.perf_counter()
+    if not output.endswith(SUFFIX):
+        raise UsageError(f"-o {display_name(output)}: a pack's name ends in {SUFFIX}")
+    check_output(output, settings.force)
+    if settings.threads is not None:
+        set_threads(settings.threads)
+    network = load_lite(Path(checkpoint))
+    source = settings.calibrate or example_picture()
+    pictures = read_pictures(source, settings.pictures, CALIBRATION_SIDE)
+    crops = trial_crops(pictures, settings.crops, settings.crop_size, settings.seed)
+    if settings.calibrate is None:
+        reporter.warnings([_NO_CALIBRATION])
+    state = settings.state or Path(output + STATE_SUFFIX)
+    with _resumable(state, reporter):
+        search = PlanSearch(network, crops, TrialSettings(), state)
+        layers = search.layers
+        if settings.size.share is not None:
+            budget = search.budget(settings.size.share)
+        else:
+            rest = bytes_beside_weights(network, pictures, {"plan": dict(widest(layers))})
+            budget = _BITS * (settings.size.size - rest - _CARD_BYTES)
+        with _search_progress(float_bits(layers), search, verbosity) as report:
+            found = search.find(budget, settings.rule, report)
+        form = PackForm(settings.plan_name, widths_of(found.plan))
+        card = {"quantization": _figures(found, search, settings)}
+        pack = make_pack(search.corrected(network, found.plan), pictures, form, card)
+        write_pack(pack, Path(output))
+    if settings.state is None:
+        state.unlink(missing_ok=True)
+    size = Path(output).stat().st_size
+    share = found.allocation.bits / float_bits(layers)
+    measured, predicted = (100 * zeta for zeta in (found.measured_zeta, found.allocation.zeta))
+    reporter.result(
+        f"{display_name(output)}: {pack.backbone} ({pack.plan_name}, {pack.weights_id.hex()}), "
+        f"{size} bytes, weights {100 * share:.2f} % of float32, "
+        f"loss {measured:+.2f} % (predicted {predicted:+.2f} %), "
+        f"{found.evaluations} evaluations (naive search: {found.naive_evaluations}), "
+        f"{time.perf_counter() - start:.0f} s"
+    )
+    return 0
+
+
+@contextlib.contextmanager
+def _resumable(state: Path, reporter: Reporter) -> Iterator[None]:
+    """Say how to go on where the search is interrupted."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if state.exists():
+            name = display_name(state)
+            reporter.error(f"what was measured is in {name}; the same command again resumes")
+        raise
+
+
+def _figures(found: Found, search: PlanSearch, settings: QuantizeSettings) -> dict[str, object]:
+    """What the pack's card says of the search."""
+    tolerance = found.allocation.tolerance
+    return {
+        "rule": settings.rule,
+        "tolerance": tolerance if settings.rule == "threshold" else None,
+        "weights_bytes": found.allocation.bits // _BITS,
+        "share_of_float32": round(found.allocation.bits / float_bits(search.layers), 5),
+        "predicted_loss": round(found.allocation.zeta, 6),
+        "measured_loss": round(found.measured_zeta, 6),
+        "evaluations": found.evaluations,
+        "naive_evaluations": found.naive_evaluations,
+        "seed": settings.seed,
+        "crops": [settings.crops, settings.crop_size],
+        "plan": dict(found.plan),
+    }
+
+
+@contextlib.contextmanager
+def _search_progress(whole: int, search: PlanSearch, verbosity: Verbosity) -> Iterator[Report]:
+    """On a terminal a line on the standard error: evaluations, and the present plan's size and
+    loss. Yields what the search reports to."""
+    if verbosity is Verbosity.QUIET or not sys.stderr.isatty():
+        yield lambda allocation: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("0 evaluations")
+
+        def report(allocation: Allocation) -> None:
+            bar.update(
+                task,
+                description=(
+                    f"{search.curves.evaluations} evaluations, "
+                    f"size {100 * allocation.bits / whole:.2f} %, "
+                    f"loss {100 * allocation.zeta:+.2f} %"
+                ),
+            )
+
+        yield report

@@ -1,0 +1,16 @@
+"""FMPQ: the widths of a network's weights, searched under a size target.
+
+"Fractional change of RD-loss, mixed-precision quantization": zeta_n(b) is how much the
+rate-distortion loss on calibration pictures changes, as a fraction, when only layer n is
+quantized to b bits.
+
+    calibration   the pictures, and the crops that trials run on
+    checkpoints   a float network out of a file
+    sensitivity   zeta_n(b), with what lies before layer n computed once
+    curves        zeta of every layer, each value measured when it is first needed
+    allocation    from curves and a size to a plan: the published rule, and a greedy one
+    state         what was measured, in a file, so that a search can be resumed
+    packing       a network and its plan made into a weights pack
+
+`curves`, `allocation` and `state` are plain Python; the others import torch.
+"""

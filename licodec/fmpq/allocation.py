@@ -1,0 +1,180 @@
+"""From sensitivities and a size to a precision plan.
+
+Sizes are bits of all weights together. The published rule gives each layer the least width b
+with zeta(b) < tau and moves the tolerance tau until the size fits. The greedy rule takes bits
+away where that costs the least zeta per bit, and the sum of zeta stands for the loss.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from licodec.errors import UsageError
+from licodec.fmpq.curves import Curves, Layer
+
+LEAST_WIDTH, LARGEST_WIDTH = 2, 8  # b runs over these; b_max is the larger
+FLOAT_BITS = 32
+NAIVE_TOLERANCES = 100  # tried one after the other by the search that FMPQ compares itself with
+
+# Tolerances from below what measuring resolves to far beyond a useless network.
+_TOLERANCES = (1e-7, 1e4)
+_NEAR = 1.001  # tolerances that are this near are one
+_FULL = 0.999  # a plan that fills this much of the budget is good enough
+
+Plan = Mapping[str, int]  # bits by layer
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """A plan and what is expected of it.
+
+    bits       of all weights
+    zeta       the sum of the layers' smoothed zeta, as far as they are known
+    tolerance  tau of the published rule; None under the greedy one
+    """
+
+    plan: Plan
+    bits: int
+    zeta: float
+    tolerance: float | None = None
+
+
+Report = Callable[[Allocation], None]
+
+
+def plan_bits(layers: Iterable[Layer], plan: Plan) -> int:
+    return sum(layer.weights * plan[layer.name] for layer in layers)
+
+
+def float_bits(layers: Iterable[Layer]) -> int:
+    """The size of all weights in float32."""
+    return sum(layer.weights * FLOAT_BITS for layer in layers)
+
+
+def narrowest(layers: Iterable[Layer]) -> Plan:
+    return {layer.name: layer.choices[0] for layer in layers}
+
+
+def widest(layers: Iterable[Layer]) -> Plan:
+    return {layer.name: layer.choices[-1] for layer in layers}
+
+
+def naive_evaluations(layers: Iterable[Layer]) -> int:
+    """Evaluations of a search that measures every width of every layer for every tolerance:
+    100 tolerances x layers x (b_max - 1), a layer's further choices left out."""
+    return NAIVE_TOLERANCES * sum(b <= LARGEST_WIDTH for layer in layers for b in layer.choices)
+
+
+def check_reachable(layers: Iterable[Layer], budget: int) -> None:
+    """Raise UsageError where no plan fits into `budget` bits."""
+    layers = tuple(layers)
+    whole = float_bits(layers)
+    least, most = (plan_bits(layers, ends(layers)) for ends in (narrowest, widest))
+    if budget < least:
+        raise UsageError(
+            f"a size of {size_text(max(0, budget), whole)} of the weights cannot be reached: "
+            f"plans take {size_text(least, whole)} to {size_text(most, whole)}"
+        )
+
+
+def size_text(bits: int, whole: int) -> str:
+    """A size as a message says it: share of float32 and bytes."""
+    return f"{100 * bits / whole:.2f} % ({(bits + 7) // 8:,} bytes)"
+
+
+def threshold_plan(curves: Curves, tolerance: float) -> Plan:
+    """The published rule: each layer's least width b with zeta(b) < tolerance."""
+    return {layer.name: curves.least_width(layer, tolerance) for layer in curves.layers}
+
+
+def search_threshold(curves: Curves, budget: int, report: Report) -> Allocation:
+    """The least tolerance whose plan by the published rule takes at most `budget` bits.
+
+    Raises UsageError where none does.
+    """
+    check_reachable(curves.layers, budget)
+    if plan_bits(curves.layers, widest(curves.layers)) <= budget:
+        return _allocation(curves, widest(curves.layers), 0.0)
+    low, high = _TOLERANCES
+    best = _allocation(curves, narrowest(curves.layers), math.inf)
+    while high / low > _NEAR and best.bits < _FULL * budget:
+        tolerance = math.sqrt(low * high)
+        found = _allocation(curves, threshold_plan(curves, tolerance), tolerance)
+        report(found)
+        if found.bits <= budget:
+            best, high = found, tolerance
+        else:
+            low = tolerance
+    # Later measurements smooth earlier ones: what counts is the rule on all that is known now.
+    if best.tolerance is not None and math.isfinite(best.tolerance):
+        settled = _allocation(curves, threshold_plan(curves, best.tolerance), best.tolerance)
+        best = settled if settled.bits <= budget else best
+    return best
+
+
+def search_greedy(curves: Curves, budget: int, report: Report) -> Allocation:
+    """From the widest plan, the step down that costs the least zeta per bit, until it fits;
+    then bits that are left over go where they gain most.
+
+    Raises UsageError where no plan fits.
+    """
+    layers = curves.layers
+    check_reachable(layers, budget)
+    plan = dict(widest(layers))
+    while (bits := plan_bits(layers, plan)) > budget:
+        steps = [_step(curves, layer, plan, -1) for layer in layers]
+        costs = [step for step in steps if step is not None]
+        cheapest = min(costs, key=lambda step: (step.zeta_per_bit, -step.bits, step.layer))
+        plan[cheapest.layer] = cheapest.width
+        report(_allocation(curves, plan))
+    while True:
+        steps = [_step(curves, layer, plan, 1) for layer in layers]
+        gains = [s for s in steps if s and s.zeta_per_bit > 0 and bits + s.bits <= budget]
+        if not gains:
+            return _allocation(curves, plan)
+        best = max(gains, key=lambda step: (step.zeta_per_bit, -step.bits, step.layer))
+        plan[best.layer] = best.width
+        bits += best.bits
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One layer moved by one choice: to `width`, which is `bits` more or less in all."""
+
+    zeta_per_bit: float
+    bits: int
+    layer: str
+    width: int
+
+
+def _step(curves: Curves, layer: Layer, plan: Plan, direction: int) -> _Step | None:
+    """`layer` one choice up (1) or down (-1) from `plan`; None at the end of its choices."""
+    place = layer.choices.index(plan[layer.name]) + direction
+    if not 0 <= place < len(layer.choices):
+        return None
+    here, there = plan[layer.name], layer.choices[place]
+    for width in (here, there):
+        curves.zeta(layer, width)
+    values = curves.smoothed(layer)
+    bits = layer.weights * abs(there - here)
+    return _Step(abs(values[there] - values[here]) / bits, bits, layer.name, there)
+
+
+def _allocation(curves: Curves, plan: Plan, tolerance: float | None = None) -> Allocation:
+    known = ((curves.smoothed(layer), plan[layer.name]) for layer in curves.layers)
+    zeta = sum(values.get(width, 0.0) for values, width in known)
+    return Allocation(dict(plan), plan_bits(curves.layers, plan), zeta, tolerance)
+
+
+Search = Callable[[Curves, int, Report], Allocation]
+
+RULES: Mapping[str, Search] = {"threshold": search_threshold, "greedy": search_greedy}
+
+
+def complete(curves: Curves, found: Allocation) -> Allocation:
+    """`found` with the zeta of every layer at its width, measured where it was not needed yet."""
+    for layer in curves.layers:
+        curves.zeta(layer, found.plan[layer.name])
+    return _allocation(curves, found.plan, found.tolerance)

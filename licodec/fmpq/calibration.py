@@ -1,0 +1,97 @@
+"""Calibration pictures: what ranges, tables and sensitivities are measured on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from licodec.errors import BadInputError, UsageError
+from licodec.files import display_name
+from licodec.images import Picture, read_picture
+
+SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".ppm"}
+ALIGNMENT = 64  # sides of crops are multiples of it
+EXAMPLE = "coffee.png"
+
+
+def example_picture() -> Path:
+    """The photograph that comes with licodec: beside the package, or in its checkout."""
+    package = Path(str(resources.files("licodec")))
+    installed = package / "examples"
+    folder = installed if installed.is_dir() else package.parent / "examples"
+    return folder / EXAMPLE
+
+
+def read_pictures(source: Path, count: int, side: int) -> list[np.ndarray]:
+    """Centre crops, each (H, W, 3) uint8, of `count` pictures spread over a folder and its
+    subfolders in name order, or of one file.
+
+    `side` is their largest side; sides are multiples of 64. Grey becomes RGB, and pictures
+    under 64 pixels are passed over. Raises BadInputError where nothing is left, or where a
+    picture cannot be read.
+    """
+    name = display_name(source)
+    if not source.exists():
+        raise BadInputError(f"{name}: no such folder of calibration pictures; check the name")
+    paths = [source]
+    if source.is_dir():
+        paths = sorted(p for p in source.rglob("*") if p.suffix.lower() in SUFFIXES)
+    if not paths:
+        raise BadInputError(
+            f"{name}: no calibration pictures ({', '.join(sorted(SUFFIXES))}) in this folder"
+        )
+    spread = [paths[len(paths) * i // count] for i in range(min(count, len(paths)))]
+    pixels = [read_picture(path, display_name(path)).pixels for path in spread]
+    crops = [_centre(array, side) for array in pixels if min(array.shape[:2]) >= ALIGNMENT]
+    if not crops:
+        raise BadInputError(
+            f"{name}: the calibration pictures are too small; "
+            f"they need {ALIGNMENT} pixels each way at least"
+        )
+    return crops
+
+
+def _centre(pixels: np.ndarray, side: int) -> np.ndarray:
+    height, width = (min(side, n) // ALIGNMENT * ALIGNMENT for n in pixels.shape[:2])
+    top, left = (pixels.shape[0] - height) // 2, (pixels.shape[1] - width) // 2
+    crop = pixels[top : top + height, left : left + width]
+    return np.array(np.broadcast_to(crop, (height, width, 3)))
+
+
+def trial_crops(pictures: Sequence[np.ndarray], count: int, side: int, seed: int) -> Tensor:
+    """`count` crops (count, 3, side, side) in [0, 1] at random places, of as many different
+    pictures as there are. A function of the seed.
+
+    Raises UsageError where `side` is no multiple of 64, BadInputError where no picture is
+    that large.
+    """
+    if side % ALIGNMENT or side < ALIGNMENT:
+        raise UsageError(f"--crop-size {side}: give a multiple of {ALIGNMENT}")
+    large = [picture for picture in pictures if min(picture.shape[:2]) >= side]
+    if not large:
+        raise BadInputError(
+            f"the calibration pictures are too small for crops of {side}x{side} pixels; "
+            "give larger ones, or a smaller --crop-size"
+        )
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(large))
+    crops = []
+    for i in range(count):
+        picture = large[order[i % len(large)]]
+        top, left = (int(rng.integers(n - side + 1)) for n in picture.shape[:2])
+        crops.append(picture[top : top + side, left : left + side])
+    return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float().contiguous() / 255
+
+
+def as_tensor(pixels: np.ndarray) -> Tensor:
+    """(H, W, 3) uint8 -> (1, 3, H, W) in [0, 1]."""
+    return torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
+
+
+def as_picture(pixels: np.ndarray) -> Picture:
+    return Picture(pixels)

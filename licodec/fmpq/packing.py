@@ -1,0 +1,88 @@
+"""A float network and a precision plan made into a weights pack."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from licodec.backbones.lite import LiteNetwork
+from licodec.backbones.lite_exact import compile_lite, standard_widths
+from licodec.codec import Codec
+from licodec.entropy.fitting import fitted_tables
+from licodec.entropy.quantization import COST_UNIT
+from licodec.entropy.tables import tables_to_tensors
+from licodec.fmpq.calibration import as_picture, as_tensor
+from licodec.packs import Pack, write_pack
+from licodec.rate import d_to_units
+
+FITTING_DS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+FITTING_ROUNDS = 2  # tables decide which symbols are cheap, and those decide the tables
+
+
+@dataclass(frozen=True)
+class PackForm:
+    """What a pack is apart from the network and its calibration.
+
+    plan_name          name of the precision plan
+    widths             bits of a weight by "program.layer"
+    activation_bits    of every grid that the coding schedule does not fix, 8 to 16
+    distortion_weight  bits that an error of one quantization step is worth to the encoder
+    """
+
+    plan_name: str
+    widths: Callable[[str], int] = standard_widths
+    activation_bits: int = 12
+    distortion_weight: float = 20.0
+
+
+def make_pack(
+    network: LiteNetwork,
+    pictures: Sequence[np.ndarray],
+    form: PackForm,
+    card: Mapping[str, object],
+) -> Pack:
+    """Calibrate and compile `network`, and fit the latents' tables.
+
+    `pictures` are (H, W, 3) uint8 with sides that are multiples of 64.
+    """
+    pack = compile_lite(
+        network,
+        [as_tensor(pixels) for pixels in pictures],
+        plan_name=form.plan_name,
+        card=card,
+        widths=form.widths,
+        activation_bits=form.activation_bits,
+    )
+    weight = round(form.distortion_weight * COST_UNIT)
+    return with_fitted_tables(replace(pack, distortion_weight=weight), pictures)
+
+
+def with_fitted_tables(pack: Pack, pictures: Sequence[np.ndarray]) -> Pack:
+    """`pack` with the latents' tables fitted to the symbols that its encoder chooses."""
+    codec = Codec(pack)
+    model = codec.entropy_model
+    analysed = [
+        (found.latents, found.hyper_latents)
+        for found in map(codec.analyse, map(as_picture, pictures))
+    ]
+    ds = [d_to_units(d, pack.schedule) for d in FITTING_DS]
+    for _ in range(FITTING_ROUNDS):
+        model = replace(model, tables=fitted_tables(model, analysed, ds))
+    return replace(pack, tensors={**pack.tensors, **tables_to_tensors(model.tables)})
+
+
+def bytes_beside_weights(
+    network: LiteNetwork, pictures: Sequence[np.ndarray], card: Mapping[str, object]
+) -> int:
+    """How large a pack of `network` is less its weights, whatever their widths."""
+    tensors = [as_tensor(pixels) for pixels in pictures]
+    pack = compile_lite(network, tensors, plan_name="", card=card)
+    weights = sum(pack.tensors[name].size * width for name, width in pack.widths.items())
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "pack"
+        write_pack(pack, path)
+        return path.stat().st_size - weights // 8

@@ -1,0 +1,153 @@
+"""Sensitivities of a tiny network: what is reused, what is quantized, what resumes."""
+
+from __future__ import annotations
+
+import copy
+from functools import cache
+from pathlib import Path
+
+import pytest
+import torch
+
+from licodec.backbones.lite_exact import parts
+from licodec.exact.compiler import quantize_weight
+from licodec.fmpq.allocation import Allocation
+from licodec.fmpq.search import PlanSearch
+from licodec.fmpq.sensitivity import Trials, TrialSettings, choices, fingerprint
+from tests import tiny
+
+UNCORRECTED = TrialSettings(correct_bias=False)
+
+
+def pixels() -> torch.Tensor:
+    return torch.cat(tiny.pictures()[:2])
+
+
+@cache
+def trials() -> Trials:
+    return Trials(tiny.network(), pixels(), UNCORRECTED)
+
+
+@torch.no_grad()
+def loss_of(network: torch.nn.Module) -> float:
+    output = network(pixels())
+    error = torch.mean((output["x_hat"].clamp(0, 1) - pixels()) ** 2)
+    bits = -sum(likelihood.log2().sum() for likelihood in output["likelihoods"].values())
+    return float(0.0483 * 255**2 * error + bits / (pixels().numel() / 3))
+
+
+def test_the_float_loss() -> None:
+    assert trials().float_loss == pytest.approx(loss_of(tiny.network()), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        "analysis.nonlinear.1",
+        "hyper_analysis.layers.0",
+        "hyper_synthesis.layers.0",
+        "parameters.0.log_scale",
+        "residual.1.layers.2",
+        "synthesis.linear.transform",
+    ],
+)
+def test_reuse_changes_nothing(layer: str) -> None:
+    """A trial equals a whole pass of a network with that one weight replaced."""
+    network = copy.deepcopy(tiny.network())
+    program, target = next(
+        (part, layer.removeprefix(part.name + "."))
+        for part in parts(network)
+        if layer.startswith(part.name + ".")
+    )
+    module = program.module.get_submodule(target)
+    mixed = trials()._replays[program.name].steps.get(target)
+    if mixed is None:
+        integers, steps = quantize_weight(module.weight.detach().numpy(), 3)
+        weight = integers * steps[:, None, None, None]
+        module.weight.data = torch.from_numpy(weight).float()
+        assert trials().loss({layer: 3}) == pytest.approx(loss_of(network), rel=1e-5)
+    assert trials().zeta({}) == pytest.approx(0, abs=1e-6)
+
+
+def test_only_what_depends_on_the_layer_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = trials()
+    called = []
+    for name, replay in found._replays.items():
+        ran = replay.call_module
+
+        def call(target: str, args: tuple, kwargs: dict, name: str = name, ran=ran) -> object:
+            called.append(name)
+            return ran(target, args, kwargs)
+
+        monkeypatch.setattr(replay, "call_module", call)
+    found.loss({"parameters.1.log_scale": 2})
+    assert set(called) == {"parameters.1"} and len(called) == 2
+
+
+def test_every_weighted_layer_is_listed_once() -> None:
+    names = [layer.name for layer in trials().layers]
+    convolutions = [m for m in tiny.network().modules() if isinstance(m, torch.nn.Conv2d)]
+    assert len(names) == len(set(names)) == len(convolutions)
+    assert sum(layer.weights for layer in trials().layers) == sum(
+        m.weight.numel() for m in convolutions
+    )
+
+
+def test_the_linear_path_may_keep_sixteen_bits() -> None:
+    assert choices("synthesis.linear.transform")[-2:] == (8, 16)
+    assert choices("synthesis.nonlinear.1") == (2, 3, 4, 5, 6, 7, 8)
+
+
+def test_corrected_biases_are_those_of_the_trial() -> None:
+    found = Trials(tiny.network(), pixels(), TrialSettings())
+    layer = "synthesis.nonlinear.1"
+    corrected = found.corrected(tiny.network(), {layer: 2})
+    before = dict(tiny.network().named_parameters())
+    changed = [n for n, p in corrected.named_parameters() if not torch.equal(p, before[n])]
+    assert changed == ["synthesis.nonlinear.1.bias"]
+
+
+def test_an_interrupted_search_resumes_with_the_same_plan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ignore(allocation: Allocation) -> None:
+        """Nobody looks."""
+
+    def search(name: str) -> PlanSearch:
+        return PlanSearch(tiny.network(), pixels(), UNCORRECTED, tmp_path / name)
+
+    whole = search("whole")
+    budget = whole.budget(0.125)
+    expected = whole.find(budget, "threshold", ignore)
+    stopped = search("stopped")
+    measured, ran = [], stopped._trials.zeta
+
+    def stop_after_twenty(widths: dict[str, int]) -> float:
+        if len(measured) == 20:
+            raise KeyboardInterrupt
+        measured.append(widths)
+        return ran(widths)
+
+    monkeypatch.setattr(stopped._trials, "zeta", stop_after_twenty)
+    with pytest.raises(KeyboardInterrupt):
+        stopped.find(budget, "threshold", ignore)
+    again = search("stopped")
+    found = again.find(budget, "threshold", ignore)
+    assert (found.plan, found.evaluations) == (expected.plan, expected.evaluations)
+    assert again._trials.evaluations == whole._trials.evaluations - 20
+
+
+def test_a_fingerprint_is_of_weights_pictures_and_settings() -> None:
+    def mark(network: torch.nn.Module, crops: torch.Tensor, settings: TrialSettings) -> str:
+        return fingerprint(network, [crops], settings)
+
+    other = copy.deepcopy(tiny.network())
+    other.synthesis.linear.transform.bias.data[0] += 1
+    marks = {
+        mark(tiny.network(), pixels(), UNCORRECTED),
+        mark(other, pixels(), UNCORRECTED),
+        mark(tiny.network(), pixels() / 2, UNCORRECTED),
+        mark(tiny.network(), pixels(), TrialSettings()),
+    }
+    assert len(marks) == 4
+    assert mark(tiny.network(), pixels(), UNCORRECTED) in marks
