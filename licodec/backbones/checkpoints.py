@@ -216,10 +216,10 @@ def _require_checkpoint(name: str, path: Path, start: bytes) -> None:
 
 def _refusal(message: str) -> str:
     """What to say of a pickle that weights_only does not load."""
-    match = re.search(r"(?:GLOBAL|class|type)\s+`?([\w.]+(?:\.[\w]+)+)`?", message)
+    match = re.search(r"GLOBAL ([\w.]+)", message)
     if match:
         return (
-            f"refused: it holds a {match[1]}, which could run code; licodec loads tensors only "
+            f"refused: it names {match[1]}, which could run code; licodec loads tensors only "
             "(save a plain state dict from a source that you trust)"
         )
     if re.search(r"Unsupported|not allowed|Trying to|[Cc]an only|disallowed", message):
