@@ -52,7 +52,9 @@ def textured(height: int, width: int, channels: int = 3) -> np.ndarray:
     return np.clip(noisy, 0, 255).astype(np.uint8)
 
 
-@pytest.mark.parametrize("name", ["benchmark", "evaluate", "exactness", "make_pack", "train"])
+@pytest.mark.parametrize(
+    "name", ["benchmark", "evaluate", "exactness", "fmpq_report", "make_pack", "train"]
+)
 def test_help(name: str) -> None:
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(

@@ -1,0 +1,62 @@
+"""scripts/fmpq_report.py."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from licodec.fmpq.curves import Layer
+from licodec.fmpq.state import Sensitivities, write_state
+from licodec.packs import write_pack
+from tests import tiny
+
+LAYERS = (Layer("analysis.a", 1000, (2, 3, 8)), Layer("synthesis.b", 3000, (2, 3, 8)))
+STATE = Sensitivities(
+    "00", 2.0, LAYERS, {("analysis.a", 2): 0.5, ("analysis.a", 3): 0.1, ("synthesis.b", 8): -1e-5}
+)
+FIGURES = {
+    "rule": "greedy",
+    "plan": {"analysis.a": 3, "synthesis.b": 8},
+    "measured_loss": 0.013,
+    "predicted_loss": 0.01,
+    "evaluations": 4,
+    "naive_evaluations": 1400,
+}
+
+
+@pytest.fixture
+def report(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "scripts"))
+    write_state(STATE, Path("s.json"))
+    write_pack(replace(tiny.pack(), card={"quantization": FIGURES}), Path("small.safetensors"))
+    write_pack(tiny.pack(), Path("plain.safetensors"))
+    return importlib.import_module("fmpq_report")
+
+
+def test_the_table(report: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    report.main(["s.json", "--pack", "small.safetensors", "-o", "plan.png"])
+    headings, first, second, *_, last = capsys.readouterr().out.splitlines()
+    assert headings.split() == ["layer", "weights", "zeta(2)", "zeta(3)", "zeta(8)", "small"]
+    assert first.split() == ["analysis.a", "1,000", "0.50000", "0.10000", "-", "3"]
+    assert second.split()[-2:] == ["-0.00001", "8"]
+    assert "3,375 bytes of weights (21.09 % of float32, 6.75 bits a weight)" in last
+    assert "loss +1.30 % (predicted +1.00 %), 4 evaluations (naive search: 1,400)" in last
+    assert Path("plan.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["none.json"], "none.json: the search's state cannot be read"),
+        (["s.json", "--pack", "plain.safetensors"], "no pack of this search"),
+        (["s.json", "--pack", "s.json"], "not a readable weights pack"),
+    ],
+)
+def test_errors(report: ModuleType, arguments: list[str], message: str) -> None:
+    with pytest.raises(SystemExit, match=message):
+        report.main(arguments)
