@@ -20,6 +20,7 @@ from licodec.backbones.layouts import adapters_in, normalized
 from licodec.backbones.published import PublishedNetwork
 from licodec.backbones.registry import (
     BACKBONES,
+    OTHER_NAMES,
     SizeError,
     recognise,
     same_network,
@@ -43,6 +44,7 @@ def load_network(
     Raises UsageError for an unknown backbone, and BadInputError for a file that is no
     checkpoint and a state dict that is not one of the backbone's.
     """
+    backbone = OTHER_NAMES.get(backbone, backbone)
     if backbone is not None and backbone not in BACKBONES:
         raise UsageError(f"backbone {backbone!r} is not known: give one of {', '.join(BACKBONES)}")
     if isinstance(source, Mapping):

@@ -19,6 +19,8 @@ Shapes = Mapping[str, tuple[int, ...]]  # of a state dict, by key
 
 ICM_WIDTH = 128
 LARGEST_WIDTH = 4096  # channels; far beyond any published network
+UNPUBLISHED = 1.0  # the largest gain of a kind of set that nobody has published
+MOST_SLICES = 64  # likewise
 
 
 class SizeError(ValueError):
@@ -68,8 +70,8 @@ def _tcm(name: str, shapes: Shapes) -> TcmNetwork:
     slices = len(indexes) or TcmConfig.slices
     latents_key = "g_a.9.weight"
     latents = _size(shapes, latents_key, 4)
-    if slices > latents:
-        raise SizeError(f"{slices} slices of {latents} latents")
+    if slices > min(latents, MOST_SLICES):
+        raise SizeError(f"{slices} slices of {latents} latents are too many")
     return TcmNetwork(name, TcmConfig(width, _multiple(latents, slices, latents_key), slices))
 
 
@@ -84,7 +86,7 @@ def _tcm_family(name: str) -> Backbone:
         "atten_mean.0.0.in_conv.weight",
         "atten_scale.0.0.in_conv.weight",
     )
-    return Backbone(name, marks, _tcm, {ALPHA: PRESETS["tcm_8_1_all"].largest, BETA: 1.0})
+    return Backbone(name, marks, _tcm, {ALPHA: PRESETS["tcm_8_1_all"].largest, BETA: UNPUBLISHED})
 
 
 BACKBONES = {
@@ -109,10 +111,13 @@ BACKBONES = {
             "cheng-attn",
             ("g_a.3.conv_a.0.conv.0.weight", "g_s.0.conv_a.0.conv.0.weight"),
             _cheng,
-            {ALPHA: PRESETS["cheng_8_1_all"].largest, BETA: 1.0},
+            {ALPHA: PRESETS["cheng_8_1_all"].largest, BETA: UNPUBLISHED},
         ),
     )
 }
+
+
+OTHER_NAMES = {"cheng": "cheng-attn", "cheng2020-attn": "cheng-attn"}
 
 
 def same_network(a: str, b: str) -> bool:

@@ -156,6 +156,10 @@ def test_values_that_are_no_weights(state: State, value: object, message: str) -
         from_checkpoint({**state, "h_a.0.bias": value})
 
 
+def test_the_name_that_compressai_gives_it_will_do(state: State) -> None:
+    assert from_checkpoint(state, "cheng2020-attn").backbone == "cheng-attn"
+
+
 def test_a_size_that_no_network_has(state: State) -> None:
     state["g_a.0.gdn.beta"] = torch.zeros(1).expand(10**12)
     with pytest.raises(BadInputError, match="which is none of this backbone's"):
