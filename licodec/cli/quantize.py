@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
 import time
 from collections.abc import Iterator
@@ -121,9 +122,10 @@ def _resumable(state: Path, reporter: Reporter) -> Iterator[None]:
 def _figures(found: Found, search: PlanSearch, settings: QuantizeSettings) -> dict[str, object]:
     """What the pack's card says of the search."""
     tolerance = found.allocation.tolerance
+    stated = tolerance is not None and math.isfinite(tolerance)
     return {
         "rule": settings.rule,
-        "tolerance": tolerance if settings.rule == "threshold" else None,
+        "tolerance": tolerance if stated else None,
         "weights_bytes": found.allocation.bits // _BITS,
         "share_of_float32": round(found.allocation.bits / float_bits(search.layers), 5),
         "predicted_loss": round(found.allocation.zeta, 6),

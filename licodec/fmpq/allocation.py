@@ -18,9 +18,11 @@ LEAST_WIDTH, LARGEST_WIDTH = 2, 8  # b runs over these; b_max is the larger
 FLOAT_BITS = 32
 NAIVE_TOLERANCES = 100  # tried one after the other by the search that FMPQ compares itself with
 
-# Tolerances from below what measuring resolves to far beyond a useless network.
-_TOLERANCES = (1e-7, 1e4)
-_NEAR = 1.001  # tolerances that are this near are one
+# Tolerances are tried on a scale that is linear within the first and logarithmic beyond it, to
+# the last. They may be negative: zeta is measured with noise, and where it is all noise a
+# tolerance of 0 can leave a budget unused.
+_RESOLVED, _LARGEST = 1e-6, 1e4
+_NEAR = 1e-3  # places on that scale that are this near are one
 _FULL = 0.999  # a plan that fills this much of the budget is good enough
 
 Plan = Mapping[str, int]  # bits by layer
@@ -32,7 +34,8 @@ class Allocation:
 
     bits       of all weights
     zeta       the sum of the layers' smoothed zeta, as far as they are known
-    tolerance  tau of the published rule; None under the greedy one
+    tolerance  tau of the published rule, infinite where the plan is the widest (-) or the
+               narrowest (+) there is; None under the greedy rule
     """
 
     plan: Plan
@@ -96,21 +99,34 @@ def search_threshold(curves: Curves, budget: int, report: Report) -> Allocation:
     """
     check_reachable(curves.layers, budget)
     if plan_bits(curves.layers, widest(curves.layers)) <= budget:
-        return _allocation(curves, widest(curves.layers), 0.0)
-    low, high = _TOLERANCES
-    best = _allocation(curves, narrowest(curves.layers), math.inf)
-    while high / low > _NEAR and best.bits < _FULL * budget:
-        tolerance = math.sqrt(low * high)
+        return _allocation(curves, widest(curves.layers), -math.inf)
+    # Later measurements smooth earlier ones, so a plan counts when the rule still gives it on
+    # all that is known at the end; each further round has measured something new.
+    while True:
+        tolerance = _bisected(curves, budget, report)
+        if tolerance == math.inf:
+            return _allocation(curves, narrowest(curves.layers), tolerance)
+        settled = _allocation(curves, threshold_plan(curves, tolerance), tolerance)
+        if settled.bits <= budget:
+            return settled
+
+
+def _bisected(curves: Curves, budget: int, report: Report) -> float:
+    """About the least tolerance whose plan fits; infinite where only the narrowest plan does."""
+    high = math.asinh(_LARGEST / _RESOLVED)
+    low = -high
+    best = math.inf
+    while high - low > _NEAR:
+        place = (low + high) / 2
+        tolerance = _RESOLVED * math.sinh(place)
         found = _allocation(curves, threshold_plan(curves, tolerance), tolerance)
         report(found)
-        if found.bits <= budget:
-            best, high = found, tolerance
-        else:
-            low = tolerance
-    # Later measurements smooth earlier ones: what counts is the rule on all that is known now.
-    if best.tolerance is not None and math.isfinite(best.tolerance):
-        settled = _allocation(curves, threshold_plan(curves, best.tolerance), best.tolerance)
-        best = settled if settled.bits <= budget else best
+        if found.bits > budget:
+            low = place
+            continue
+        best, high = tolerance, place
+        if found.bits >= _FULL * budget:
+            break
     return best
 
 
