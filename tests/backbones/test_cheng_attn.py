@@ -10,7 +10,13 @@ from licodec.backbones import from_checkpoint
 from licodec.backbones.cheng_attn import ChengConfig, ChengNetwork, wavefronts
 from licodec.backbones.published import PublishedNetwork
 from licodec.errors import UsageError
-from tests.backbones.vectors import assert_forward_matches, formula_state, picture, vectors
+from tests.backbones.vectors import (
+    assert_forward_matches,
+    assert_traces,
+    formula_state,
+    picture,
+    vectors,
+)
 
 VECTORS = vectors("cheng")
 
@@ -86,6 +92,15 @@ def test_round_trip_of_any_size(small: ChengNetwork) -> None:
         )
         expected = small.synthesis(y_hat).clamp(0, 1)[..., :65, :72]
     assert torch.allclose(decoded, expected, atol=1e-5)
+
+
+def test_every_part_traces_to_leaves(small: ChengNetwork) -> None:
+    y, z = torch.randn(1, 12, 4, 4), torch.randn(1, 12, 1, 1)
+    assert_traces(small.analysis, (picture(64, 64),))
+    assert_traces(small.hyper_analysis, (y,))
+    assert_traces(small.hyper_synthesis, (z,))
+    assert_traces(small.context_parameters, (torch.randn(1, 24, 4, 4), y))
+    assert_traces(small.synthesis, (y,))
 
 
 def test_masked_convolution_learns_only_what_it_sees(small: ChengNetwork) -> None:

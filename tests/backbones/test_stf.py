@@ -8,7 +8,13 @@ import torch
 from licodec.adapters.sets import PRESETS, adapted_layers, freeze_all_but
 from licodec.backbones import from_checkpoint
 from licodec.backbones.published import PublishedNetwork
-from tests.backbones.vectors import assert_forward_matches, formula_state, picture, vectors
+from tests.backbones.vectors import (
+    assert_forward_matches,
+    assert_traces,
+    formula_state,
+    picture,
+    vectors,
+)
 
 VECTORS = vectors("stf")
 BETA_VECTORS = vectors("stf-beta")
@@ -48,6 +54,12 @@ def test_round_trip_at_an_odd_size_and_rate(network: PublishedNetwork) -> None:
     assert x_hat.shape == (1, 3, 65, 40)
     network.set_rate(d=60, alpha=0.25)
     assert len(network.compress(picture(65, 40))["strings"][0][0]) < len(coded["strings"][0][0])
+
+
+def test_both_transforms_trace_to_leaves(with_beta: PublishedNetwork) -> None:
+    with_beta.set_rate(alpha=0.5, beta=0.5)
+    assert_traces(with_beta.analysis, (picture(64, 64),))
+    assert_traces(with_beta.synthesis, (torch.randn(1, 384, 4, 4),))
 
 
 def test_gradients_reach_the_adapters_alone(with_beta: PublishedNetwork) -> None:

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import fx, nn
+from torch import nn
 
 from licodec.adapters.sets import PRESETS, adapted_layers, attach
 from licodec.backbones import from_checkpoint
-from licodec.backbones.published import LEAVES, PublishedNetwork
+from licodec.backbones.published import PublishedNetwork
 from licodec.backbones.tcm import TcmConfig, TcmNetwork
-from tests.backbones.vectors import assert_forward_matches, formula_state, picture, vectors
+from tests.backbones.vectors import (
+    assert_forward_matches,
+    assert_traces,
+    formula_state,
+    picture,
+    vectors,
+)
 
 VECTORS = vectors("tcm")
 
@@ -65,11 +71,6 @@ def test_several_pictures_at_once(small: TcmNetwork) -> None:
     assert abs(len(alone["strings"][0][0]) - len(coded["strings"][0][1])) <= 8
 
 
-class PartTracer(fx.Tracer):
-    def is_leaf_module(self, module: nn.Module, qualified_name: str) -> bool:
-        return isinstance(module, LEAVES) or super().is_leaf_module(module, qualified_name)
-
-
 def test_every_part_traces_to_leaves(small: TcmNetwork) -> None:
     small.set_rate(alpha=1)
     y, z = torch.randn(1, 32, 8, 8), torch.randn(1, 192, 2, 2)
@@ -84,15 +85,7 @@ def test_every_part_traces_to_leaves(small: TcmNetwork) -> None:
         (small.synthesis, (y,)),
     ]
     for module, inputs in cases:
-        graph = PartTracer().trace(module)
-        called = {node.op for node in graph.nodes}
-        assert called <= {"placeholder", "call_module", "call_function", "get_attr", "output"}
-        with torch.no_grad():
-            traced, direct = fx.GraphModule(module, graph)(*inputs), module(*inputs)
-        pairs = (
-            zip(traced, direct, strict=True) if isinstance(direct, tuple) else [(traced, direct)]
-        )
-        assert all(torch.equal(a, b) for a, b in pairs)
+        assert_traces(module, inputs)
 
 
 def test_training_drops_the_coding_tables(small: TcmNetwork) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import fx, nn
 
-from licodec.backbones.published import PublishedNetwork
+from licodec.backbones.published import LEAVES, PublishedNetwork
 from tests.data.formula import formula_image, formula_tensor
 
 DATA = Path(__file__).parents[1] / "data"
@@ -51,3 +52,20 @@ def assert_figures_match(x_hat: torch.Tensor, expected: dict, tolerance: float) 
     """`tolerance` relative on mean and deviation."""
     assert abs(x_hat.mean().item() / expected["x_hat_mean"] - 1) < tolerance
     assert abs(x_hat.std().item() / expected["x_hat_std"] - 1) < tolerance
+
+
+class PartTracer(fx.Tracer):
+    def is_leaf_module(self, module: nn.Module, qualified_name: str) -> bool:
+        return isinstance(module, LEAVES) or super().is_leaf_module(module, qualified_name)
+
+
+def assert_traces(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+    """A part of a network traces down to leaves, and computes the same then."""
+    graph = PartTracer().trace(module)
+    kinds = {node.op for node in graph.nodes}
+    assert kinds <= {"placeholder", "call_module", "call_function", "get_attr", "output"}
+    with torch.no_grad():
+        traced, direct = fx.GraphModule(module, graph)(*inputs), module(*inputs)
+    if isinstance(direct, torch.Tensor):
+        traced, direct = (traced,), (direct,)
+    assert all(torch.equal(a, b) for a, b in zip(traced, direct, strict=True))
