@@ -171,7 +171,7 @@ def quantize(
     size: options.WeightsSize,
     output: options.PackOutput,
     calibrate: options.Calibrate = None,
-    rule: options.AllocationRule = options.Rule.THRESHOLD,
+    rule: options.AllocationRule = options.Rule.GREEDY,
     state: options.SearchState = None,
     plan_name: options.PlanName = options.DEFAULT_PACK_PLAN,
     seed: options.Seed = 1,

@@ -344,8 +344,8 @@ AllocationRule = Annotated[
     Rule,
     typer.Option(
         "--rule",
-        help="threshold: each layer's least bits below one tolerance, as published; "
-        "greedy: bits go where they gain most.",
+        help="greedy: bits go where they gain most; "
+        "threshold: each layer's least bits below one tolerance, as published.",
     ),
 ]
 SearchState = Annotated[
