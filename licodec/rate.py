@@ -10,10 +10,12 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from licodec.errors import UsageError
-from licodec.exact.schedule import Schedule
+
+if TYPE_CHECKING:  # the command line's options come from here, and `--help` loads no NumPy
+    from licodec.exact.schedule import Schedule
 
 Result = TypeVar("Result")
 
