@@ -26,6 +26,7 @@ from licodec.backbones.registry import (
     same_network,
 )
 from licodec.errors import BadInputError, UsageError
+from licodec.files import open_input
 
 NAMED = 3  # keys that a message names before it counts the rest
 ZIP_START = b"PK\x03\x04"
@@ -148,11 +149,8 @@ def read_checkpoint(path: Path) -> object:
 
     Raises BadInputError, which says what the file is instead, or what is wrong with it.
     """
-    try:
-        with path.open("rb") as file:
-            start = file.read(512)
-    except OSError as error:
-        raise BadInputError(f"{path}: {error.strerror or error}") from None
+    with open_input(path) as file:
+        start = file.read(512)
     name = path.name
     _require_checkpoint(name, path, start)
     try:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
+from licodec.backbones.checkpoints import read_checkpoint
 from licodec.backbones.lite import LiteNetwork
 from licodec.errors import BadInputError
-from licodec.files import display_name, open_input
+from licodec.files import display_name
 
 AVERAGED_PREFIX = "module."  # of the weight average in a training state
 
@@ -22,7 +21,7 @@ def load_lite(path: Path) -> LiteNetwork:
     Raises BadInputError where the file is no checkpoint, or one of another backbone.
     """
     name = display_name(path)
-    weights = _weights(_load(path))
+    weights = _weights(read_checkpoint(path))
     if weights is None:
         raise BadInputError(
             f"{name}: not a checkpoint; give a training state of scripts/train.py or a state dict"
@@ -39,15 +38,6 @@ def load_lite(path: Path) -> LiteNetwork:
             )
     network.load_state_dict(weights)
     return network.eval()
-
-
-def _load(path: Path) -> object:
-    """What the file holds; None where it holds nothing that may be loaded."""
-    with open_input(path) as stream:
-        try:
-            return torch.load(stream, map_location="cpu", weights_only=True)
-        except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, TypeError):
-            return None
 
 
 def _weights(content: object) -> dict[str, Tensor] | None:

@@ -201,7 +201,7 @@ def test_files_that_are_no_checkpoints(kind: str, tmp_path: Path) -> None:
 
 
 def test_no_file(tmp_path: Path) -> None:
-    with pytest.raises(BadInputError, match="No such file"):
+    with pytest.raises(BadInputError, match="no such file"):
         from_checkpoint(tmp_path / "icm.pth")
 
 

@@ -166,7 +166,7 @@ def test_bad_requests(
     ("content", "message"),
     [
         (None, "other.pt: no such file"),
-        (b"nothing of the kind", "other.pt: not a checkpoint"),
+        (b"nothing of the kind", "other.pt: a text file, not a checkpoint"),
         ([1, 2], "other.pt: not a checkpoint"),
         ({"step": 3}, "other.pt: not a checkpoint"),
         ({"g_a.0.weight": torch.zeros(1)}, "checkpoint of another backbone than lite: it lacks"),
