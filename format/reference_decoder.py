@@ -743,7 +743,7 @@ def assemble_pack(backbone: str, schedule: Json, programs: dict[str, Json], tens
         "backbone": backbone,
         "profile": "int-1",
         "plan": list(plan),
-        "schedule": schedule,
+        "schedule": {k: v for k, v in schedule.items() if (k, v) != ("features", ["features"])},
         "programs": {name: program.canonical for name, program in programs.items()},
     }
     digest = hashlib.sha256(json.dumps(head, sort_keys=True, separators=(",", ":")).encode())
@@ -882,14 +882,22 @@ def program_order(schedule: Json) -> list[str]:
     return list(dict.fromkeys([schedule["hyper_synthesis"], *middle, schedule["synthesis"]]))
 
 
+def feature_names(schedule: Json) -> list[str]:
+    """What the outputs of the hyper-synthesis are called."""
+    return schedule.get("features", ["features"])
+
+
 def check_schedule(schedule: Json) -> None:
     """The form of a coding schedule, and its numbers."""
-    check_fields(schedule, "coding schedule", SCHEDULE)
+    check_fields(schedule, "coding schedule", SCHEDULE, {"features": list})
     alignment, latent, hyper, g, s, d_low, d_high = (schedule[key] for key in SCHEDULE_NUMBERS)
     strides = latent >= 1 and hyper >= 1 and hyper % latent == 0
     require(strides and 1 <= alignment <= 4096 and alignment % hyper == 0, "alignment or strides")
     require(0 <= g <= 10 and 0 <= s <= 12, "fraction bits")
     require(1 <= d_low <= 2**g <= d_high <= 2**15, "range of d")
+    names = feature_names(schedule)
+    legal = all(isinstance(name, str) and name.isascii() and name.isprintable() for name in names)
+    require(legal and 0 < len(names) == len({*names} - {"", "previous"}), "names of features")
     stop = 0
     for step in schedule["steps"]:
         check_fields(step, "step of the coding schedule", STEP)
@@ -916,14 +924,19 @@ def check_interfaces(schedule: Json, programs: dict[str, Program], hyper_channel
         return Value(channels, LATENT_LOW, LATENT_HIGH)
 
     stride, hyper_stride = schedule["latent_stride"], schedule["hyper_stride"]
-    port, features = ends(schedule["hyper_synthesis"], hyper_stride, ["hyper_latents"], 1)
-    fit = holds(latents(hyper_channels), port) and features.rate == hyper_stride // stride
+    names = feature_names(schedule)
+    port, *outputs = ends(schedule["hyper_synthesis"], hyper_stride, ["hyper_latents"], len(names))
+    fit = holds(latents(hyper_channels), port)
+    fit &= all(output.rate == hyper_stride // stride for output in outputs)
+    features = dict(zip(names, outputs, strict=True))
     for step in schedule["steps"]:
         start, channels = step["start"], step["stop"] - step["start"]
+        read = [name for name in programs[step["parameters"]].inputs if name in features]
         previous = ["previous"] if start > 0 else []
-        ports = ends(step["parameters"], stride, ["features", *previous], 3)
-        (port, *ports), (mean, scale, context) = ports[:-3], ports[-3:]
-        fit &= holds(port, features) and ports == [latents(start)] * len(previous)
+        ports = ends(step["parameters"], stride, [*read, *previous], 3)
+        ports, (mean, scale, context) = ports[:-3], ports[-3:]
+        fit &= len(read) > 0 and ports[len(read) :] == [latents(start)] * len(previous)
+        fit &= all(holds(port, features[name]) for name, port in zip(read, ports, strict=False))
         fit &= holds(latents(channels), mean) and scale.channels == channels
         fit &= mean.rate == scale.rate == context.rate == 1
         port, decoded, correction = ends(step["residual"], stride, ["context", "decoded"], 1)
@@ -950,13 +963,15 @@ def decode_latents(pack: Pack, streams: list[Stream], rows: int, columns: int, d
     port = hyper_synthesis.values["hyper_latents"]
     legal = port.low <= hyper_latents.min() and hyper_latents.max() <= port.high
     require(legal, "a hyper-latent is out of range")
-    (features,) = hyper_synthesis(hyper_latents=hyper_latents)
+    outputs = hyper_synthesis(hyper_latents=hyper_latents)
+    seen = dict(zip(feature_names(schedule), outputs, strict=True))
 
     # Latents: each slice is predicted from the hyper-latents and from the slices before it.
-    latents = np.zeros((0, *features.shape[1:]), np.int64)
+    latents = np.zeros((0, *outputs[0].shape[1:]), np.int64)
     for i, step in enumerate(schedule["steps"]):
-        previous = {"previous": latents} if i > 0 else {}
-        mean, scale, context = pack.programs[step["parameters"]](features=features, **previous)
+        parameters = pack.programs[step["parameters"]]
+        seen["previous"] = latents
+        mean, scale, context = parameters(**{name: seen[name] for name in parameters.inputs})
         steps = quantization_steps(scale, *step_range(d, unit, i, len(schedule["steps"])))
         indexes = scale_indexes(scale, steps, unit, pack.thresholds)
         q = reader.read(indexes.ravel() + hyper_channels).reshape(indexes.shape)

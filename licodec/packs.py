@@ -30,7 +30,7 @@ from licodec.exact.program import (
     program_from_json,
     program_to_json,
 )
-from licodec.exact.schedule import Schedule, schedule_from_json, schedule_to_json
+from licodec.exact.schedule import PREVIOUS, Schedule, schedule_from_json, schedule_to_json
 from licodec.files import save_atomically
 
 SUFFIX = ".safetensors"
@@ -304,23 +304,25 @@ def _check_interfaces(pack: Pack) -> None:
 
     latent_rate = schedule.hyper_stride // schedule.latent_stride
     ports, outputs = described(schedule.hyper_synthesis)
-    require(list(ports) == ["hyper_latents"] and len(outputs) == 1, schedule.hyper_synthesis)
-    require(outputs[0].rate == latent_rate, schedule.hyper_synthesis)
+    shaped = list(ports) == ["hyper_latents"] and len(outputs) == len(schedule.features)
+    require(shaped, schedule.hyper_synthesis)
+    require(all(output.rate == latent_rate for output in outputs), schedule.hyper_synthesis)
     hyper_latents = ports["hyper_latents"]
     require(hyper_latents.channels == len(pack.tables.medians), schedule.hyper_synthesis)
     require(_fits_latent(hyper_latents), schedule.hyper_synthesis)
-    features = outputs[0]
+    features = dict(zip(schedule.features, outputs, strict=True))
 
     def reads(port: Any, value: Any) -> bool:
         return port.channels == value.channels and port.low <= value.low and value.high <= port.high
 
     for index, step in enumerate(schedule.steps):
         ports, outputs = described(step.parameters)
-        expected = ["features", "previous"] if index else ["features"]
-        require(list(ports) == expected and len(outputs) == 3, step.parameters)
-        require(reads(ports["features"], features), step.parameters)
+        read = [name for name in ports if name in features]
+        expected = [*read, PREVIOUS] if index else read
+        require(read and list(ports) == expected and len(outputs) == 3, step.parameters)
+        require(all(reads(ports[name], features[name]) for name in read), step.parameters)
         if index:
-            require(_is_latent(ports["previous"], step.start), step.parameters)
+            require(_is_latent(ports[PREVIOUS], step.start), step.parameters)
         mean, scale, context = outputs
         count = step.stop - step.start
         shaped = mean.channels == scale.channels == count and mean.rate == scale.rate == 1

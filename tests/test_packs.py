@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from licodec import packs
 from licodec.errors import CorruptFileError, UsageError, WeightsMissingError
+from licodec.exact.schedule import schedule_from_json, schedule_to_json
 from licodec.packs import (
     METADATA_KEY,
     choose_pack,
@@ -82,7 +83,14 @@ def rewritten(path: Path, change: object, tensors: object = lambda t: t) -> None
         (lambda m: m["programs"].pop("synthesis"), "synthesis is missing"),
         (lambda m: m["programs"]["synthesis"]["operations"].pop(3), "read before"),
         (lambda m: m["programs"]["synthesis"]["operations"][0].update(kind="warp"), "warp"),
-        (lambda m: m["schedule"].update(alignment=3), "out of range"),
+        (lambda m: m["schedule"].update(alignment=3), "not legal"),
+        (lambda m: m["schedule"].update(features=[]), "not legal"),
+        (lambda m: m["schedule"].update(features=["features", "features"]), "not legal"),
+        (lambda m: m["schedule"].update(features=["features", "previous"]), "not legal"),
+        (lambda m: m["schedule"].update(features="features"), "not legal"),
+        (lambda m: m["schedule"].update(features=["features", ["means"]]), "not legal"),
+        (lambda m: m["schedule"].update(features=["features", "means"]), "parameters.0 does not"),
+        (lambda m: m["schedule"].pop("features"), "hyper_synthesis does not fit"),
         (lambda m: m["schedule"]["steps"].pop(0), "do not follow"),
     ],
 )
@@ -90,6 +98,14 @@ def test_damaged_descriptions_are_refused(path: Path, change: object, message: s
     rewritten(path, change)
     with pytest.raises(CorruptFileError, match=message):
         read_pack(path)
+
+
+def test_the_usual_name_of_features_is_left_out() -> None:
+    named = schedule_to_json(tiny.pack().schedule)
+    assert named["features"] == ["features", "block_means"]
+    usual = {key: value for key, value in named.items() if key != "features"}
+    assert schedule_to_json(schedule_from_json({**usual, "features": ["features"]})) == usual
+    assert schedule_from_json(usual).features == ("features",)
 
 
 def test_a_changed_weight_is_refused(path: Path) -> None:

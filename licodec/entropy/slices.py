@@ -21,7 +21,7 @@ from licodec.entropy.rans import CoderTables, StreamReader, StreamWriter
 from licodec.entropy.tables import EntropyTables
 from licodec.errors import CorruptFileError
 from licodec.exact.planes import PlaneRunner
-from licodec.exact.schedule import Schedule
+from licodec.exact.schedule import PREVIOUS, Schedule
 
 LATENT_LOW, LATENT_HIGH = -(2**15), 2**15 - 1
 BLOCK_SYMBOLS = 1 << 20  # symbols whose 64-bit intermediates are alive at a time
@@ -135,15 +135,17 @@ def _hyper_indexes(shape: tuple[int, int, int]) -> np.ndarray:
 
 def _walk(model: EntropyModel, hyper_latents: np.ndarray, d: int, exchange: Exchange) -> np.ndarray:
     schedule = model.schedule
-    (features,) = model.runners[schedule.hyper_synthesis](
+    outputs = model.runners[schedule.hyper_synthesis](
         {"hyper_latents": hyper_latents.astype(np.int16)}
     )
-    decoded = np.empty((schedule.latent_channels, *features.shape[1:]), np.int16)
+    seen = dict(zip(schedule.features, outputs, strict=True))
+    decoded = np.empty((schedule.latent_channels, *outputs[0].shape[1:]), np.int16)
     for index, step in enumerate(schedule.steps):
-        inputs = {"features": features}
-        if index:
-            inputs["previous"] = decoded[: step.start]
-        mean, scale, context = model.runners[step.parameters](inputs)
+        seen[PREVIOUS] = decoded[: step.start]
+        parameters = model.runners[step.parameters]
+        mean, scale, context = parameters(
+            {port.name: seen[port.name] for port in parameters.program.inputs}
+        )
         steps = step_range(d, 1 << schedule.latent_fraction_bits, index, len(schedule.steps))
         own = decoded[step.start : step.stop]
         _code_slice(model, mean, scale, steps, step.start, own, exchange)

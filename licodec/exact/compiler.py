@@ -18,10 +18,11 @@ import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
-from licodec.exact.leaves import ChannelGain
+from licodec.exact.leaves import ChannelGain, FirstChannels
 from licodec.exact.program import Operation, Port, Program
 
 RANGE_MARGIN = 1.25  # a grid reaches this much beyond the largest calibrated magnitude
+GRID_KEEPERS = (nn.PixelShuffle, nn.PixelUnshuffle, FirstChannels)  # move integers, as they are
 CONTEXT_BITS = 2  # further bits of latents that features are made of: their range is far wider
 
 
@@ -78,9 +79,8 @@ class LeafTracer(fx.Tracer):
         self.leaves = leaves
 
     def is_leaf_module(self, module: nn.Module, qualified_name: str) -> bool:
-        return isinstance(module, (*self.leaves, ChannelGain)) or super().is_leaf_module(
-            module, qualified_name
-        )
+        known = (*self.leaves, ChannelGain, FirstChannels)
+        return isinstance(module, known) or super().is_leaf_module(module, qualified_name)
 
 
 def trace(module: nn.Module, table_leaves: tuple[type[nn.Module], ...]) -> fx.GraphModule:
@@ -168,7 +168,7 @@ class _Compilation:
 
         nodes = {node.name: node for node in self.traced.graph.nodes}
         for node in nodes.values():
-            if _is_sum(node) or self.module_of(node, (nn.PixelShuffle, nn.PixelUnshuffle)):
+            if _is_sum(node) or self.module_of(node, GRID_KEEPERS):
                 for operand in node.all_input_nodes:
                     parent[find(operand.name)] = find(node.name)
             elif self.is_folded_relu(node):
@@ -354,6 +354,9 @@ class _Compilation:
             output = self.emit("pixel_unshuffle", operands, factor=factor)
             channels = self.channels(operands[0]) * factor**2
             return self.place(output, self.grids[operands[0]], channels)
+        if module := self.module_of(node, FirstChannels):
+            output = self.emit("split", operands, start=0, stop=module.count)
+            return self.place(output, self.grids[operands[0]], module.count)
         if module := self.module_of(node, ChannelGain):
             gains = module.gain.detach().cpu().double().numpy().ravel()
             steps = self.channel_steps[operands[0]] * gains

@@ -5,6 +5,17 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 
+class FirstChannels(nn.Module):
+    """The first `count` channels of (N, C, H, W). In the exact form a split."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.count = count
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, : self.count]
+
+
 class ChannelGain(nn.Module):
     """Each channel of (N, C, H, W) times its own constant; no parameters.
 

@@ -11,15 +11,19 @@ from typing import Any
 from licodec.errors import CorruptFileError
 from licodec.exact.program import is_name
 
+PREVIOUS = "previous"  # the port at which a step reads the latents decoded before it
+
+DEFAULT_FEATURES = ("features",)
+
 
 @dataclass(frozen=True)
 class SliceStep:
     """One step of the latents: channels [start, stop), all positions at once.
 
     `parameters` names the program that gives mean, scale and context (its three outputs,
-    in this order); its input ports are "features" and, after the first slice, "previous"
-    (the latents decoded so far). `residual` names the latent residual prediction, with
-    input ports "context" and "decoded".
+    in this order); its input ports are any of the schedule's features, by name, and then,
+    after the first slice, "previous" (the latents decoded so far). `residual` names the
+    latent residual prediction, with input ports "context" and "decoded".
     """
 
     start: int
@@ -39,6 +43,7 @@ class Schedule:
     scale_fraction_bits   scales and thresholds count in units of 2^-this
     d_low, d_high         legal range of d, in units of 2^-g
     hyper_synthesis       program, port "hyper_latents" -> features
+    features              names of its outputs, the ports at which steps read them
     synthesis             program, port "latents" -> pixels in [0, 255]
     steps                 the slices, in coding order
     """
@@ -51,6 +56,7 @@ class Schedule:
     d_low: int
     d_high: int
     hyper_synthesis: str
+    features: tuple[str, ...]
     synthesis: str
     steps: tuple[SliceStep, ...]
 
@@ -68,6 +74,10 @@ class Schedule:
 def schedule_to_json(schedule: Schedule) -> dict[str, Any]:
     data = asdict(schedule)
     data["steps"] = [asdict(step) for step in schedule.steps]
+    if schedule.features == DEFAULT_FEATURES:
+        del data["features"]
+    else:
+        data["features"] = list(schedule.features)
     return data
 
 
@@ -78,10 +88,11 @@ def schedule_from_json(data: Any) -> Schedule:
     """
     try:
         steps = tuple(SliceStep(**step) for step in data["steps"])
-        schedule = Schedule(**{**data, "steps": steps})
+        features = data.get("features", list(DEFAULT_FEATURES))
+        schedule = Schedule(**{**data, "steps": steps, "features": tuple(features)})
         numbers = [v for k, v in asdict(schedule).items() if isinstance(v, int)]
         numbers += [n for s in steps for n in (s.start, s.stop)]
-        names = schedule.program_order
+        names = (*schedule.program_order, *features)
     except (KeyError, TypeError, IndexError) as error:
         raise CorruptFileError(f"coding schedule: malformed ({error})") from None
     well_formed = (
@@ -89,6 +100,8 @@ def schedule_from_json(data: Any) -> Schedule:
         and len(numbers) == 7 + 2 * len(steps)
         and all(type(n) is int and 0 <= n < 2**20 for n in numbers)
         and all(is_name(name) for name in names)
+        and isinstance(features, list)
+        and 0 < len(features) == len({*features} - {PREVIOUS})
         and schedule.latent_stride > 0
         and schedule.hyper_stride > 0
         and schedule.hyper_stride % schedule.latent_stride == 0
@@ -100,7 +113,7 @@ def schedule_from_json(data: Any) -> Schedule:
         and schedule.d_high <= 1 << 15
     )
     if not well_formed:
-        raise CorruptFileError("coding schedule: a number is out of range")
+        raise CorruptFileError("coding schedule: a number or a name is not legal")
     start = 0
     for step in steps:
         if step.start != start or step.stop <= start:

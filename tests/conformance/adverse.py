@@ -33,6 +33,7 @@ SCHEDULE = {
     "d_low": 2,
     "d_high": 500,
     "hyper_synthesis": "hyper",
+    "features": ["features", "level"],
     "synthesis": "paint",
     "steps": [
         {"start": 0, "stop": 2, "parameters": "first", "residual": "correct"},
@@ -131,6 +132,7 @@ class Writer:
 
 
 def _parameters(writer: Writer, start: int, channels: int) -> None:
+    level = writer.port("level", 1, -200, 300) if start else ""
     features = writer.port("features", 4, -200, 300)
     x = features
     if start:
@@ -139,7 +141,13 @@ def _parameters(writer: Writer, start: int, channels: int) -> None:
         near = writer.operation(
             "requantize", previous, channels=start, multiplier=eighth, low=-200, high=300
         )
-        x = writer.operation("concat", features, near, channels=4 + start)
+        gap = writer.operation("mul", level, level, channels=1)
+        gap = writer.operation(
+            "requantize", gap, channels=1, multiplier=np.array([1 / 256], np.float32),
+            low=-200, high=300,
+        )  # fmt: skip
+        near = writer.operation("concat", near, gap, channels=start + 1)
+        x = writer.operation("concat", features, near, channels=5 + start)
     down = writer.layer(x, 8, 4, 3, -100, 100, 100, negative=0.2, stride=2, padding=1)
     up = writer.operation("pixel_shuffle", down, channels=2, factor=2)
     context = writer.operation("concat", x, up, channels=writer.channels[x] + 2)
@@ -182,11 +190,12 @@ def pack() -> Pack:
     z = hyper.port("hyper_latents", 3, -30, 30)
     x = hyper.layer(z, 16, 3, 5, -200, 300, 10, negative=0.1, padding=1)
     x = hyper.operation("pixel_shuffle", x, channels=4, factor=2)
-    hyper.finish(hyper.attention(hyper.layernorm(x, -200, 300), -200, 300))
+    level = hyper.operation("split", x, channels=1, start=1, stop=2)
+    hyper.finish(hyper.attention(hyper.layernorm(x, -200, 300), -200, 300), level)
     _parameters(Writer("first", random, parts), 0, 2)
     _residual(Writer("correct", random, parts), 10, 2)
     _parameters(Writer("second", random, parts), 2, 5)
-    _residual(Writer("correct more", random, parts), 12, 5)
+    _residual(Writer("correct more", random, parts), 13, 5)
 
     paint = Writer("paint", random, parts)
     y = paint.port("latents", 7, *LATENT)
