@@ -105,9 +105,22 @@ class Codec:
 
     def code(self, picture: Picture, analysed: Analysed, d: int) -> Coded:
         """Code an analysed picture at `d` (units of 2^-g), decode it, and build the file."""
-        streams, latents = encode_latents(
-            self.entropy_model, analysed.latents, analysed.hyper_latents, d
-        )
+        return self._finish(picture, *self._encode_latents(analysed, d), d)
+
+    def encode(self, picture: Picture, d: int) -> Coded:
+        """Analyse and code `picture` at `d` (units of 2^-g)."""
+        analysed = self.analyse(picture)
+        streams, latents = self._encode_latents(analysed, d)
+        del analysed  # before the synthesis, where a large picture needs the most memory
+        return self._finish(picture, streams, latents, d)
+
+    def _encode_latents(self, analysed: Analysed, d: int) -> tuple[tuple[Stream, ...], np.ndarray]:
+        return encode_latents(self.entropy_model, analysed.latents, analysed.hyper_latents, d)
+
+    def _finish(
+        self, picture: Picture, streams: tuple[Stream, ...], latents: np.ndarray, d: int
+    ) -> Coded:
+        """Decode what was coded and build the file."""
         height, width, channels = picture.pixels.shape
         decoded = self._synthesise(latents, height, width, channels)
         schedule = self.pack.schedule
@@ -130,10 +143,6 @@ class Codec:
             metadata=Metadata(picture.icc, picture.exif, picture.xmp),
         )
         return Coded(write_file(lic), header.d_value, replace(picture, pixels=decoded))
-
-    def encode(self, picture: Picture, d: int) -> Coded:
-        """Analyse and code `picture` at `d` (units of 2^-g)."""
-        return self.code(picture, self.analyse(picture), d)
 
     def encode_at(self, picture: Picture, rate: Rate) -> Found[Coded]:
         """The coding at a rate, or the nearest one where it is a target out of reach.
