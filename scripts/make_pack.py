@@ -13,6 +13,7 @@ import json
 import sys
 from pathlib import Path
 
+from licodec.backbones.lite import DISTORTION_WEIGHT
 from licodec.errors import LicodecError
 from licodec.fmpq.calibration import read_pictures
 from licodec.fmpq.checkpoints import load_lite
@@ -33,7 +34,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--distortion-weight",
         type=float,
-        default=20.0,
+        default=DISTORTION_WEIGHT,
         help="bits that an error of one quantization step is worth to the encoder (%(default)s)",
     )
     parser.add_argument("--plan", default="standard", help="name of the precision plan")

@@ -54,6 +54,9 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--d-share", type=float, default=0.5, help="share of steps with a random d")
     parser.add_argument("--d-range", type=float, nargs=2, default=(0.5, 12.0))
     parser.add_argument(
+        "--only", metavar="PART", help="hold all but one part still, such as synthesis"
+    )
+    parser.add_argument(
         "--averaging", type=float, default=0.999, help="decay of the weight average"
     )
     parser.add_argument("--held-out", type=int, default=24, help="pictures kept for validation")
@@ -72,6 +75,15 @@ def load_pictures(folder: Path) -> list[np.ndarray]:
     if not paths:
         sys.exit(f"{folder}: no pictures found (looked for {', '.join(sorted(PICTURE_SUFFIXES))})")
     return [np.asarray(Image.open(path).convert("RGB")) for path in paths]
+
+
+def split_pictures(
+    pictures: list[np.ndarray], held_out: int
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """(held out for validation, for training): `held_out` pictures, evenly spaced, and the rest."""
+    spacing = max(1, len(pictures) // max(1, held_out))
+    training = [p for i, p in enumerate(pictures) if i % spacing or i // spacing >= held_out]
+    return pictures[::spacing][:held_out], training
 
 
 def draw_crop(picture: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:
@@ -134,6 +146,21 @@ def make_optimizer(network: LiteNetwork, rate: float) -> torch.optim.Adam:
     return torch.optim.Adam(groups, lr=rate, fused=True)
 
 
+def hold_still_all_but(network: LiteNetwork, part: str) -> None:
+    parts = [name for name, _ in network.named_children()]
+    if part not in parts:
+        sys.exit(f"--only {part}: no such part; the network has {', '.join(parts)}")
+    for name, child in network.named_children():
+        child.requires_grad_(name == part)
+
+
+def make_average(network: LiteNetwork, decay: float) -> torch.optim.swa_utils.AveragedModel:
+    """The exponential moving average of the weights, which is what is validated and shipped."""
+    return torch.optim.swa_utils.AveragedModel(
+        network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(decay)
+    )
+
+
 @torch.no_grad()
 def validate(network: LiteNetwork, pictures: list[np.ndarray], device: str) -> list[dict]:
     """Estimated rate and PSNR on the centre 256x256 of each held-out picture, at a few d."""
@@ -178,19 +205,15 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     device = arguments.device
     pictures = load_pictures(arguments.pictures)
-    spacing = max(1, len(pictures) // max(1, arguments.held_out))
-    held_out = pictures[::spacing][: arguments.held_out]
-    training = [
-        p for i, p in enumerate(pictures) if i % spacing or i // spacing >= arguments.held_out
-    ]
+    held_out, training = split_pictures(pictures, arguments.held_out)
     training = [p for p in training if min(p.shape[:2]) >= arguments.crop]
 
     torch.manual_seed(arguments.seed)
     network = LiteNetwork().to(device, memory_format=torch.channels_last)
+    if arguments.only is not None:
+        hold_still_all_but(network, arguments.only)
     optimizer = make_optimizer(network, arguments.learning_rate)
-    average = torch.optim.swa_utils.AveragedModel(
-        network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(arguments.averaging)
-    )
+    average = make_average(network, arguments.averaging)
     first, ranges = 0, {}
     if arguments.state.exists():
         state = torch.load(arguments.state, map_location=device, weights_only=True)

@@ -53,7 +53,17 @@ def textured(height: int, width: int, channels: int = 3) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    "name", ["benchmark", "evaluate", "exactness", "fmpq_report", "make_pack", "train"]
+    "name",
+    [
+        "benchmark",
+        "evaluate",
+        "exactness",
+        "fmpq_report",
+        "make_pack",
+        "other_pictures",
+        "train",
+        "train_entropy_model",
+    ],
 )
 def test_help(name: str) -> None:
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
@@ -384,6 +394,74 @@ def test_training_resumes_exactly(
             assert_same(whole, resumed)
     finally:
         torch.set_num_threads(threads)
+
+
+def test_the_entropy_model_is_trained_alone_and_resumes_exactly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train, script_ = script("train"), script("train_entropy_model")
+    network = type(tiny.network())(tiny.CONFIG)
+    for module in (train, script_):
+        monkeypatch.setattr(module, "LiteNetwork", lambda: type(network)(tiny.CONFIG))
+    monkeypatch.setattr(script_, "PICTURE_SIDE", 128)
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for name in "abc":
+        Image.fromarray(textured(128 + ord(name) % 3, 140)).save(pictures / f"{name}.png")
+    threads = torch.get_num_threads()
+
+    def run(state: Path, steps: int) -> dict[str, Any]:
+        arguments = ["--steps", str(steps), "--decay-steps", "1", "--warmup-steps", "2"]
+        arguments += ["--batch", "2", "--window", "4", "--held-out", "1", "--threads", "1"]
+        arguments += ["--latents", str(tmp_path / "latents.npy"), "--checkpoint-seconds", "0"]
+        arguments += [str(pictures), "--state", str(state)]
+        monkeypatch.setattr(sys, "argv", ["train_entropy_model.py", *arguments])
+        script_.main()
+        return torch.load(state, weights_only=True)
+
+    def fresh(name: str) -> Path:
+        train.save_state(
+            tmp_path / name, average=train.make_average(network, 0.9).state_dict(), step=9
+        )
+        return tmp_path / name
+
+    stopped_after = 2
+
+    def stop(step: int, arguments: Any) -> float:
+        if step == stopped_after:
+            raise KeyboardInterrupt
+        return 1e-3
+
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(script_, "learning_rate", lambda step, arguments: 1e-3)
+            whole = run(fresh("whole.pt"), 3)
+            resumed = fresh("resumed.pt")
+            patch.setattr(script_, "learning_rate", stop)
+            with pytest.raises(KeyboardInterrupt):
+                run(resumed, 3)
+            patch.setattr(script_, "learning_rate", lambda step, arguments: 1e-3)
+            assert_same(whole, run(resumed, 3))
+    finally:
+        torch.set_num_threads(threads)
+    assert whole["step"] == 0
+    assert not (tmp_path / "whole.entropy").exists()
+    before = network.state_dict()
+    changed = {
+        k.split(".")[0] for k, v in whole["network"].items() if not torch.equal(v, before[k])
+    }
+    assert changed >= {"hyper_analysis", "slice_parameters", "residual_predictions"}
+    assert not changed & {"analysis", "synthesis"}
+
+
+def test_what_is_held_still_does_not_move() -> None:
+    train = script("train")
+    network = type(tiny.network())(tiny.CONFIG)
+    train.hold_still_all_but(network, "synthesis")
+    moving = {name.split(".")[0] for name, p in network.named_parameters() if p.requires_grad}
+    assert moving == {"synthesis"}
+    with pytest.raises(SystemExit, match="analysis, synthesis"):
+        train.hold_still_all_but(network, "nothing")
 
 
 def assert_same(a: Any, b: Any) -> None:

@@ -11,8 +11,8 @@ from licodec.backbones.lite_exact import compile_lite
 from licodec.packs import Pack
 
 CONFIG = LiteConfig(
-    slices=(8, 24),
-    hyper_latents=6,
+    slices=(3, 8, 21),
+    hyper_latents=50,
     hyper_features=10,
     widths=(8, 12, 16),
     analysis_units=(1, 1, 1),

@@ -17,21 +17,25 @@ class EntropyBottleneck(nn.Module):
     hyperprior" (ICLR 2018, appendix 6.1), one learned cumulative per channel.
 
     Parameters carry the state-dict names of CompressAI 1.2.4 (``_matrix0`` ...).
-    Values are rounded to integers directly (the median offset is zero).
+    Values are rounded to integers directly (the median offset is zero). `init_scale`, for
+    all channels or for each (channels,), is about how far the first densities reach.
     """
 
     def __init__(
-        self, channels: int, filters: tuple[int, ...] = (3, 3, 3, 3), init_scale: float = 10.0
+        self,
+        channels: int,
+        filters: tuple[int, ...] = (3, 3, 3, 3),
+        init_scale: float | Tensor = 10.0,
     ) -> None:
         super().__init__()
         self.channels = channels
         widths = (1, *filters, 1)
         self.depth = len(widths) - 1
-        scale = init_scale ** (1 / self.depth)
+        scale = torch.as_tensor(init_scale).expand(channels) ** (1 / self.depth)
         for i in range(self.depth):
-            value = math.log(math.expm1(1 / scale / widths[i + 1]))
-            shape = (channels, widths[i + 1], widths[i])
-            self.register_parameter(f"_matrix{i}", nn.Parameter(torch.full(shape, value)))
+            value = torch.log(torch.expm1(1 / scale / widths[i + 1]))[:, None, None]
+            matrix = value.expand(channels, widths[i + 1], widths[i]).clone()
+            self.register_parameter(f"_matrix{i}", nn.Parameter(matrix))
             bias = torch.empty(channels, widths[i + 1], 1).uniform_(-0.5, 0.5)
             self.register_parameter(f"_bias{i}", nn.Parameter(bias))
             if i < self.depth - 1:

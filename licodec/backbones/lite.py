@@ -4,7 +4,9 @@ Four-fold downsampling to 1/16, a hyperprior at 1/64, uneven channel slices
 (He et al., "ELIC", CVPR 2022) each with mean, scale and latent residual
 prediction, ReLU and table non-linearities only. A linear path, a 16x16
 transform that starts as a DCT in a luma-chroma basis, runs beside the
-convolutional one in both directions.
+convolutional one in both directions; the means of its blocks (the DC
+coefficients) are coded in two levels: the hyper-latents carry a further 4x4
+transform of them, coarsely, and the first slice what that leaves.
 
 Each transform and each slice's networks are compiled into one program
 (``licodec.backbones.lite_exact``).
@@ -27,19 +29,23 @@ from licodec.backbones.layers import (
     downsample,
     upsample,
 )
+from licodec.exact.leaves import FirstChannels
 
 BLOCK = 16  # pixels per latent position, each way
 # Both transforms see (pixel - 127.5) / PIXEL_UNIT in levels of 8 bits: about the size of a
 # quantization step, so that one learning rate suits the weights on either side of the latents.
 PIXEL_UNIT = 16.0
+COLORS = 3
+DISTORTION_WEIGHT = 20.0  # bits that an error of one quantization step is worth to the encoder
+HYPER_BLOCK = 4  # latent positions per hyper-latent, each way
 
 
 @dataclass(frozen=True)
 class LiteConfig:
     """Hyper-parameters of `lite`; the defaults are the shipped network."""
 
-    slices: tuple[int, ...] = (16, 16, 32, 64, 192)
-    hyper_latents: int = 96
+    slices: tuple[int, ...] = (3, 13, 16, 32, 64, 80, 112)  # the block means are the first
+    hyper_latents: int = 112
     hyper_features: int = 160
     widths: tuple[int, int, int] = (64, 128, 192)  # channels at 1/4, 1/8 and 1/16
     analysis_units: tuple[int, int, int] = (2, 3, 4)
@@ -47,30 +53,59 @@ class LiteConfig:
     context_width: int = 128
     context_features: int = 96
 
+    def __post_init__(self) -> None:
+        if self.slices[0] != COLORS or self.hyper_latents < COLORS * HYPER_BLOCK**2:
+            raise ValueError("the first slice and the hyper-latents must hold the block means")
+
     @property
     def latents(self) -> int:
         return sum(self.slices)
 
 
+def dct_matrix(size: int) -> Tensor:
+    """The orthonormal DCT-II of `size` points, (frequency, point), float64."""
+    n = torch.arange(size, dtype=torch.float64)
+    matrix = torch.cos(math.pi / size * (n[None, :] + 0.5) * n[:, None]) * math.sqrt(2 / size)
+    matrix[0] /= math.sqrt(2)
+    return matrix
+
+
 def dct_basis(count: int) -> tuple[Tensor, Tensor]:
-    """The `count` lowest-frequency functions of a 16x16 DCT in a luma-chroma basis.
+    """The `count` strongest functions of a 16x16 DCT in a luma-chroma basis, the three block
+    means first and then by falling deviation.
 
     Returns (basis, deviation): basis is (count, 3, 16, 16), orthonormal over a
     16x16 RGB block; deviation (count,) is about the standard deviation of each
     coefficient on photographs with values in [0, 255].
     """
+    dct = dct_matrix(BLOCK)
     n = torch.arange(BLOCK, dtype=torch.float64)
-    dct = torch.cos(math.pi / BLOCK * (n[None, :] + 0.5) * n[:, None]) * math.sqrt(2 / BLOCK)
-    dct[0] /= math.sqrt(2)
     colors = torch.tensor([[1.0, 1, 1], [1, 0, -1], [-1, 2, -1]], dtype=torch.float64)
     colors /= colors.norm(dim=1, keepdim=True)
     radius = torch.hypot(n[:, None], n[None, :])  # (16, 16)
     # Chroma falls off about as fast as luma but starts several times lower.
     deviation = torch.stack([g / (1 + radius) ** 1.6 for g in (1500.0, 330.0, 150.0)])
-    order = torch.argsort(deviation.flatten(), descending=True, stable=True)[:count]
+    rank = deviation.clone()
+    rank[:, 0, 0] += deviation.max()
+    order = torch.argsort(rank.flatten(), descending=True, stable=True)[:count]
     color, u, v = order // BLOCK**2, order // BLOCK % BLOCK, order % BLOCK
     basis = torch.einsum("kc,ka,kb->kcab", colors[color], dct[u], dct[v])
     return basis.float(), deviation.flatten()[order].float()
+
+
+def mean_basis(mean_deviation: Tensor) -> tuple[Tensor, Tensor]:
+    """The second level of the block means: (basis, deviation) of a 4x4 DCT of each colour's.
+
+    basis is (48, 48), from the unshuffled planes (colour, row, column) to (colour, frequency);
+    deviation (48,) is about the standard deviation of each coefficient on photographs where
+    the means have `mean_deviation` (3,).
+    """
+    dct = dct_matrix(HYPER_BLOCK)
+    planes = torch.kron(dct, dct)  # (frequency, position)
+    n = torch.arange(HYPER_BLOCK, dtype=torch.float64)
+    falling = HYPER_BLOCK * 0.9 / (1 + 2 * torch.hypot(n[:, None], n[None, :])) ** 1.3
+    deviation = mean_deviation.double()[:, None] * falling.flatten()
+    return torch.block_diag(*[planes] * COLORS).float(), deviation.flatten().float()
 
 
 class LinearAnalysis(nn.Module):
@@ -131,36 +166,76 @@ class Analysis(nn.Module):
 
 
 class Synthesis(nn.Module):
-    """g_s: latents (N, M, h, w) -> centred pixels (N, 3, 16h, 16w)."""
+    """g_s: latents (N, M, h, w) -> centred pixels (N, 3, 16h, 16w).
+
+    The last stage sees what the linear path makes beside what the latents say, so it can
+    mend across the borders of blocks.
+    """
 
     def __init__(self, config: LiteConfig, basis: Tensor, step: float, deviation: Tensor) -> None:
         super().__init__()
         a, b, c = config.widths
         na, nb, nc = config.synthesis_units
         self.linear = LinearSynthesis(basis, step)
-        self.nonlinear = nn.Sequential(
+        self.coarse = nn.Sequential(
             normalizing_gain(deviation),
             nn.Conv2d(config.latents, c, 1),
             *(ResidualUnit(c) for _ in range(nc)),
             upsample(c, b),
             *(ResidualUnit(b) for _ in range(nb)),
             upsample(b, a),
+        )
+        self.seen = nn.Sequential(nn.PixelUnshuffle(4), nn.Conv2d(48, a, 3, padding=1))
+        self.fine = nn.Sequential(
             *(ResidualUnit(a) for _ in range(na)),
             nn.Conv2d(a, 48, 3, padding=1),
             nn.PixelShuffle(4),
         )
         with torch.no_grad():
-            self.nonlinear[-2].weight.mul_(0.1)
-            self.nonlinear[-2].bias.zero_()
+            self.seen[-1].weight.mul_(0.1)
+            self.fine[-2].weight.mul_(0.1)
+            self.fine[-2].bias.zero_()
 
     def forward(self, y: Tensor) -> Tensor:
-        return self.linear(y) + self.nonlinear(y)
+        blocks = self.linear(y)
+        return blocks + self.fine(self.coarse(y) + self.seen(blocks))
+
+
+class LinearHyperAnalysis(nn.Module):
+    """The block means' second level: latents (N, M, h, w) -> hyper-latents (N, Z, h/4, w/4)."""
+
+    def __init__(self, config: LiteConfig, basis: Tensor, step: float) -> None:
+        super().__init__()
+        self.means = FirstChannels(COLORS)
+        self.blocks = nn.PixelUnshuffle(HYPER_BLOCK)
+        self.transform = nn.Conv2d(len(basis), config.hyper_latents, 1, bias=False)
+        with torch.no_grad():
+            self.transform.weight.zero_()
+            self.transform.weight[: len(basis), :, 0, 0] = basis / step
+
+    def forward(self, y: Tensor) -> Tensor:
+        return self.transform(self.blocks(self.means(y)))
+
+
+class LinearHyperSynthesis(nn.Module):
+    """Its inverse, which may look at neighbours: (N, Z, h/4, w/4) -> block means (N, 3, h, w)."""
+
+    def __init__(self, config: LiteConfig, basis: Tensor, step: float) -> None:
+        super().__init__()
+        self.transform = nn.Conv2d(config.hyper_latents, len(basis), 3, padding=1, bias=False)
+        self.blocks = nn.PixelShuffle(HYPER_BLOCK)
+        with torch.no_grad():
+            self.transform.weight.zero_()
+            self.transform.weight[:, : len(basis), 1, 1] = basis.T * step
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.blocks(self.transform(z))
 
 
 class HyperAnalysis(nn.Module):
     """h_a: latents (N, M, h, w) -> hyper-latents (N, Z, h/4, w/4)."""
 
-    def __init__(self, config: LiteConfig, deviation: Tensor) -> None:
+    def __init__(self, config: LiteConfig, deviation: Tensor, basis: Tensor, step: float) -> None:
         super().__init__()
         width = config.context_width
         self.gain, self.magnitude = normalizing_gain(deviation), LogMagnitude()
@@ -175,17 +250,22 @@ class HyperAnalysis(nn.Module):
             nn.ReLU(),
             downsample(width, config.hyper_latents),
         )
+        self.linear = LinearHyperAnalysis(config, basis, step)
 
     def forward(self, y: Tensor) -> Tensor:
-        return self.layers(torch.cat([self.gain(y), self.magnitude(y)], 1))
+        return self.linear(y) + self.layers(torch.cat([self.gain(y), self.magnitude(y)], 1))
 
 
 class HyperSynthesis(nn.Module):
-    """h_s: hyper-latents (N, Z, h/4, w/4) -> features (N, F, h, w)."""
+    """h_s: hyper-latents (N, Z, h/4, w/4) -> (features (N, F, h, w), block means (N, 3, h, w)).
 
-    def __init__(self, config: LiteConfig) -> None:
+    `deviation` (Z,) is about the standard deviation of the hyper-latents.
+    """
+
+    def __init__(self, config: LiteConfig, deviation: Tensor, basis: Tensor, step: float) -> None:
         super().__init__()
         width = config.context_width
+        self.gain = normalizing_gain(deviation)
         self.layers = nn.Sequential(
             nn.Conv2d(config.hyper_latents, width, 3, padding=1),
             nn.ReLU(),
@@ -197,13 +277,14 @@ class HyperSynthesis(nn.Module):
             nn.ReLU(),
             nn.Conv2d(config.hyper_features, config.hyper_features, 3, padding=1),
         )
+        self.linear = LinearHyperSynthesis(config, basis, step)
 
-    def forward(self, z: Tensor) -> Tensor:
-        return self.layers(z)
+    def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        return self.layers(self.gain(z)), self.linear(z)
 
 
-class FirstSliceParameters(nn.Module):
-    """Mean and scale of the first slice: forward(features (N, F, h, w)) -> (mean, scale, context).
+class ParameterHead(nn.Module):
+    """Mean, scale and context of one slice from the planes that its networks see.
 
     `deviation` (S,) is about the standard deviation of the slice's channels; `seen` channels
     enter. `context` feeds the slice's residual prediction.
@@ -225,22 +306,36 @@ class FirstSliceParameters(nn.Module):
             self.mean.weight.mul_(0.1)
             self.log_scale.bias.copy_(deviation.clamp_min(0.3).log())
 
-    def forward(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        context = self.features(features)
+    def forward(self, seen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        context = self.features(seen)
         return self.mean(context), self.scale(self.log_scale(context)), context
 
 
-class SliceParameters(FirstSliceParameters):
-    """The same for a later slice: forward(features, previous (N, P, h, w)), where `previous`
-    are the slices decoded before it, of deviations `previous_deviation` (P,)."""
+class MeansParameters(nn.Module):
+    """The first slice's: forward(features (N, F, h, w), block means (N, 3, h, w)) -> (mean,
+    scale, context)."""
+
+    def __init__(self, config: LiteConfig, deviation: Tensor) -> None:
+        super().__init__()
+        self.head = ParameterHead(config, config.hyper_features, deviation)
+
+    def forward(self, features: Tensor, block_means: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        mean, scale, context = self.head(features)
+        return mean + block_means, scale, context
+
+
+class SliceParameters(nn.Module):
+    """A later slice's: forward(features, previous (N, P, h, w)), where `previous` are the
+    slices decoded before it, of deviations `previous_deviation` (P,)."""
 
     def __init__(self, config: LiteConfig, deviation: Tensor, previous_deviation: Tensor) -> None:
-        super().__init__(config, config.hyper_features + 2 * len(previous_deviation), deviation)
+        super().__init__()
         self.gain, self.magnitude = normalizing_gain(previous_deviation), LogMagnitude()
+        seen = config.hyper_features + 2 * len(previous_deviation)
+        self.head = ParameterHead(config, seen, deviation)
 
     def forward(self, features: Tensor, previous: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        seen = torch.cat([features, self.gain(previous), self.magnitude(previous)], 1)
-        return super().forward(seen)
+        return self.head(torch.cat([features, self.gain(previous), self.magnitude(previous)], 1))
 
 
 class ResidualPrediction(nn.Module):
@@ -264,9 +359,30 @@ class ResidualPrediction(nn.Module):
         return self.layers(torch.cat([context, self.gain(decoded)], 1))
 
 
+def straight_through(x: Tensor, value: Tensor) -> Tensor:
+    """`value` with the gradient of x."""
+    return x + (value - x).detach()
+
+
 def straight_through_round(x: Tensor) -> Tensor:
     """round(x) whose gradient is that of x."""
-    return x + (torch.round(x) - x).detach()
+    return straight_through(x, torch.round(x))
+
+
+@torch.no_grad()
+def thrifty_round(x: Tensor, scale: Tensor) -> Tensor:
+    """The encoder's choice of symbols (``licodec.entropy.quantization``), in float.
+
+    x and scale count quantization steps: round(x), or the next integer towards zero where
+    bits + DISTORTION_WEIGHT * error^2 is less under a Gaussian of that scale.
+    """
+    nearest = torch.round(x)
+    sign = torch.sign(nearest)
+    nearer_zero = nearest - sign
+    likelier = gaussian_likelihood(nearer_zero, scale) / gaussian_likelihood(nearest, scale)
+    saved = torch.log2(likelier)
+    growth = 1 + 2 * sign * (x - nearest)
+    return torch.where(saved > DISTORTION_WEIGHT * growth, nearer_zero, nearest)
 
 
 def adaptive_step(scale: Tensor, d: float, index: int, count: int) -> Tensor | float:
@@ -294,6 +410,10 @@ class LiteNetwork(nn.Module):
 
     ALIGNMENT = 64
     INITIAL_STEP = 20.0  # of the linear path, in levels of 8 bits: near the optimum at 0.0483
+    # Of the block means in the hyper-latents, in steps of the latents: the coarsest that a
+    # low rate wants, as the first slice refines them.
+    INITIAL_MEAN_STEP = 6.0
+    OTHER_HYPER_DEVIATION = 3.0
 
     def __init__(self, config: LiteConfig | None = None) -> None:
         super().__init__()
@@ -302,9 +422,15 @@ class LiteNetwork(nn.Module):
         deviation = deviation / self.INITIAL_STEP
         self.analysis = Analysis(config, basis, self.INITIAL_STEP)
         self.synthesis = Synthesis(config, basis, self.INITIAL_STEP, deviation)
-        self.hyper_analysis = HyperAnalysis(config, deviation)
-        self.hyper_synthesis = HyperSynthesis(config)
-        self.entropy_bottleneck = EntropyBottleneck(config.hyper_latents)
+        means, hyper_deviation = mean_basis(deviation[:COLORS])
+        others = torch.full((config.hyper_latents - len(means),), self.OTHER_HYPER_DEVIATION)
+        hyper_deviation = torch.cat([hyper_deviation / self.INITIAL_MEAN_STEP, others])
+        level = (means, self.INITIAL_MEAN_STEP)
+        self.hyper_analysis = HyperAnalysis(config, deviation, *level)
+        self.hyper_synthesis = HyperSynthesis(config, hyper_deviation, *level)
+        self.entropy_bottleneck = EntropyBottleneck(
+            config.hyper_latents, init_scale=2 * hyper_deviation.clamp_min(1)
+        )
         self.slice_parameters = nn.ModuleList()
         self.residual_predictions = nn.ModuleList()
         start = 0
@@ -313,33 +439,38 @@ class LiteNetwork(nn.Module):
             self.slice_parameters.append(
                 SliceParameters(config, own, deviation[:start])
                 if start
-                else FirstSliceParameters(config, config.hyper_features, own)
+                else MeansParameters(config, own)
             )
             self.residual_predictions.append(ResidualPrediction(config, own))
             start += channels
 
     def forward(self, x: Tensor, d: float = 1.0) -> dict:
-        y = self.analysis((x - 0.5) * (255 / PIXEL_UNIT))
+        decoded, likelihoods = self.code(self.analyse(x), d)
+        x_hat = self.synthesis(decoded) * (PIXEL_UNIT / 255) + 0.5
+        return {"x_hat": x_hat, "likelihoods": likelihoods}
+
+    def analyse(self, x: Tensor) -> Tensor:
+        """Pixels (N, 3, H, W) in [0, 1] -> latents (N, M, H/16, W/16)."""
+        return self.analysis((x - 0.5) * (255 / PIXEL_UNIT))
+
+    def code(self, y: Tensor, d: float = 1.0) -> tuple[Tensor, dict[str, Tensor]]:
+        """The entropy model over latents (N, M, h, w): (decoded latents, likelihoods by name)."""
         z = self.hyper_analysis(y)
         z_noisy = z + torch.rand_like(z) - 0.5 if self.training else torch.round(z)
         z_likelihood = self.entropy_bottleneck.likelihood(z_noisy)
-        features = self.hyper_synthesis(straight_through_round(z))
+        features, block_means = self.hyper_synthesis(straight_through_round(z))
 
         decoded: list[Tensor] = []
         likelihoods = []
         count = len(self.config.slices)
         for i, y_slice in enumerate(y.split(self.config.slices, 1)):
-            previous = (torch.cat(decoded, 1),) if decoded else ()
-            mean, scale, context = self.slice_parameters[i](features, *previous)
+            seen = torch.cat(decoded, 1) if decoded else block_means
+            mean, scale, context = self.slice_parameters[i](features, seen)
             step = adaptive_step(scale.detach(), d, i, count)
-            residual = (y_slice - mean) / step
-            rounded = straight_through_round(residual)
+            residual, spread = (y_slice - mean) / step, scale / step
+            rounded = straight_through(residual, thrifty_round(residual, spread))
             coded = residual + torch.rand_like(residual) - 0.5 if self.training else rounded
-            likelihoods.append(gaussian_likelihood(coded, scale / step))
+            likelihoods.append(gaussian_likelihood(coded, spread))
             y_hat = rounded * step + mean
             decoded.append(y_hat + self.residual_predictions[i](context, y_hat))
-        x_hat = self.synthesis(torch.cat(decoded, 1)) * (PIXEL_UNIT / 255) + 0.5
-        return {
-            "x_hat": x_hat,
-            "likelihoods": {"y": torch.cat(likelihoods, 1), "z": z_likelihood},
-        }
+        return torch.cat(decoded, 1), {"y": torch.cat(likelihoods, 1), "z": z_likelihood}

@@ -15,7 +15,7 @@ from torch import Tensor, fx, nn
 from licodec.backbones.entropy_models import SCALE_FLOOR, EntropyBottleneck
 from licodec.backbones.latent_views import LogMagnitude
 from licodec.backbones.layers import HalfTanh, ScaleExponential
-from licodec.backbones.lite import PIXEL_UNIT, LiteNetwork
+from licodec.backbones.lite import COLORS, PIXEL_UNIT, LiteNetwork
 from licodec.entropy.tables import (
     LARGEST_TABLE,
     EntropyTables,
@@ -49,6 +49,8 @@ TAIL_MASS = 2.0**-17  # what a table may leave to its escape
 LATENTS = Grid(2.0**-LATENT_FRACTION_BITS, -(2**15), 2**15 - 1)
 SCALES = Grid(2.0**-SCALE_FRACTION_BITS, 0, 2**17)
 HYPER_LATENTS = Grid(1.0, -(2**7), 2**7 - 1)
+# The two paths of the hyper-analysis are summed on a finer grid than they are given out on.
+HYPER_SUM = Grid(2.0**-7, -(2**15), 2**15 - 1)
 # 2 * pixel - 255: the centre of the 8-bit range falls between two pixels.
 CENTRED_PIXELS = Grid(0.5 / PIXEL_UNIT, -255, 255)
 PIXEL_SUM = Grid(1 / (PIXEL_FRACTION * PIXEL_UNIT), -(2**15), 2**15 - 1)
@@ -177,7 +179,7 @@ def with_pixel_offset(network: LiteNetwork) -> LiteNetwork:
     """A copy whose synthesis gives pixels counted from 0, not from the centre of the range."""
     network = copy.deepcopy(network).cpu().eval()
     with torch.no_grad():
-        network.synthesis.linear.transform.bias += 127.5 / PIXEL_UNIT
+        network.synthesis.fine[-2].bias += 127.5 / PIXEL_UNIT
     return network
 
 
@@ -205,14 +207,14 @@ def sources(
         "hyper_synthesis",
         {"hyper_latents": (HYPER_LATENTS, config.hyper_latents)},
         features=Output(),
+        block_means=Output(LATENTS),
     )
     yield "hyper_synthesis", hyper
     features = (grid_of("hyper_synthesis", hyper, 0), config.hyper_features)
     start = 0
     for i, channels in enumerate(config.slices):
         inputs = {"features": features}
-        if start:
-            inputs["previous"] = (LATENTS, start)
+        inputs |= {"previous": (LATENTS, start)} if start else {"block_means": (LATENTS, COLORS)}
         parameters = source(
             f"parameters.{i}",
             inputs,
@@ -232,7 +234,10 @@ def sources(
     latents = {"latents": (LATENTS, config.latents)}
     yield "synthesis", source("synthesis", latents, pixels=Output(PIXEL_SUM, PIXELS))
     yield "analysis", source("analysis", {"pixels": (CENTRED_PIXELS, 3)}, latents=Output(LATENTS))
-    yield "hyper_analysis", source("hyper_analysis", latents, hyper_latents=Output(HYPER_LATENTS))
+    yield (
+        "hyper_analysis",
+        source("hyper_analysis", latents, hyper_latents=Output(HYPER_SUM, HYPER_LATENTS)),
+    )
 
 
 def standard_widths(layer: str) -> int:
@@ -318,6 +323,7 @@ def compile_lite(
         d_low=round(D_RANGE[0] * unit),
         d_high=round(D_RANGE[1] * unit),
         hyper_synthesis="hyper_synthesis",
+        features=("features", "block_means"),
         synthesis="synthesis",
         steps=steps,
     )

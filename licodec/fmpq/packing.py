@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from licodec.backbones.lite import LiteNetwork
+from licodec.backbones.lite import DISTORTION_WEIGHT, LiteNetwork
 from licodec.backbones.lite_exact import compile_lite, standard_widths
 from licodec.codec import Codec
 from licodec.entropy.fitting import fitted_tables
@@ -36,7 +36,7 @@ class PackForm:
     plan_name: str
     widths: Callable[[str], int] = standard_widths
     activation_bits: int = 12
-    distortion_weight: float = 20.0
+    distortion_weight: float = DISTORTION_WEIGHT
 
 
 def make_pack(

@@ -45,7 +45,7 @@ class FloatCoder:
         padding = ((0, -height % align), (0, -width % align), (0, 0))
         padded = np.repeat(np.pad(pixels, padding, mode="edge"), 3 // channels, 2)
         planes = torch.from_numpy(padded).permute(2, 0, 1)[None].float() / 255
-        latents = self._network.analysis((planes - 0.5) * (255 / PIXEL_UNIT))
+        latents = self._network.analyse(planes)
         hyper_latents = torch.round(self._network.hyper_analysis(latents))
         return FloatAnalysed(latents, hyper_latents, pixels.shape)
 
@@ -54,11 +54,11 @@ class FloatCoder:
         """Code at `d`: bits of all symbols, and the decoded pixels, uint8 of the same shape."""
         network, decoded = self._network, []
         bits = self._hyper_bits(analysed.hyper_latents)
-        features = network.hyper_synthesis(analysed.hyper_latents)
+        features, block_means = network.hyper_synthesis(analysed.hyper_latents)
         slices = analysed.latents.split(network.config.slices, 1)
         for i, latents in enumerate(slices):
-            previous = (torch.cat(decoded, 1),) if decoded else ()
-            mean, scale, context = network.slice_parameters[i](features, *previous)
+            seen = torch.cat(decoded, 1) if decoded else block_means
+            mean, scale, context = network.slice_parameters[i](features, seen)
             step = adaptive_step(scale, d, i, len(slices))
             indexes = torch.searchsorted(self._thresholds, scale / step).numpy()
             symbols = self._choose(((latents - mean) / step).double().numpy(), indexes)

@@ -6,7 +6,14 @@ import pytest
 import torch
 
 from licodec.backbones.entropy_models import EntropyBottleneck, gaussian_likelihood
-from licodec.backbones.lite import LiteNetwork, adaptive_step, dct_basis
+from licodec.backbones.lite import (
+    COLORS,
+    LiteConfig,
+    LiteNetwork,
+    adaptive_step,
+    dct_basis,
+    thrifty_round,
+)
 from licodec.backbones.lite_exact import calibrate, quantization_aware
 from tests import tiny
 
@@ -15,7 +22,23 @@ def test_the_linear_path_starts_as_an_orthonormal_transform() -> None:
     basis, deviation = dct_basis(320)
     gram = basis.flatten(1) @ basis.flatten(1).T
     assert torch.allclose(gram, torch.eye(320), atol=1e-5)
-    assert torch.all(deviation[:-1] >= deviation[1:])
+    assert torch.all(deviation[COLORS:-1] >= deviation[COLORS + 1 :])
+    block = torch.tensor([40.0, -3.0, 11.0])[:, None, None].expand(COLORS, 16, 16)
+    coefficients = basis.flatten(1) @ block.flatten()
+    assert coefficients[COLORS:].abs().max() < 1e-3 < coefficients[:COLORS].abs().min()
+
+
+@torch.no_grad()
+def test_hyper_latents_start_with_a_coarse_picture_of_the_block_means() -> None:
+    network = LiteNetwork().eval()
+    means = 40 * torch.randn(1, COLORS, 8, 12)
+    y = torch.cat([means, torch.zeros(1, network.config.latents - COLORS, 8, 12)], 1)
+    z = torch.round(network.hyper_analysis.linear(y))
+    block_means = network.hyper_synthesis.linear(z)
+    step = network.INITIAL_MEAN_STEP
+    errors = block_means - means
+    assert errors.std() == pytest.approx(step / 12**0.5, rel=0.1)
+    assert step < means.std()
 
 
 def test_shipped_size_is_within_its_budget() -> None:
@@ -36,6 +59,20 @@ def test_shipped_size_is_within_its_budget() -> None:
     with torch.no_grad():
         network.eval()(torch.rand(1, 3, 64, 64))
     assert multiplications / 64**2 < 60e3
+
+
+@pytest.mark.parametrize("config", [{"slices": (4, 60)}, {"hyper_latents": 47}])
+def test_a_form_without_room_for_the_block_means_is_refused(config: dict) -> None:
+    with pytest.raises(ValueError, match="block means"):
+        LiteConfig(**config)
+
+
+def test_thrifty_rounding_prefers_what_is_cheap() -> None:
+    x = torch.tensor([0.3, 0.52, -0.52, 0.9, 1.52, 40.51])
+    narrow = thrifty_round(x, torch.full_like(x, 0.12))
+    wide = thrifty_round(x, torch.full_like(x, 60.0))
+    assert narrow.tolist() == [0, 0, 0, 1, 1, 41]  # far out all symbols are at the floor
+    assert wide.tolist() == torch.round(x).tolist()
 
 
 def test_likelihoods_are_masses() -> None:
@@ -66,5 +103,5 @@ def test_quantization_aware_twin_shares_parameters_and_stays_close() -> None:
     assert 0 < (exact - rounded).abs().mean() < 0.02
     network.zero_grad()
     twin(picture)["x_hat"].square().mean().backward()
-    assert network.synthesis.nonlinear[1].weight.grad.abs().sum() > 0
+    assert network.synthesis.coarse[1].weight.grad.abs().sum() > 0
     network.zero_grad()

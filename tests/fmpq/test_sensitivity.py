@@ -46,7 +46,7 @@ def test_the_float_loss() -> None:
         "analysis.nonlinear.1",
         "hyper_analysis.layers.0",
         "hyper_synthesis.layers.0",
-        "parameters.0.log_scale",
+        "parameters.0.head.log_scale",
         "residual.1.layers.2",
         "synthesis.linear.transform",
     ],
@@ -80,7 +80,7 @@ def test_only_what_depends_on_the_layer_runs(monkeypatch: pytest.MonkeyPatch) ->
             return ran(target, args, kwargs)
 
         monkeypatch.setattr(replay, "call_module", call)
-    found.loss({"parameters.1.log_scale": 2})
+    found.loss({"parameters.1.head.log_scale": 2})
     assert set(called) == {"parameters.1"} and len(called) == 2
 
 
@@ -95,16 +95,16 @@ def test_every_weighted_layer_is_listed_once() -> None:
 
 def test_the_linear_path_may_keep_sixteen_bits() -> None:
     assert choices("synthesis.linear.transform")[-2:] == (8, 16)
-    assert choices("synthesis.nonlinear.1") == (2, 3, 4, 5, 6, 7, 8)
+    assert choices("synthesis.coarse.1") == (2, 3, 4, 5, 6, 7, 8)
 
 
 def test_corrected_biases_are_those_of_the_trial() -> None:
     found = Trials(tiny.network(), pixels(), TrialSettings())
-    layer = "synthesis.nonlinear.1"
+    layer = "synthesis.coarse.1"
     corrected = found.corrected(tiny.network(), {layer: 2})
     before = dict(tiny.network().named_parameters())
     changed = [n for n, p in corrected.named_parameters() if not torch.equal(p, before[n])]
-    assert changed == ["synthesis.nonlinear.1.bias"]
+    assert changed == ["synthesis.coarse.1.bias"]
 
 
 def test_an_interrupted_search_resumes_with_the_same_plan(
