@@ -14,9 +14,10 @@ import torch
 from licodec.adapters.sets import PRESETS, AdapterSet, attach
 from licodec.backbones import from_checkpoint
 from licodec.backbones.cheng_attn import ChengConfig, ChengNetwork
-from licodec.backbones.lite import LiteConfig, LiteNetwork
+from licodec.backbones.lite import LiteNetwork
 from licodec.errors import BadInputError, UsageError
 from tests.backbones.vectors import vectors
+from tests.tiny import CONFIG
 
 State = dict[str, torch.Tensor]
 
@@ -128,7 +129,7 @@ def test_half_an_adapter_is_missing_keys(network: ChengNetwork) -> None:
 def test_a_state_dict_of_another_backbone(state: State) -> None:
     with pytest.raises(BadInputError, match="a checkpoint of cheng-attn, not of tcm"):
         from_checkpoint(state, "tcm")
-    tiny = LiteNetwork(LiteConfig(slices=(16,), widths=(8, 8, 8), context_width=8))
+    tiny = LiteNetwork(CONFIG)
     with pytest.raises(BadInputError, match="no backbone that licodec imports: stf, tcm, icm"):
         from_checkpoint(tiny.state_dict())
     with pytest.raises(BadInputError, match=r"not a checkpoint of stf: of its keys, \d+ missing"):
