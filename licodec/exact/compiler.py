@@ -1,10 +1,11 @@
 """From a calibrated float module, weight widths and activation ranges to a program.
 
-The module is traced with ``torch.fx``; every leaf (convolution, ReLU, addition,
-concatenation, pixel shuffle, gain, scalar table) has one rule below. Values that are added share
-one grid, and values that are concatenated keep their own, which the weights behind them
-absorb. Grids that the coding schedule fixes (latents, means, scales, pixels) are stated by
-the caller, the others come from the calibrated ranges.
+The module is traced with ``torch.fx``; every leaf (convolution, ReLU, addition, product,
+concatenation, pixel shuffle, gain, scalar table) has one rule below, and the caller brings
+rules for leaves of its own. Values that are added share one grid, and values that are
+concatenated keep their own, which the weights behind them absorb. Grids that the coding
+schedule fixes (latents, means, scales, pixels) are stated by the caller, the others come from
+the calibrated ranges.
 """
 
 from __future__ import annotations
@@ -13,16 +14,25 @@ import math
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
-from licodec.exact.leaves import ChannelGain, FirstChannels
-from licodec.exact.program import Operation, Port, Program
+from licodec.exact.leaves import ChannelGain, ChannelOffset, FirstChannels
+from licodec.exact.program import KINDS, Operation, Port, Program
 
 RANGE_MARGIN = 1.25  # a grid reaches this much beyond the largest calibrated magnitude
-GRID_KEEPERS = (nn.PixelShuffle, nn.PixelUnshuffle, FirstChannels)  # move integers, as they are
+GRID_KEEPERS = (  # move integers, as they are
+    nn.Identity,
+    nn.PixelShuffle,
+    nn.PixelUnshuffle,
+    FirstChannels,
+)
+ACTIVATIONS = (nn.ReLU, nn.LeakyReLU)  # straight behind a convolution they are part of it
+WIDEST = 16  # bits of a value that a convolution reads
+OFFSET_BITS = 14  # of the fraction to which a channel's offset is rounded
 CONTEXT_BITS = 2  # further bits of latents that features are made of: their range is far wider
 
 
@@ -52,23 +62,27 @@ class Source:
     """One float module to compile: what its inputs and outputs are.
 
     `inputs` and `channels` describe each forward argument in order, by the name of the
-    program's port; `outputs` describes each result in order.
+    program's port; `outputs` describes each result in order. `steps` (channels,) replaces an
+    input's one step where its channels count in different ones.
     """
 
     name: str
     inputs: Mapping[str, Grid]
     channels: Mapping[str, int]
     outputs: Mapping[str, Output]
+    steps: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Compiled:
-    """A program, its tensors, the width of each weight tensor, and the grids of its outputs."""
+    """A program, its tensors, the width of each weight tensor, and of its outputs the grids
+    and what each channel counts in, (channels,)."""
 
     program: Program
     tensors: dict[str, np.ndarray]
     widths: dict[str, int]
     output_grids: dict[str, Grid]
+    output_steps: dict[str, np.ndarray]
 
 
 class LeafTracer(fx.Tracer):
@@ -79,7 +93,7 @@ class LeafTracer(fx.Tracer):
         self.leaves = leaves
 
     def is_leaf_module(self, module: nn.Module, qualified_name: str) -> bool:
-        known = (*self.leaves, ChannelGain, FirstChannels)
+        known = (*self.leaves, ChannelGain, ChannelOffset, FirstChannels)
         return isinstance(module, known) or super().is_leaf_module(module, qualified_name)
 
 
@@ -132,7 +146,27 @@ class _Class:
     fixed: Grid | None = None
 
 
-class _Compilation:
+Emitted = str | tuple[str, ...]  # the value of a node, or the values where it gives several
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How one kind of leaf is compiled.
+
+    emit        emits what a node of that kind computes and returns its value
+    keeps_grid  its results are its operand's integers, as they are
+    """
+
+    emit: Callable[[Compilation, fx.Node, nn.Module], Emitted]
+    keeps_grid: bool = False
+
+
+Rules = Mapping[type[nn.Module], Rule]
+
+
+class Compilation:
+    """One module on its way to a program; what rules work with."""
+
     def __init__(
         self,
         source: Source,
@@ -140,17 +174,22 @@ class _Compilation:
         ranges: Mapping[str, tuple[float, float]],
         widths: Callable[[str], int],
         activation_bits: int,
-        tables: Mapping[type[nn.Module], Callable[[np.ndarray], np.ndarray]],
+        tables: Mapping[type[nn.Module], Callable[[nn.Module, np.ndarray], np.ndarray]],
+        rules: Rules,
     ) -> None:
         self.source, self.traced, self.ranges = source, traced, ranges
         self.widths_of, self.activation_bits, self.tables = widths, activation_bits, tables
+        self.rules = rules
+        self.keepers = (*GRID_KEEPERS, *(kind for kind, rule in rules.items() if rule.keeps_grid))
         self.modules = dict(traced.named_modules())
         self.operations: list[Operation] = []
         self.tensors: dict[str, np.ndarray] = {}
         self.widths: dict[str, int] = {}
         self.grids: dict[str, Grid] = {}  # of values already emitted
         self.channel_steps: dict[str, np.ndarray] = {}  # of the same, (channels,)
-        self.aliases: dict[str, str] = {}  # a ReLU folded into its convolution, and the like
+        self.aliases: dict[str, Emitted] = {}  # the value of each node
+        self.constants: dict[str, Tensor] = {}  # of nodes that depend on parameters alone
+        self.orders: dict[str, np.ndarray] = {}  # see `ordered`
         self.counter = 0
         arguments = [n.name for n in traced.graph.nodes if n.op == "placeholder"]
         self.ports = dict(zip(arguments, source.inputs, strict=True))
@@ -168,16 +207,14 @@ class _Compilation:
 
         nodes = {node.name: node for node in self.traced.graph.nodes}
         for node in nodes.values():
-            if _is_sum(node) or self.module_of(node, GRID_KEEPERS):
+            if _is_sum(node) or _is_item(node) or self.module_of(node, self.keepers):
                 for operand in node.all_input_nodes:
-                    parent[find(operand.name)] = find(node.name)
-            elif self.is_folded_relu(node):
+                    if not self.is_brought_to_sum(operand, node):
+                        parent[find(operand.name)] = find(node.name)
+            elif self.is_folded(node):
                 parent[find(node.all_input_nodes[0].name)] = find(node.name)
         fixed = {argument: self.source.inputs[port] for argument, port in self.ports.items()}
-        for output_name, node in self.outputs().items():
-            stated = self.source.outputs[output_name].grid
-            if stated is not None:
-                fixed[node.name] = stated
+        fixed |= self.stated_grids()
         groups: dict[str, _Class] = {}
         for name in nodes:
             group = groups.setdefault(find(name), _Class())
@@ -190,20 +227,35 @@ class _Compilation:
         for group in groups.values():
             gained = any(self.module_of(nodes[name], ChannelGain) for name in group.members)
             further_bits = CONTEXT_BITS if gained else 0
-            grid = group.fixed or self.choose_grid(group.members, further_bits)
+            brought = {
+                operand.name
+                for name in group.members
+                for operand in nodes[name].all_input_nodes
+                if self.is_brought_to_sum(operand, nodes[name])
+            }
+            grid = group.fixed or self.choose_grid(group.members | brought, further_bits)
             self.node_grids |= dict.fromkeys(group.members, grid)
+
+    def is_brought_to_sum(self, operand: fx.Node, node: fx.Node) -> bool:
+        """An input whose grid, made for other ends, the sum `node` does not share."""
+        return _is_sum(node) and operand.op == "placeholder"
+
+    def stated_grids(self) -> dict[str, Grid]:
+        """The grids that the caller fixes of outputs, by node."""
+        stated = {n.name: self.source.outputs[name].grid for name, n in self.outputs().items()}
+        return {name: grid for name, grid in stated.items() if grid is not None}
 
     def choose_grid(self, members: Iterable[str], further_bits: int = 0) -> Grid:
         seen = [self.ranges[m] for m in members if m in self.ranges]
-        # What a ReLU folds away before requantization does not need to be representable.
-        folded = {
-            n.all_input_nodes[0].name for n in self.traced.graph.nodes if self.is_folded_relu(n)
-        }
+        # What a ReLU cuts off before requantization does not need to be representable.
+        folded = {n.all_input_nodes[0].name for n in self.traced.graph.nodes if self.is_folded(n)}
         kept = [self.ranges[m] for m in members if m in self.ranges and m not in folded] or seen
         low = min((r[0] for r in kept), default=0.0)
         high = max((r[1] for r in kept), default=1.0)
-        bits = self.activation_bits + further_bits
-        integers = (0, 2**bits - 1) if low >= 0 else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+        bits = min(self.activation_bits + further_bits, WIDEST)
+        # Without a sign the widest would not fit in one convolution with signed channels.
+        unsigned = low >= 0 and bits < WIDEST
+        integers = (0, 2**bits - 1) if unsigned else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
         reach = max(-low, high, 1e-6) * RANGE_MARGIN
         return Grid(reach / integers[1], *integers)
 
@@ -213,9 +265,9 @@ class _Compilation:
         module = self.modules.get(str(node.target)) if node.op == "call_module" else None
         return module if isinstance(module, kind) else None
 
-    def is_folded_relu(self, node: fx.Node) -> bool:
-        """A ReLU straight behind a convolution that nothing else reads."""
-        if self.module_of(node, nn.ReLU) is None:
+    def is_folded(self, node: fx.Node) -> bool:
+        """A ReLU or LeakyReLU straight behind a convolution that nothing else reads."""
+        if self.module_of(node, ACTIVATIONS) is None:
             return False
         (operand,) = node.all_input_nodes
         return self.module_of(operand, nn.Conv2d) is not None and len(operand.users) == 1
@@ -241,7 +293,9 @@ class _Compilation:
         for role, values in (tensors or {}).items():
             names[role] = f"{self.source.name}.{self.counter}.{role}"
             self.tensors[names[role]] = values
-        self.operations.append(Operation(kind, tuple(inputs), output, names, attributes))
+        defaults = {k: v for k, v in KINDS[kind].attributes.items() if v is not None}
+        stated = {**defaults, **attributes}
+        self.operations.append(Operation(kind, tuple(inputs), output, names, stated))
         return output
 
     def place(self, value: str, grid: Grid, channels: int) -> str:
@@ -253,12 +307,41 @@ class _Compilation:
     def channels(self, value: str) -> int:
         return len(self.channel_steps[value])
 
-    def requantize(self, value: str, steps: np.ndarray, grid: Grid, low: int) -> str:
-        """Bring `value`, whose channels count in `steps`, to `grid`, clamped at `low`."""
-        multiplier = (steps / grid.step).astype(np.float32)
-        if np.all(multiplier == multiplier[0]):
-            multiplier = multiplier[:1]
-        tensors = {"multiplier": multiplier}
+    def operand(self, node: fx.Node, position: int = 0) -> str:
+        """The value of one of the nodes that `node` reads."""
+        return self.value_named(node.all_input_nodes[position])
+
+    def value_named(self, node: fx.Node) -> str:
+        value = self.aliases[node.name]
+        if not isinstance(value, str):
+            raise ValueError(f"{self.source.name}: {node.name} is several values")
+        return value
+
+    def ordered(self, value: str) -> np.ndarray:
+        """For each channel of `value`, which channel of the float value it is, (channels,).
+
+        Only the rules that ask may be given channels in another order.
+        """
+        return self.orders.get(value, np.arange(self.channels(value)))
+
+    def uniform(self, value: str) -> str:
+        """`value` with one step for all channels, requantized where they have several."""
+        steps = self.channel_steps[value]
+        if np.all(steps == steps[0]):
+            return value
+        low, high = -(2 ** (WIDEST - 1)), 2 ** (WIDEST - 1) - 1
+        return self.requantize(value, steps, Grid(float(steps.max()), low, high), low)
+
+    def requantize(
+        self, value: str, steps: np.ndarray, grid: Grid, low: int, negative_slope: float = 1.0
+    ) -> str:
+        """Bring `value`, whose channels count in `steps`, to `grid`, clamped at `low`.
+
+        What is negative is multiplied by `negative_slope`.
+        """
+        tensors = {"multiplier": _multiplier(steps / grid.step)}
+        if negative_slope != 1:
+            tensors["negative_multiplier"] = _multiplier(steps * negative_slope / grid.step)
         output = self.emit("requantize", [value], tensors, low=low, high=grid.high)
         return self.place(output, grid, len(steps))
 
@@ -268,46 +351,81 @@ class _Compilation:
             return value
         return self.requantize(value, self.channel_steps[value], grid, grid.low)
 
-    def convolution(self, node: fx.Node, module: nn.Conv2d) -> str:
-        x = self.aliases[node.all_input_nodes[0].name]
-        width = self.widths_of(f"{self.source.name}.{node.target}")
-        kernel = module.weight.detach().cpu().double().numpy()  # (O, I/groups, k, k)
+    def convolution(
+        self, node: fx.Node, layer: str, kernel: Tensor, bias: Tensor | None, **attributes: int
+    ) -> str:
+        """Convolve what `node` reads with `kernel` (O, I / groups, k, k) and `bias` (O,), and
+        apply the activation that follows where it is folded.
+
+        `layer` is the path of the layer, by which the weights' width is told.
+        """
+        x = self.operand(node)
+        width = self.widths_of(f"{self.source.name}.{layer}")
+        weights = kernel.detach().cpu().double().numpy()
+        groups = attributes.get("groups", 1)
+        if x in self.orders:
+            weights = weights[:, self.ordered(x)]
         # The operand's channel steps become part of the weights, group by group.
-        steps = self.channel_steps[x].reshape(module.groups, 1, -1, 1, 1)
-        kernel = (kernel.reshape(module.groups, -1, *kernel.shape[1:]) * steps).reshape(
-            kernel.shape
-        )
-        weight, acc_steps = quantize_weight(kernel, width)
+        steps = self.channel_steps[x].reshape(groups, 1, -1, 1, 1)
+        weights = (weights.reshape(groups, -1, *weights.shape[1:]) * steps).reshape(weights.shape)
+        weight, acc_steps = quantize_weight(weights, width)
+        constant = np.zeros(len(weight))
+        if bias is not None:
+            constant = bias.detach().cpu().double().numpy()
+        constant = np.clip(np.rint(constant / acc_steps), -(2**30), 2**30).astype(np.int32)
+        tensors = {"weight": weight, "bias": constant}
+        acc = self.weighted("conv2d", [x], tensors, width, **attributes)
+        grid, users = self.node_grids[node.name], list(node.users)
+        activation = None
+        if len(users) == 1 and self.is_folded(users[0]):
+            activation = self.module_of(users[0], ACTIVATIONS)
+        if isinstance(activation, nn.LeakyReLU):
+            return self.requantize(acc, acc_steps, grid, grid.low, activation.negative_slope)
+        low = grid.low if activation is None else max(0, grid.low)
+        return self.requantize(acc, acc_steps, grid, low)
+
+    def weighted(
+        self,
+        kind: str,
+        inputs: Sequence[str],
+        tensors: Mapping[str, np.ndarray],
+        width: int,
+        **attributes: int,
+    ) -> str:
+        """Emit an operation whose tensor "weight" has `width` bits."""
         self.widths[f"{self.source.name}.{self.counter + 1}.weight"] = width
-        bias = np.zeros(len(weight))
-        if module.bias is not None:
-            bias = module.bias.detach().cpu().double().numpy()
-        bias = np.clip(np.rint(bias / acc_steps), -(2**30), 2**30).astype(np.int32)
-        acc = self.emit(
-            "conv2d",
-            [x],
-            {"weight": weight, "bias": bias},
-            stride=module.stride[0],
-            padding=module.padding[0],
-            groups=module.groups,
-        )
-        grid = self.node_grids[node.name]
-        users = list(node.users)
-        folded = len(users) == 1 and self.is_folded_relu(users[0])
-        return self.requantize(acc, acc_steps, grid, max(0, grid.low) if folded else grid.low)
+        return self.emit(kind, inputs, tensors, **attributes)
+
+    def offset(self, node: fx.Node, module: ChannelOffset) -> str:
+        """A convolution of each channel by itself, whose bias is the offset."""
+        x = self.operand(node)
+        steps, grid = self.channel_steps[x], self.grids[x]
+        offset = module.offset.detach().cpu().double().numpy().ravel()
+        unit = 2**OFFSET_BITS
+        tensors = {
+            "weight": np.full((len(steps), 1, 1, 1), unit, np.int16),
+            "bias": np.rint(offset / steps * unit).astype(np.int32),
+        }
+        acc = self.weighted("conv2d", [x], tensors, 16, groups=len(steps))
+        stated = self.stated_grids().get(node.name)
+        if stated is None:  # one that holds whatever the operand can be
+            ends = np.outer((grid.low, grid.high), steps) + offset
+            highest = 2 ** (WIDEST - 1) - 1
+            stated = Grid(float(np.abs(ends).max()) / highest, -highest - 1, highest)
+        return self.requantize(acc, steps / unit, stated, stated.low)
 
     def table(self, node: fx.Node, function: Callable[[np.ndarray], np.ndarray]) -> str:
-        x = self.aliases[node.all_input_nodes[0].name]
-        grid_in, grid_out = self.reached(node.all_input_nodes[0]), self.node_grids[node.name]
+        x = self.uniform(self.operand(node))
+        grid_in = self.reached(node.all_input_nodes[0], self.grids[x])
+        grid_out = self.node_grids[node.name]
         argument = np.arange(grid_in.low, grid_in.high + 1) * grid_in.step
         entries = np.clip(np.rint(function(argument) / grid_out.step), grid_out.low, grid_out.high)
         output = self.emit("table", [x], {"table": entries.astype(np.int32)}, low=grid_in.low)
         return self.place(output, grid_out, self.channels(x))
 
-    def reached(self, node: fx.Node) -> Grid:
-        """The node's grid cut to what calibration saw and some margin: a table's domain, beyond
+    def reached(self, node: fx.Node, grid: Grid) -> Grid:
+        """`grid`, the node's, cut to what calibration saw and some margin: a table's domain, beyond
         which it keeps its last value."""
-        grid = self.grids[self.aliases[node.name]]
         low, high = (math.floor(end * RANGE_MARGIN / grid.step) for end in self.ranges[node.name])
         low, high = max(grid.low, min(low, 0)), min(grid.high, max(high, 0) + 1)
         return Grid(grid.step, low, high)
@@ -315,25 +433,59 @@ class _Compilation:
     def concatenation(self, node: fx.Node) -> str:
         operands = []
         for operand in node.all_input_nodes:
-            value = self.aliases[operand.name]
-            if operand.op == "placeholder" and _is_wide(self.grids[value]):
+            value = self.value_named(operand)
+            narrower = self.activation_bits + CONTEXT_BITS < WIDEST
+            if operand.op == "placeholder" and narrower and _is_wide(self.grids[value]):
                 value = self.on_grid(value, self.choose_grid([operand.name], CONTEXT_BITS))
             operands.append(value)
         output = self.emit("concat", operands)
         self.channel_steps[output] = np.concatenate([self.channel_steps[x] for x in operands])
+        own = [self.grids[x] for x in operands]
+        # No step: none of the grids is that of all channels.
+        self.grids[output] = Grid(math.nan, min(g.low for g in own), max(g.high for g in own))
         return output
 
-    def value_of(self, node: fx.Node) -> str:
+    def rule_of(self, module: nn.Module | None) -> Rule | None:
+        """The caller's rule for a module's class, or else for the nearest one it derives from."""
+        return next((self.rules[kind] for kind in type(module).__mro__ if kind in self.rules), None)
+
+    def value_of(self, node: fx.Node) -> Emitted:
         """Emit what `node` computes and return its value's name."""
-        operands = [self.aliases[n.name] for n in node.all_input_nodes]
-        grid = self.node_grids[node.name]
         if node.op == "placeholder":
             port = self.ports[node.name]
-            return self.place(port, self.source.inputs[port], self.source.channels[port])
-        if conv := self.module_of(node, nn.Conv2d):
-            return self.convolution(node, conv)
-        if self.is_folded_relu(node):
+            self.place(port, self.source.inputs[port], self.source.channels[port])
+            if port in self.source.steps:
+                self.channel_steps[port] = np.asarray(self.source.steps[port])
+            return port
+        module = self.module_of(node, nn.Module)
+        if rule := self.rule_of(module):
+            return rule.emit(self, node, module)
+        if _is_item(node):
+            return self.aliases[node.all_input_nodes[0].name][node.args[1]]
+        grid = self.node_grids[node.name]
+        operands = [self.value_named(n) for n in node.all_input_nodes]
+        if isinstance(module, nn.Conv2d):
+            return self.convolution(
+                node,
+                str(node.target),
+                module.weight,
+                module.bias,
+                stride=module.stride[0],
+                padding=module.padding[0],
+                groups=module.groups,
+            )
+        if any(x in self.orders for x in operands):
+            raise ValueError(f"{self.source.name}: {node.name} reads channels in another order")
+        if self.is_folded(node) or isinstance(module, nn.Identity):
             return operands[0]
+        if isinstance(module, nn.LeakyReLU):
+            steps = self.channel_steps[operands[0]]
+            return self.requantize(operands[0], steps, grid, grid.low, module.negative_slope)
+        if _is_product(node):
+            steps = self.channel_steps[operands[0]] * self.channel_steps[operands[1]]
+            return self.requantize(self.emit("mul", operands), steps, grid, grid.low)
+        if isinstance(module, ChannelOffset):
+            return self.offset(node, module)
         if self.module_of(node, nn.ReLU):
             own = self.grids[operands[0]]
             output = self.emit("clamp", operands, low=0, high=own.high)
@@ -366,25 +518,38 @@ class _Compilation:
             return self.table(node, lambda x: function(module, x))
         raise ValueError(f"{self.source.name}: no rule for {node.format_node()}")
 
+    def is_constant(self, node: fx.Node) -> bool:
+        """Whether `node` is a parameter or made of such; notes its value where it is."""
+        if node.op == "get_attr":
+            self.constants[node.name] = operator.attrgetter(str(node.target))(self.traced)
+            return True
+        names = [n.name for n in node.all_input_nodes]
+        if node.op != "call_module" or not all(name in self.constants for name in names):
+            return False
+        module = self.modules[str(node.target)]
+        self.constants[node.name] = module(*(self.constants[name] for name in names))
+        return True
+
     def compile(self) -> Compiled:
         self.assign_grids()
         for node in self.traced.graph.nodes:
-            if node.op != "output":
+            if node.op != "output" and not self.is_constant(node):
                 self.aliases[node.name] = self.value_of(node)
-        names, grids = [], {}
+        names, grids, steps = [], {}, {}
         for output_name, node in self.outputs().items():
-            value = self.aliases[node.name]
+            value = self.value_named(node)
             final = self.source.outputs[output_name].final
             if final is not None:
                 value = self.requantize(value, self.channel_steps[value], final, final.low)
             names.append(value)
             grids[output_name] = self.grids[value]
+            steps[output_name] = self.channel_steps[value]
         ports = tuple(
             Port(name, self.source.channels[name], grid.low, grid.high)
             for name, grid in self.source.inputs.items()
         )
         program = Program(self.source.name, ports, tuple(self.operations), tuple(names))
-        return Compiled(program, self.tensors, self.widths, grids)
+        return Compiled(program, self.tensors, self.widths, grids, steps)
 
 
 def _is_wide(grid: Grid) -> bool:
@@ -394,6 +559,21 @@ def _is_wide(grid: Grid) -> bool:
 
 def _is_sum(node: fx.Node) -> bool:
     return node.op == "call_function" and node.target in (operator.add, torch.add)
+
+
+def _is_product(node: fx.Node) -> bool:
+    return node.op == "call_function" and node.target in (operator.mul, torch.mul)
+
+
+def _is_item(node: fx.Node) -> bool:
+    """One of several results."""
+    return node.op == "call_function" and node.target is operator.getitem
+
+
+def _multiplier(values: np.ndarray) -> np.ndarray:
+    """(channels,) as binary32, or (1,) where all are one."""
+    values = values.astype(np.float32)
+    return values[:1] if np.all(values == values[0]) else values
 
 
 def _is_concat(node: fx.Node) -> bool:
@@ -411,12 +591,10 @@ def node_grids(
     A concatenation keeps its operands' grids and a folded ReLU's convolution is never
     rounded by itself: neither is listed.
     """
-    compilation = _Compilation(source, traced, ranges, lambda layer: 8, activation_bits, {})
+    compilation = Compilation(source, traced, ranges, lambda layer: 8, activation_bits, {}, {})
     compilation.assign_grids()
     unrounded = {
-        node.all_input_nodes[0].name
-        for node in traced.graph.nodes
-        if compilation.is_folded_relu(node)
+        node.all_input_nodes[0].name for node in traced.graph.nodes if compilation.is_folded(node)
     } | {node.name for node in traced.graph.nodes if _is_concat(node)}
     return {n: g for n, g in compilation.node_grids.items() if n not in unrounded}
 
@@ -428,6 +606,7 @@ def compile_module(
     widths: Callable[[str], int],
     activation_bits: int,
     tables: Mapping[type[nn.Module], Callable[[nn.Module, np.ndarray], np.ndarray]],
+    rules: Rules = MappingProxyType({}),
 ) -> Compiled:
     """Compile one traced module.
 
@@ -435,7 +614,9 @@ def compile_module(
     widths           bits of a weight (2-8, or 16) by "program.layer" name
     activation_bits  bits of every grid the caller does not fix (8-16)
     tables           the scalar modules and their functions, evaluated here once in float64
+    rules            the caller's, by the leaf's class; they come before the ones here
 
     Raises ValueError where the module holds something that has no rule.
     """
-    return _Compilation(source, traced, ranges, widths, activation_bits, tables).compile()
+    compilation = Compilation(source, traced, ranges, widths, activation_bits, tables, rules)
+    return compilation.compile()

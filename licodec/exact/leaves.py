@@ -30,3 +30,19 @@ class ChannelGain(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x * self.gain
+
+
+class ChannelOffset(nn.Module):
+    """Each channel of (N, C, H, W) plus its own constant; no parameters.
+
+    Unlike a shifted bias behind it, this leaves the zeros of a convolution's padding alone.
+    """
+
+    offset: Tensor  # (C, 1, 1)
+
+    def __init__(self, offset: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("offset", offset.detach().clone().reshape(-1, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.offset
