@@ -10,20 +10,23 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 
-from licodec.backbones.entropy_models import SCALE_FLOOR, EntropyBottleneck
+from licodec.backbones.exact_parts import (
+    CALIBRATION_DS,
+    D_RANGE,
+    LATENT_FRACTION_BITS,
+    LATENTS,
+    SCALE_FRACTION_BITS,
+    Calibrated,
+    Ranges,
+    hyper_tables,
+    latent_tables,
+)
 from licodec.backbones.latent_views import LogMagnitude
 from licodec.backbones.layers import HalfTanh, ScaleExponential
 from licodec.backbones.lite import COLORS, PIXEL_UNIT, LiteNetwork
-from licodec.entropy.tables import (
-    LARGEST_TABLE,
-    EntropyTables,
-    FrequencyTables,
-    centred_table,
-    integer_frequencies,
-    tables_to_tensors,
-)
+from licodec.entropy.tables import EntropyTables, tables_to_tensors
 from licodec.exact.compiler import (
     Grid,
     Output,
@@ -37,16 +40,8 @@ from licodec.exact.fake_quantization import FakeQuantized
 from licodec.exact.schedule import Schedule, SliceStep
 from licodec.packs import Pack
 
-LATENT_FRACTION_BITS = 6
-SCALE_FRACTION_BITS = 10
-D_RANGE = (0.25, 64.0)
-CALIBRATION_DS = (0.5, 1.0, 4.0, 12.0)
 PIXEL_FRACTION = 16  # the two paths of the synthesis are summed on a grid of 1/16 level
-SCALE_COUNT = 64  # scale indexes, spaced evenly in the logarithm as in CompressAI
-LARGEST_SCALE = 256.0
-TAIL_MASS = 2.0**-17  # what a table may leave to its escape
 
-LATENTS = Grid(2.0**-LATENT_FRACTION_BITS, -(2**15), 2**15 - 1)
 SCALES = Grid(2.0**-SCALE_FRACTION_BITS, 0, 2**17)
 HYPER_LATENTS = Grid(1.0, -(2**7), 2**7 - 1)
 # The two paths of the hyper-analysis are summed on a finer grid than they are given out on.
@@ -96,17 +91,6 @@ def _recording(recorder: RangeRecorder) -> Callable[[nn.Module, tuple[Tensor, ..
     return hook
 
 
-Ranges = Mapping[str, tuple[float, float]]
-
-
-@dataclass(frozen=True)
-class Calibrated:
-    """A traced part and the least and largest value of each of its nodes."""
-
-    traced: fx.GraphModule
-    ranges: Ranges
-
-
 @torch.no_grad()
 def calibrate(network: LiteNetwork, pictures: Iterable[Tensor]) -> dict[str, Calibrated]:
     """Trace every part and record its ranges on `pictures`, each (1, 3, H, W) in [0, 1] with
@@ -128,51 +112,6 @@ def calibrate(network: LiteNetwork, pictures: Iterable[Tensor]) -> dict[str, Cal
             handle.remove()
         network.train(training)
     return {name: Calibrated(r.module, r.ranges) for name, r in recorders.items()}
-
-
-def latent_tables() -> tuple[FrequencyTables, np.ndarray]:
-    """Gaussian tables for SCALE_COUNT scales, and the thresholds between them."""
-    scales = np.geomspace(SCALE_FLOOR, LARGEST_SCALE, SCALE_COUNT)
-    frequencies = []
-    for scale in scales:
-        frequencies.append(centred_table(lambda x, s=scale: gaussian_mass(x, s), reach(scale)))
-    offsets = np.array([-((len(f) - 2) // 2) for f in frequencies], np.int32)
-    # Between two scales the nearer one in the logarithm codes with the shorter excess.
-    between = np.sqrt(scales[1:] * scales[:-1])
-    thresholds = np.rint(between * 2**SCALE_FRACTION_BITS).astype(np.int32)
-    return FrequencyTables(tuple(frequencies), offsets), thresholds
-
-
-def reach(scale: float) -> int:
-    """The largest magnitude in the table of `scale`: four and a half deviations and some."""
-    return min(math.ceil(4.5 * scale) + 4, LARGEST_TABLE // 2 - 1)
-
-
-def gaussian_mass(values: np.ndarray, scale: float) -> np.ndarray:
-    """Mass of the unit interval around each integer under a zero-mean Gaussian."""
-    edges = np.append(values - 0.5, values[-1] + 0.5) / (scale * math.sqrt(2))
-    cumulative = 0.5 * (1 + np.array([math.erf(e) for e in edges]))
-    return np.diff(cumulative)
-
-
-@torch.no_grad()
-def hyper_tables(prior: EntropyBottleneck) -> FrequencyTables:
-    """One table per channel, as wide as its learned density."""
-    values = torch.arange(HYPER_LATENTS.low, HYPER_LATENTS.high + 1, dtype=torch.float64)
-    planes = values.repeat(prior.channels, 1)[None, :, None, :]  # (1, Z, 1, n)
-    mass = prior.double().likelihood(planes)[0, :, 0].double().numpy()
-    prior.float()
-    frequencies, offsets = [], []
-    for channel in mass:
-        channel = channel / channel.sum()
-        inside = np.flatnonzero(
-            (np.cumsum(channel) > TAIL_MASS) & (np.cumsum(channel[::-1])[::-1] > TAIL_MASS)
-        )
-        first, last = int(inside[0]), int(inside[-1])
-        rest = max(0.0, 1 - channel[first : last + 1].sum())
-        frequencies.append(integer_frequencies(np.append(channel[first : last + 1], rest)))
-        offsets.append(HYPER_LATENTS.low + first)
-    return FrequencyTables(tuple(frequencies), np.array(offsets, np.int32))
 
 
 def with_pixel_offset(network: LiteNetwork) -> LiteNetwork:
@@ -329,6 +268,8 @@ def compile_lite(
     )
     latent, thresholds = latent_tables()
     medians = np.zeros(config.hyper_latents, np.int32)
-    tables = EntropyTables(hyper_tables(network.entropy_bottleneck), medians, latent, thresholds)
+    symbols = range(HYPER_LATENTS.low, HYPER_LATENTS.high + 1)
+    hyper = hyper_tables(network.entropy_bottleneck, symbols)
+    tables = EntropyTables(hyper, medians, latent, thresholds)
     tensors.update(tables_to_tensors(tables))
     return Pack("lite", plan_name, schedule, programs, tensors, stored_widths, dict(card))

@@ -31,6 +31,7 @@ GRID_KEEPERS = (  # move integers, as they are
     FirstChannels,
 )
 ACTIVATIONS = (nn.ReLU, nn.LeakyReLU)  # straight behind a convolution they are part of it
+LARGEST_BIAS = 2**30  # in integers; where a bias is larger, the weights take a coarser step
 WIDEST = 16  # bits of a value that a convolution reads
 OFFSET_BITS = 14  # of the fraction to which a channel's offset is rounded
 CONTEXT_BITS = 2  # further bits of latents that features are made of: their range is far wider
@@ -118,11 +119,13 @@ class RangeRecorder(fx.Interpreter):
         return result
 
 
-def quantize_weight(weight: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
+def quantize_weight(
+    weight: np.ndarray, width: int, least: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Symmetric quantization of weight (O, ...) with one step per output channel.
 
-    The step is the one of 24 candidates with the least squared error; returns
-    (integers as int8 or int16, steps (O,) float64).
+    The step is the one of 24 candidates with the least squared error, or `least` (O,) where
+    that is larger; returns (integers as int8 or int16, steps (O,) float64).
     """
     largest = 2 ** (width - 1) - 1
     flat = weight.reshape(len(weight), -1).astype(np.float64)
@@ -134,6 +137,8 @@ def quantize_weight(weight: np.ndarray, width: int) -> tuple[np.ndarray, np.ndar
         error = ((rounded - flat) ** 2).sum(1)
         better = error < best_error
         best, best_error = np.where(better, step, best), np.where(better, error, best_error)
+    if least is not None:
+        best = np.maximum(best, least)
     integers = np.clip(np.rint(flat / best[:, None]), -largest, largest)
     return integers.reshape(weight.shape).astype(np.int8 if width <= 8 else np.int16), best
 
@@ -368,11 +373,11 @@ class Compilation:
         # The operand's channel steps become part of the weights, group by group.
         steps = self.channel_steps[x].reshape(groups, 1, -1, 1, 1)
         weights = (weights.reshape(groups, -1, *weights.shape[1:]) * steps).reshape(weights.shape)
-        weight, acc_steps = quantize_weight(weights, width)
-        constant = np.zeros(len(weight))
+        constant = np.zeros(len(weights))
         if bias is not None:
             constant = bias.detach().cpu().double().numpy()
-        constant = np.clip(np.rint(constant / acc_steps), -(2**30), 2**30).astype(np.int32)
+        weight, acc_steps = quantize_weight(weights, width, np.abs(constant) / LARGEST_BIAS)
+        constant = np.rint(constant / acc_steps).astype(np.int32)
         tensors = {"weight": weight, "bias": constant}
         acc = self.weighted("conv2d", [x], tensors, width, **attributes)
         grid, users = self.node_grids[node.name], list(node.users)

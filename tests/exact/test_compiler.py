@@ -58,6 +58,17 @@ def test_more_bits_follow_the_float_module_more_closely() -> None:
     assert errors[2] < 0.01 * expected.std()
 
 
+def test_a_bias_far_beyond_the_products_is_kept() -> None:
+    """Weights of 16 bits and their fine steps would leave it no room in 32 bits."""
+    module = nn.Sequential(nn.Conv2d(2, 2, 1))
+    with torch.no_grad():
+        module[0].weight.copy_(1e-9 * torch.ones(2, 2, 1, 1))
+        module[0].bias.copy_(torch.tensor([3.0, -7.0]))
+    _, run = compile_small(module, torch.zeros(1, 2, 1, 1), 16)
+    (y,) = run({"x": np.zeros((2, 1, 1), np.int32)}).values()
+    np.testing.assert_array_equal(y.ravel(), [192, -448])
+
+
 def test_a_module_without_a_rule_is_named() -> None:
     module = nn.Sequential(nn.Conv2d(3, 3, 1), nn.Sigmoid())
     with pytest.raises(ValueError, match="no rule for"):

@@ -1,0 +1,293 @@
+"""The exact form of the slice-wise published backbones (`stf`, `tcm`, `icm`): a float network
+compiled into a pack's programs and tables.
+
+Hyper-latents are integers around fractional medians. The pack holds the integer nearest to
+each median, and the hyper-synthesis begins by adding the rest, so that the zeros of its first
+convolution's padding stay zeros. For the same reason the analysis begins by shifting the
+centred pixels to [0, 1].
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from licodec.adapters.branches import Adapted
+from licodec.backbones.exact_parts import (
+    CALIBRATION_DS,
+    D_RANGE,
+    LATENT_FRACTION_BITS,
+    LATENTS,
+    SCALE_FRACTION_BITS,
+    Calibrated,
+    hyper_tables,
+    latent_tables,
+)
+from licodec.backbones.exact_rules import RULES, TABLES
+from licodec.backbones.lite import adaptive_step
+from licodec.backbones.priors import FactorizedPrior
+from licodec.backbones.published import LEAVES, SlicedNetwork, SliceParameters
+from licodec.entropy.tables import EntropyTables, tables_to_tensors
+from licodec.exact.compiler import (
+    Compiled,
+    Grid,
+    Output,
+    RangeRecorder,
+    Source,
+    compile_module,
+    trace,
+)
+from licodec.exact.leaves import ChannelOffset, FirstChannels
+from licodec.exact.program import Program
+from licodec.exact.schedule import PREVIOUS, Schedule, SliceStep
+from licodec.packs import Pack
+
+ACTIVATION_BITS = 16
+FEATURES = ("means", "scales")
+LATENT_STRIDE = 16
+COLORS = 3
+
+# 2 * pixel - 255, as the encoder gives them, of pixels in [0, 1] less one half.
+CENTRED_PIXELS = Grid(1 / 510, -255, 255)
+PIXELS = Grid(1 / 255, 0, 255)
+SCALES = Grid(2.0**-SCALE_FRACTION_BITS, -(2**18), 2**18)  # raw: they may be negative
+LEAST_REACH, MOST_REACH = 2**4, 2**14  # of the hyper-latents' port
+REACH_MARGIN = 1.5  # of the port beyond the prior's tails and what calibration saw
+
+
+class EarlierSlices(nn.Module):
+    """Parameters of a slice that sees only the first of those before it, which are `channels`."""
+
+    def __init__(self, parameters: SliceParameters, channels: int) -> None:
+        super().__init__()
+        self.seen, self.network = FirstChannels(channels), parameters
+
+    def forward(
+        self, means: Tensor, scales: Tensor, previous: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        return self.network(means, scales, self.seen(previous))
+
+
+def without_idle_adapters(network: SlicedNetwork) -> SlicedNetwork:
+    """A copy in evaluation mode, on the CPU, without the branches whose gain is 0 at the
+    network's alpha and beta."""
+
+    def needed(module: nn.Module) -> nn.Module:
+        while isinstance(module, Adapted) and module.branch.gain.factor == 0:
+            module = module.layer
+        for name, child in list(module.named_children()):
+            setattr(module, name, needed(child))
+        return module
+
+    return needed(copy.deepcopy(network).cpu().eval())
+
+
+def integer_medians(prior: FactorizedPrior) -> tuple[Tensor, Tensor]:
+    """The integer nearest to each channel's median, and the rest: (channels,) each."""
+    medians = prior.medians.ravel()
+    nearest = torch.round(medians)
+    return nearest, medians - nearest
+
+
+def parts(network: SlicedNetwork) -> dict[str, nn.Module]:
+    """The modules that are compiled, by program, those of the decoder in coding order first."""
+    _, rest = integer_medians(network.entropy_bottleneck)
+    found: dict[str, nn.Module] = {
+        "hyper_synthesis": nn.Sequential(ChannelOffset(rest), network.hyper_synthesis)
+    }
+    size = network.latents // network.slices
+    for i in range(network.slices):
+        parameters: nn.Module = network.slice_parameters(i)
+        if i > network.supports:
+            parameters = EarlierSlices(parameters, network.supports * size)
+        found[f"parameters.{i}"] = parameters
+        found[f"residual.{i}"] = network.residual_prediction(i)
+    found["synthesis"] = network.synthesis
+    found["analysis"] = nn.Sequential(ChannelOffset(torch.full((COLORS,), 0.5)), network.analysis)
+    found["hyper_analysis"] = nn.Sequential(network.hyper_analysis, ChannelOffset(-rest))
+    return found
+
+
+@torch.no_grad()
+def calibrate(network: SlicedNetwork, pictures: Iterable[Tensor]) -> dict[str, Calibrated]:
+    """Trace every part and record its ranges on `pictures`, each (1, 3, H, W) in [0, 1] with
+    sides that are multiples of the network's alignment, over the usual values of d.
+
+    The synthesis also sees noise of unit variance: at 16 bits a range that is too wide costs
+    little, and one that is too narrow for another picture's latents much.
+
+    Raises ValueError where a value is not finite.
+    """
+    recorders = {name: RangeRecorder(trace(m, LEAVES)) for name, m in parts(network).items()}
+    for picture in pictures:
+        y = recorders["analysis"].run(picture - 0.5)
+        z = torch.round(recorders["hyper_analysis"].run(y))
+        features = recorders["hyper_synthesis"].run(z)
+        for d in CALIBRATION_DS:
+            recorders["synthesis"].run(_decoded(network, recorders, y, features, d))
+        noise = torch.randn(y.shape, generator=torch.Generator().manual_seed(0))
+        recorders["synthesis"].run(noise)
+    for name, recorder in recorders.items():
+        if not np.isfinite(list(recorder.ranges.values())).all():
+            raise ValueError(f"values of its {name} are not finite")
+    return {name: Calibrated(r.module, r.ranges) for name, r in recorders.items()}
+
+
+def _decoded(
+    network: SlicedNetwork,
+    recorders: Mapping[str, RangeRecorder],
+    y: Tensor,
+    features: tuple[Tensor, Tensor],
+    d: float,
+) -> Tensor:
+    """The decoded latents of `y` at `d`, slice by slice."""
+    decoded: list[Tensor] = []
+    for i, own in enumerate(y.chunk(network.slices, 1)):
+        previous = (torch.cat(decoded, 1),) if i else ()
+        mean, scale, context = recorders[f"parameters.{i}"].run(*features, *previous)
+        step = adaptive_step(scale, d, i, network.slices)
+        y_hat = torch.round((own - mean) / step) * step + mean
+        decoded.append(y_hat + recorders[f"residual.{i}"].run(context, y_hat))
+    return torch.cat(decoded, 1)
+
+
+@dataclass(frozen=True)
+class Value:
+    """Planes that go from one program to another: the range, and what each channel counts in."""
+
+    grid: Grid
+    steps: np.ndarray
+
+    @classmethod
+    def on(cls, grid: Grid, channels: int) -> Value:
+        return cls(grid, np.full(channels, grid.step))
+
+
+@dataclass
+class _Packing:
+    """The programs of a pack as they are compiled, one after the other."""
+
+    calibrated: Mapping[str, Calibrated]
+    widths: Callable[[str], int]
+    activation_bits: int
+    programs: dict[str, Program] = field(default_factory=dict)
+    tensors: dict[str, np.ndarray] = field(default_factory=dict)
+    stored_widths: dict[str, int] = field(default_factory=dict)
+
+    def add(
+        self, name: str, inputs: Mapping[str, Value], outputs: Mapping[str, Output]
+    ) -> dict[str, Value]:
+        """Compile one part; its outputs."""
+        part = self.calibrated[name]
+        source = Source(
+            name,
+            {port: value.grid for port, value in inputs.items()},
+            {port: len(value.steps) for port, value in inputs.items()},
+            outputs,
+            {port: value.steps for port, value in inputs.items()},
+        )
+        compiled: Compiled = compile_module(
+            source, part.traced, part.ranges, self.widths, self.activation_bits, TABLES, RULES
+        )
+        self.programs[name] = compiled.program
+        self.tensors.update(compiled.tensors)
+        self.stored_widths.update(compiled.widths)
+        return {
+            output: Value(compiled.output_grids[output], compiled.output_steps[output])
+            for output in outputs
+        }
+
+
+def hyper_grid(prior: FactorizedPrior, seen: tuple[float, float]) -> Grid:
+    """Integers that hold the prior's tails and what calibration saw of hyper-latents less the
+    rests of their medians."""
+    tails = float(prior.quantiles.detach().abs().max())
+    wanted = REACH_MARGIN * max(tails, -seen[0], seen[1])
+    reach = LEAST_REACH
+    while reach < min(wanted, MOST_REACH):
+        reach *= 2
+    return Grid(1.0, -reach, reach - 1)
+
+
+def compile_published(
+    network: SlicedNetwork,
+    pictures: Iterable[Tensor],
+    *,
+    plan_name: str,
+    card: Mapping[str, object],
+    widths: Callable[[str], int] = lambda layer: 8,
+    activation_bits: int = ACTIVATION_BITS,
+) -> Pack:
+    """Calibrate `network`, at the alpha and beta it is set to, and compile it into a pack.
+
+    `pictures` are as in :func:`calibrate`, `widths` gives the bits of a weight by
+    "program.layer" name, `activation_bits` those of every grid that coding does not fix.
+    Raises ValueError where its values are not finite or fit no legal operation.
+    """
+    network = without_idle_adapters(network)
+    prior = network.entropy_bottleneck
+    calibrated = calibrate(network, pictures)
+    packing = _Packing(calibrated, widths, activation_bits)
+    (end,) = (n for n in calibrated["hyper_analysis"].traced.graph.nodes if n.op == "output")
+    seen = calibrated["hyper_analysis"].ranges[end.args[0].name]
+    hyper = hyper_grid(prior, seen)
+    features = packing.add(
+        "hyper_synthesis",
+        {"hyper_latents": Value.on(hyper, prior.channels)},
+        dict.fromkeys(FEATURES, Output()),
+    )
+    size = network.latents // network.slices
+    steps = []
+    for i in range(network.slices):
+        previous = {PREVIOUS: Value.on(LATENTS, i * size)} if i else {}
+        fixed = {"mean": Output(LATENTS), "scale": Output(SCALES), "context": Output()}
+        parameters = packing.add(f"parameters.{i}", {**features, **previous}, fixed)
+        packing.add(
+            f"residual.{i}",
+            {"context": parameters["context"], "decoded": Value.on(LATENTS, size)},
+            {"correction": Output(LATENTS)},
+        )
+        steps.append(SliceStep(i * size, (i + 1) * size, f"parameters.{i}", f"residual.{i}"))
+    latents = {"latents": Value.on(LATENTS, network.latents)}
+    packing.add("synthesis", latents, {"pixels": Output(PIXELS)})
+    pixels = {"pixels": Value.on(CENTRED_PIXELS, COLORS)}
+    # STF's last sums are the latents: they are taken on a finer grid than they are given out on.
+    packing.add("analysis", pixels, {"latents": Output(final=LATENTS)})
+    packing.add("hyper_analysis", latents, {"hyper_latents": Output(hyper)})
+    unit = 2**LATENT_FRACTION_BITS
+    schedule = Schedule(
+        alignment=network.ALIGNMENT,
+        latent_stride=LATENT_STRIDE,
+        hyper_stride=network.HYPER_STRIDE,
+        latent_fraction_bits=LATENT_FRACTION_BITS,
+        scale_fraction_bits=SCALE_FRACTION_BITS,
+        d_low=round(D_RANGE[0] * unit),
+        d_high=round(D_RANGE[1] * unit),
+        hyper_synthesis="hyper_synthesis",
+        features=FEATURES,
+        synthesis="synthesis",
+        steps=tuple(steps),
+    )
+    latent, thresholds = latent_tables()
+    nearest, _ = integer_medians(prior)
+    symbols = range(hyper.low, hyper.high + 1)
+    tables = EntropyTables(
+        hyper_tables(prior, symbols, prior.medians.ravel()),
+        nearest.numpy().astype(np.int32),
+        latent,
+        thresholds,
+    )
+    return Pack(
+        network.backbone,
+        plan_name,
+        schedule,
+        packing.programs,
+        {**packing.tensors, **tables_to_tensors(tables)},
+        packing.stored_widths,
+        dict(card),
+    )

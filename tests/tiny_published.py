@@ -1,0 +1,57 @@
+"""Published networks with few channels, random weights and fractional medians."""
+
+from __future__ import annotations
+
+from functools import cache
+from unittest import mock
+
+import torch
+from torch import Tensor
+
+from licodec.backbones import stf, tcm
+from licodec.backbones.published import SlicedNetwork
+from licodec.backbones.published_exact import compile_published
+from licodec.packs import Pack
+
+SLICES = 4
+
+
+def build_stf() -> SlicedNetwork:
+    widths = {"HYPER_WIDTHS": (64, 48, 32, 24, 16), "CONTEXT_WIDTHS": (24, 16)}
+    with mock.patch.multiple(stf, **widths):
+        return stf.StfNetwork(config=stf.StfConfig(8, (2, 1, 2, 1), (1, 2, 2, 4), SLICES))
+
+
+def build_tcm() -> SlicedNetwork:
+    widths = {"HYPER_LATENTS": 16, "CONTEXT_WIDTHS": (24, 16), "ATTENTION_WIDTH": 32,
+              "HYPER_HEAD": 8}  # fmt: skip
+    with mock.patch.multiple(tcm, **widths):
+        return tcm.TcmNetwork(config=tcm.TcmConfig(16, 32, SLICES, (2, 1, 1), (8, 8, 16)))
+
+
+@cache
+def network(backbone: str) -> SlicedNetwork:
+    torch.manual_seed(11)
+    built = {"stf": build_stf, "tcm": build_tcm}[backbone]()
+    with torch.no_grad():
+        built.entropy_bottleneck.quantiles[:, 0, 1] = torch.linspace(-2.4, 2.6, 16)
+        for parameter in (built.h_a[-1].weight, built.h_a[-1].bias):
+            parameter *= 20
+    return built.eval()
+
+
+def pictures() -> list[Tensor]:
+    """Smooth pictures with some noise, (1, 3, 128, 128) in [0, 1]."""
+    generator = torch.Generator().manual_seed(3)
+    across = torch.linspace(0, 1, 128).expand(128, 128)
+    smooth = torch.stack([across, across.T, 1 - across * across.T])[None]
+    noise = torch.rand((1, 3, 128, 128), generator=generator)
+    return [0.9 * smooth + 0.1 * noise, noise]
+
+
+@cache
+def pack(backbone: str, width: int = 8) -> Pack:
+    built = network(backbone)
+    return compile_published(
+        built, pictures(), plan_name="standard", card={"name": "tiny"}, widths=lambda _: width
+    )
