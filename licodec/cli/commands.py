@@ -242,3 +242,31 @@ def models_install(pack: options.PackFile, quiet: options.Quiet = False) -> int:
     from licodec.cli.models import install_pack
 
     return install_pack(pack, verbosity)
+
+
+def models_import(
+    checkpoint: options.PublishedCheckpoint,
+    output: options.PackOutput,
+    backbone: options.ImportedBackbone = None,
+    calibrate: options.Calibrate = None,
+    bits: options.ImportedBits = options.WeightBits.EIGHT,
+    plan_name: options.PlanName = options.DEFAULT_PLAN,
+    pictures: options.ImportPictureCount = 8,
+    force: options.Force = False,
+    threads: options.Threads = None,
+    verbose: options.Verbose = False,
+    quiet: options.Quiet = False,
+) -> int:
+    """Make a weights pack from a published checkpoint of stf, tcm or icm.
+
+    Every key and shape is checked, the ranges of all values are measured on pictures, and the
+    network is compiled into exact arithmetic. Adapters stay at the anchor.
+    """
+    verbosity = options.choose_verbosity(verbose, quiet)
+
+    from licodec.cli.models_import import ImportSettings, import_checkpoint
+
+    settings = ImportSettings(
+        backbone, calibrate, int(bits.value), plan_name, pictures, force, threads
+    )
+    return import_checkpoint(checkpoint, output, settings, verbosity)

@@ -322,6 +322,35 @@ Checkpoint = Annotated[
         show_default=False,
     ),
 ]
+PublishedCheckpoint = Annotated[
+    str,
+    typer.Argument(
+        metavar="CHECKPOINT",
+        help="A file that torch.save wrote, in a published layout.",
+        show_default=False,
+    ),
+]
+
+
+class WeightBits(StrEnum):
+    """Widths that every weight of an imported network can have."""
+
+    EIGHT = "8"
+    SIXTEEN = "16"
+
+
+ImportedBackbone = Annotated[
+    str | None,
+    typer.Option(
+        "--backbone",
+        metavar="NAME",
+        help="stf, tcm or icm; by default read off the checkpoint's keys.",
+        show_default=False,
+    ),
+]
+ImportedBits = Annotated[
+    WeightBits, typer.Option("--bits", help="Of every weight; activations have 16.")
+]
 PackOutput = Annotated[
     str,
     typer.Option("-o", "--output", metavar="PACK", help="The pack to write.", show_default=False),
@@ -358,6 +387,9 @@ SearchState = Annotated[
 ]
 PlanName = Annotated[str, typer.Option(metavar="NAME", help="What --plan will call the pack.")]
 Seed = Annotated[int, typer.Option(min=0, help="Of the places of the trial crops.")]
+ImportPictureCount = Annotated[
+    int, typer.Option("--pictures", min=1, help="How many pictures of DIR to measure on.")
+]
 PictureCount = Annotated[
     int, typer.Option("--pictures", min=1, help="Pictures for ranges and tables.")
 ]

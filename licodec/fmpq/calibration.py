@@ -27,6 +27,23 @@ def example_picture() -> Path:
     return folder / EXAMPLE
 
 
+def built_in_pictures(side: int) -> list[np.ndarray]:
+    """A centre crop of the photograph that comes with licodec, where it is there, and two made
+    ones whose values go further: noise, and steep edges between extremes.
+
+    Each (H, W, 3) uint8, at most `side`, a multiple of 64, each way.
+    """
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (side // 2, side // 2, 3), np.uint8)
+    ramp = np.linspace(0, 255, side // 2)
+    smooth = np.stack(np.broadcast_arrays(ramp, ramp[:, None], ramp[::-1]), 2)
+    checks = np.add.outer(np.arange(side // 2) // 24, np.arange(side // 2) // 17) % 2 == 0
+    edges = np.where(checks[..., None], smooth, 255 - smooth[..., ::-1].round(-2)).clip(0, 255)
+    made = [noise, edges.astype(np.uint8)]
+    photograph = example_picture()
+    return [*(read_pictures(photograph, 1, side) if photograph.is_file() else []), *made]
+
+
 def read_pictures(source: Path, count: int, side: int) -> list[np.ndarray]:
     """Centre crops, each (H, W, 3) uint8, of `count` pictures spread over a folder and its
     subfolders in name order, or of one file.

@@ -1,0 +1,99 @@
+"""`licodec models import`: a published checkpoint made into a weights pack."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from licodec.backbones.checkpoints import load_network
+from licodec.backbones.published import SlicedNetwork
+from licodec.backbones.published_exact import ACTIVATION_BITS, compile_published
+from licodec.cli.rendering import Reporter, Verbosity
+from licodec.errors import BadInputError, UsageError
+from licodec.exact.interpreter import set_threads
+from licodec.files import check_output, display_name
+from licodec.fmpq.calibration import as_tensor, built_in_pictures, read_pictures
+from licodec.packs import SUFFIX, write_pack
+
+CALIBRATION_SIDE = 384  # of the centre crops that ranges are measured on
+
+_NO_CALIBRATION = (
+    "calibrated on built-in pictures; a dozen of your own (--calibrate DIR) make a better pack"
+)
+
+
+@dataclass(frozen=True)
+class ImportSettings:
+    """What `licodec models import` was told.
+
+    backbone   None: read off the checkpoint's keys
+    calibrate  folder of pictures; None: the built-in ones
+    bits       of every weight, 8 or 16
+    pictures   how many of the folder are used
+    """
+
+    backbone: str | None
+    calibrate: Path | None
+    bits: int
+    plan_name: str
+    pictures: int
+    force: bool
+    threads: int | None
+
+
+def import_checkpoint(
+    checkpoint: str, output: str, settings: ImportSettings, verbosity: Verbosity
+) -> int:
+    """Write the pack of a published checkpoint; returns the exit code 0.
+
+    Raises UsageError, and BadInputError for what is no checkpoint of an importable backbone.
+    """
+    reporter = Reporter(verbosity)
+    start = time.perf_counter()
+    if not output.endswith(SUFFIX):
+        raise UsageError(f"-o {display_name(output)}: a pack's name ends in {SUFFIX}")
+    check_output(output, settings.force)
+    if settings.threads is not None:
+        set_threads(settings.threads)
+    name = Path(checkpoint).name
+    network = load_network(Path(checkpoint), settings.backbone)
+    if not isinstance(network, SlicedNetwork):
+        raise UsageError(
+            f"{name}: a checkpoint of {network.backbone}, which has no pack form yet; it can be "
+            "used from Python: licodec.backbones.from_checkpoint"
+        )
+    pictures = _pictures(settings)
+    if settings.calibrate is None:
+        reporter.warnings([_NO_CALIBRATION])
+    card = {
+        "checkpoint": name,
+        "parameters": sum(parameter.numel() for parameter in network.parameters()),
+        "weight_bits": settings.bits,
+        "activation_bits": ACTIVATION_BITS,
+    }
+    try:
+        pack = compile_published(
+            network,
+            [network.padded(as_tensor(pixels)) for pixels in pictures],
+            plan_name=settings.plan_name,
+            card=card,
+            widths=lambda layer: settings.bits,
+        )
+    except ValueError as error:
+        raise BadInputError(f"{name}: has no exact form: {error}") from None
+    write_pack(pack, Path(output))
+    reporter.result(
+        f"{display_name(output)}: {pack.backbone} ({pack.plan_name}, {pack.weights_id.hex()}), "
+        f"{Path(output).stat().st_size} bytes, {card['parameters']} parameters, "
+        f"weights of {settings.bits} bits, {time.perf_counter() - start:.0f} s"
+    )
+    return 0
+
+
+def _pictures(settings: ImportSettings) -> list[np.ndarray]:
+    if settings.calibrate is None:
+        return built_in_pictures(CALIBRATION_SIDE)
+    return read_pictures(settings.calibrate, settings.pictures, CALIBRATION_SIDE)

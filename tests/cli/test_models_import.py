@@ -1,0 +1,121 @@
+"""`licodec models import`, on tiny networks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from unittest import mock
+
+import pytest
+import torch
+
+import licodec.cli.models_import
+from licodec import packs
+from licodec.backbones import registry
+from licodec.backbones.cheng_attn import ChengConfig, ChengNetwork
+from tests import tiny_published as tiny
+from tests.cli.conftest import ON_REFERENCE, Run, one_error, pixels, png
+
+WARNING = "built-in pictures"
+
+
+@pytest.fixture(autouse=True)
+def small_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(licodec.cli.models_import, "CALIBRATION_SIDE", 64)
+
+
+def saved(network: torch.nn.Module, path: Path) -> str:
+    torch.save({"state_dict": network.state_dict()}, path)
+    return path.name
+
+
+@pytest.fixture
+def as_built(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Lets checkpoints of a backbone have the tiny network's size, which shapes do not tell."""
+
+    def use(backbone: str) -> None:
+        build = {"stf": tiny.build_stf, "tcm": tiny.build_tcm}[backbone]
+        entry = registry.BACKBONES[backbone]
+        small = mock.Mock(wraps=entry, build=lambda name, shapes: build())
+        small.configure_mock(name=backbone, marks=entry.marks, largest=entry.largest)
+        monkeypatch.setitem(registry.BACKBONES, backbone, small)
+
+    return use
+
+
+def test_a_checkpoint_becomes_a_pack_that_codes(
+    run: Run, tmp_path: Path, as_built: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_built("stf")
+    checkpoint = saved(tiny.network("stf"), tmp_path / "stf.pth.tar")
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "a.png").write_bytes(png(pixels(64, 64)))
+    (tmp_path / "photo.png").write_bytes(png(pixels(30, 70)))
+    result = run("models", "import", checkpoint, "--calibrate", "own", "-o", "p.safetensors")
+    assert (result.exit_code, result.stderr) == (0, "")
+    pack = packs.read_pack(tmp_path / "p.safetensors")
+    assert (pack.backbone, pack.plan_name) == ("stf", "standard")
+    assert pack.card["weight_bits"] == 8
+    assert pack.weights_id.hex() in result.stdout
+    monkeypatch.setenv(packs.SEARCH_VARIABLE, str(tmp_path))
+    for command in (
+        ("encode", "photo.png", "--model", "stf", "-d", "2"),
+        ("decode", "photo.lic"),
+        ("verify", "photo.lic"),
+    ):
+        done = run(*command, *ON_REFERENCE)
+        assert done.exit_code == 0, done.stderr
+    assert (tmp_path / "photo.decoded.png").is_file()
+
+
+def test_wider_weights_and_the_built_in_pictures(
+    run: Run, tmp_path: Path, as_built: Callable[[str], None]
+) -> None:
+    as_built("tcm")
+    checkpoint = saved(tiny.network("tcm"), tmp_path / "tcm.pth.tar")
+    command = ("models", "import", checkpoint, "--backbone", "tcm", "--bits", "16")
+    result = run(*command, "--plan-name", "wide", "-o", "p.safetensors")
+    assert result.exit_code == 0
+    assert WARNING in result.stderr
+    pack = packs.read_pack(tmp_path / "p.safetensors")
+    assert set(pack.plan) == {16}
+    assert pack.plan_name == "wide"
+
+
+def test_cheng_attn_is_for_python_alone(run: Run, tmp_path: Path) -> None:
+    checkpoint = saved(ChengNetwork(config=ChengConfig(12)), tmp_path / "cheng.pth.tar")
+    result = run("models", "import", checkpoint, "-o", "p.safetensors")
+    assert result.exit_code == 2
+    assert "from Python" in one_error(result)
+    assert not (tmp_path / "p.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [(b"<!DOCTYPE html><html>", "web page"), (b"", "empty")]
+)
+def test_what_is_no_checkpoint_is_said(
+    run: Run, tmp_path: Path, content: bytes, message: str
+) -> None:
+    (tmp_path / "stf.pth").write_bytes(content)
+    result = run("models", "import", "stf.pth", "--backbone", "stf", "-o", "p.safetensors")
+    assert result.exit_code == 3
+    assert message in one_error(result)
+
+
+def test_weights_without_an_exact_form_are_said(
+    run: Run, tmp_path: Path, as_built: Callable[[str], None]
+) -> None:
+    as_built("stf")
+    state = dict(tiny.network("stf").state_dict())
+    state["end_conv.0.weight"] = torch.full_like(state["end_conv.0.weight"], 3e38)
+    torch.save(state, tmp_path / "stf.pth")
+    result = run("models", "import", "stf.pth", "-o", "p.safetensors", "--quiet")
+    assert result.exit_code == 3
+    assert "not finite" in result.stderr
+
+
+def test_a_pack_s_name_and_an_existing_file(run: Run, tmp_path: Path) -> None:
+    assert run("models", "import", "a.pth", "-o", "pack").exit_code == 2
+    (tmp_path / "p.safetensors").write_bytes(b"")
+    result = run("models", "import", "a.pth", "-o", "p.safetensors")
+    assert "-f" in one_error(result)
