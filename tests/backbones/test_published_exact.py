@@ -15,9 +15,10 @@ from licodec.codec import Codec
 from licodec.container import read_file
 from licodec.exact.backends import float32, reference
 from licodec.exact.program import Program
-from licodec.images import Picture
+from licodec.images import Picture, read_picture
 from licodec.packs import Pack, read_pack, write_pack
 from tests import tiny_published as tiny
+from tests.conformance import second_decoder
 
 BACKBONES = ("stf", "tcm")
 FINER = 2**10  # than pixels, to see the synthesis before it is rounded
@@ -52,6 +53,19 @@ def test_a_pack_is_read_as_it_was_written(backbone: str, tmp_path: Path) -> None
     assert found.weights_id == pack.weights_id
     assert found.backbone == backbone
     assert found.schedule.alignment == {"stf": 64, "tcm": 128}[backbone]
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_the_second_decoder_gives_the_same_pixels(backbone: str, tmp_path: Path) -> None:
+    coded = Codec(tiny.pack(backbone), "float32").encode(picture(40, 64), 96)
+    write_pack(tiny.pack(backbone), tmp_path / "pack.safetensors")
+    (tmp_path / "a.lic").write_bytes(coded.data)
+    done = second_decoder.run(
+        tmp_path / "a.lic", "--weights", tmp_path / "pack.safetensors", "-o", tmp_path / "a.pnm"
+    )
+    assert done.returncode == 0, done.stderr
+    pixels = read_picture(tmp_path / "a.pnm", "a.pnm").pixels
+    np.testing.assert_array_equal(pixels, coded.picture.pixels)
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
