@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from licodec.exact.leaves import Narrowed
+
 
 class HalfTanh(nn.Module):
     """0.5 * tanh(x): the bound that latent residual prediction puts on its correction.
@@ -40,18 +42,27 @@ class ScaleExponential(nn.Module):
 
 
 class ResidualUnit(nn.Module):
-    """x + conv1x1(relu(conv3x3(x))): one non-linearity for ten multiplications per channel pair."""
+    """x + conv1x1(relu(conv3x3(x))): one non-linearity for ten multiplications per channel pair.
+
+    Only the sum needs more than 8 bits: what the convolutions read is narrowed.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
+        self.narrowed = Narrowed(8)
         self.spatial = nn.Conv2d(channels, channels, 3, padding=1)
-        self.activation = nn.ReLU()
+        self.activation = narrow_relu()
         self.pointwise = nn.Conv2d(channels, channels, 1)
         with torch.no_grad():  # a chain of units starts close to the identity
             self.pointwise.weight.mul_(0.3)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.pointwise(self.activation(self.spatial(x)))
+        return x + self.pointwise(self.activation(self.spatial(self.narrowed(x))))
+
+
+def narrow_relu() -> nn.Sequential:
+    """A ReLU whose result has 8 bits in the exact form."""
+    return nn.Sequential(nn.ReLU(), Narrowed(8))
 
 
 def downsample(in_channels: int, out_channels: int, factor: int = 2) -> nn.Sequential:

@@ -27,9 +27,10 @@ from licodec.backbones.layers import (
     ResidualUnit,
     ScaleExponential,
     downsample,
+    narrow_relu,
     upsample,
 )
-from licodec.exact.leaves import FirstChannels
+from licodec.exact.leaves import FirstChannels, Narrowed
 
 BLOCK = 16  # pixels per latent position, each way
 # Both transforms see (pixel - 127.5) / PIXEL_UNIT in levels of 8 bits: about the size of a
@@ -185,7 +186,9 @@ class Synthesis(nn.Module):
             *(ResidualUnit(b) for _ in range(nb)),
             upsample(b, a),
         )
-        self.seen = nn.Sequential(nn.PixelUnshuffle(4), nn.Conv2d(48, a, 3, padding=1))
+        self.seen = nn.Sequential(
+            nn.Sequential(Narrowed(8), nn.PixelUnshuffle(4)), nn.Conv2d(48, a, 3, padding=1)
+        )
         self.fine = nn.Sequential(
             *(ResidualUnit(a) for _ in range(na)),
             nn.Conv2d(a, 48, 3, padding=1),
@@ -241,13 +244,13 @@ class HyperAnalysis(nn.Module):
         self.gain, self.magnitude = normalizing_gain(deviation), LogMagnitude()
         self.layers = nn.Sequential(
             nn.Conv2d(2 * config.latents, width, 1),
-            nn.ReLU(),
+            narrow_relu(),
             nn.Conv2d(width, width, 3, padding=1),
-            nn.ReLU(),
+            narrow_relu(),
             downsample(width, width),
-            nn.ReLU(),
+            narrow_relu(),
             nn.Conv2d(width, width, 3, padding=1),
-            nn.ReLU(),
+            narrow_relu(),
             downsample(width, config.hyper_latents),
         )
         self.linear = LinearHyperAnalysis(config, basis, step)
@@ -268,13 +271,13 @@ class HyperSynthesis(nn.Module):
         self.gain = normalizing_gain(deviation)
         self.layers = nn.Sequential(
             nn.Conv2d(config.hyper_latents, width, 3, padding=1),
-            nn.ReLU(),
+            narrow_relu(),
             upsample(width, width),
-            nn.ReLU(),
+            narrow_relu(),
             nn.Conv2d(width, width, 3, padding=1),
-            nn.ReLU(),
+            narrow_relu(),
             upsample(width, config.hyper_features),
-            nn.ReLU(),
+            narrow_relu(),
             nn.Conv2d(config.hyper_features, config.hyper_features, 3, padding=1),
         )
         self.linear = LinearHyperSynthesis(config, basis, step)
@@ -295,7 +298,7 @@ class ParameterHead(nn.Module):
         width, context, channels = config.context_width, config.context_features, len(deviation)
         self.features = nn.Sequential(
             nn.Conv2d(seen, width, 3, padding=1),
-            nn.ReLU(),
+            narrow_relu(),
             nn.Conv2d(width, context, 3, padding=1),
             nn.ReLU(),
         )
@@ -347,7 +350,7 @@ class ResidualPrediction(nn.Module):
         self.gain = normalizing_gain(deviation)
         self.layers = nn.Sequential(
             nn.Conv2d(width + channels, width, 3, padding=1),
-            nn.ReLU(),
+            narrow_relu(),
             nn.Conv2d(width, channels, 1),
             HalfTanh(),
         )

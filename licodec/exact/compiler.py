@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
-from licodec.exact.leaves import ChannelGain, ChannelOffset, FirstChannels
+from licodec.exact.leaves import ChannelGain, ChannelOffset, FirstChannels, Narrowed
 from licodec.exact.program import KINDS, Operation, Port, Program
 
 RANGE_MARGIN = 1.25  # a grid reaches this much beyond the largest calibrated magnitude
@@ -94,7 +94,7 @@ class LeafTracer(fx.Tracer):
         self.leaves = leaves
 
     def is_leaf_module(self, module: nn.Module, qualified_name: str) -> bool:
-        known = (*self.leaves, ChannelGain, ChannelOffset, FirstChannels)
+        known = (*self.leaves, ChannelGain, ChannelOffset, FirstChannels, Narrowed)
         return isinstance(module, known) or super().is_leaf_module(module, qualified_name)
 
 
@@ -212,7 +212,12 @@ class Compilation:
 
         nodes = {node.name: node for node in self.traced.graph.nodes}
         for node in nodes.values():
-            if _is_sum(node) or _is_item(node) or self.module_of(node, self.keepers):
+            if (
+                _is_sum(node)
+                or _is_item(node)
+                or self.module_of(node, self.keepers)
+                or self.is_made_narrow(node)
+            ):
                 for operand in node.all_input_nodes:
                     if not self.is_brought_to_sum(operand, node):
                         parent[find(operand.name)] = find(node.name)
@@ -230,15 +235,14 @@ class Compilation:
                 group.fixed = fixed[name]
         self.node_grids: dict[str, Grid] = {}
         for group in groups.values():
-            gained = any(self.module_of(nodes[name], ChannelGain) for name in group.members)
-            further_bits = CONTEXT_BITS if gained else 0
             brought = {
                 operand.name
                 for name in group.members
                 for operand in nodes[name].all_input_nodes
                 if self.is_brought_to_sum(operand, nodes[name])
             }
-            grid = group.fixed or self.choose_grid(group.members | brought, further_bits)
+            bits = self.bits_of([nodes[name] for name in group.members])
+            grid = group.fixed or self.choose_grid(group.members | brought, bits)
             self.node_grids |= dict.fromkeys(group.members, grid)
 
     def is_brought_to_sum(self, operand: fx.Node, node: fx.Node) -> bool:
@@ -250,14 +254,31 @@ class Compilation:
         stated = {n.name: self.source.outputs[name].grid for name, n in self.outputs().items()}
         return {name: grid for name, grid in stated.items() if grid is not None}
 
-    def choose_grid(self, members: Iterable[str], further_bits: int = 0) -> Grid:
+    def is_made_narrow(self, node: fx.Node) -> bool:
+        """A Narrowed that alone reads what a layer makes, which is then made on its grid.
+
+        Sums are not: what they share a grid with may need more bits.
+        """
+        if self.module_of(node, Narrowed) is None:
+            return False
+        (operand,) = node.all_input_nodes
+        return self.module_of(operand, nn.Module) is not None and len(operand.users) == 1
+
+    def bits_of(self, members: Iterable[fx.Node]) -> int:
+        """Of the grid that `members` share."""
+        bits = self.activation_bits
+        if any(self.module_of(node, ChannelGain) for node in members):
+            bits += CONTEXT_BITS
+        limits = [module.bits for node in members if (module := self.module_of(node, Narrowed))]
+        return min(bits, *limits, WIDEST)
+
+    def choose_grid(self, members: Iterable[str], bits: int) -> Grid:
         seen = [self.ranges[m] for m in members if m in self.ranges]
         # What a ReLU cuts off before requantization does not need to be representable.
         folded = {n.all_input_nodes[0].name for n in self.traced.graph.nodes if self.is_folded(n)}
         kept = [self.ranges[m] for m in members if m in self.ranges and m not in folded] or seen
         low = min((r[0] for r in kept), default=0.0)
         high = max((r[1] for r in kept), default=1.0)
-        bits = min(self.activation_bits + further_bits, WIDEST)
         # Without a sign the widest would not fit in one convolution with signed channels.
         unsigned = low >= 0 and bits < WIDEST
         integers = (0, 2**bits - 1) if unsigned else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
@@ -441,7 +462,8 @@ class Compilation:
             value = self.value_named(operand)
             narrower = self.activation_bits + CONTEXT_BITS < WIDEST
             if operand.op == "placeholder" and narrower and _is_wide(self.grids[value]):
-                value = self.on_grid(value, self.choose_grid([operand.name], CONTEXT_BITS))
+                bits = self.activation_bits + CONTEXT_BITS
+                value = self.on_grid(value, self.choose_grid([operand.name], bits))
             operands.append(value)
         output = self.emit("concat", operands)
         self.channel_steps[output] = np.concatenate([self.channel_steps[x] for x in operands])
@@ -483,6 +505,8 @@ class Compilation:
             raise ValueError(f"{self.source.name}: {node.name} reads channels in another order")
         if self.is_folded(node) or isinstance(module, nn.Identity):
             return operands[0]
+        if isinstance(module, Narrowed):
+            return self.on_grid(operands[0], grid)
         if isinstance(module, nn.LeakyReLU):
             steps = self.channel_steps[operands[0]]
             return self.requantize(operands[0], steps, grid, grid.low, module.negative_slope)

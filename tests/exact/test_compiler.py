@@ -19,6 +19,7 @@ from licodec.exact.compiler import (
     quantize_weight,
     trace,
 )
+from licodec.exact.leaves import Narrowed
 from tests import tiny
 
 
@@ -67,6 +68,42 @@ def test_a_bias_far_beyond_the_products_is_kept() -> None:
     _, run = compile_small(module, torch.zeros(1, 2, 1, 1), 16)
     (y,) = run({"x": np.zeros((2, 1, 1), np.int32)}).values()
     np.testing.assert_array_equal(y.ravel(), [192, -448])
+
+
+class NarrowedSum(nn.Module):
+    """A sum that is given out and, narrowed, convolved."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(2, 4, 1), nn.Conv2d(4, 4, 1)
+        self.narrowed = Narrowed(8)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        total = self.first(x)
+        return total + self.second(self.narrowed(total))
+
+
+def test_what_is_only_read_narrowed_is_made_with_8_bits() -> None:
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Conv2d(2, 4, 1), nn.ReLU(), Narrowed(8), nn.Conv2d(4, 2, 1))
+    compiled, _ = compile_small(module, torch.randn(1, 2, 8, 8))
+    kinds = [operation.kind for operation in compiled.program.operations]
+    assert kinds == ["conv2d", "requantize", "conv2d", "requantize"]
+    attributes = compiled.program.operations[1].attributes
+    assert (attributes["low"], attributes["high"]) == (0, 255)
+
+
+def test_what_is_read_otherwise_too_keeps_its_bits() -> None:
+    torch.manual_seed(0)
+    module, x = NarrowedSum().eval(), torch.randint(-300, 300, (1, 2, 8, 8)) / 64
+    compiled, run = compile_small(module, x)
+    values = analyse(compiled.program, compiled.tensors)
+    read = [values[o.inputs[0]] for o in compiled.program.operations if o.kind == "conv2d"]
+    assert (read[1].low, read[1].high) == (-128, 127)
+    (y,) = run({"x": (x[0] * 64).numpy().astype(np.int32)}).values()
+    with torch.no_grad():
+        error = y / 64 - module(x)[0].numpy()
+    assert np.abs(error).max() < 0.1  # steps of 1/64, and of the narrow grid 1/12
 
 
 def test_a_module_without_a_rule_is_named() -> None:
