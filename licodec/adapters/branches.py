@@ -18,12 +18,20 @@ from licodec.backbones.layers import PointwiseLinear
 
 
 class Gain(nn.Module):
-    """x * value * largest, where `value` is the rate mode `mode` of the network, in [0, 1]."""
+    """x * value * largest, where `value` is the rate mode `mode` of the network, in [0, 1].
 
-    def __init__(self, mode: str, largest: float) -> None:
+    `d` is AQVR's that goes with a value of 1.
+    """
+
+    def __init__(self, mode: str, largest: float, d: float = 1.0) -> None:
         super().__init__()
-        self.mode, self.largest = mode, largest
+        self.mode, self.largest, self.d = mode, largest, d
         self.value = 0.0
+
+    @property
+    def step(self) -> float:
+        """AQVR's d that goes with the value: geometric, as lambda is in alpha."""
+        return self.d**self.value
 
     @property
     def factor(self) -> float:
@@ -69,13 +77,14 @@ class LowRankBranch(nn.Module):
 class ConvolutionBranch(nn.Module):
     """A grouped convolution of the layer's form to `rank` channels, then a 1x1 convolution.
 
-    Groups are as many as `rank` where the layer's channels divide by it, else one.
+    Groups are as many as `rank` where the layer's channels divide by it, else one. There is
+    a bias where the layer has one.
     """
 
     def __init__(self, layer: nn.Conv2d, rank: int, gain: Gain) -> None:
         super().__init__()
         self.conv1 = _grouped(layer, rank, rank)
-        self.conv2 = nn.Conv2d(rank, layer.out_channels, 1)
+        self.conv2 = _mixing(rank, layer.out_channels, layer.bias is not None)
         self.gain = gain
 
     def forward(self, x: Tensor) -> Tensor:
@@ -86,7 +95,8 @@ class ConvolutionBranch(nn.Module):
         mixing = self.conv2.weight[:, :, 0, 0].double()  # (out, rank)
         kernel, bias = _dense(self.conv1)
         layer.weight += self.gain.largest * torch.einsum("or,rikl->oikl", mixing, kernel)
-        layer.bias += self.gain.largest * (mixing @ bias + self.conv2.bias)
+        if layer.bias is not None:
+            layer.bias += self.gain.largest * (mixing @ bias + self.conv2.bias)
 
 
 class SubpixelBranch(nn.Module):
@@ -98,7 +108,8 @@ class SubpixelBranch(nn.Module):
         factor = shuffle.upscale_factor
         self.conv1 = _grouped(convolution, rank * factor**2, rank)
         self.upscale = nn.PixelShuffle(factor)
-        self.conv2 = nn.Conv2d(rank, convolution.out_channels // factor**2, 1)
+        out_channels = convolution.out_channels // factor**2
+        self.conv2 = _mixing(rank, out_channels, convolution.bias is not None)
         self.gain = gain
 
     def forward(self, x: Tensor) -> Tensor:
@@ -113,9 +124,10 @@ class SubpixelBranch(nn.Module):
         # Channel c * phases + p of either convolution becomes phase p of channel c.
         kernel = kernel.unflatten(0, (-1, phases))
         kernel = torch.einsum("or,rpikl->opikl", mixing, kernel).flatten(0, 1)
-        bias = mixing @ bias.reshape(-1, phases) + self.conv2.bias[:, None]
         convolution.weight += self.gain.largest * kernel
-        convolution.bias += self.gain.largest * bias.flatten()
+        if convolution.bias is not None:
+            bias = mixing @ bias.reshape(-1, phases) + self.conv2.bias[:, None]
+            convolution.bias += self.gain.largest * bias.flatten()
 
 
 def _grouped(layer: nn.Conv2d, out_channels: int, groups: int) -> nn.Conv2d:
@@ -128,10 +140,20 @@ def _grouped(layer: nn.Conv2d, out_channels: int, groups: int) -> nn.Conv2d:
         layer.padding,
         layer.dilation,
         groups if layer.in_channels % groups == 0 else 1,
+        bias=layer.bias is not None,
     )
 
 
-def _dense(convolution: nn.Conv2d) -> tuple[Tensor, Tensor]:
+def _mixing(rank: int, out_channels: int, bias: bool) -> nn.Conv2d:
+    """The 1x1 convolution a branch ends in. It is zero, as LoRA's second matrix is, so that
+    training starts from the anchor at every gain (the published ones start at random)."""
+    convolution = nn.Conv2d(rank, out_channels, 1, bias=bias)
+    for parameter in convolution.parameters():
+        nn.init.zeros_(parameter)
+    return convolution
+
+
+def _dense(convolution: nn.Conv2d) -> tuple[Tensor, Tensor | None]:
     """Weight (O, I, k, k) without groups and bias (O,), in double precision."""
     weight = convolution.weight.double()
     each = weight.shape[0] // convolution.groups
@@ -140,7 +162,7 @@ def _dense(convolution: nn.Conv2d) -> tuple[Tensor, Tensor]:
         rows = slice(group * each, (group + 1) * each)
         columns = slice(group * weight.shape[1], (group + 1) * weight.shape[1])
         dense[rows, columns] = weight[rows]
-    return dense, convolution.bias.double()
+    return dense, None if convolution.bias is None else convolution.bias.double()
 
 
 class Adapted(nn.Module):

@@ -26,12 +26,14 @@ class AdapterSet:
     rank     channels in the middle of every branch
     largest  the gain at a value of 1 of the mode
     layers   the names of the adapted layers: patterns, matched part by part between dots
+    d        AQVR's d at a value of 1 of the mode, d**value below it: 1 leaves d alone
     """
 
     mode: str
     rank: int
     largest: float
     layers: tuple[str, ...]
+    d: float = 1.0
 
 
 _SWIN_MLPS = (
@@ -45,7 +47,33 @@ _RESIDUAL_CONVOLUTIONS = (
     "g_s.*.conv",
 )
 
+# `lite` codes DCT coefficients: what a lower rate wants first of all is larger steps, for every
+# coefficient alike, and a branch of low rank cannot scale 320 of them by itself, down in the
+# analysis and just as much up in the synthesis, at every alpha. AQVR's d does that exactly, so
+# d goes with alpha: 20**alpha is near the d that lambda(alpha) wants of the anchor. The branches
+# do the rest where the rate is felt: what the latents before and the hyper-latents still tell
+# of means and scales (in the first two slices, which a low rate mostly consists of, most), and
+# in the synthesis blocking and lost detail. The analysis is nearly
+# the linear path alone, whose last stage beside it may shift a little.
+_LITE_LAYERS = (
+    "analysis.nonlinear.*",
+    "hyper_analysis.layers.*",
+    "hyper_synthesis.layers.*",
+    "slice_parameters.[01].head.features.0",
+    "slice_parameters.*.head.features.2",
+    "slice_parameters.*.head.mean",
+    "slice_parameters.*.head.log_scale",
+    "residual_predictions.*.layers.2",
+    "synthesis.coarse.*",
+    "synthesis.coarse.*.spatial",
+    "synthesis.seen.1",
+    "synthesis.fine.*",
+    "synthesis.fine.*.spatial",
+)
+
 PRESETS = {
+    "lite_8_1_all": AdapterSet(ALPHA, 8, 1.0, _LITE_LAYERS, d=20.0),
+    "adapt_lite_8_1_all": AdapterSet(BETA, 8, 1.0, _LITE_LAYERS),
     "stf_8_8_all": AdapterSet(ALPHA, 8, 8.0, _SWIN_MLPS),
     "adapt_stf_8_8_all": AdapterSet(BETA, 8, 8.0, _SWIN_MLPS),
     "tcm_8_1_all": AdapterSet(
@@ -76,6 +104,7 @@ class LayerAdapter:
     mode: str
     rank: int
     largest: float
+    d: float = 1.0
 
 
 def expand(network: nn.Module, adapters: AdapterSet) -> Iterator[LayerAdapter]:
@@ -92,7 +121,7 @@ def expand(network: nn.Module, adapters: AdapterSet) -> Iterator[LayerAdapter]:
         if isinstance(module, Adapted):
             inside.add(name)
         if any(_matches(name, pattern) for pattern in adapters.layers):
-            yield LayerAdapter(name, adapters.mode, adapters.rank, adapters.largest)
+            yield LayerAdapter(name, adapters.mode, adapters.rank, adapters.largest, adapters.d)
 
 
 def _matches(name: str, pattern: str) -> bool:
@@ -124,10 +153,11 @@ def attach_to_layer(network: nn.Module, adapter: LayerAdapter) -> bool:
         return False
     if adapter.rank < 1:
         return False
-    replacement = adapted(layer, adapter.rank, Gain(adapter.mode, adapter.largest))
+    gain = Gain(adapter.mode, adapter.largest, adapter.d)
+    replacement = adapted(layer, adapter.rank, gain)
     if replacement is None:
         return False
-    replacement.train(layer.training)
+    replacement.to(next(layer.parameters())).train(layer.training)
     parent.add_module(name, replacement)
     return True
 
@@ -164,8 +194,11 @@ def merge(network: nn.Module) -> None:
     """Fold every adapter of `network` at its largest gain into its layer, in place.
 
     This is the first step of two-step training: afterwards the network has the plain
-    layout, and its anchor is what alpha = 1 was.
+    layout, and its anchor is what alpha = 1 was. Raises UsageError where a d other than 1
+    goes with the adapters, which no layer can take in.
     """
+    if any(gain.d != 1 for gain in gains(network)):
+        raise UsageError("adapters that go with a d of their own cannot be merged")
     found = dict(adapted_layers(network))
     for name, outer in found.items():
         parent, _, child = name.rpartition(".")

@@ -30,6 +30,7 @@ from licodec.backbones.layers import (
     narrow_relu,
     upsample,
 )
+from licodec.backbones.rate_modes import RateModes
 from licodec.exact.leaves import FirstChannels, Narrowed
 
 BLOCK = 16  # pixels per latent position, each way
@@ -404,13 +405,15 @@ def adaptive_step(scale: Tensor, d: float, index: int, count: int) -> Tensor | f
     return 1 - (scale - low) * (1 - smallest) / span
 
 
-class LiteNetwork(nn.Module):
+class LiteNetwork(RateModes):
     """The float form of `lite`, in CompressAI's calling convention.
 
     ``forward(x, d)`` takes pixels (N, 3, H, W) in [0, 1], both sides multiples of
-    64, and AQVR's d > 0; it returns ``{"x_hat", "likelihoods": {"y", "z"}}``.
+    64, and AQVR's d > 0; it returns ``{"x_hat", "likelihoods": {"y", "z"}}``. Without
+    d the rate is the one of ``set_rate``.
     """
 
+    TAKES_D = True
     ALIGNMENT = 64
     INITIAL_STEP = 20.0  # of the linear path, in levels of 8 bits: near the optimum at 0.0483
     # Of the block means in the hyper-latents, in steps of the latents: the coarsest that a
@@ -419,7 +422,7 @@ class LiteNetwork(nn.Module):
     OTHER_HYPER_DEVIATION = 3.0
 
     def __init__(self, config: LiteConfig | None = None) -> None:
-        super().__init__()
+        super().__init__("lite")
         self.config = config = config or LiteConfig()
         basis, deviation = dct_basis(config.latents)
         deviation = deviation / self.INITIAL_STEP
@@ -447,8 +450,8 @@ class LiteNetwork(nn.Module):
             self.residual_predictions.append(ResidualPrediction(config, own))
             start += channels
 
-    def forward(self, x: Tensor, d: float = 1.0) -> dict:
-        decoded, likelihoods = self.code(self.analyse(x), d)
+    def forward(self, x: Tensor, d: float | None = None) -> dict:
+        decoded, likelihoods = self.code(self.analyse(x), self.d if d is None else d)
         x_hat = self.synthesis(decoded) * (PIXEL_UNIT / 255) + 0.5
         return {"x_hat": x_hat, "likelihoods": likelihoods}
 

@@ -1,5 +1,5 @@
-"""What the published networks have in common: CompressAI's calling convention, the rate
-modes, and the slice-wise entropy model of STF and TCM.
+"""What the published networks have in common: CompressAI's calling convention and the
+slice-wise entropy model of STF and TCM.
 
 Each part that an exact program is compiled from is a module of its own, reached through
 ``analysis``, ``hyper_analysis``, ``hyper_synthesis``, ``slice_parameters(i)``,
@@ -8,7 +8,6 @@ Each part that an exact program is compiled from is a module of its own, reached
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import ClassVar
@@ -18,7 +17,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from licodec.adapters.branches import Gain, MatrixProduct, PlaneMatrixProduct
-from licodec.adapters.sets import ALPHA, BETA, gains
 from licodec.backbones.layers import (
     GDN,
     ChannelNorm,
@@ -38,8 +36,9 @@ from licodec.backbones.priors import (
     gaussian_tables,
     scale_indexes,
 )
+from licodec.backbones.rate_modes import RateModes
 from licodec.backbones.swin import TableAsGrid, WindowAttention
-from licodec.errors import BadInputError, UsageError
+from licodec.errors import BadInputError
 
 # What tracing a part stops at, beside PyTorch's own modules: all else is made of these,
 # concatenations, sums, products and choices of an output.
@@ -75,7 +74,7 @@ class CodedShape(tuple[int, int]):
         return CodedShape, (self[0], self[1], self.picture)
 
 
-class PublishedNetwork(nn.Module, ABC):
+class PublishedNetwork(RateModes, ABC):
     """A published network in CompressAI's calling convention.
 
     forward(x (N, 3, H, W) in [0, 1]) -> {"x_hat", "likelihoods": {"y", "z"}}
@@ -90,13 +89,10 @@ class PublishedNetwork(nn.Module, ABC):
     ALIGNMENT: ClassVar[int] = 64
     HYPER_STRIDE: ClassVar[int] = 64  # pixels per hyper-latent, each way
     LATENTS_PER_HYPER_LATENT: ClassVar[int] = 4  # each way
-    TAKES_D: ClassVar[bool]
     entropy_bottleneck: FactorizedPrior
 
     def __init__(self, backbone: str) -> None:
-        super().__init__()
-        self.backbone = backbone
-        self.d = 1.0
+        super().__init__(backbone)
         self._tables: tuple[CodingTables, CodingTables] | None = None
 
     # Parts ---------------------------------------------------------------------------
@@ -120,37 +116,6 @@ class PublishedNetwork(nn.Module, ABC):
     @abstractmethod
     def synthesis(self) -> nn.Module:
         """Latents -> pixels."""
-
-    # Rate modes ----------------------------------------------------------------------
-
-    @property
-    def rate_modes(self) -> tuple[str, ...]:
-        """The modes :meth:`set_rate` takes."""
-        found = {gain.mode for gain in gains(self)}
-        return (*(("d",) if self.TAKES_D else ()), *(m for m in (ALPHA, BETA) if m in found))
-
-    def set_rate(
-        self, *, d: float | None = None, alpha: float | None = None, beta: float | None = None
-    ) -> None:
-        """Set the rate mode; what is not given becomes neutral (d 1, alpha 0, beta 0).
-
-        d > 0 is AQVR's, larger is smaller files; alpha in [0, 1] is the rate, 0 the anchor's,
-        1 the lowest; beta in [0, 1] trades fidelity for realism. Raises UsageError for a value
-        out of range or a mode this network lacks.
-        """
-        if d is not None and not 0 < d < math.inf:
-            raise UsageError(f"d = {d:g} is out of range: give a number above 0")
-        for mode, value in ((ALPHA, alpha), (BETA, beta)):
-            if value is not None and not 0 <= value <= 1:
-                raise UsageError(f"{mode} = {value:g} is out of range: give 0 to 1")
-        for mode, value, neutral in (("d", d, 1), (ALPHA, alpha, 0), (BETA, beta, 0)):
-            if value is not None and value != neutral and mode not in self.rate_modes:
-                has = ", ".join(self.rate_modes) or "no rate mode"
-                raise UsageError(f"this {self.backbone} network has no {mode}: it has {has}")
-        self.d = 1.0 if d is None else float(d)
-        values = {ALPHA: alpha or 0.0, BETA: beta or 0.0}
-        for gain in gains(self):
-            gain.value = float(values[gain.mode])
 
     # CompressAI's convention ---------------------------------------------------------
 

@@ -30,7 +30,7 @@ class Layers(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.head = nn.Conv2d(6, 8, 3, 2, padding=1)
-        self.odd = nn.Conv2d(8, 7, 1)
+        self.odd = nn.Conv2d(8, 7, 1, bias=False)
         self.mix = nn.Sequential(PointwiseLinear(7, 5), nn.Linear(4, 4))
         self.up = subpixel_convolution(5, 4)
 
