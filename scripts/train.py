@@ -27,12 +27,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
+from training.pictures import (
+    draw_crop,
+    load_pictures,
+    rate_and_distortion,
+    split_pictures,
+    to_tensor,
+)
+from training.state import save_state
 
 from licodec.backbones.lite import LiteNetwork
 from licodec.backbones.lite_exact import calibrate, quantization_aware, with_ranges
-
-PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".ppm"}
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -69,41 +74,6 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def load_pictures(folder: Path) -> list[np.ndarray]:
-    """All pictures below `folder` in name order, each (H, W, 3) uint8."""
-    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in PICTURE_SUFFIXES)
-    if not paths:
-        sys.exit(f"{folder}: no pictures found (looked for {', '.join(sorted(PICTURE_SUFFIXES))})")
-    return [np.asarray(Image.open(path).convert("RGB")) for path in paths]
-
-
-def split_pictures(
-    pictures: list[np.ndarray], held_out: int
-) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """(held out for validation, for training): `held_out` pictures, evenly spaced, and the rest."""
-    spacing = max(1, len(pictures) // max(1, held_out))
-    training = [p for i, p in enumerate(pictures) if i % spacing or i // spacing >= held_out]
-    return pictures[::spacing][:held_out], training
-
-
-def draw_crop(picture: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:
-    """A random crop of `picture`, scaled down by up to two and flipped at random."""
-    height, width = picture.shape[:2]
-    largest = min(2.0, height / side, width / side)
-    factor = 1.0 if largest <= 1 or rng.random() < 0.5 else rng.uniform(1.0, largest)
-    source = round(side * factor)
-    top = int(rng.integers(height - source + 1))
-    left = int(rng.integers(width - source + 1))
-    crop = picture[top : top + source, left : left + source]
-    if source != side:
-        crop = np.asarray(Image.fromarray(crop).resize((side, side), Image.Resampling.BICUBIC))
-    if rng.random() < 0.5:
-        crop = crop[:, ::-1]
-    if rng.random() < 0.25:
-        crop = crop.transpose(1, 0, 2)
-    return crop
-
-
 @dataclass(frozen=True)
 class StepDraw:
     """What chance decides about one step."""
@@ -120,15 +90,7 @@ def draw_step(pictures: list[np.ndarray], step: int, arguments: argparse.Namespa
     if rng.random() < arguments.d_share:
         low, high = arguments.d_range
         d = math.exp(rng.uniform(math.log(low), math.log(high)))
-    pixels = torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 255
-    return StepDraw(pixels.contiguous(memory_format=torch.channels_last), d)
-
-
-def rate_and_distortion(output: dict, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """(bits per pixel, mean squared error in [0, 1] units) of one forward pass."""
-    bits = -sum(likelihood.log2().sum() for likelihood in output["likelihoods"].values())
-    bpp = bits / (pixels.shape[0] * pixels.shape[2] * pixels.shape[3])
-    return bpp, torch.mean((output["x_hat"] - pixels) ** 2)
+    return StepDraw(to_tensor(crops), d)
 
 
 def learning_rate(step: int, arguments: argparse.Namespace) -> float:
@@ -192,12 +154,6 @@ def calibration_ranges(
         pixels = torch.from_numpy(picture[:height, :width].copy())
         tensors.append((pixels.permute(2, 0, 1)[None].float() / 255).to(device))
     return {name: dict(part.ranges) for name, part in calibrate(network, tensors).items()}
-
-
-def save_state(path: Path, **state: object) -> None:
-    partial = path.with_suffix(".partial")
-    torch.save(state, partial)
-    partial.replace(path)
 
 
 def main() -> None:

@@ -28,14 +28,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from train import (
-    learning_rate,
-    load_pictures,
-    make_average,
-    make_optimizer,
-    save_state,
-    split_pictures,
-)
+from train import learning_rate, make_average, make_optimizer
+from training.pictures import load_pictures, split_pictures
+from training.state import save_state
 
 from licodec.backbones.lite import BLOCK, PIXEL_UNIT, LiteNetwork
 

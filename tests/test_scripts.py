@@ -420,7 +420,7 @@ def test_the_entropy_model_is_trained_alone_and_resumes_exactly(
         return torch.load(state, weights_only=True)
 
     def fresh(name: str) -> Path:
-        train.save_state(
+        script("training.state").save_state(
             tmp_path / name, average=train.make_average(network, 0.9).state_dict(), step=9
         )
         return tmp_path / name
