@@ -62,7 +62,9 @@ def textured(height: int, width: int, channels: int = 3) -> np.ndarray:
         "make_pack",
         "other_pictures",
         "train",
+        "train_adapters",
         "train_entropy_model",
+        "train_perception",
     ],
 )
 def test_help(name: str) -> None:

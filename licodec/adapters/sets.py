@@ -6,14 +6,14 @@ One mechanism serves every backbone. The published configurations are in ``PRESE
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
 
 import torch
 from torch import nn
 
 from licodec.adapters.branches import Adapted, Gain, adapted
-from licodec.errors import UsageError
+from licodec.errors import BadInputError, UsageError
 
 ALPHA, BETA = "alpha", "beta"  # rate and perception
 
@@ -35,6 +35,24 @@ class AdapterSet:
     layers: tuple[str, ...]
     d: float = 1.0
 
+    def to_data(self) -> dict[str, object]:
+        """Plain values, for a checkpoint."""
+        return asdict(self) | {"layers": list(self.layers)}
+
+    @classmethod
+    def from_data(cls, data: object) -> AdapterSet:
+        """The inverse of :meth:`to_data`. Raises BadInputError."""
+        match data:
+            case {
+                "mode": "alpha" | "beta" as mode,
+                "rank": int(rank),
+                "largest": float(largest),
+                "layers": list(layers),
+                "d": float(d),
+            } if rank > 0 and d > 0 and all(isinstance(layer, str) for layer in layers):
+                return cls(mode, rank, largest, tuple(layers), d)
+        raise BadInputError("the description of its adapters is damaged")
+
 
 _SWIN_MLPS = (
     "layers.*.blocks.*.mlp.fc[12]",
@@ -53,8 +71,7 @@ _RESIDUAL_CONVOLUTIONS = (
 # d goes with alpha: 20**alpha is near the d that lambda(alpha) wants of the anchor. The branches
 # do the rest where the rate is felt: what the latents before and the hyper-latents still tell
 # of means and scales (in the first two slices, which a low rate mostly consists of, most), and
-# in the synthesis blocking and lost detail. The analysis is nearly
-# the linear path alone, whose last stage beside it may shift a little.
+# in the synthesis blocking and lost detail. The analysis is nearly the linear path alone.
 _LITE_LAYERS = (
     "analysis.nonlinear.*",
     "hyper_analysis.layers.*",
@@ -93,6 +110,10 @@ PRESETS = {
         1.0,
         (*_RESIDUAL_CONVOLUTIONS, "g_[as].*.conv_[ab].[0-2].conv.2"),
     ),
+}
+# No set for beta has been published for these.
+PRESETS |= {
+    f"adapt_{name}": replace(PRESETS[name], mode=BETA) for name in ("tcm_8_1_all", "cheng_8_1_all")
 }
 
 

@@ -1,4 +1,4 @@
-"""A float network out of a checkpoint file."""
+"""Float networks of `lite` out of checkpoint files."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from licodec.adapters.sets import AdapterSet, attach
 from licodec.backbones.checkpoints import read_checkpoint
 from licodec.backbones.lite import LiteNetwork
 from licodec.errors import BadInputError
@@ -18,15 +19,50 @@ def load_lite(path: Path) -> LiteNetwork:
     """`lite` with the weights of a training state of scripts/train.py (their average) or of a
     bare state dict, for inference.
 
-    Raises BadInputError where the file is no checkpoint, or one of another backbone.
+    Raises BadInputError where the file is no checkpoint, one of another backbone, or one with
+    adapters (:func:`load_adapted_lite` reads those).
     """
-    name = display_name(path)
-    weights = _weights(read_checkpoint(path))
+    name, content = display_name(path), read_checkpoint(path)
+    if _adapter_sets(name, content):
+        raise BadInputError(f"{name}: holds adapters; give the anchor that they were trained on")
+    return _filled(name, LiteNetwork(), content)
+
+
+def load_adapted_lite(path: Path) -> LiteNetwork:
+    """The same with the adapters that a state of scripts/train_adapters.py or
+    scripts/train_perception.py holds beside the weights, at the anchor."""
+    name, content = display_name(path), read_checkpoint(path)
+    network = LiteNetwork()
+    for adapters in _adapter_sets(name, content):
+        attach(network, adapters)
+    return _filled(name, network, content)
+
+
+def adapter_sets(path: Path) -> tuple[AdapterSet, ...]:
+    """The adapter sets that a training state of `lite` holds, in the order of their attachment.
+
+    Raises BadInputError where the file is no checkpoint or describes them wrongly.
+    """
+    return _adapter_sets(display_name(path), read_checkpoint(path))
+
+
+def _adapter_sets(name: str, content: object) -> tuple[AdapterSet, ...]:
+    described = content.get("adapters", ()) if isinstance(content, dict) else ()
+    try:
+        if isinstance(described, (list, tuple)):
+            return tuple(AdapterSet.from_data(data) for data in described)
+        raise BadInputError("the description of its adapters is damaged")
+    except BadInputError as error:
+        raise BadInputError(f"{name}: {error}") from None
+
+
+def _filled(name: str, network: LiteNetwork, content: object) -> LiteNetwork:
+    """`network` in evaluation mode with the weights in `content`. Raises BadInputError."""
+    weights = _weights(content)
     if weights is None:
         raise BadInputError(
             f"{name}: not a checkpoint; give a training state of scripts/train.py or a state dict"
         )
-    network = LiteNetwork()
     expected = network.state_dict()
     missing = [key for key in expected if key not in weights]
     further = [key for key in weights if key not in expected]

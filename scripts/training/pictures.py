@@ -84,6 +84,6 @@ def to_tensor(crops: np.ndarray) -> torch.Tensor:
 
 def rate_and_distortion(output: dict, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """(bits per pixel, mean squared error in [0, 1] units) of one forward pass."""
-    bits = -sum(likelihood.log2().sum() for likelihood in output["likelihoods"].values())
+    bits = -sum(likelihood.float().log2().sum() for likelihood in output["likelihoods"].values())
     bpp = bits / (pixels.shape[0] * pixels.shape[2] * pixels.shape[3])
     return bpp, torch.mean((output["x_hat"] - pixels) ** 2)

@@ -1,0 +1,292 @@
+"""The training of one adapter set on a frozen network: steps, validation, checkpoints.
+
+Everything random is a function of (seed, step), so a run resumed from its state continues
+exactly.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from licodec.adapters.sets import AdapterSet, adapter_parameters, freeze_all_but
+from licodec.backbones.checkpoints import read_checkpoint
+from licodec.backbones.rate_modes import RateModes
+from licodec.errors import BadInputError, UsageError
+from training import defaults
+from training.objectives import Objective, RatePoint
+from training.pictures import (
+    at_least,
+    centre_crop,
+    draw_crop,
+    picture_paths,
+    rate_and_distortion,
+    read_pixels,
+    split_pictures,
+    to_tensor,
+)
+from training.state import save_state
+
+VALIDATION_SIDE = 256
+REPORT_EVERY = 100
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options that every training of adapters takes."""
+    add = parser.add_argument
+    add("pictures", type=Path, help="folder of training pictures")
+    add("--state", type=Path, required=True, help="checkpoint of the run, resumed where it exists")
+    add("--from", dest="source", type=Path, required=True,
+        help="the network: a state file of lite or a published checkpoint")  # fmt: skip
+    add("--backbone", choices=list(defaults.BACKBONES), help="read off the keys by default")
+    add("--learning-rate", type=float,
+        help="of Adam, to 0 as a cosine (CALICE's commands: 1e-5 for stf, else 1e-4)")  # fmt: skip
+    add("--epochs", type=int, default=defaults.EPOCHS, help="(CALICE's commands: %(default)s)")
+    add("--steps", type=int, help="instead of --epochs")
+    add("--batch", type=int, default=defaults.BATCH, help="crops a step (CALICE: %(default)s)")
+    add("--crop", type=int, default=defaults.CROP, help="their side (CALICE: %(default)s)")
+    add("--clip", type=float, default=defaults.CLIP,
+        help="largest norm of the gradient (CALICE: %(default)s)")  # fmt: skip
+    add("--lambdas", type=float, nargs=2, metavar=("ANCHOR", "LOWEST"),
+        help="lambda at alpha 0 and at alpha 1 (CALICE's commands)")  # fmt: skip
+    add("--held-out", type=int, default=24,
+        help="pictures kept for validation (%(default)s; CALICE: a tenth)")  # fmt: skip
+    add("--validate-every", type=int, default=1000, help="steps (%(default)s)")
+    add("--checkpoint-seconds", type=float, default=180)
+    add("--seed", type=int, default=defaults.SEED, help="(CALICE: %(default)s)")
+    add("--threads", type=int, default=os.cpu_count())
+    add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    add("--bfloat16", action="store_true",
+        help="mixed precision: faster where there are units for it, less precise")  # fmt: skip
+    add("--alexnet", type=Path, metavar="FILE",
+        help="AlexNet's weights for LPIPS, as torchvision has them")  # fmt: skip
+
+
+def numbers(text: str) -> tuple[float, ...]:
+    """An option's comma-separated numbers from 0 to 1."""
+    values = tuple(float(part) for part in text.split(","))
+    if not all(0 <= value <= 1 for value in values):
+        raise argparse.ArgumentTypeError(f"{text}: give numbers from 0 to 1")
+    return values
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a run trains: the last of the network's adapter sets, for an objective."""
+
+    network: RateModes
+    sets: tuple[AdapterSet, ...]  # as they were attached
+    objective: Objective
+    points: tuple[RatePoint, ...]  # each as likely
+    validation: tuple[RatePoint, ...]
+    name: str  # of the objective, for the checkpoint
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What chance decides about one step."""
+
+    pixels: Tensor  # (N, 3, side, side) in [0, 1]
+    point: RatePoint
+
+
+def draw_step(
+    paths: Sequence[Path], points: Sequence[RatePoint], step: int, arguments: argparse.Namespace
+) -> Draw:
+    rng = np.random.default_rng((arguments.seed, step))
+    point = points[rng.integers(len(points))]
+    chosen = rng.integers(len(paths), size=arguments.batch)
+    crops = np.stack([draw_crop(read_pixels(paths[i]), arguments.crop, rng) for i in chosen])
+    return Draw(to_tensor(crops), point)
+
+
+def cosine(step: int, steps: int, largest: float) -> float:
+    """The learning rate of `step`: `largest` at 0 and 0 at `steps`."""
+    return largest * 0.5 * (1 + math.cos(math.pi * step / steps))
+
+
+def set_point(network: RateModes, point: RatePoint) -> None:
+    network.set_rate(alpha=point.alpha, beta=point.beta)
+
+
+@torch.no_grad()
+def validate(task: Task, paths: Sequence[Path], device: str) -> list[dict[str, float]]:
+    """Mean loss, estimated rate and PSNR on the centre of each held-out picture, by point."""
+    network, rows = task.network, []
+    network.eval()
+    crops = [centre_crop(read_pixels(path), VALIDATION_SIDE, 64) for path in paths]
+    for point in task.validation:
+        set_point(network, point)
+        figures = []
+        for crop in crops:
+            pixels = to_tensor(crop[None]).to(device)
+            output = network(pixels)
+            output["x_hat"] = output["x_hat"].clamp(0, 1)
+            bpp, mse = rate_and_distortion(output, pixels)
+            loss = task.objective.loss(bpp, mse, output["x_hat"], pixels, point)
+            figures.append((loss.item(), bpp.item(), -10 * math.log10(max(mse.item(), 1e-10))))
+        loss, bpp, psnr = (round(float(value), 4) for value in np.mean(figures, axis=0))
+        rows.append(
+            {"alpha": point.alpha, "beta": point.beta, "loss": loss, "bpp": bpp, "psnr": psnr}
+        )
+    network.train()
+    return rows
+
+
+def run_settings(task: Task, steps: int, arguments: argparse.Namespace) -> dict[str, object]:
+    """All that decides what a run computes, which a resumed run must have in common."""
+    return {
+        "backbone": task.network.backbone,
+        "adapters": [adapters.to_data() for adapters in task.sets],
+        "objective": task.name,
+        "lambdas": [task.objective.lambdas.anchor, task.objective.lambdas.lowest],
+        "points": [[point.alpha, point.beta] for point in task.points],
+        "steps": steps,
+        "learning_rate": arguments.learning_rate,
+        "batch": arguments.batch,
+        "crop": arguments.crop,
+        "clip": arguments.clip,
+        "held_out": arguments.held_out,
+        "seed": arguments.seed,
+        "bfloat16": arguments.bfloat16,
+    }
+
+
+def resumed(path: Path, settings: dict[str, object]) -> dict | None:
+    """The state of a run that was begun, or None. Raises BadInputError where it is the state
+    of something else or of a run with other settings."""
+    if not path.exists():
+        return None
+    state = read_checkpoint(path)
+    if not isinstance(state, dict) or not isinstance(state.get("settings"), dict):
+        raise BadInputError(f"{path.name}: not the state of a training of adapters")
+    for name, value in settings.items():
+        if state["settings"].get(name) != value:
+            raise BadInputError(
+                f"{path.name}: the run was begun with {name} = {state['settings'].get(name)}, "
+                f"not {value}: go on with that, or give another --state"
+            )
+    return state
+
+
+def check(arguments: argparse.Namespace) -> None:
+    """Raise UsageError for options that no run can have."""
+    for name in ("batch", "crop", "epochs", "validate_every"):
+        if getattr(arguments, name) < 1:
+            raise UsageError(f"--{name.replace('_', '-')}: give 1 or more")
+    if arguments.crop % 64:
+        raise UsageError(f"--crop {arguments.crop}: give a multiple of 64")
+    if arguments.steps is not None and arguments.steps < 1:
+        raise UsageError("--steps: give 1 or more")
+    if arguments.lambdas is not None and min(arguments.lambdas) <= 0:
+        raise UsageError("--lambdas: give numbers above 0")
+
+
+def find_pictures(arguments: argparse.Namespace) -> tuple[list[Path], list[Path]]:
+    """(held out, for training), those large enough. Raises UsageError where none is left."""
+    held_out, training = split_pictures(picture_paths(arguments.pictures), arguments.held_out)
+    held_out = at_least(held_out, min(arguments.crop, VALIDATION_SIDE))
+    training = at_least(training, arguments.crop)
+    if not training:
+        raise UsageError(
+            f"{arguments.pictures}: no picture beside the held-out ones has sides of "
+            f"{arguments.crop} pixels"
+        )
+    return held_out, training
+
+
+def train(task: Task, arguments: argparse.Namespace) -> None:
+    """Run or resume the training that `task` and the options of :func:`add_options` describe."""
+    torch.set_num_threads(arguments.threads)
+    held_out, training = find_pictures(arguments)
+    epoch = math.ceil(len(training) / arguments.batch)
+    steps = arguments.steps or arguments.epochs * epoch
+    device, mode = arguments.device, task.sets[-1].mode
+    settings = run_settings(task, steps, arguments)
+    network = task.network
+    state = resumed(arguments.state, settings)
+    if state is not None:
+        network.load_state_dict(state["state_dict"])
+    network.to(device, memory_format=torch.channels_last)
+    freeze_all_but(network, mode)
+    learning = list(adapter_parameters(network, mode))
+    optimizer = torch.optim.Adam(learning, lr=arguments.learning_rate, fused=True)
+    first = 0
+    if state is not None:
+        optimizer.load_state_dict(state["optimizer"])
+        first = state["step"]
+        print(f"resumed at step {first} of {steps}", file=sys.stderr)
+    else:
+        whole, own = (sum(p.numel() for p in group) for group in (network.parameters(), learning))
+        share = own / (whole - own)
+        print(f"{own:,} parameters to train, {share:.2%} of the rest; {steps:,} steps", flush=True)
+
+    network.train()
+    drawing = ThreadPoolExecutor(1)  # draws the next step's crops while this one computes
+    following = drawing.submit(draw_step, training, task.points, first, arguments)
+    started = saved = time.monotonic()
+    running: list[float] = []
+    for step in range(first, steps):
+        draw = following.result()
+        following = drawing.submit(draw_step, training, task.points, step + 1, arguments)
+        pixels = draw.pixels.to(device)
+        torch.manual_seed(arguments.seed * 1_000_003 + step)
+        for group in optimizer.param_groups:
+            group["lr"] = cosine(step, steps, arguments.learning_rate)
+        set_point(network, draw.point)
+        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=arguments.bfloat16):
+            output = network(pixels)
+        bpp, mse = rate_and_distortion(output, pixels)
+        loss = task.objective.loss(bpp, mse, output["x_hat"], pixels, draw.point)
+        optimizer.zero_grad(set_to_none=True)
+        if torch.isfinite(loss):
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(learning, arguments.clip)
+            optimizer.step()
+            running.append(loss.item())
+        else:  # as published: such a batch is passed over
+            print(f"step {step + 1}: the loss is {loss.item()}, nothing learned", file=sys.stderr)
+
+        done = step + 1
+        if done % REPORT_EVERY == 0 and running:
+            rate = (done - first) / (time.monotonic() - started)
+            print(f"step {done}  loss {np.mean(running):.4f}  {rate:.2f} steps/s", flush=True)
+            running.clear()
+        if held_out and (done % arguments.validate_every == 0 or done == steps):
+            for row in validate(task, held_out, device):
+                print(json.dumps({"step": done, **row}), flush=True)
+        if time.monotonic() - saved > arguments.checkpoint_seconds or done == steps:
+            save(task, arguments.state, optimizer, done, settings)
+            saved = time.monotonic()
+
+
+def save(
+    task: Task,
+    path: Path,
+    optimizer: torch.optim.Optimizer,
+    done: int,
+    settings: dict[str, object],
+) -> None:
+    """A checkpoint that the run resumes from, and that loads as a network: published ones by
+    their keys alone, `lite` by what is said of its adapters."""
+    save_state(
+        path,
+        backbone=task.network.backbone,
+        state_dict=task.network.state_dict(),
+        optimizer=optimizer.state_dict(),
+        step=done,
+        settings=settings,
+        adapters=settings["adapters"],
+    )

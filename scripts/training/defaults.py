@@ -1,0 +1,50 @@
+"""The published settings of adapter training, by backbone and by loss.
+
+From the commands in the README of EIDOSLAB/CALICE and the configurations it names, where not
+said otherwise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from training.objectives import LambdaRange
+
+# Alphas and betas drawn in training, each as likely: src/opt.py.
+ALPHAS = (1.0, 0.95, 0.9, 0.8, 0.6, 0.4, 0.2)
+BETAS = (0.01, 0.02, 0.04, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 1.0)
+VALIDATION_ALPHAS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)  # src/train.py
+VALIDATION_BETAS = (0.0, 0.5, 1.0)  # ours: the published list is BETAS, twice as slow as a run
+EPOCHS, BATCH, CROP, CLIP, SEED = 500, 16, 256, 1.0, 42
+
+MSE, MS_SSIM, LPIPS = "mse", "ms-ssim", "lpips"
+
+
+@dataclass(frozen=True)
+class BackboneDefaults:
+    """alpha, beta     presets of ``licodec.adapters.sets``
+    learning_rate   of Adam, falling to 0 as a cosine
+    lambdas         of the loss mse
+    """
+
+    alpha: str
+    beta: str
+    learning_rate: float
+    lambdas: LambdaRange
+
+
+_USUAL, _TCM = LambdaRange(0.0483, 0.0018), LambdaRange(0.05, 0.0025)
+
+BACKBONES = {
+    # Ours: its convolutional branches are trained as those of cheng-attn.
+    "lite": BackboneDefaults("lite_8_1_all", "adapt_lite_8_1_all", 1e-4, _USUAL),
+    "stf": BackboneDefaults("stf_8_8_all", "adapt_stf_8_8_all", 1e-5, _USUAL),
+    "tcm": BackboneDefaults("tcm_8_1_all", "adapt_tcm_8_1_all", 1e-4, _TCM),
+    # Unpublished; its network is TCM's and its anchor was trained at TCM's lambda.
+    "icm": BackboneDefaults("tcm_8_1_all", "adapt_tcm_8_1_all", 1e-4, _TCM),
+    "cheng-attn": BackboneDefaults("cheng_8_1_all", "adapt_cheng_8_1_all", 1e-4, _USUAL),
+}
+
+# Of the other losses; those of perceptual ones weigh the rate and grow with alpha.
+LAMBDAS = {MS_SSIM: LambdaRange(60.5, 2.40), LPIPS: LambdaRange(0.048, 1.28)}
+PERCEPTION_LAMBDAS = LambdaRange(0.048, 1.28)

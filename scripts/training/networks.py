@@ -1,0 +1,48 @@
+"""Networks with adapters, out of checkpoints and ready to train."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from licodec.adapters.sets import PRESETS, AdapterSet, gains
+from licodec.backbones.checkpoints import load_network, read_checkpoint
+from licodec.backbones.rate_modes import RateModes
+from licodec.fmpq.checkpoints import AVERAGED_PREFIX, adapter_sets, load_adapted_lite
+from training.defaults import BACKBONES
+
+LITE = "lite"
+LITE_KEY = "analysis.linear.transform.weight"  # a layer without an adapter of its own
+
+
+def load_backbone(path: Path, backbone: str | None) -> RateModes:
+    """The float network in a state file of `lite` or in a published checkpoint, with the
+    adapters that it holds.
+
+    `backbone` is read off the keys where it is None. Raises UsageError and BadInputError.
+    """
+    if backbone is None and _is_lite(read_checkpoint(path)):
+        backbone = LITE
+    return load_adapted_lite(path) if backbone == LITE else load_network(path, backbone)
+
+
+def _is_lite(content: object) -> bool:
+    if not isinstance(content, dict):
+        return False
+    places = (content, content.get("average"), content.get("state_dict"))
+    keys = {key for place in places if isinstance(place, dict) for key in place}
+    return bool(keys & {LITE_KEY, AVERAGED_PREFIX + LITE_KEY})
+
+
+def modes(network: RateModes) -> set[str]:
+    """The modes of the adapters that `network` has."""
+    return {gain.mode for gain in gains(network)}
+
+
+def sets_of(network: RateModes, path: Path) -> tuple[AdapterSet, ...]:
+    """The adapter sets of a network that :func:`load_backbone` read from `path`.
+
+    Those of `lite` are described in the file; a published checkpoint has its backbone's preset.
+    """
+    if network.backbone == LITE:
+        return adapter_sets(path)
+    return (PRESETS[BACKBONES[network.backbone].alpha],) if modes(network) else ()
