@@ -61,6 +61,7 @@ def textured(height: int, width: int, channels: int = 3) -> np.ndarray:
         "fmpq_report",
         "make_pack",
         "other_pictures",
+        "prepare_data",
         "train",
         "train_adapters",
         "train_entropy_model",
