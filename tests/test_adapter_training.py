@@ -196,7 +196,7 @@ def test_a_step_changes_only_the_adapters_for_alpha(
     state = run("train_adapters", pictures, path, tmp_path / "run.pt", "--steps", "1", *options)
     assert_only_adapters_learned(starts[0], state["state_dict"])
     found = losses(capsys.readouterr().out)
-    assert len(found) == (1 if "--fixed-lambda" in options else 2)
+    assert len(found) == (2 if "--fixed-lambda" in options else 4)  # before and after
     assert all(math.isfinite(loss) for loss in found)
     network = networks.load_backbone(tmp_path / "run.pt", None)
     assert networks.modes(network) == {"alpha"}

@@ -68,10 +68,11 @@ _RESIDUAL_CONVOLUTIONS = (
 # `lite` codes DCT coefficients: what a lower rate wants first of all is larger steps, for every
 # coefficient alike, and a branch of low rank cannot scale 320 of them by itself, down in the
 # analysis and just as much up in the synthesis, at every alpha. AQVR's d does that exactly, so
-# d goes with alpha: 20**alpha is near the d that lambda(alpha) wants of the anchor. The branches
-# do the rest where the rate is felt: what the latents before and the hyper-latents still tell
-# of means and scales (in the first two slices, which a low rate mostly consists of, most), and
-# in the synthesis blocking and lost detail. The analysis is nearly the linear path alone.
+# d goes with alpha: _LITE_D**alpha is near the d that lambda(alpha) wants of the anchor. The
+# branches do the rest where the rate is felt: what the latents before and the hyper-latents
+# still tell of means and scales (in the first two slices, which a low rate mostly consists of,
+# most), and in the synthesis blocking and lost detail. The analysis is nearly the linear path
+# alone.
 _LITE_LAYERS = (
     "analysis.nonlinear.*",
     "hyper_analysis.layers.*",
@@ -88,9 +89,27 @@ _LITE_LAYERS = (
     "synthesis.fine.*.spatial",
 )
 
+# The transforms alone, as in the published sets: the entropy model stays the anchor's.
+_LITE_TRANSFORMS = (
+    "analysis.linear.transform",
+    "analysis.nonlinear.*",
+    "analysis.nonlinear.*.spatial",
+    "synthesis.linear.transform",
+    "synthesis.coarse.*",
+    "synthesis.coarse.*.spatial",
+    "synthesis.coarse.*.pointwise",
+    "synthesis.seen.1",
+    "synthesis.fine.*",
+    "synthesis.fine.*.spatial",
+    "synthesis.fine.*.pointwise",
+)
+_LITE_D = 20.0
+
 PRESETS = {
-    "lite_8_1_all": AdapterSet(ALPHA, 8, 1.0, _LITE_LAYERS, d=20.0),
+    "lite_8_1_all": AdapterSet(ALPHA, 8, 1.0, _LITE_LAYERS, _LITE_D),
     "adapt_lite_8_1_all": AdapterSet(BETA, 8, 1.0, _LITE_LAYERS),
+    "lite_8_1_transforms": AdapterSet(ALPHA, 8, 1.0, _LITE_TRANSFORMS, _LITE_D),
+    "adapt_lite_8_1_transforms": AdapterSet(BETA, 8, 1.0, _LITE_TRANSFORMS),
     "stf_8_8_all": AdapterSet(ALPHA, 8, 8.0, _SWIN_MLPS),
     "adapt_stf_8_8_all": AdapterSet(BETA, 8, 8.0, _SWIN_MLPS),
     "tcm_8_1_all": AdapterSet(

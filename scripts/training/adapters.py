@@ -145,6 +145,13 @@ def validate(task: Task, paths: Sequence[Path], device: str) -> list[dict[str, f
     return rows
 
 
+def report(task: Task, paths: Sequence[Path], device: str, done: int) -> None:
+    """Print the validation after `done` steps: at 0, what the anchor does without adapters."""
+    if paths:
+        for row in validate(task, paths, device):
+            print(json.dumps({"step": done, **row}), flush=True)
+
+
 def run_settings(task: Task, steps: int, arguments: argparse.Namespace) -> dict[str, object]:
     """All that decides what a run computes, which a resumed run must have in common."""
     return {
@@ -236,6 +243,8 @@ def train(task: Task, arguments: argparse.Namespace) -> None:
     network.train()
     drawing = ThreadPoolExecutor(1)  # draws the next step's crops while this one computes
     following = drawing.submit(draw_step, training, task.points, first, arguments)
+    if first == 0:
+        report(task, held_out, device, 0)
     started = saved = time.monotonic()
     running: list[float] = []
     for step in range(first, steps):
@@ -264,9 +273,8 @@ def train(task: Task, arguments: argparse.Namespace) -> None:
             rate = (done - first) / (time.monotonic() - started)
             print(f"step {done}  loss {np.mean(running):.4f}  {rate:.2f} steps/s", flush=True)
             running.clear()
-        if held_out and (done % arguments.validate_every == 0 or done == steps):
-            for row in validate(task, held_out, device):
-                print(json.dumps({"step": done, **row}), flush=True)
+        if done % arguments.validate_every == 0 or done == steps:
+            report(task, held_out, device, done)
         if time.monotonic() - saved > arguments.checkpoint_seconds or done == steps:
             save(task, arguments.state, optimizer, done, settings)
             saved = time.monotonic()

@@ -20,7 +20,7 @@ from licodec.backbones.lite import LiteNetwork
 from licodec.errors import UsageError
 from tests import tiny
 
-ALPHA_SET, BETA_SET = PRESETS["lite_8_1_all"], PRESETS["adapt_lite_8_1_all"]
+ALPHA_SET = PRESETS["lite_8_1_all"]
 
 
 def with_adapters(*names: str) -> LiteNetwork:
@@ -43,11 +43,12 @@ def outputs(network: LiteNetwork, **rate: float) -> list[torch.Tensor]:
     return [output["x_hat"], *output["likelihoods"].values()]
 
 
-def test_each_set_is_at_most_a_hundredth_of_the_network() -> None:
+@pytest.mark.parametrize("name", ["lite_8_1_all", "lite_8_1_transforms"])
+def test_each_set_is_at_most_a_hundredth_of_the_network(name: str) -> None:
     with torch.device("meta"):
         network = LiteNetwork()
         whole = sum(p.numel() for p in network.parameters())
-        for adapters in (ALPHA_SET, BETA_SET):
+        for adapters in (PRESETS[name], PRESETS[f"adapt_{name}"]):
             attach(network, adapters)
             own = sum(p.numel() for p in adapter_parameters(network, adapters.mode))
             assert 0.005 * whole < own <= 0.01 * whole
@@ -57,6 +58,9 @@ def test_every_part_of_the_network_has_adapters() -> None:
     network = with_adapters("lite_8_1_all")
     parts = {name.partition(".")[0] for name, _ in adapted_layers(network)}
     assert parts == {name for name, _ in network.named_children()} - {"entropy_bottleneck"}
+    network = with_adapters("lite_8_1_transforms")
+    parts = {name.partition(".")[0] for name, _ in adapted_layers(network)}
+    assert parts == {"analysis", "synthesis"}
 
 
 def test_at_rest_the_anchor_is_untouched() -> None:
