@@ -33,7 +33,7 @@ import sys
 from dataclasses import replace
 
 from training import defaults
-from training.adapters import Task, add_options, check, numbers, train
+from training.adapters import Task, add_options, check, fill_in, numbers, train
 from training.networks import load_backbone, modes
 from training.objectives import (
     LPIPS_WEIGHT,
@@ -131,8 +131,7 @@ def prepare(network: RateModes, arguments: argparse.Namespace) -> AdapterSet:
 def make_task(arguments: argparse.Namespace) -> Task:
     network = load_backbone(arguments.source, arguments.backbone)
     adapters = prepare(network, arguments)
-    if arguments.learning_rate is None:
-        arguments.learning_rate = defaults.BACKBONES[network.backbone].learning_rate
+    fill_in(arguments, network.backbone)
     first_step = arguments.fixed_lambda is not None
     alphas = (1.0,) if first_step else arguments.alphas
     seen = (1.0,) if first_step else defaults.VALIDATION_ALPHAS

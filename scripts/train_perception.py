@@ -24,7 +24,7 @@ import sys
 
 from torch import Tensor
 from training import defaults
-from training.adapters import Task, add_options, check, numbers, train
+from training.adapters import Task, add_options, check, fill_in, numbers, train
 from training.networks import load_backbone, modes, sets_of
 from training.objectives import (
     PERCEPTION_WEIGHT,
@@ -92,8 +92,7 @@ def make_task(arguments: argparse.Namespace) -> Task:
         known = ", ".join(key for key, preset in PRESETS.items() if preset.mode == "beta")
         raise UsageError(f"--adapters {name}: no preset for beta; there are {known}")
     attach(network, PRESETS[name])
-    if arguments.learning_rate is None:
-        arguments.learning_rate = defaults.BACKBONES[network.backbone].learning_rate
+    fill_in(arguments, network.backbone)
     ends = LambdaRange(*arguments.lambdas) if arguments.lambdas else defaults.PERCEPTION_LAMBDAS
     return Task(
         network,

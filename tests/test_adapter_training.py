@@ -162,9 +162,11 @@ def losses(output: str) -> list[float]:
     ("backbone", "options"),
     [
         ("lite", ("--loss", "mse")),
+        ("lite", ("--loss", "mse", "--rate-of", "noise")),
         ("lite", (*SIMILARITY, "--bfloat16")),
         ("lite", ("--loss", "lpips", "--alexnet")),
         ("stf", ("--loss", "mse")),
+        ("stf", ("--loss", "mse", "--rate-of", "symbols")),
         ("stf", (*SIMILARITY, "--fixed-lambda", "60.5")),
         ("tcm", ("--loss", "mse")),
         ("cheng-attn", ("--loss", "mse")),

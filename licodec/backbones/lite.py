@@ -462,9 +462,10 @@ class LiteNetwork(RateModes):
     def code(self, y: Tensor, d: float = 1.0) -> tuple[Tensor, dict[str, Tensor]]:
         """The entropy model over latents (N, M, h, w): (decoded latents, likelihoods by name)."""
         z = self.hyper_analysis(y)
-        z_noisy = z + torch.rand_like(z) - 0.5 if self.training else torch.round(z)
-        z_likelihood = self.entropy_bottleneck.likelihood(z_noisy)
-        features, block_means = self.hyper_synthesis(straight_through_round(z))
+        z_hat = straight_through_round(z)
+        z_coded = z + torch.rand_like(z) - 0.5 if self.training else z_hat
+        z_likelihood = self.entropy_bottleneck.likelihood(z_coded)
+        features, block_means = self.hyper_synthesis(z_hat)
 
         decoded: list[Tensor] = []
         likelihoods = []

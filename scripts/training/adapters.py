@@ -26,6 +26,7 @@ from licodec.backbones.checkpoints import read_checkpoint
 from licodec.backbones.rate_modes import RateModes
 from licodec.errors import BadInputError, UsageError
 from training import defaults
+from training.defaults import NOISE, SYMBOLS
 from training.objectives import Objective, RatePoint
 from training.pictures import (
     at_least,
@@ -61,6 +62,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="largest norm of the gradient (CALICE: %(default)s)")  # fmt: skip
     add("--lambdas", type=float, nargs=2, metavar=("ANCHOR", "LOWEST"),
         help="lambda at alpha 0 and at alpha 1 (CALICE's commands)")  # fmt: skip
+    add("--rate-of", choices=(NOISE, SYMBOLS),
+        help="in training: latents with uniform noise (as published; the default, but for lite),\n"
+        "or the symbols that an encoder chooses, with straight-through gradients")  # fmt: skip
     add("--held-out", type=int, default=24,
         help="pictures kept for validation (%(default)s; CALICE: a tenth)")  # fmt: skip
     add("--validate-every", type=int, default=1000, help="steps (%(default)s)")
@@ -72,6 +76,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="mixed precision: faster where there are units for it, less precise")  # fmt: skip
     add("--alexnet", type=Path, metavar="FILE",
         help="AlexNet's weights for LPIPS, as torchvision has them")  # fmt: skip
+
+
+def fill_in(arguments: argparse.Namespace, backbone: str) -> None:
+    """Give options that were left to the backbone its defaults."""
+    chosen = defaults.BACKBONES[backbone]
+    if arguments.learning_rate is None:
+        arguments.learning_rate = chosen.learning_rate
+    if arguments.rate_of is None:
+        arguments.rate_of = chosen.rate_of
 
 
 def numbers(text: str) -> tuple[float, ...]:
@@ -141,7 +154,6 @@ def validate(task: Task, paths: Sequence[Path], device: str) -> list[dict[str, f
         rows.append(
             {"alpha": point.alpha, "beta": point.beta, "loss": loss, "bpp": bpp, "psnr": psnr}
         )
-    network.train()
     return rows
 
 
@@ -165,6 +177,7 @@ def run_settings(task: Task, steps: int, arguments: argparse.Namespace) -> dict[
         "batch": arguments.batch,
         "crop": arguments.crop,
         "clip": arguments.clip,
+        "rate_of": arguments.rate_of,
         "held_out": arguments.held_out,
         "seed": arguments.seed,
         "bfloat16": arguments.bfloat16,
@@ -240,7 +253,6 @@ def train(task: Task, arguments: argparse.Namespace) -> None:
         share = own / (whole - own)
         print(f"{own:,} parameters to train, {share:.2%} of the rest; {steps:,} steps", flush=True)
 
-    network.train()
     drawing = ThreadPoolExecutor(1)  # draws the next step's crops while this one computes
     following = drawing.submit(draw_step, training, task.points, first, arguments)
     if first == 0:
@@ -255,6 +267,8 @@ def train(task: Task, arguments: argparse.Namespace) -> None:
         for group in optimizer.param_groups:
             group["lr"] = cosine(step, steps, arguments.learning_rate)
         set_point(network, draw.point)
+        # In evaluation the networks count the bits of the symbols, and gradients pass as well.
+        network.train(arguments.rate_of == NOISE)
         with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=arguments.bfloat16):
             output = network(pixels)
         bpp, mse = rate_and_distortion(output, pixels)

@@ -18,6 +18,7 @@ VALIDATION_BETAS = (0.0, 0.5, 1.0)  # ours: the published list is BETAS, twice a
 EPOCHS, BATCH, CROP, CLIP, SEED = 500, 16, 256, 1.0, 42
 
 MSE, MS_SSIM, LPIPS = "mse", "ms-ssim", "lpips"
+NOISE, SYMBOLS = "noise", "symbols"
 
 
 @dataclass(frozen=True)
@@ -25,19 +26,22 @@ class BackboneDefaults:
     """alpha, beta     presets of ``licodec.adapters.sets``
     learning_rate   of Adam, falling to 0 as a cosine
     lambdas         of the loss mse
+    rate_of         what a step counts the bits of, NOISE as published or SYMBOLS
     """
 
     alpha: str
     beta: str
     learning_rate: float
     lambdas: LambdaRange
+    rate_of: str = NOISE
 
 
 _USUAL, _TCM = LambdaRange(0.0483, 0.0018), LambdaRange(0.05, 0.0025)
 
 BACKBONES = {
-    # Ours: its convolutional branches are trained as those of cheng-attn.
-    "lite": BackboneDefaults("lite_8_1_all", "adapt_lite_8_1_all", 1e-4, _USUAL),
+    # Ours: its convolutional branches are trained as those of cheng-attn, but on symbols: its
+    # encoder prefers smaller ones, which noise knows nothing of.
+    "lite": BackboneDefaults("lite_8_1_all", "adapt_lite_8_1_all", 1e-4, _USUAL, SYMBOLS),
     "stf": BackboneDefaults("stf_8_8_all", "adapt_stf_8_8_all", 1e-5, _USUAL),
     "tcm": BackboneDefaults("tcm_8_1_all", "adapt_tcm_8_1_all", 1e-4, _TCM),
     # Unpublished; its network is TCM's and its anchor was trained at TCM's lambda.
