@@ -93,8 +93,8 @@ class Header(NamedTuple):
     weights_id: bytes
     d_fraction_bits: int
     d: int  # in units of 2^-d_fraction_bits
-    alpha: int
-    beta: int
+    gains: dict[str, int]  # alpha and beta, in units of 1/65535
+    adapter_id: bytes | None
 
 
 class File(NamedTuple):
@@ -156,7 +156,7 @@ def read_header(data: bytes) -> Header:
     backbone = cursor.take(cursor.u8()).decode("latin-1")
     profile, weights_id, d_fraction_bits = cursor.u8(), cursor.take(8), cursor.u8()
     d, alpha, beta = cursor.varint(), cursor.varint(), cursor.varint()
-    cursor.take(8 if alpha or beta else 0)  # the adapter id
+    adapter_id = cursor.take(8) if alpha or beta else None
     cursor.finish()
     small = max(width, height) <= MAX_SIDE and width * height <= MAX_PIXELS
     require(small, f"a picture of {width}x{height} pixels", "over a limit")
@@ -167,7 +167,7 @@ def read_header(data: bytes) -> Header:
     mode = d_fraction_bits <= 15 and 1 <= d <= 65535 and max(alpha, beta) <= 65535
     require(mode, "illegal d, alpha or beta")
     return Header(width, height, channels, has_alpha == 1, backbone, weights_id,
-                  d_fraction_bits, d, alpha, beta)  # fmt: skip
+                  d_fraction_bits, d, {"alpha": alpha, "beta": beta}, adapter_id)  # fmt: skip
 
 
 def read_plan(data: bytes) -> tuple[int, ...]:
@@ -673,6 +673,8 @@ class Pack(NamedTuple):
     latent: Tables
     medians: np.ndarray
     thresholds: np.ndarray
+    adapter_id: bytes | None = None
+    adapted_synthesis: Program | None = None
 
 
 def read_safetensors(data: bytes) -> tuple[Json, Tensors]:
@@ -716,6 +718,10 @@ def read_pack(data: bytes) -> Pack:
             widths[name] = width
         schedule, programs = description["schedule"], description["programs"]
         pack = assemble_pack(description["backbone"], schedule, programs, tensors, widths)
+        if (adapters := description.get("adapters")) is not None:
+            pack = with_adapters(pack, programs[adapters["synthesis"]], tensors, widths)
+            own = pack.adapter_id.hex() == adapters["id"]
+            require(own, "the adapter id of the pack is not its own")
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise Fault(f"corrupt file: the pack is malformed ({error!r})") from None
     require(pack.weights_id.hex() == description["weights_id"], "the pack's id is not its own")
@@ -746,16 +752,36 @@ def assemble_pack(backbone: str, schedule: Json, programs: dict[str, Json], tens
         "schedule": {k: v for k, v in schedule.items() if (k, v) != ("features", ["features"])},
         "programs": {name: program.canonical for name, program in programs.items()},
     }
-    digest = hashlib.sha256(json.dumps(head, sort_keys=True, separators=(",", ":")).encode())
     used = {name for name in tensors if name.startswith("tables.")}
     used.update(name for program in programs.values() for name in program.tensor_names)
-    for name in sorted(used, key=str.encode):
+    return Pack(backbone, plan, identifier(head, used, tensors), schedule, programs,
+                hyper, latent, medians, thresholds)  # fmt: skip
+
+
+def with_adapters(pack: Pack, synthesis: Json, tensors: Tensors, widths: dict[str, int]) -> Pack:
+    """The pack with its adapter set, whose synthesis has alpha and beta as inputs."""
+    program = Program(synthesis, tensors)
+    check_synthesis(pack.schedule, program, [n for n in GAINS if n in program.inputs])
+    require(program.inputs != ["latents"], "an adapter set without alpha and beta")
+    require(set(program.weight_names) <= set(widths), "a weight has no stated width")
+    head = {
+        "plan": [widths[name] for name in program.weight_names],
+        "synthesis": program.canonical,
+        "weights_id": pack.weights_id.hex(),
+    }
+    adapter_id = identifier(head, set(program.tensor_names), tensors)
+    return pack._replace(adapter_id=adapter_id, adapted_synthesis=program)
+
+
+def identifier(head: Json, names: set[str], tensors: Tensors) -> bytes:
+    """The first bytes of the SHA-256 over a JSON object and some of the tensors."""
+    digest = hashlib.sha256(json.dumps(head, sort_keys=True, separators=(",", ":")).encode())
+    for name in sorted(names, key=str.encode):
         tensor = tensors[name]
         shape = ",".join(str(length) for length in tensor.shape)
         digest.update(f"\n{name} {tensor.dtype.name} {shape}\n".encode())
         digest.update(tensor.astype(tensor.dtype.newbyteorder("<")).tobytes())
-    return Pack(backbone, plan, digest.digest()[:8], schedule, programs,
-                hyper, latent, medians, thresholds)  # fmt: skip
+    return digest.digest()[:8]
 
 
 def vector(tensors: Tensors, name: str) -> np.ndarray:
@@ -869,6 +895,7 @@ def scale_indexes(scale: Planes, steps: Planes, unit: int, thresholds: np.ndarra
 # Coding schedule -----------------------------------------------------------------------------
 
 LATENT_LOW, LATENT_HIGH = -(2**15), 2**15 - 1
+GAINS, GAIN_ONE = ("alpha", "beta"), 65535
 SCHEDULE_NUMBERS = ("alignment", "latent_stride", "hyper_stride", "latent_fraction_bits",
                     "scale_fraction_bits", "d_low", "d_high")  # fmt: skip
 SCHEDULE = {**dict.fromkeys(SCHEDULE_NUMBERS, int), "hyper_synthesis": str, "synthesis": str,
@@ -942,9 +969,22 @@ def check_interfaces(schedule: Json, programs: dict[str, Program], hyper_channel
         port, decoded, correction = ends(step["residual"], stride, ["context", "decoded"], 1)
         fit &= holds(port, context) and decoded == latents(channels)
         fit &= correction.channels == channels and correction.rate == 1
-    port, samples = ends(schedule["synthesis"], stride, ["latents"], 1)
-    fit &= port == latents(step["stop"]) and holds(Value(3, 0, 255), samples)
-    require(fit and samples.rate == stride, "programs and coding schedule do not fit together")
+    require(fit, "programs and coding schedule do not fit together")
+    check_synthesis(schedule, programs[schedule["synthesis"]], [])
+
+
+def check_synthesis(schedule: Json, program: Program, gains: list[str]) -> None:
+    """The synthesis takes latents, and with adapters these gains, and makes samples."""
+    stride, values = schedule["latent_stride"], program.values
+    rows = schedule["alignment"] // stride
+    fit = program.inputs == ["latents", *gains] and len(program.outputs) == 1
+    fit &= all(rows % value.rate.denominator == 0 for value in values.values())
+    require(fit, "synthesis: inputs, outputs or parts of rows")
+    fit = values["latents"] == Value(schedule["steps"][-1]["stop"], LATENT_LOW, LATENT_HIGH)
+    fit &= all(values[name] == Value(1, 0, GAIN_ONE, is_number=True) for name in gains)
+    samples = values[program.outputs[0]]
+    fit &= samples.channels == 3 and samples.low >= 0 and samples.high <= 255
+    require(fit and samples.rate == stride, "synthesis: latents, gains or samples")
 
 
 def decode_latents(pack: Pack, streams: list[Stream], rows: int, columns: int, d: int) -> Planes:
@@ -986,7 +1026,8 @@ def decode(file: File, pack: Pack) -> np.ndarray:
     header, schedule = file.header, pack.schedule
     wanted = f"the file needs the pack {header.backbone} {header.weights_id.hex()}"
     require(header.weights_id == pack.weights_id, wanted, "weights missing")
-    require(header.alpha == header.beta == 0, "the file needs an adapter set", "weights missing")
+    missing = f"the file needs the adapter set {(header.adapter_id or b'').hex()}"
+    require(header.adapter_id in (None, pack.adapter_id), missing, "weights missing")
     require(header.backbone == pack.backbone, "the header's backbone is not the pack's")
     require(file.plan in (None, pack.plan), "the precision plan is not the pack's")
     same_unit = header.d_fraction_bits == schedule["latent_fraction_bits"]
@@ -999,7 +1040,14 @@ def decode(file: File, pack: Pack) -> np.ndarray:
         for side in (header.height, header.width)
     )
     latents = decode_latents(pack, file.streams, rows, columns, header.d)
-    (samples,) = pack.programs[schedule["synthesis"]](latents=latents)
+    if header.adapter_id is None:
+        (samples,) = pack.programs[schedule["synthesis"]](latents=latents)
+    else:
+        numbers = pack.adapted_synthesis.inputs[1:]
+        known = all(name in numbers for name, gain in header.gains.items() if gain)
+        require(known, "the header's alpha or beta is not one of the pack's")
+        gains = {name: np.array(header.gains[name]) for name in numbers}
+        (samples,) = pack.adapted_synthesis(latents=latents, **gains)
     samples = samples[:, : header.height, : header.width]
     if header.channels == 1:
         samples = (2 * samples.sum(0, keepdims=True) + 3) // 6

@@ -35,6 +35,8 @@ def encode(
     target_bpp: float | None = None,
     target_size: int | None = None,
     target_psnr: float | None = None,
+    alpha: float | None = None,
+    beta: float | None = None,
     model: str = "lite",
     plan: str = "standard",
     backend: str | None = None,
@@ -43,8 +45,10 @@ def encode(
 
     `image` is uint8 (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), a Pillow image, a Picture, or
     the path of a picture file. At most one of `d` (> 0; 1 is the default, larger is smaller),
-    `quality` (0-100), `target_bpp`, `target_size` (bytes) and `target_psnr` (dB) is given; a
-    target out of reach gives the nearest file. Raises licodec.errors.
+    `quality` (0-100), `target_bpp`, `target_size` (bytes), `target_psnr` (dB) and
+    `alpha` (0-1, larger is smaller; with `beta`, 0-1, more realism) is given; a target out of
+    reach gives the nearest file. A pack that lacks a mode is a UsageError, which lists what it
+    has. Raises licodec.errors.
     """
     picture = as_picture(image)
     values = {
@@ -53,6 +57,8 @@ def encode(
         RateMode.BPP: target_bpp,
         RateMode.SIZE: target_size,
         RateMode.PSNR: target_psnr,
+        RateMode.ALPHA: alpha,
+        RateMode.BETA: beta,
     }
     rate = choose_rate(values, lambda mode: mode.value)
     codec = _library(backend).open(choose_pack(model, plan))

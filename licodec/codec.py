@@ -27,36 +27,43 @@ from licodec.container import (
 )
 from licodec.entropy.slices import EntropyModel, decode_latents, encode_latents
 from licodec.errors import CorruptFileError, PixelChecksumError, WeightsMissingError
+from licodec.exact.gains import ANCHOR, Gains
 from licodec.exact.interpreter import Interpreter, choose
 from licodec.exact.planes import PlaneRunner
 from licodec.images import Picture, compress_alpha, decompress_alpha, psnr
 from licodec.packs import Pack, PackName, find_pack, read_pack
-from licodec.rate import Found, Rate, Target, TargetKind, fixed_d, search, target_of
+from licodec.rate import Found, Rate, RateScale, Setting, Target, TargetKind, search, target_of
 
 REFERENCE = "reference"
 STRIP_PIXELS = 1 << 22  # pixels of one strip; smaller pictures run whole
-ANALYSIS, HYPER_ANALYSIS = "analysis", "hyper_analysis"
+ANALYSIS, HYPER_ANALYSIS = ENCODER_PROGRAMS = "analysis", "hyper_analysis"
 
 
 @dataclass(frozen=True)
 class Analysed:
-    """What coding needs of a picture: its latents, at any d.
+    """What coding needs of a picture: its latents, for any d.
 
     latents        int16 (M, h, w), in units of 2^-g
     hyper_latents  int16 (Z, H, W), integers
+    gains          those that the picture was analysed with
     """
 
     latents: np.ndarray
     hyper_latents: np.ndarray
+    gains: Gains = ANCHOR
 
 
 @dataclass(frozen=True)
 class Coded:
-    """One coding of a picture: the file, and what decoding it gives."""
+    """One coding of a picture: the file, its header, and what decoding it gives."""
 
     data: bytes
-    d: float
+    header: Header
     picture: Picture
+
+    @property
+    def d(self) -> float:
+        return self.header.d_value
 
 
 class Codec:
@@ -67,26 +74,43 @@ class Codec:
         self.interpreter: Interpreter = choose(backend, pack.programs, pack.tensors)
         schedule = pack.schedule
         self._runners = {
-            name: PlaneRunner.bind(
-                program,
-                pack.tensors,
-                self.interpreter.prepare(program),
-                STRIP_PIXELS // _pixels_per_position(name, pack),
-            )
-            for name, program in pack.programs.items()
+            name: self._bound(name)
+            for name in (*schedule.program_order, *ENCODER_PROGRAMS)
+            if name in pack.programs
         }
         self.entropy_model = EntropyModel(
             schedule, self._runners, pack.tables, pack.distortion_weight
         )
 
+    def _bound(self, name: str) -> PlaneRunner:
+        return PlaneRunner.bind(
+            self.pack.programs[name],
+            self.pack.tensors,
+            self.interpreter.prepare(self.pack.programs[name]),
+            STRIP_PIXELS // _pixels_per_position(name, self.pack),
+        )
+
+    def _runner(self, name: str) -> PlaneRunner:
+        """A bound program; those of the adapter set are bound when they are first needed."""
+        if name not in self._runners:
+            self._runners[name] = self._bound(name)
+        return self._runners[name]
+
     @property
     def backend(self) -> str:
         return self.interpreter.backend
 
+    @property
+    def rate_scale(self) -> RateScale:
+        return RateScale(self.pack.title, self.pack.schedule, self.pack.rate_modes)
+
     # Encoding ------------------------------------------------------------------------------
 
-    def analyse(self, picture: Picture) -> Analysed:
-        """Run the analysis transforms over `picture`, padded by edge replication."""
+    def analyse(self, picture: Picture, gains: Gains = ANCHOR) -> Analysed:
+        """Run the analysis transforms over `picture`, padded by edge replication.
+
+        Gains that are not neutral are of a pack that has them (Pack.gain_modes).
+        """
         height, width = picture.pixels.shape[:2]
         check_picture_size(width, height)
         align = self.pack.schedule.alignment
@@ -97,33 +121,43 @@ class Codec:
         planes = pixels.transpose(2, 0, 1)  # (C, H, W), a view
         if planes.shape[0] == 1:
             planes = np.broadcast_to(planes, (3, *planes.shape[1:]))
-        runner = self._runners[ANALYSIS]
-        centred = replace(runner, run=lambda p: runner.run({"pixels": _centred(p["pixels"])}))
-        (latents,) = centred({"pixels": planes})
+        runner = self._runner(ANALYSIS if gains.neutral else self.pack.adapters.analysis)
+        centred = replace(runner, run=lambda p: runner.run({**p, "pixels": _centred(p["pixels"])}))
+        (latents,) = centred({"pixels": planes, **self._numbers(gains)})
         (hyper_latents,) = self._runners[HYPER_ANALYSIS]({"latents": latents})
-        return Analysed(latents, hyper_latents)
+        return Analysed(latents, hyper_latents, gains)
 
     def code(self, picture: Picture, analysed: Analysed, d: int) -> Coded:
         """Code an analysed picture at `d` (units of 2^-g), decode it, and build the file."""
-        return self._finish(picture, *self._encode_latents(analysed, d), d)
+        return self._finish(picture, *self._encode_latents(analysed, d), Setting(d, analysed.gains))
 
-    def encode(self, picture: Picture, d: int) -> Coded:
-        """Analyse and code `picture` at `d` (units of 2^-g)."""
-        analysed = self.analyse(picture)
+    def encode(self, picture: Picture, d: int, gains: Gains = ANCHOR) -> Coded:
+        """Analyse and code `picture` at `d` (units of 2^-g) and `gains`."""
+        analysed = self.analyse(picture, gains)
         streams, latents = self._encode_latents(analysed, d)
         del analysed  # before the synthesis, where a large picture needs the most memory
-        return self._finish(picture, streams, latents, d)
+        return self._finish(picture, streams, latents, Setting(d, gains))
+
+    def _numbers(self, gains: Gains) -> dict[str, np.ndarray]:
+        """What the number ports of the adapter set's programs are given; nothing at the anchor."""
+        if gains.neutral:
+            return {}
+        values = gains.by_mode(self.pack.gain_modes)
+        return {mode: np.array(value) for mode, value in values.items()}
 
     def _encode_latents(self, analysed: Analysed, d: int) -> tuple[tuple[Stream, ...], np.ndarray]:
         return encode_latents(self.entropy_model, analysed.latents, analysed.hyper_latents, d)
 
     def _finish(
-        self, picture: Picture, streams: tuple[Stream, ...], latents: np.ndarray, d: int
+        self,
+        picture: Picture,
+        streams: tuple[Stream, ...],
+        latents: np.ndarray,
+        setting: Setting,
     ) -> Coded:
         """Decode what was coded and build the file."""
         height, width, channels = picture.pixels.shape
-        decoded = self._synthesise(latents, height, width, channels)
-        schedule = self.pack.schedule
+        schedule, gains = self.pack.schedule, setting.gains
         header = Header(
             width=width,
             height=height,
@@ -132,8 +166,12 @@ class Codec:
             backbone=self.pack.backbone,
             weights_id=self.pack.weights_id,
             d_fraction_bits=schedule.latent_fraction_bits,
-            d=d,
+            d=setting.d,
+            alpha=gains.alpha,
+            beta=gains.beta,
+            adapter_id=None if gains.neutral else self.pack.adapter_id,
         )
+        decoded = self._synthesise(latents, header)
         lic = LicFile(
             header=header,
             plan=storable_plan(self.pack.plan),
@@ -142,29 +180,35 @@ class Codec:
             alpha_plane=None if picture.alpha is None else compress_alpha(picture.alpha),
             metadata=Metadata(picture.icc, picture.exif, picture.xmp),
         )
-        return Coded(write_file(lic), header.d_value, replace(picture, pixels=decoded))
+        return Coded(write_file(lic), header, replace(picture, pixels=decoded))
 
     def encode_at(self, picture: Picture, rate: Rate) -> Found[Coded]:
         """The coding at a rate, or the nearest one where it is a target out of reach.
 
-        Raises UsageError for a d out of range.
+        Raises UsageError for a value out of range and a mode that the pack does not have.
         """
-        d = fixed_d(rate, self.pack.schedule)
-        if d is not None:
-            return Found(d, self.encode(picture, d), True)
+        setting = self.rate_scale.setting(rate)
+        if setting is not None:
+            return Found(setting, self.encode(picture, setting.d, setting.gains), True)
         return self.encode_to_target(picture, target_of(rate, picture.width, picture.height))
 
     def encode_to_target(self, picture: Picture, target: Target) -> Found[Coded]:
-        """The coding that meets `target`; the analysis runs once."""
-        analysed = self.analyse(picture)
+        """The coding that meets `target`; the analysis runs once, unless the search is over
+        alpha, which the analysis depends on."""
+        analysed: dict[Gains, Analysed] = {}
+
+        def attempt(setting: Setting) -> Coded:
+            if setting.gains not in analysed:
+                analysed.clear()
+                analysed[setting.gains] = self.analyse(picture, setting.gains)
+            return self.code(picture, analysed[setting.gains], setting.d)
+
         measure: Callable[[Coded], float] = (
             (lambda coded: len(coded.data))
             if target.kind is TargetKind.SIZE
             else (lambda coded: psnr(picture.pixels, coded.picture.pixels))
         )
-        return search(
-            self.pack.schedule, target, lambda d: self.code(picture, analysed, d), measure
-        )
+        return search(self.rate_scale, target, attempt, measure)
 
     # Decoding ------------------------------------------------------------------------------
 
@@ -180,7 +224,7 @@ class Codec:
         if lic.alpha_plane is not None:
             alpha = decompress_alpha(lic.alpha_plane, header.height, header.width)
         latents = self._decode_latents(header, lic.streams)
-        pixels = self._synthesise(latents, header.height, header.width, header.channels)
+        pixels = self._synthesise(latents, header)
         if _checksum(pixels, alpha) != lic.pixel_crc:
             raise PixelChecksumError(
                 f"the decoded pixels do not match the file's checksum {lic.pixel_crc:08x} "
@@ -191,17 +235,18 @@ class Codec:
 
     def _check_agreement(self, lic: LicFile) -> None:
         header, schedule = lic.header, self.pack.schedule
-        if header.alpha or header.beta:
-            adapter = header.adapter_id.hex() if header.adapter_id else ""
+        if header.adapter_id not in (None, self.pack.adapter_id):
             raise WeightsMissingError(
-                f"the file needs the adapter set {adapter}, which the installed "
-                f"{self.pack.backbone} pack does not have; update the pack"
+                f"the file needs the adapter set {header.adapter_id.hex()}, which the installed "
+                f"pack {self.pack.title} does not have; install the one it was encoded with"
             )
+        gains = header.gains.by_mode()
         disagreements = {
             "backbone": header.backbone != self.pack.backbone,
             "precision plan": lic.plan not in (None, self.pack.plan),
             "d's unit": header.d_fraction_bits != schedule.latent_fraction_bits,
             "d": not schedule.d_low <= header.d <= schedule.d_high,
+            **{mode: gains[mode] > 0 and mode not in self.pack.gain_modes for mode in gains},
         }
         for field, wrong in disagreements.items():
             if wrong:
@@ -215,12 +260,11 @@ class Codec:
         )
         return decode_latents(self.entropy_model, streams, shape, header.d)
 
-    def _synthesise(
-        self, latents: np.ndarray, height: int, width: int, channels: int
-    ) -> np.ndarray:
-        """Latents int16 (M, h, w) to pixels uint8 (height, width, channels)."""
+    def _synthesise(self, latents: np.ndarray, header: Header) -> np.ndarray:
+        """Latents int16 (M, h, w) to the header's pixels, uint8 (height, width, channels)."""
+        height, width, channels = header.height, header.width, header.channels
         pixels = np.empty((height, width, channels), np.uint8)
-        for top, strip in self._synthesis_strips(latents):
+        for top, strip in self._synthesis_strips(latents, header.gains):
             rows = min(strip.shape[1], height - top)
             if rows > 0:
                 planes = strip[:, :rows, :width]
@@ -229,16 +273,20 @@ class Codec:
                 )
         return pixels
 
-    def _synthesis_strips(self, latents: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    def _synthesis_strips(
+        self, latents: np.ndarray, gains: Gains
+    ) -> Iterator[tuple[int, np.ndarray]]:
+        adapted = not gains.neutral
+        name = self.pack.adapters.synthesis if adapted else self.pack.schedule.synthesis
         top = 0
-        for (strip,) in self._runners[self.pack.schedule.synthesis].strips({"latents": latents}):
+        for (strip,) in self._runner(name).strips({"latents": latents, **self._numbers(gains)}):
             yield top, strip
             top += strip.shape[1]
 
 
 def _pixels_per_position(name: str, pack: Pack) -> int:
     """Pixels that one input position of a program stands for."""
-    if name == ANALYSIS:
+    if name == ANALYSIS or (pack.adapters is not None and name == pack.adapters.analysis):
         return 1
     if name == pack.schedule.hyper_synthesis:
         return pack.schedule.hyper_stride**2
@@ -270,20 +318,22 @@ class Library:
 
     def __init__(self, backend: str | None = None) -> None:
         self._backend = backend
-        self._codecs: dict[bytes, Codec] = {}
+        self._codecs: dict[tuple[bytes, bytes | None], Codec] = {}
 
     def open(self, name: PackName) -> Codec:
         """The codec of an installed pack."""
-        if name.weights_id not in self._codecs:
-            self._codecs[name.weights_id] = Codec(read_pack(name.path), self._backend)
-        return self._codecs[name.weights_id]
+        key = name.weights_id, name.adapter_id
+        if key not in self._codecs:
+            self._codecs[key] = Codec(read_pack(name.path), self._backend)
+        return self._codecs[key]
 
     def codec_for(self, lic: LicFile) -> Codec:
         """The codec of the pack that a file names. Raises WeightsMissingError."""
-        weights_id = lic.header.weights_id
-        if weights_id in self._codecs:
-            return self._codecs[weights_id]
-        return self.open(find_pack(weights_id, lic.header.backbone))
+        wanted, adapter_id = lic.header.weights_id, lic.header.adapter_id
+        for (weights_id, own), codec in self._codecs.items():
+            if weights_id == wanted and adapter_id in (None, own):
+                return codec
+        return self.open(find_pack(wanted, lic.header.backbone, adapter_id))
 
     def decode(self, data: bytes) -> Picture:
         """Decode the bytes of a .lic file; see `decode_file`."""

@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
@@ -24,9 +24,11 @@ import safetensors.numpy
 from licodec.entropy.tables import EntropyTables, tables_from_tensors
 from licodec.errors import CorruptFileError, UsageError, WeightsMissingError
 from licodec.exact.bounds import analyse
+from licodec.exact.gains import GAIN_ONE, MODES
 from licodec.exact.program import (
     WEIGHTED_KINDS,
     Program,
+    is_name,
     program_from_json,
     program_to_json,
 )
@@ -44,7 +46,10 @@ SEARCH_VARIABLE = "LICODEC_WEIGHTS"
 
 @dataclass(frozen=True)
 class PackName:
-    """What a pack's metadata says of it, readable without its tensors."""
+    """What a pack's metadata says of it, readable without its tensors.
+
+    adapter_id  of its adapter set, None where it has none
+    """
 
     path: Path
     backbone: str
@@ -52,6 +57,19 @@ class PackName:
     weights_id: bytes
     size: int
     card: Mapping[str, Any]
+    adapter_id: bytes | None = None
+
+
+@dataclass(frozen=True)
+class PackAdapters:
+    """A pack's adapter set: the programs that run where alpha or beta is not 0.
+
+    They have the ports of those they stand in for, and behind them "alpha", "beta" or both,
+    numbers from 0 to GAIN_ONE. Only encoders run `analysis`.
+    """
+
+    analysis: str
+    synthesis: str
 
 
 @dataclass(frozen=True)
@@ -74,6 +92,25 @@ class Pack:
     widths: Mapping[str, int]
     card: Mapping[str, Any] = field(default_factory=dict)
     distortion_weight: int | None = None
+    adapters: PackAdapters | None = None
+
+    @property
+    def title(self) -> str:
+        return f"{self.backbone} ({self.plan_name})"
+
+    @cached_property
+    def gain_modes(self) -> tuple[str, ...]:
+        """What the adapter set scales by: "alpha", "beta", both or nothing."""
+        if self.adapters is None:
+            return ()
+        ports = self.programs[self.adapters.synthesis].inputs
+        return tuple(port.name for port in ports if port.channels is None)
+
+    @property
+    def rate_modes(self) -> tuple[str, ...]:
+        """The modes that the pack has, of "d", "alpha" and "beta"."""
+        takes_d = self.schedule.d_low < self.schedule.d_high
+        return (*(("d",) if takes_d else ()), *self.gain_modes)
 
     @cached_property
     def tables(self) -> EntropyTables:
@@ -86,20 +123,23 @@ class Pack:
 
     @cached_property
     def plan_by_layer(self) -> tuple[tuple[str, int], ...]:
-        rows = []
-        for name in dict.fromkeys(self.schedule.program_order):
-            for operation in self.programs[name].operations:
-                if operation.kind in WEIGHTED_KINDS:
-                    tensor = operation.tensors["weight"]
-                    rows.append((tensor.removesuffix(".weight"), self.widths[tensor]))
-        return tuple(rows)
+        names = dict.fromkeys(self.schedule.program_order)
+        rows = (row for name in names for row in self._widths_of(name))
+        return tuple((tensor.removesuffix(".weight"), width) for tensor, width in rows)
+
+    def _widths_of(self, name: str) -> Iterator[tuple[str, int]]:
+        """Weight tensors of one program and their widths, in its order."""
+        for operation in self.programs[name].operations:
+            if operation.kind in WEIGHTED_KINDS:
+                tensor = operation.tensors["weight"]
+                yield tensor, self.widths[tensor]
 
     @cached_property
     def weights_id(self) -> bytes:
-        """Eight bytes of SHA-256 over what decoding uses."""
+        """Eight bytes of SHA-256 over what decoding without adapters uses."""
         names = set(self.schedule.program_order)
         programs = {n: program_to_json(p) for n, p in self.programs.items() if n in names}
-        used = {t for n in names for o in self.programs[n].operations for t in o.tensors.values()}
+        used = {tensor for name in names for tensor in self._tensors_of(name)}
         used |= {name for name in self.tensors if name.startswith("tables.")}
         head = {
             "backbone": self.backbone,
@@ -108,8 +148,28 @@ class Pack:
             "schedule": schedule_to_json(self.schedule),
             "plan": list(self.plan),
         }
+        return self._digest(head, used)
+
+    @cached_property
+    def adapter_id(self) -> bytes | None:
+        """Eight bytes of SHA-256 over what decoding with adapters uses instead of the synthesis,
+        and the weights id."""
+        if self.adapters is None:
+            return None
+        name = self.adapters.synthesis
+        head = {
+            "plan": [width for _, width in self._widths_of(name)],
+            "synthesis": program_to_json(self.programs[name]),
+            "weights_id": self.weights_id.hex(),
+        }
+        return self._digest(head, self._tensors_of(name))
+
+    def _tensors_of(self, name: str) -> set[str]:
+        return {t for o in self.programs[name].operations for t in o.tensors.values()}
+
+    def _digest(self, head: Mapping[str, Any], tensors: Iterable[str]) -> bytes:
         digest = hashlib.sha256(_canonical(head))
-        for name in sorted(used):
+        for name in sorted(tensors):
             tensor = self.tensors[name]
             shape = ",".join(str(n) for n in tensor.shape)
             digest.update(f"\n{name} {tensor.dtype.name} {shape}\n".encode())
@@ -170,6 +230,8 @@ def write_pack(pack: Pack, path: Path) -> None:
     }
     if pack.distortion_weight is not None:
         metadata["distortion_weight"] = pack.distortion_weight
+    if pack.adapters is not None:
+        metadata["adapters"] = {"id": pack.adapter_id.hex(), **asdict(pack.adapters)}
     text = json.dumps(metadata, sort_keys=True)
     data = safetensors.numpy.save(stored, metadata={METADATA_KEY: text})
     save_atomically(path, data, overwrite=True)
@@ -194,6 +256,7 @@ def _read_metadata(path: Path) -> dict[str, Any]:
             and len(bytes.fromhex(metadata["weights_id"])) == 8
             and isinstance(metadata["card"], dict)
             and _is_weight(metadata.get("distortion_weight"))
+            and _is_adapter_set(metadata.get("adapters"))
         )
     except (ValueError, KeyError, TypeError, RecursionError):
         known, complete = True, False
@@ -208,6 +271,13 @@ def _is_weight(value: Any) -> bool:
     return value is None or (type(value) is int and 0 < value < LARGEST_DISTORTION_WEIGHT)
 
 
+def _is_adapter_set(value: Any) -> bool:
+    if value is None:
+        return True
+    names = set(value) == {"id", "analysis", "synthesis"} and all(map(is_name, value.values()))
+    return names and len(bytes.fromhex(value["id"])) == 8
+
+
 def read_name(path: Path) -> PackName:
     """The head of a pack; its content is not checked. Raises CorruptFileError."""
     metadata = _read_metadata(path)
@@ -218,7 +288,13 @@ def read_name(path: Path) -> PackName:
         bytes.fromhex(metadata["weights_id"]),
         path.stat().st_size,
         metadata["card"],
+        _adapter_id(metadata),
     )
+
+
+def _adapter_id(metadata: Mapping[str, Any]) -> bytes | None:
+    adapters = metadata.get("adapters")
+    return None if adapters is None else bytes.fromhex(adapters["id"])
 
 
 def read_pack(path: Path) -> Pack:
@@ -234,6 +310,7 @@ def read_pack(path: Path) -> Pack:
         tensors, widths = _unpack_weights(stored, metadata["weights"])
     except (OSError, safetensors.SafetensorError, KeyError, TypeError, AttributeError) as error:
         raise CorruptFileError(f"{path}: the weights pack is damaged ({error})") from None
+    adapters = metadata.get("adapters")
     pack = Pack(
         metadata["backbone"],
         metadata["plan"],
@@ -243,6 +320,7 @@ def read_pack(path: Path) -> Pack:
         widths,
         metadata["card"],
         metadata.get("distortion_weight"),
+        None if adapters is None else PackAdapters(adapters["analysis"], adapters["synthesis"]),
     )
     try:
         _check(pack)
@@ -250,6 +328,8 @@ def read_pack(path: Path) -> Pack:
         raise CorruptFileError(f"{path}: {error}") from None
     if pack.weights_id.hex() != metadata["weights_id"]:
         raise CorruptFileError(f"{path}: the weights pack's content does not match its id")
+    if pack.adapter_id != _adapter_id(metadata):
+        raise CorruptFileError(f"{path}: the weights pack's adapter set does not match its id")
     return pack
 
 
@@ -272,7 +352,8 @@ def _unpack_weights(
 
 def _check(pack: Pack) -> None:
     """Raise CorruptFileError unless every program is proved and fits the schedule."""
-    for name in pack.schedule.program_order:
+    further = () if pack.adapters is None else (pack.adapters.analysis, pack.adapters.synthesis)
+    for name in (*pack.schedule.program_order, *further):
         if name not in pack.programs:
             raise CorruptFileError(f"program {name} is missing")
     for program in pack.programs.values():
@@ -333,12 +414,28 @@ def _check_interfaces(pack: Pack) -> None:
         require(reads(ports["context"], context), step.residual)
         require(_is_latent(ports["decoded"], count), step.residual)
         require(outputs[0].channels == count and outputs[0].rate == 1, step.residual)
-    ports, outputs = described(schedule.synthesis)
-    require(list(ports) == ["latents"] and len(outputs) == 1, schedule.synthesis)
-    require(_is_latent(ports["latents"], schedule.latent_channels), schedule.synthesis)
-    pixels = outputs[0]
-    require(pixels.channels == 3 and pixels.rate == schedule.latent_stride, schedule.synthesis)
-    require(pixels.low >= 0 and pixels.high <= 255, schedule.synthesis)
+
+    def check_synthesis(name: str, numbers: Sequence[str]) -> None:
+        ports, outputs = described(name)
+        require(list(ports) == ["latents", *numbers] and len(outputs) == 1, name)
+        require(_is_latent(ports["latents"], schedule.latent_channels), name)
+        require(all(_is_gain(ports[number]) for number in numbers), name)
+        pixels = outputs[0]
+        require(pixels.channels == 3 and pixels.rate == schedule.latent_stride, name)
+        require(pixels.low >= 0 and pixels.high <= 255, name)
+
+    check_synthesis(schedule.synthesis, ())
+    if pack.adapters is not None:
+        # In the order of MODES, and at least one of them.
+        modes = tuple(mode for mode in MODES if mode in pack.gain_modes)
+        require(bool(modes), pack.adapters.synthesis)
+        check_synthesis(pack.adapters.synthesis, modes)
+        ports = [port.name for port in programs[pack.adapters.analysis].inputs]
+        require(ports == ["pixels", *modes], pack.adapters.analysis)
+
+
+def _is_gain(port: Any) -> bool:
+    return port.number and port.low == 0 and port.high == GAIN_ONE
 
 
 def _is_latent(port: Any, channels: int) -> bool:
@@ -384,17 +481,25 @@ def installed_packs() -> Iterator[PackName]:
                     continue
 
 
-def find_pack(weights_id: bytes, backbone: str) -> PackName:
-    """The pack with this id.
+def find_pack(weights_id: bytes, backbone: str, adapter_id: bytes | None = None) -> PackName:
+    """The pack with this id, and with this adapter set where one is named.
 
     Raises WeightsMissingError naming what to install, and the backbone's other packs.
     """
-    others = []
+    others, sets = [], []
     for name in installed_packs():
         if name.weights_id == weights_id:
-            return name
-        if name.backbone == backbone:
+            if adapter_id in (None, name.adapter_id):
+                return name
+            sets.append("none" if name.adapter_id is None else name.adapter_id.hex())
+        elif name.backbone == backbone:
             others.append(f"{name.plan_name} ({name.weights_id.hex()})")
+    if sets:
+        raise WeightsMissingError(
+            f"the file needs the adapter set {adapter_id.hex()}, which no installed "
+            f"{backbone} pack {weights_id.hex()} has (adapter sets there: "
+            f"{', '.join(dict.fromkeys(sets))}): install the pack that it was encoded with"
+        )
     installed = f", only {', '.join(dict.fromkeys(others))}" if others else ""
     raise WeightsMissingError(
         f"no installed weights pack has the id {weights_id.hex()} (backbone {backbone})"

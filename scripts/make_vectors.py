@@ -17,7 +17,7 @@ import itertools
 import json
 import math
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -1711,8 +1711,22 @@ def weights_id_cases() -> Iterator[Json]:
              operation("pixel_shuffle", "b", "samples", factor=2)],
             "samples",
         ),
+        "adapted paint": program(
+            [port("latents", 1, *latent), number("alpha", 0, 65535)],
+            [operation("conv2d", "latents", "a", weight="paint.w", bias="paint.b", padding=1),
+             operation("requantize", "a", "b", multiplier="paint.m", low=-400, high=400),
+             operation("conv2d", "latents", "c", weight="branch.w", bias="branch.b"),
+             operation("requantize", "c", "d", multiplier="branch.m", low=-500, high=500),
+             operation("scale", "d alpha", "e"),
+             operation("requantize", "e", "f", multiplier="branch.gain", low=-400, high=400),
+             operation("add", "b f", "g", low=0, high=255),
+             operation("pixel_shuffle", "g", "samples", factor=2)],
+            "samples",
+        ),
         "unused by decoders": program(
-            [port("x", 1, 0, 255)], [operation("clamp", "x", "y", low=0, high=1)], "y"
+            [port("pixels", 1, 0, 255), number("alpha", 0, 65535)],
+            [operation("clamp", "pixels", "y", low=0, high=1)],
+            "y",
         ),
     }  # fmt: skip
     schedule = {
@@ -1744,9 +1758,13 @@ def weights_id_cases() -> Iterator[Json]:
         "tables.latent.lengths": vector(2, 4),
         "tables.latent.offsets": vector(0, -1),
         "tables.latent.frequencies": vector(65535, 1, 20000, 25000, 20000, 536),
+        "branch.w": noise.array((12, 1, 1, 1), -7, 7, "int8"),
+        "branch.b": noise.array((12,), -100, 100),
+        "branch.m": vector(fl32(Fraction(1, 3)), type="float32"),
+        "branch.gain": vector(fl32(Fraction(8, 65535)), type="float32"),
         "unused by decoders": vector(1, 2, 3),
     }
-    widths = {"up.w": 2, "paint.w": 16}
+    widths = {"up.w": 2, "paint.w": 16, "branch.w": 4}
     first = code["up"]["operations"][0]
     bare = {k: v for k, v in first.items() if k not in ("stride", "padding", "groups")}
     decoder = {name: code[name] for name in ("up", "predict", "correct", "paint")}
@@ -1760,22 +1778,33 @@ def weights_id_cases() -> Iterator[Json]:
             "schedule": schedule,
         }
     )
-    data = head.encode("ascii")
-    for name in sorted(tensors):
-        if name != "unused by decoders":
+
+    def identifier(text: str, names: Iterable[str]) -> str:
+        data = text.encode("ascii")
+        for name in sorted(names):
             x = tensors[name]
             shape = ",".join(str(size) for size in x.shape)
             data += f"\n{name} {x.type} {shape}\n".encode() + stored_bytes(x)
+        return hashlib.sha256(data).digest()[:8].hex()
+
+    branch = {name for name in tensors if name.startswith("branch.")}
+    weights_id = identifier(head, set(tensors) - branch - {"unused by decoders"})
+    adapted = {"plan": [16, 4], "synthesis": code["adapted paint"], "weights_id": weights_id}
+    adapted_head = canonical_json(adapted)
     yield {
         "name": "a small pack",
-        "shows": "defaults left out, a quotation mark escaped, what decoders do not use left out",
+        "shows": "defaults left out, a quotation mark escaped, what decoders do not use left out, "
+        "and an adapter set that shares tensors",
         "backbone": "tiny",
         "schedule": schedule,
         "programs": code,
         "widths": widths,
         "tensors": arrays_to_json(tensors, stored=True),
         "canonical_json": head,
-        "weights_id": hashlib.sha256(data).digest()[:8].hex(),
+        "weights_id": weights_id,
+        "adapters": {"synthesis": "adapted paint", "analysis": "unused by decoders"},
+        "adapter_canonical_json": adapted_head,
+        "adapter_id": identifier(adapted_head, branch | {"paint.w", "paint.b", "paint.m"}),
     }
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 from functools import cache
 from unittest import mock
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from licodec.adapters.sets import PRESETS, adapted_layers, attach
 from licodec.backbones import stf, tcm
 from licodec.backbones.published import SlicedNetwork
 from licodec.backbones.published_exact import compile_published
+from licodec.images import Picture
 from licodec.packs import Pack
 
 SLICES = 4
@@ -40,6 +44,27 @@ def network(backbone: str) -> SlicedNetwork:
     return built.eval()
 
 
+@cache
+def adapted_network(*sets: str) -> SlicedNetwork:
+    """The network of the sets' backbone with adapters of theirs, none of whose branches is 0."""
+    built = copy.deepcopy(network(sets[0].removeprefix("adapt_")[:3]))
+    for name in sets:
+        attach(built, PRESETS[name])
+    generator = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        for _, layer in adapted_layers(built):
+            for parameter in layer.branch.parameters():
+                size = 0.04 / layer.branch.gain.largest**0.5
+                parameter.copy_(size * torch.randn(parameter.shape, generator=generator))
+    return built.eval()
+
+
+@cache
+def adapted_pack(*sets: str) -> Pack:
+    built = adapted_network(*sets)
+    return compile_published(built, pictures(), plan_name="standard", card={"name": "tiny"})
+
+
 def pictures() -> list[Tensor]:
     """Smooth pictures with some noise, (1, 3, 128, 128) in [0, 1]."""
     generator = torch.Generator().manual_seed(3)
@@ -55,3 +80,10 @@ def pack(backbone: str, width: int = 8) -> Pack:
     return compile_published(
         built, pictures(), plan_name="standard", card={"name": "tiny"}, widths=lambda _: width
     )
+
+
+def picture(height: int, width: int) -> Picture:
+    rows, columns = np.mgrid[:height, :width]
+    noise = np.random.default_rng(4).normal(0, 12, (height, width, 3))
+    smooth = np.stack([rows * 1.2, columns, 200 - rows * columns / 200], 2)
+    return Picture((smooth + noise).clip(0, 255).astype(np.uint8))

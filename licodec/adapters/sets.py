@@ -14,8 +14,7 @@ from torch import nn
 
 from licodec.adapters.branches import Adapted, Gain, adapted
 from licodec.errors import BadInputError, UsageError
-
-ALPHA, BETA = "alpha", "beta"  # rate and perception
+from licodec.exact.gains import ALPHA, BETA
 
 
 @dataclass(frozen=True)

@@ -51,9 +51,13 @@ def _matrix_product(compilation: Compilation, node: fx.Node, module: PlaneMatrix
 
 
 def _gain(compilation: Compilation, node: fx.Node, module: Gain) -> str:
+    """The branch times the number that stands for the mode's value in [0, 1]."""
     x, grid = compilation.operand(node), compilation.node_grids[node.name]
-    steps = compilation.channel_steps[x] * module.factor
-    return compilation.requantize(x, steps, grid, grid.low)
+    one = compilation.source.numbers[module.mode]
+    steps = compilation.channel_steps[x] * (module.largest / one)
+    return compilation.requantize(
+        compilation.emit("scale", [x, module.mode]), steps, grid, grid.low
+    )
 
 
 def _norm(compilation: Compilation, node: fx.Node, module: ChannelNorm) -> str:

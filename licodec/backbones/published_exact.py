@@ -5,19 +5,25 @@ Hyper-latents are integers around fractional medians. The pack holds the integer
 each median, and the hyper-synthesis begins by adding the rest, so that the zeros of its first
 convolution's padding stay zeros. For the same reason the analysis begins by shifting the
 centred pixels to [0, 1].
+
+A network with adapters gives a pack whose anchor is compiled without them, so that its id is
+what it would be without, and an adapter set: analysis and synthesis once more, with the
+branches scaled by the numbers alpha and beta. The trunk's weights are stored once.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import product
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from licodec.adapters.branches import Adapted
+from licodec.adapters.sets import gains
 from licodec.backbones.exact_parts import (
     CALIBRATION_DS,
     D_RANGE,
@@ -31,7 +37,12 @@ from licodec.backbones.exact_parts import (
 from licodec.backbones.exact_rules import RULES, TABLES
 from licodec.backbones.lite import adaptive_step
 from licodec.backbones.priors import FactorizedPrior
-from licodec.backbones.published import LEAVES, SlicedNetwork, SliceParameters
+from licodec.backbones.published import (
+    LEAVES,
+    PublishedNetwork,
+    SlicedNetwork,
+    SliceParameters,
+)
 from licodec.entropy.tables import EntropyTables, tables_to_tensors
 from licodec.exact.compiler import (
     Compiled,
@@ -42,15 +53,18 @@ from licodec.exact.compiler import (
     compile_module,
     trace,
 )
+from licodec.exact.gains import GAIN_ONE, MODES
 from licodec.exact.leaves import ChannelOffset, FirstChannels
 from licodec.exact.program import Program
 from licodec.exact.schedule import PREVIOUS, Schedule, SliceStep
-from licodec.packs import Pack
+from licodec.packs import Pack, PackAdapters
 
 ACTIVATION_BITS = 16
 FEATURES = ("means", "scales")
 LATENT_STRIDE = 16
 COLORS = 3
+ADAPTED_ANALYSIS, ADAPTED_SYNTHESIS = "adapted_analysis", "adapted_synthesis"
+PLAIN = {ADAPTED_ANALYSIS: "analysis", ADAPTED_SYNTHESIS: "synthesis"}  # what each stands in for
 
 # 2 * pixel - 255, as the encoder gives them, of pixels in [0, 1] less one half.
 CENTRED_PIXELS = Grid(1 / 510, -255, 255)
@@ -73,18 +87,17 @@ class EarlierSlices(nn.Module):
         return self.network(means, scales, self.seen(previous))
 
 
-def without_idle_adapters(network: SlicedNetwork) -> SlicedNetwork:
-    """A copy in evaluation mode, on the CPU, without the branches whose gain is 0 at the
-    network's alpha and beta."""
+def anchor_of(network: SlicedNetwork) -> SlicedNetwork:
+    """A copy in evaluation mode, on the CPU, without adapters."""
 
-    def needed(module: nn.Module) -> nn.Module:
-        while isinstance(module, Adapted) and module.branch.gain.factor == 0:
+    def plain(module: nn.Module) -> nn.Module:
+        while isinstance(module, Adapted):
             module = module.layer
         for name, child in list(module.named_children()):
-            setattr(module, name, needed(child))
+            setattr(module, name, plain(child))
         return module
 
-    return needed(copy.deepcopy(network).cpu().eval())
+    return plain(copy.deepcopy(network).cpu().eval())
 
 
 def integer_medians(prior: FactorizedPrior) -> tuple[Tensor, Tensor]:
@@ -92,6 +105,16 @@ def integer_medians(prior: FactorizedPrior) -> tuple[Tensor, Tensor]:
     medians = prior.medians.ravel()
     nearest = torch.round(medians)
     return nearest, medians - nearest
+
+
+def adaptable(network: PublishedNetwork) -> tuple[nn.Module, nn.Module]:
+    """The parts that may have adapters, which is no other part."""
+    return network.analysis, network.synthesis
+
+
+def shifted_analysis(network: PublishedNetwork) -> nn.Module:
+    """The analysis of pixels less one half."""
+    return nn.Sequential(ChannelOffset(torch.full((COLORS,), 0.5)), network.analysis)
 
 
 def parts(network: SlicedNetwork) -> dict[str, nn.Module]:
@@ -108,7 +131,7 @@ def parts(network: SlicedNetwork) -> dict[str, nn.Module]:
         found[f"parameters.{i}"] = parameters
         found[f"residual.{i}"] = network.residual_prediction(i)
     found["synthesis"] = network.synthesis
-    found["analysis"] = nn.Sequential(ChannelOffset(torch.full((COLORS,), 0.5)), network.analysis)
+    found["analysis"] = shifted_analysis(network)
     found["hyper_analysis"] = nn.Sequential(network.hyper_analysis, ChannelOffset(-rest))
     return found
 
@@ -132,10 +155,36 @@ def calibrate(network: SlicedNetwork, pictures: Iterable[Tensor]) -> dict[str, C
             recorders["synthesis"].run(_decoded(network, recorders, y, features, d))
         noise = torch.randn(y.shape, generator=torch.Generator().manual_seed(0))
         recorders["synthesis"].run(noise)
+    return _calibrated(recorders)
+
+
+def _calibrated(recorders: Mapping[str, RangeRecorder]) -> dict[str, Calibrated]:
     for name, recorder in recorders.items():
         if not np.isfinite(list(recorder.ranges.values())).all():
             raise ValueError(f"values of its {name} are not finite")
     return {name: Calibrated(r.module, r.ranges) for name, r in recorders.items()}
+
+
+@torch.no_grad()
+def calibrate_adapted(
+    network: SlicedNetwork, modes: Sequence[str], pictures: Iterable[Tensor]
+) -> dict[str, Calibrated]:
+    """The same for analysis and synthesis with adapters, with `modes` at their ends and halfway.
+
+    The synthesis sees latents that are rounded as they are, and noise.
+    """
+    network = copy.deepcopy(network).cpu().eval()
+    whole = {ADAPTED_ANALYSIS: shifted_analysis(network), ADAPTED_SYNTHESIS: network.synthesis}
+    recorders = {name: RangeRecorder(trace(module, LEAVES)) for name, module in whole.items()}
+    settings = [*product((0.0, 1.0), repeat=len(modes)), (0.5,) * len(modes)]
+    for picture in pictures:
+        for setting in settings:
+            network.set_rate(**dict(zip(modes, setting, strict=True)))
+            y = recorders[ADAPTED_ANALYSIS].run(picture - 0.5)
+            recorders[ADAPTED_SYNTHESIS].run(torch.round(y))
+            noise = torch.randn(y.shape, generator=torch.Generator().manual_seed(0))
+            recorders[ADAPTED_SYNTHESIS].run(noise)
+    return _calibrated(recorders)
 
 
 def _decoded(
@@ -180,9 +229,13 @@ class _Packing:
     stored_widths: dict[str, int] = field(default_factory=dict)
 
     def add(
-        self, name: str, inputs: Mapping[str, Value], outputs: Mapping[str, Output]
+        self,
+        name: str,
+        inputs: Mapping[str, Value],
+        outputs: Mapping[str, Output],
+        numbers: Iterable[str] = (),
     ) -> dict[str, Value]:
-        """Compile one part; its outputs."""
+        """Compile one part, which may have gains as further inputs; its outputs."""
         part = self.calibrated[name]
         source = Source(
             name,
@@ -190,6 +243,7 @@ class _Packing:
             {port: len(value.steps) for port, value in inputs.items()},
             outputs,
             {port: value.steps for port, value in inputs.items()},
+            dict.fromkeys(numbers, GAIN_ONE),
         )
         compiled: Compiled = compile_module(
             source, part.traced, part.ranges, self.widths, self.activation_bits, TABLES, RULES
@@ -201,6 +255,23 @@ class _Packing:
             output: Value(compiled.output_grids[output], compiled.output_steps[output])
             for output in outputs
         }
+
+    def share(self, name: str, other: str) -> None:
+        """Let the program `name` use the tensors of the program `other` that equal its own."""
+
+        def content(tensor: str) -> tuple[object, ...]:
+            values = self.tensors[tensor]
+            return values.dtype, values.shape, values.tobytes(), self.stored_widths.get(tensor)
+
+        known = {content(t): t for o in self.programs[other].operations for t in o.tensors.values()}
+        operations = []
+        for operation in self.programs[name].operations:
+            tensors = {r: known.get(content(t), t) for r, t in operation.tensors.items()}
+            for replaced in set(operation.tensors.values()) - set(tensors.values()):
+                del self.tensors[replaced]
+                self.stored_widths.pop(replaced, None)
+            operations.append(replace(operation, tensors=tensors))
+        self.programs[name] = replace(self.programs[name], operations=tuple(operations))
 
 
 def hyper_grid(prior: FactorizedPrior, seen: tuple[float, float]) -> Grid:
@@ -223,15 +294,21 @@ def compile_published(
     widths: Callable[[str], int] = lambda layer: 8,
     activation_bits: int = ACTIVATION_BITS,
 ) -> Pack:
-    """Calibrate `network`, at the alpha and beta it is set to, and compile it into a pack.
+    """Calibrate `network` and compile it, with its adapters if it has any, into a pack.
 
     `pictures` are as in :func:`calibrate`, `widths` gives the bits of a weight by
     "program.layer" name, `activation_bits` those of every grid that coding does not fix.
     Raises ValueError where its values are not finite or fit no legal operation.
     """
-    network = without_idle_adapters(network)
+    pictures, with_adapters = list(pictures), network
+    modes = tuple(mode for mode in MODES if mode in network.rate_modes)
+    if len(list(gains(network))) > sum(len(list(gains(p))) for p in adaptable(network)):
+        raise ValueError("it has adapters outside of analysis and synthesis")
+    network = anchor_of(network)
     prior = network.entropy_bottleneck
     calibrated = calibrate(network, pictures)
+    if modes:
+        calibrated |= calibrate_adapted(with_adapters, modes, pictures)
     packing = _Packing(calibrated, widths, activation_bits)
     (end,) = (n for n in calibrated["hyper_analysis"].traced.graph.nodes if n.op == "output")
     seen = calibrated["hyper_analysis"].ranges[end.args[0].name]
@@ -258,6 +335,11 @@ def compile_published(
     pixels = {"pixels": Value.on(CENTRED_PIXELS, COLORS)}
     # STF's last sums are the latents: they are taken on a finer grid than they are given out on.
     packing.add("analysis", pixels, {"latents": Output(final=LATENTS)})
+    if modes:
+        packing.add(ADAPTED_SYNTHESIS, latents, {"pixels": Output(PIXELS)}, modes)
+        packing.add(ADAPTED_ANALYSIS, pixels, {"latents": Output(final=LATENTS)}, modes)
+        for name, plain in PLAIN.items():
+            packing.share(name, plain)
     packing.add("hyper_analysis", latents, {"hyper_latents": Output(hyper)})
     unit = 2**LATENT_FRACTION_BITS
     schedule = Schedule(
@@ -290,4 +372,5 @@ def compile_published(
         {**packing.tensors, **tables_to_tensors(tables)},
         packing.stored_widths,
         dict(card),
+        adapters=PackAdapters(ADAPTED_ANALYSIS, ADAPTED_SYNTHESIS) if modes else None,
     )

@@ -36,6 +36,7 @@ from licodec.container import MAGIC, read_file
 from licodec.errors import BadInputError, LicodecError
 from licodec.files import display_name
 from licodec.images import INPUT_FORMATS_TEXT, INPUT_SUFFIXES
+from licodec.rate import Setting
 
 MOST_JOBS = 8  # by default: each holds a model and a picture in memory
 
@@ -163,10 +164,10 @@ def plan_encoding(jobs: list[Job], encoder: Encoder) -> Plan:
         made = _settings_of(data)
         if made is None or not _is_current(job):
             ahead.append(replace(job, overwrite=True))
-        elif made != (encoder.pack.weights_id, encoder.fixed_d or made[1]):
+        elif made != (encoder.pack.weights_id, encoder.setting or made[1]):
             others += 1
     skipped = len(jobs) - len(ahead) - len(errors)
-    warnings = [f"{others} of the skipped files have another d or pack; see --force"]
+    warnings = [f"{others} of the skipped files have another rate or pack; see --force"]
     return Plan(tuple(ahead), skipped, tuple(warnings if others else ()), tuple(errors))
 
 
@@ -189,13 +190,13 @@ def _content(path: str) -> bytes:
         return b""
 
 
-def _settings_of(data: bytes) -> tuple[bytes, int] | None:
-    """Weights id and d of a whole .lic file; None where it is damaged or cut short."""
+def _settings_of(data: bytes) -> tuple[bytes, Setting] | None:
+    """Weights id and rate of a whole .lic file; None where it is damaged or cut short."""
     try:
         header = read_file(data).header
     except LicodecError:
         return None
-    return header.weights_id, header.d
+    return header.weights_id, Setting(header.d, header.gains)
 
 
 def _is_current(job: Job) -> bool:

@@ -21,11 +21,13 @@ from licodec.cli.rendering import (
     decibels,
 )
 from licodec.codec import Codec, Coded
+from licodec.container import Header
 from licodec.errors import LicodecError, UsageError
+from licodec.exact.gains import GAIN_ONE
 from licodec.files import check_output, display_name, is_standard_stream, write_bytes
 from licodec.images import INPUT_SUFFIXES, Picture, metadata_subset, psnr
 from licodec.packs import Pack, choose_pack, read_pack
-from licodec.rate import Rate, RateMode, fixed_d
+from licodec.rate import Rate, RateMode, RateScale, Setting
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class EncodeResult:
 
     size      bytes of the file
     pixels    width times height
+    rate      d, alpha and beta in words
     psnr      dB of the decoded pixels; None where it was not asked for
     seconds   for reading, encoding and writing
     warnings  one line each, with the picture's name
@@ -62,14 +65,14 @@ class EncodeResult:
     job: Job
     size: int
     pixels: int
-    d: float
+    rate: str
     psnr: float | None
     seconds: float
     warnings: tuple[str, ...]
     notice: Notice
 
     def line(self) -> str:
-        parts = [f"{self.size} bytes", bits_per_pixel(self.size, self.pixels), f"d {self.d:g}"]
+        parts = [f"{self.size} bytes", bits_per_pixel(self.size, self.pixels), self.rate]
         if self.psnr is not None:
             parts.append(decibels(self.psnr))
         return f"{self.job}: {', '.join(parts)}, {self.seconds:.2f} s"
@@ -85,7 +88,7 @@ class Encoder:
     def __init__(self, settings: EncodeSettings) -> None:
         self.settings = settings
         self.pack = read_pack(choose_pack(settings.model, settings.plan).path)
-        self.fixed_d = check_rate(settings.rate, self.pack)
+        self.setting = rate_setting(settings.rate, self.pack)
 
     @cached_property
     def codec(self) -> Codec:
@@ -111,7 +114,7 @@ class Encoder:
             job,
             size=len(coded.data),
             pixels=picture.height * picture.width,
-            d=coded.d,
+            rate=rate_in_words(coded.header),
             psnr=psnr(picture.pixels, coded.picture.pixels) if settings.measure_psnr else None,
             seconds=time.perf_counter() - start,
             warnings=tuple(f"{name}: {note}" for note in (*picture.notes, *missed)),
@@ -127,22 +130,28 @@ class Encoder:
             return coded, ()
         return coded, (
             f"{option_name(rate.mode)} {rate.value:g} is out of reach; the nearest file has "
-            f"{_reached(rate.mode, picture, coded)}, at d {coded.d:g}",
+            f"{_reached(rate.mode, picture, coded)}, at {rate_in_words(coded.header)}",
         )
 
 
-def check_rate(rate: Rate, pack: Pack) -> int | None:
-    """The rate as d in the pack's units, or None where it is a target to search.
+def rate_setting(rate: Rate, pack: Pack) -> Setting | None:
+    """The rate as the file will state it, or None where it is a target to search.
 
-    Raises UsageError for a d out of range and for a rate mode that the pack lacks.
+    Raises UsageError for a value out of range and for a rate mode that the pack lacks.
     """
-    if rate.mode in (RateMode.ALPHA, RateMode.BETA):
-        raise UsageError(
-            f"{option_name(rate.mode)}: the pack {pack.backbone} ({pack.plan_name}) has no "
-            "adapters; its only rate mode is d "
-            "(-d, -q, --target-bpp, --target-size, --target-psnr)"
-        )
-    return fixed_d(rate, pack.schedule)
+    try:
+        return RateScale(pack.title, pack.schedule, pack.rate_modes).setting(rate)
+    except UsageError as error:
+        raise UsageError(f"{option_name(rate.mode)}: {error}") from None
+
+
+def rate_in_words(header: Header) -> str:
+    """ "d 2", or "alpha 0.5, beta 0.2", with d where it is not neutral."""
+    values = {"alpha": header.alpha / GAIN_ONE, "beta": header.beta / GAIN_ONE}
+    parts = [f"{mode} {value:.4g}" for mode, value in values.items() if value]
+    if header.d_value != 1 or not parts:
+        parts.append(f"d {header.d_value:g}")
+    return ", ".join(parts)
 
 
 def _reached(mode: RateMode, picture: Picture, coded: Coded) -> str:

@@ -93,7 +93,7 @@ def _report(source: str, verbosity: Verbosity) -> _Report:
 
 def _installed(lic: LicFile) -> PackName | None:
     try:
-        return find_pack(lic.header.weights_id, lic.header.backbone)
+        return find_pack(lic.header.weights_id, lic.header.backbone, lic.header.adapter_id)
     except WeightsMissingError:
         return None
 

@@ -99,7 +99,7 @@ def verify_packs(names: list[str], verbosity: Verbosity) -> int:
         else:
             reporter.result(
                 f"{display_name(path)}: ok, {pack.backbone} ({pack.plan_name}), "
-                f"{pack.weights_id.hex()}"
+                f"{pack.weights_id.hex()}, rate modes {', '.join(pack.rate_modes) or 'none'}"
             )
     return exit_code
 

@@ -85,10 +85,12 @@ def import_checkpoint(
     except ValueError as error:
         raise BadInputError(f"{name}: has no exact form: {error}") from None
     write_pack(pack, Path(output))
+    modes = ", ".join(pack.rate_modes) or "none"
     reporter.result(
         f"{display_name(output)}: {pack.backbone} ({pack.plan_name}, {pack.weights_id.hex()}), "
         f"{Path(output).stat().st_size} bytes, {card['parameters']} parameters, "
-        f"weights of {settings.bits} bits, {time.perf_counter() - start:.0f} s"
+        f"weights of {settings.bits} bits, rate modes {modes}, "
+        f"{time.perf_counter() - start:.0f} s"
     )
     return 0
 

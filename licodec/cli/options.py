@@ -52,7 +52,8 @@ Quality = Annotated[
         "-q",
         "--quality",
         metavar="Q",
-        help="0 (smallest) to 100 (best); d = 2^((75 - Q) / 12.5), so 75 is d = 1.",
+        help="0 (smallest) to 100 (best); d = 2^((75 - Q) / 12.5), so 75 is d = 1. "
+        "Packs without d take alpha = 1 - Q / 100.",
         rich_help_panel=RATE_PANEL,
     ),
 ]
@@ -84,7 +85,7 @@ Alpha = Annotated[
     float | None,
     typer.Option(
         metavar="ALPHA",
-        help="Rate of an adapter, 0 (highest) to 1; for packs that have one.",
+        help="Rate by adapters, 0 (highest) to 1; for packs that have them.",
         rich_help_panel=RATE_PANEL,
     ),
 ]
@@ -92,7 +93,7 @@ Beta = Annotated[
     float | None,
     typer.Option(
         metavar="BETA",
-        help="Perception of an adapter, 0 to 1, beside --alpha; for packs that have one.",
+        help="Realism by adapters, 0 (none) to 1, beside --alpha; for packs that have them.",
         rich_help_panel=RATE_PANEL,
     ),
 ]

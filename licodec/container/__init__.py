@@ -12,7 +12,7 @@ from licodec.container.file import (
     read_file,
     write_file,
 )
-from licodec.container.header import ADAPTER_ONE, Header
+from licodec.container.header import Header
 from licodec.container.limits import (
     MAX_METADATA_BYTES,
     MAX_PIXELS,
@@ -24,7 +24,6 @@ from licodec.container.plan import storable_plan
 from licodec.container.summary import describe
 
 __all__ = [
-    "ADAPTER_ONE",
     "MAGIC",
     "MAX_METADATA_BYTES",
     "MAX_PIXELS",

@@ -14,12 +14,12 @@ import construct
 from licodec.container.fields import VarInt, parse_fields
 from licodec.container.limits import MAX_BACKBONE_BYTES, check_picture_size
 from licodec.errors import CorruptFileError
+from licodec.exact.gains import GAIN_ONE, Gains
 
 FORMAT_VERSION = 1
 IDENTIFIER_BYTES = 8
 MAX_STEP = 2**16 - 1
 MAX_STEP_FRACTION_BITS = 15
-ADAPTER_ONE = 2**16 - 1
 
 _PROFILE_NUMBERS = {"int-1": 1}
 _PROFILE_NAMES = {number: name for name, number in _PROFILE_NUMBERS.items()}
@@ -61,6 +61,10 @@ class Header:
     def d_value(self) -> float:
         """d as a number: 1.0 is neutral."""
         return self.d / (1 << self.d_fraction_bits)
+
+    @property
+    def gains(self) -> Gains:
+        return Gains(self.alpha, self.beta)
 
 
 _LAYOUT = construct.Struct(
@@ -160,8 +164,8 @@ def _check(header: Header) -> None:
     if not 1 <= header.d <= MAX_STEP:
         raise CorruptFileError(f"chunk LHDR: d is {header.d} units, outside 1 to {MAX_STEP}")
     for name, value in (("alpha", header.alpha), ("beta", header.beta)):
-        if not 0 <= value <= ADAPTER_ONE:
-            raise CorruptFileError(f"chunk LHDR: {name} is {value}, outside 0 to {ADAPTER_ONE}")
+        if not 0 <= value <= GAIN_ONE:
+            raise CorruptFileError(f"chunk LHDR: {name} is {value}, outside 0 to {GAIN_ONE}")
     if (header.adapter_id is not None) != (header.alpha != 0 or header.beta != 0):
         raise CorruptFileError("chunk LHDR: an adapter id stands only where alpha or beta is not 0")
     for name, identifier in (("weights", header.weights_id), ("adapter", header.adapter_id)):

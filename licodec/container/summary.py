@@ -7,7 +7,8 @@ from typing import Any
 
 from licodec.container.chunks import FRAME_BYTES, MAGIC, Chunk
 from licodec.container.file import ALPHA, PLAN, LicFile
-from licodec.container.header import ADAPTER_ONE, FORMAT_VERSION
+from licodec.container.header import FORMAT_VERSION
+from licodec.exact.gains import GAIN_ONE
 
 
 def describe(lic: LicFile) -> dict[str, Any]:
@@ -39,8 +40,8 @@ def describe(lic: LicFile) -> dict[str, Any]:
         "weights_id": header.weights_id.hex(),
         "d": header.d_value,
         "d_fraction_bits": header.d_fraction_bits,
-        "alpha": header.alpha / ADAPTER_ONE,
-        "beta": header.beta / ADAPTER_ONE,
+        "alpha": header.alpha / GAIN_ONE,
+        "beta": header.beta / GAIN_ONE,
         "adapter_id": None if header.adapter_id is None else header.adapter_id.hex(),
         "plan": _describe_plan(lic.plan),
         "chunks": [_describe_chunk(chunk) for chunk in chunks],

@@ -64,7 +64,8 @@ class Source:
 
     `inputs` and `channels` describe each forward argument in order, by the name of the
     program's port; `outputs` describes each result in order. `steps` (channels,) replaces an
-    input's one step where its channels count in different ones.
+    input's one step where its channels count in different ones. `numbers` are further ports,
+    of one integer each, from 0 to what is stated here; rules scale planes by them.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Source:
     channels: Mapping[str, int]
     outputs: Mapping[str, Output]
     steps: Mapping[str, np.ndarray] = field(default_factory=dict)
+    numbers: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -577,6 +579,7 @@ class Compilation:
             Port(name, self.source.channels[name], grid.low, grid.high)
             for name, grid in self.source.inputs.items()
         )
+        ports += tuple(Port(name, None, 0, most) for name, most in self.source.numbers.items())
         program = Program(self.source.name, ports, tuple(self.operations), tuple(names))
         return Compiled(program, self.tensors, self.widths, grids, steps)
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from licodec.adapters.branches import Gain, adapted
+from licodec.adapters.sets import gains
 from licodec.backbones.blocks import AttentionBlock, ResidualBlockUpsample, ResidualBlockWithStride
 from licodec.backbones.exact_rules import RULES, TABLES
 from licodec.backbones.layers import ChannelNorm, MaskedConvolution, PointwiseLinear
@@ -25,6 +26,7 @@ from licodec.exact.compiler import (
     compile_module,
     trace,
 )
+from licodec.exact.gains import GAIN_ONE
 from licodec.exact.leaves import ChannelOffset
 
 
@@ -46,7 +48,8 @@ def compiled_with(module: nn.Module, x: Tensor, grid: Grid, width: int, bits: in
     recorder = RangeRecorder(traced)
     with torch.no_grad():
         recorder.run(x)
-    source = Source("part", {"x": grid}, {"x": x.shape[1]}, {"y": Output()})
+    numbers = {gain.mode: GAIN_ONE for gain in gains(module)}
+    source = Source("part", {"x": grid}, {"x": x.shape[1]}, {"y": Output()}, numbers=numbers)
     return compile_module(source, traced, recorder.ranges, lambda _: width, bits, TABLES, RULES)
 
 
@@ -57,6 +60,7 @@ def decibels(module: nn.Module, x: Tensor, width: int, bits: int = 16) -> float:
     compiled = compiled_with(module, x, grid, width, bits)
     analyse(compiled.program, compiled.tensors)
     planes = {"x": np.rint(x[0].numpy() / grid.step).clip(grid.low, grid.high).astype(np.int32)}
+    planes |= {gain.mode: np.array(round(gain.value * GAIN_ONE)) for gain in gains(module)}
     (found,) = reference.prepare(compiled.program, compiled.tensors)(planes).values()
     (same,) = float32.prepare(compiled.program, compiled.tensors)(planes).values()
     np.testing.assert_array_equal(found, same)

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from licodec.adapters.sets import PRESETS, attach
-from licodec.backbones.published_exact import PIXELS, integer_medians, without_idle_adapters
+from licodec.backbones.published_exact import PIXELS, integer_medians
 from licodec.codec import Codec
 from licodec.container import read_file
 from licodec.exact.backends import float32, reference
@@ -24,13 +23,6 @@ BACKBONES = ("stf", "tcm")
 FINER = 2**10  # than pixels, to see the synthesis before it is rounded
 
 
-def picture(height: int, width: int) -> Picture:
-    rows, columns = np.mgrid[:height, :width]
-    noise = np.random.default_rng(4).normal(0, 12, (height, width, 3))
-    smooth = np.stack([rows * 1.2, columns, 200 - rows * columns / 200], 2)
-    return Picture((smooth + noise).clip(0, 255).astype(np.uint8))
-
-
 @pytest.mark.parametrize("backbone", BACKBONES)
 @pytest.mark.parametrize(("size", "d"), [((64, 64), 64), ((129, 200), 200), ((64, 64), 32)])
 def test_round_trip_is_the_same_on_two_backends(
@@ -38,11 +30,11 @@ def test_round_trip_is_the_same_on_two_backends(
 ) -> None:
     pack = tiny.pack(backbone)
     fast, slow = Codec(pack, "float32"), Codec(pack, "reference")
-    coded = fast.encode(picture(*size), d)
+    coded = fast.encode(tiny.picture(*size), d)
     assert coded.picture.pixels.shape == (*size, 3)
     decoded = slow.decode(read_file(coded.data))
     np.testing.assert_array_equal(decoded.pixels, coded.picture.pixels)
-    assert slow.encode(picture(*size), d).data == coded.data
+    assert slow.encode(tiny.picture(*size), d).data == coded.data
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
@@ -57,7 +49,7 @@ def test_a_pack_is_read_as_it_was_written(backbone: str, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_the_second_decoder_gives_the_same_pixels(backbone: str, tmp_path: Path) -> None:
-    coded = Codec(tiny.pack(backbone), "float32").encode(picture(40, 64), 96)
+    coded = Codec(tiny.pack(backbone), "float32").encode(tiny.picture(40, 64), 96)
     write_pack(tiny.pack(backbone), tmp_path / "pack.safetensors")
     (tmp_path / "a.lic").write_bytes(coded.data)
     done = second_decoder.run(
@@ -71,10 +63,11 @@ def test_the_second_decoder_gives_the_same_pixels(backbone: str, tmp_path: Path)
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_larger_d_makes_smaller_files(backbone: str) -> None:
     codec = Codec(tiny.pack(backbone), "float32")
-    analysed = codec.analyse(picture(64, 64))
+    analysed = codec.analyse(tiny.picture(64, 64))
     y = analysed.latents * 16  # the random networks' latents are near 0
     sizes = [
-        len(codec.code(picture(64, 64), replace(analysed, latents=y), d).data) for d in (32, 256)
+        len(codec.code(tiny.picture(64, 64), replace(analysed, latents=y), d).data)
+        for d in (32, 256)
     ]
     assert sizes[0] > sizes[1]
 
@@ -82,7 +75,7 @@ def test_larger_d_makes_smaller_files(backbone: str) -> None:
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_the_encoder_finds_the_float_network_s_latents(backbone: str) -> None:
     """Up to the edges: what convolutions are padded with is black, and medians are kept."""
-    network, pixels = tiny.network(backbone), picture(128, 128).pixels
+    network, pixels = tiny.network(backbone), tiny.picture(128, 128).pixels
     analysed = Codec(tiny.pack(backbone, 16), "float32").analyse(Picture(pixels))
     with torch.no_grad():
         x = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
@@ -163,14 +156,3 @@ def test_means_and_scales_follow_the_float_ones(backbone: str) -> None:
             mean, scale, _ = network.slice_parameters(i)(*features, *seen)
         np.testing.assert_allclose(found[program.outputs[0]] / 64, mean[0].numpy(), atol=0.02)
         np.testing.assert_allclose(found[program.outputs[1]] / 1024, scale[0].numpy(), atol=0.005)
-
-
-def test_adapters_at_rest_are_left_out_and_others_kept() -> None:
-    torch.manual_seed(1)
-    network = tiny.build_tcm().eval()
-    plain = sum(1 for _ in network.modules())
-    attach(network, PRESETS["tcm_8_1_all"])
-    adapted = sum(1 for _ in network.modules())
-    assert sum(1 for _ in without_idle_adapters(network).modules()) == plain
-    network.set_rate(alpha=0.5)
-    assert sum(1 for _ in without_idle_adapters(network).modules()) == adapted

@@ -82,7 +82,7 @@ def test_there_and_back_again(run: Run, folder: Path, tmp_path: Path) -> None:
     assert second.exit_code == 1
     failure, warning = second.stderr.splitlines()
     assert "new.lic: exists and is no .lic file; see --force" in failure
-    assert "1 of the skipped files have another d or pack" in warning
+    assert "1 of the skipped files have another rate or pack" in warning
     table = totals(second.stdout)
     assert (table["files"], table["skipped"], table["failed"]) == ("2", "1", "1")
     assert made["a.jpg.lic"].read_bytes() == contents["a.jpg.lic"]
@@ -144,7 +144,7 @@ def test_an_empty_folder(run: Run, tmp_path: Path) -> None:
         ((".", "--decode", "-d", "9"), 2, "rate options and --psnr are for encoding"),
         ((".", "--decode", "--psnr"), 2, "rate options and --psnr are for encoding"),
         ((".", "--format", "png"), 2, "--format is for --decode"),
-        ((".", "--alpha", "1"), 2, "--alpha: the pack lite (standard) has no adapters"),
+        ((".", "--alpha", "1"), 2, "--alpha: the pack lite (standard) has no alpha"),
     ],
 )
 def test_batches_that_make_no_sense(

@@ -44,7 +44,7 @@ def test_no_packs(run: Run, user_folder: Path) -> None:
 
 def test_verify(run: Run, pack_path: Path, tmp_path: Path) -> None:
     identifier = packs.read_name(pack_path).weights_id.hex()
-    good = f"{pack_path}: ok, lite (standard), {identifier}\n"
+    good = f"{pack_path}: ok, lite (standard), {identifier}, rate modes d\n"
     for names in ((str(pack_path),), (identifier,)):
         result = run("models", "verify", *names)
         assert result.exit_code == 0 and good in result.stdout

@@ -82,6 +82,26 @@ def test_wider_weights_and_the_built_in_pictures(
     assert pack.plan_name == "wide"
 
 
+def test_adapters_of_a_checkpoint_are_kept(
+    run: Run, tmp_path: Path, as_built: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_built("stf")
+    sets = ("stf_8_8_all", "adapt_stf_8_8_all")
+    checkpoint = saved(tiny.adapted_network(*sets), tmp_path / "stf.pth.tar")
+    result = run("models", "import", checkpoint, "-o", "p.safetensors")
+    assert "rate modes d, alpha, beta" in result.stdout
+    (tmp_path / "photo.png").write_bytes(png(pixels(30, 70)))
+    monkeypatch.setenv(packs.SEARCH_VARIABLE, str(tmp_path))
+    settings = ("--alpha", "0.25", "--beta", "1")
+    done = run("encode", "photo.png", "--model", "stf", *settings, *ON_REFERENCE)
+    assert "alpha 0.25, beta 1" in done.stdout
+    assert "0.250004, 1" in run("info", "photo.lic").stdout
+    assert run("decode", "photo.lic", *ON_REFERENCE).exit_code == 0
+    done = run("encode", "photo.png", "--model", "stf", "--alpha", "2", *ON_REFERENCE)
+    assert done.exit_code == 2
+    assert "--alpha: alpha 2 is out of range: give 0 to 1" in one_error(done)
+
+
 def test_cheng_attn_is_for_python_alone(run: Run, tmp_path: Path) -> None:
     checkpoint = saved(ChengNetwork(config=ChengConfig(12)), tmp_path / "cheng.pth.tar")
     result = run("models", "import", checkpoint, "-o", "p.safetensors")

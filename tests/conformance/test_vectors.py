@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -31,7 +31,7 @@ from licodec.exact.bounds import analyse
 from licodec.exact.interpreter import choose
 from licodec.exact.program import KINDS, program_from_json
 from licodec.exact.schedule import schedule_from_json
-from licodec.packs import Pack, pack_bits, read_pack, unpack_bits, write_pack
+from licodec.packs import Pack, PackAdapters, pack_bits, read_pack, unpack_bits, write_pack
 from tests.conformance.second_decoder import FORMAT, decoder
 
 Json = dict[str, Any]
@@ -279,6 +279,9 @@ def test_weights_id(case: Json, tmp_path: Path) -> None:
     schedule, tensors = schedule_from_json(case["schedule"]), arrays(case["tensors"])
     pack = Pack(case["backbone"], "vector", schedule, programs, tensors, case["widths"])
     assert pack.weights_id.hex() == case["weights_id"]
+    adapted = replace(pack, adapters=PackAdapters(**case["adapters"]))
+    assert adapted.weights_id == pack.weights_id
+    assert adapted.adapter_id.hex() == case["adapter_id"]
     other = decoder.assemble_pack(
         case["backbone"], case["schedule"], case["programs"], tensors, case["widths"]
     )
@@ -286,4 +289,8 @@ def test_weights_id(case: Json, tmp_path: Path) -> None:
     path = tmp_path / "vector.safetensors"
     write_pack(pack, path)
     assert read_pack(path).weights_id.hex() == case["weights_id"]
+    write_pack(adapted, tmp_path / "adapted.safetensors")
+    assert read_pack(tmp_path / "adapted.safetensors").adapter_id.hex() == case["adapter_id"]
+    found = decoder.read_pack((tmp_path / "adapted.safetensors").read_bytes())
+    assert found.adapter_id.hex() == case["adapter_id"]
     assert decoder.read_pack(path.read_bytes()).weights_id.hex() == case["weights_id"]
