@@ -599,6 +599,7 @@ class Program:
             self.note(port["name"], value)
         self.inputs, self.outputs = list(self.values), program["outputs"]
         self.sums_read: set[str] = set()
+        self.pointwise = True
         for operation in program["operations"]:
             check_operation(operation)
             self.add(operation, KINDS[operation["kind"]], tensors)
@@ -625,11 +626,17 @@ class Program:
         attributes = {key: operation.get(key, n) for key, n in kind.attributes.items()}
         value, run = kind.bind(own, attributes, *(self.values[name] for name in inputs))
         self.note(output, value)
+        wide = operation["kind"] == "conv2d" and own["weight"].shape[2] > 1
+        self.pointwise &= not wide and operation["kind"] != "window_attention"
         self.steps.append((run, inputs, output))
         self.tensor_names += [operation[role] for role in roles]
         self.weight_names += [operation["weight"]] if operation["kind"] in WEIGHTED else []
         stated = {k: v for k, v in operation.items() if kind.attributes.get(k) != v}
         self.canonical["operations"].append(stated)
+
+    def is_pointwise(self) -> bool:
+        """Whether each position of the results depends on that of the inputs alone."""
+        return self.pointwise and all(value.rate == 1 for value in self.values.values())
 
     def note(self, name: str, value: Value) -> None:
         require(name not in self.values, f"{name} is made twice")
@@ -719,6 +726,7 @@ def read_pack(data: bytes) -> Pack:
         schedule, programs = description["schedule"], description["programs"]
         pack = assemble_pack(description["backbone"], schedule, programs, tensors, widths)
         if (adapters := description.get("adapters")) is not None:
+            check_fields(adapters, "adapters", dict.fromkeys(("id", "synthesis", "analysis"), str))
             pack = with_adapters(pack, programs[adapters["synthesis"]], tensors, widths)
             own = pack.adapter_id.hex() == adapters["id"]
             require(own, "the adapter id of the pack is not its own")
@@ -901,11 +909,13 @@ SCHEDULE_NUMBERS = ("alignment", "latent_stride", "hyper_stride", "latent_fracti
 SCHEDULE = {**dict.fromkeys(SCHEDULE_NUMBERS, int), "hyper_synthesis": str, "synthesis": str,
             "steps": list}  # fmt: skip
 STEP = {"start": int, "stop": int, "parameters": str, "residual": str}
+WAVEFRONT_STEP = {"start": int, "stop": int, "parameters": str, "reach": int}
 
 
 def program_order(schedule: Json) -> list[str]:
     """The names of the decoder's programs in the order in which they first run."""
-    middle = [step[key] for step in schedule["steps"] for key in ("parameters", "residual")]
+    keys = ("parameters", "residual")
+    middle = [step[key] for step in schedule["steps"] for key in keys if key in step]
     return list(dict.fromkeys([schedule["hyper_synthesis"], *middle, schedule["synthesis"]]))
 
 
@@ -927,7 +937,10 @@ def check_schedule(schedule: Json) -> None:
     require(legal and 0 < len(names) == len({*names} - {"", "previous"}), "names of features")
     stop = 0
     for step in schedule["steps"]:
-        check_fields(step, "step of the coding schedule", STEP)
+        wavefront = "reach" in step
+        check_fields(step, "step of the coding schedule", WAVEFRONT_STEP if wavefront else STEP)
+        alone = len(schedule["steps"]) == 1 and 1 <= step.get("reach", 1) <= 7
+        require(not wavefront or (alone and d_low == d_high), "a wavefront step")
         require(step["start"] == stop < step["stop"] < 2**20, "channels of the steps")
         stop = step["stop"]
     require(stop > 0, "no steps")
@@ -958,14 +971,21 @@ def check_interfaces(schedule: Json, programs: dict[str, Program], hyper_channel
     features = dict(zip(names, outputs, strict=True))
     for step in schedule["steps"]:
         start, channels = step["start"], step["stop"] - step["start"]
+        reach = step.get("reach", 0)
         read = [name for name in programs[step["parameters"]].inputs if name in features]
-        previous = ["previous"] if start > 0 else []
-        ports = ends(step["parameters"], stride, [*read, *previous], 3)
-        ports, (mean, scale, context) = ports[:-3], ports[-3:]
-        fit &= len(read) > 0 and ports[len(read) :] == [latents(start)] * len(previous)
+        previous = ["previous"] if start > 0 else ["neighbours"] if reach else []
+        ports = ends(step["parameters"], stride, [*read, *previous], 2 if reach else 3)
+        mean, scale = ports[len(read) + len(previous) :][:2]
+        before = latents(2 * reach * (reach + 1) * channels if reach else start)
+        fit &= len(read) > 0 and ports[len(read) :][: len(previous)] == [before] * len(previous)
         fit &= all(holds(port, features[name]) for name, port in zip(read, ports, strict=False))
         fit &= holds(latents(channels), mean) and scale.channels == channels
-        fit &= mean.rate == scale.rate == context.rate == 1
+        fit &= mean.rate == scale.rate == 1
+        if reach:
+            fit &= programs[step["parameters"]].is_pointwise()
+            continue
+        context = ports[-1]
+        fit &= context.rate == 1
         port, decoded, correction = ends(step["residual"], stride, ["context", "decoded"], 1)
         fit &= holds(port, context) and decoded == latents(channels)
         fit &= correction.channels == channels and correction.rate == 1
@@ -1006,6 +1026,9 @@ def decode_latents(pack: Pack, streams: list[Stream], rows: int, columns: int, d
     outputs = hyper_synthesis(hyper_latents=hyper_latents)
     seen = dict(zip(feature_names(schedule), outputs, strict=True))
 
+    if "reach" in schedule["steps"][0]:
+        return decode_wavefronts(pack, reader, seen)
+
     # Latents: each slice is predicted from the hyper-latents and from the slices before it.
     latents = np.zeros((0, *outputs[0].shape[1:]), np.int64)
     for i, step in enumerate(schedule["steps"]):
@@ -1019,6 +1042,42 @@ def decode_latents(pack: Pack, streams: list[Stream], rows: int, columns: int, d
         (correction,) = pack.programs[step["residual"]](context=context, decoded=decoded)
         latents = np.concatenate([latents, np.clip(decoded + correction, LATENT_LOW, LATENT_HIGH)])
     return latents
+
+
+def wavefronts(rows: int, columns: int, reach: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Rows and columns of the positions of each wavefront."""
+    fronts = []
+    for front in range(columns + (reach + 1) * (rows - 1)):
+        r = np.array([r for r in range(rows) if 0 <= front - (reach + 1) * r < columns])
+        fronts.append((r, front - (reach + 1) * r))
+    return fronts
+
+
+def square(reach: int) -> list[tuple[int, int]]:
+    """Row and column in the square around a position of each of its neighbours."""
+    places = itertools.product(range(reach + 1), range(2 * reach + 1))
+    return list(itertools.islice(places, 2 * reach * (reach + 1)))  # as far as the position itself
+
+
+def decode_wavefronts(pack: Pack, reader: SymbolReader, features: dict[str, Planes]) -> Planes:
+    """All latents, where each position is predicted from those above and to the left of it.
+
+    A wavefront is computed as if it were a plane of one row.
+    """
+    (step,), unit = pack.schedule["steps"], 2 ** pack.schedule["latent_fraction_bits"]
+    reach, channels, program = step["reach"], step["stop"], pack.programs[step["parameters"]]
+    read = [name for name in program.inputs if name != "neighbours"]
+    rows, columns = features[read[0]].shape[1:]
+    latents = np.zeros((channels, rows + reach, columns + 2 * reach), np.int64)  # with a border
+    for r, c in wavefronts(rows, columns, reach):
+        near = np.concatenate([latents[:, r + down, c + right] for down, right in square(reach)])
+        seen = {name: features[name][:, r, c][:, None] for name in read}
+        mean, scale = program(**seen, neighbours=near[:, None])
+        indexes = scale_indexes(scale, np.array(unit), unit, pack.thresholds)
+        q = reader.read(indexes.ravel() + len(pack.medians)).reshape(indexes.shape)
+        values = np.clip(q * unit + mean, LATENT_LOW, LATENT_HIGH)
+        latents[:, r + reach, c + reach] = values[:, 0]
+    return latents[:, reach:, reach : reach + columns]
 
 
 def decode(file: File, pack: Pack) -> np.ndarray:

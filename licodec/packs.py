@@ -32,7 +32,15 @@ from licodec.exact.program import (
     program_from_json,
     program_to_json,
 )
-from licodec.exact.schedule import PREVIOUS, Schedule, schedule_from_json, schedule_to_json
+from licodec.exact.schedule import (
+    NEIGHBOURS,
+    PREVIOUS,
+    Schedule,
+    SliceStep,
+    WavefrontStep,
+    schedule_from_json,
+    schedule_to_json,
+)
 from licodec.files import save_atomically
 
 SUFFIX = ".safetensors"
@@ -396,7 +404,20 @@ def _check_interfaces(pack: Pack) -> None:
     def reads(port: Any, value: Any) -> bool:
         return port.channels == value.channels and port.low <= value.low and value.high <= port.high
 
-    for index, step in enumerate(schedule.steps):
+    if isinstance(schedule.steps[0], WavefrontStep):
+        (step,) = schedule.steps
+        ports, outputs = described(step.parameters)
+        read = [name for name in ports if name in features]
+        named = list(ports) == [*read, NEIGHBOURS] and len(outputs) == 2
+        require(named and len(read) > 0, step.parameters)
+        require(all(reads(ports[name], features[name]) for name in read), step.parameters)
+        require(_is_latent(ports[NEIGHBOURS], step.neighbours * step.stop), step.parameters)
+        require(_is_pointwise(programs[step.parameters], pack.tensors), step.parameters)
+        mean, scale = outputs
+        require(mean.channels == scale.channels == step.stop, step.parameters)
+        require(_fits_latent(mean), step.parameters)
+    slices = [step for step in schedule.steps if isinstance(step, SliceStep)]
+    for index, step in enumerate(slices):
         ports, outputs = described(step.parameters)
         read = [name for name in ports if name in features]
         expected = [*read, PREVIOUS] if index else read
@@ -436,6 +457,15 @@ def _check_interfaces(pack: Pack) -> None:
 
 def _is_gain(port: Any) -> bool:
     return port.number and port.low == 0 and port.high == GAIN_ONE
+
+
+def _is_pointwise(program: Program, tensors: Mapping[str, np.ndarray]) -> bool:
+    """Whether what a program gives for a position depends on that position of its inputs alone."""
+    return all(info.rate == 1 for info in analyse(program, tensors).values()) and not any(
+        operation.kind == "window_attention"
+        or (operation.kind == "conv2d" and tensors[operation.tensors["weight"]].shape[2] > 1)
+        for operation in program.operations
+    )
 
 
 def _is_latent(port: Any, channels: int) -> bool:

@@ -1628,6 +1628,30 @@ def stream_count_cases() -> Iterator[Json]:
         yield {"name": str(total), "symbols": total, "streams": [*lengths, left]}
 
 
+def wavefront_cases() -> Iterator[Json]:
+    for rows, columns, reach in ((1, 1, 2), (4, 9, 2), (5, 3, 1), (3, 2, 3), (8, 8, 2)):
+        places = [(row, column) for row in range(rows) for column in range(columns)]
+        fronts: dict[int, list[list[int]]] = {}
+        for row, column in places:
+            fronts.setdefault(column + (reach + 1) * row, []).append([row, column])
+        last = columns - 1 + (reach + 1) * (rows - 1)
+        row, column = rows // 2, columns // 2
+        square = [
+            [row + down, column + right]
+            for down in range(-reach, reach + 1)
+            for right in range(-reach, reach + 1)
+        ]
+        yield {
+            "name": f"{rows}x{columns}, reach {reach}",
+            "rows": rows,
+            "columns": columns,
+            "reach": reach,
+            "wavefronts": [fronts.get(front, []) for front in range(last + 1)],
+            "position": [row, column],
+            "neighbours": square[: square.index([row, column])],
+        }
+
+
 # The cases: weights packs ----------------------------------------------------------------------
 
 
@@ -1850,6 +1874,10 @@ def contents() -> dict[str, Json]:
         "cases": list(stream_cases()),
         "refused": list(damaged_stream_cases()),
         "lengths": list(stream_count_cases()),
+    }
+    files["wavefronts.json"] = {
+        "about": "The positions of each wavefront, and a position's neighbours.",
+        "cases": list(wavefront_cases()),
     }
     files["packs.json"] = {
         "about": "Weights of less than 8 bits as stored, and the id of a whole small pack.",

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from licodec.adapters.sets import PRESETS, adapted_layers, attach
 from licodec.backbones import stf, tcm
-from licodec.backbones.published import SlicedNetwork
+from licodec.backbones.cheng_attn import ChengConfig, ChengNetwork
+from licodec.backbones.published import PublishedNetwork, SlicedNetwork
 from licodec.backbones.published_exact import compile_published
 from licodec.images import Picture
 from licodec.packs import Pack
@@ -33,21 +34,34 @@ def build_tcm() -> SlicedNetwork:
         return tcm.TcmNetwork(config=tcm.TcmConfig(16, 32, SLICES, (2, 1, 1), (8, 8, 16)))
 
 
+def build_cheng() -> ChengNetwork:
+    return ChengNetwork(config=ChengConfig(12))
+
+
+BUILDERS = {"stf": build_stf, "tcm": build_tcm, "cheng-attn": build_cheng}
+BACKBONE_OF = {  # by adapter set
+    "stf_8_8_all": "stf",
+    "tcm_8_1_all": "tcm",
+    "cheng_8_1_all": "cheng-attn",
+}
+
+
 @cache
-def network(backbone: str) -> SlicedNetwork:
+def network(backbone: str) -> PublishedNetwork:
     torch.manual_seed(11)
-    built = {"stf": build_stf, "tcm": build_tcm}[backbone]()
+    built = BUILDERS[backbone]()
+    prior = built.entropy_bottleneck
     with torch.no_grad():
-        built.entropy_bottleneck.quantiles[:, 0, 1] = torch.linspace(-2.4, 2.6, 16)
+        prior.quantiles[:, 0, 1] = torch.linspace(-2.4, 2.6, prior.channels)
         for parameter in (built.h_a[-1].weight, built.h_a[-1].bias):
             parameter *= 20
     return built.eval()
 
 
 @cache
-def adapted_network(*sets: str) -> SlicedNetwork:
+def adapted_network(*sets: str) -> PublishedNetwork:
     """The network of the sets' backbone with adapters of theirs, none of whose branches is 0."""
-    built = copy.deepcopy(network(sets[0].removeprefix("adapt_")[:3]))
+    built = copy.deepcopy(network(BACKBONE_OF[sets[0]]))
     for name in sets:
         attach(built, PRESETS[name])
     generator = torch.Generator().manual_seed(5)

@@ -181,9 +181,16 @@ class ChengNetwork(PublishedNetwork):
             coded = straight_through_round(residual)
         return rounded, gaussian_likelihood(coded, scale)
 
-    def _decoded(self, z_hat: Tensor, exchange: Exchange) -> Tensor:
+    def decoded_from(self, y: Tensor, features: Tensor) -> Tensor:
+        """What decoding gives of the latents `y` (N, M, h, w), given h_s's features."""
+
+        def exchange(rows: Tensor, columns: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
+            return torch.round(y[:, :, rows, columns] - mean)
+
+        return self._decoded(features, exchange)
+
+    def _decoded(self, features: Tensor, exchange: Exchange) -> Tensor:
         """The decoded latents, step by step with the integers that `exchange` gives."""
-        features = self.h_s(z_hat)
         count, _, height, width = features.shape
         plane = features.new_zeros(
             count, self.latents, height + 2 * REACH, width + 2 * REACH
@@ -193,7 +200,7 @@ class ChengNetwork(PublishedNetwork):
         above, beside = torch.nonzero(visible, as_tuple=True)
         kernel = convolution.weight[:, :, above, beside].flatten(1)  # (2M, M * visible)
         for rows, columns in wavefronts(height, width):
-            rows, columns = rows.to(z_hat.device), columns.to(z_hat.device)
+            rows, columns = rows.to(features.device), columns.to(features.device)
             seen = plane[:, :, rows[None] + above[:, None], columns[None] + beside[:, None]]
             context = kernel @ seen.flatten(1, 2) + convolution.bias[:, None]  # (N, 2M, n)
             known = torch.cat([features[:, :, rows, columns], context], 1)
@@ -212,7 +219,7 @@ class ChengNetwork(PublishedNetwork):
             indexes.append(scale_indexes(scale).flatten(1))
             return rounded
 
-        self._decoded(z_hat, exchange)
+        self._decoded(self.h_s(z_hat), exchange)
         return torch.cat(symbols, 1), torch.cat(indexes, 1)
 
     def read_latents(self, z_hat: Tensor, readers: Sequence[SymbolReader]) -> Tensor:
@@ -220,4 +227,4 @@ class ChengNetwork(PublishedNetwork):
             parts = zip(readers, scale_indexes(scale), strict=True)
             return torch.stack([reader.read(part) for reader, part in parts])
 
-        return self._decoded(z_hat, exchange)
+        return self._decoded(self.h_s(z_hat), exchange)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, fx
 
 from licodec.backbones.entropy_models import SCALE_FLOOR, EntropyBottleneck
+from licodec.backbones.priors import FactorizedPrior
 from licodec.entropy.tables import (
     LARGEST_TABLE,
     FrequencyTables,
@@ -40,6 +41,13 @@ class Calibrated:
 
     traced: fx.GraphModule
     ranges: Ranges
+
+
+def integer_medians(prior: FactorizedPrior) -> tuple[Tensor, Tensor]:
+    """The integer nearest to each channel's median, and the rest: (channels,) each."""
+    medians = prior.medians.ravel()
+    nearest = torch.round(medians)
+    return nearest, medians - nearest
 
 
 def latent_tables() -> tuple[FrequencyTables, np.ndarray]:

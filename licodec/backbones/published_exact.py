@@ -1,4 +1,4 @@
-"""The exact form of the slice-wise published backbones (`stf`, `tcm`, `icm`): a float network
+"""The exact form of the published backbones (`stf`, `tcm`, `icm`, `cheng-attn`): a float network
 compiled into a pack's programs and tables.
 
 Hyper-latents are integers around fractional medians. The pack holds the integer nearest to
@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from itertools import product
 
 import numpy as np
@@ -24,43 +23,28 @@ from torch import Tensor, nn
 
 from licodec.adapters.branches import Adapted
 from licodec.adapters.sets import gains
+from licodec.backbones.cheng_attn import ChengNetwork
+from licodec.backbones.entropy_forms import EntropyForm, SlicedForm, WavefrontForm
+from licodec.backbones.exact_packing import Packing, Value
 from licodec.backbones.exact_parts import (
-    CALIBRATION_DS,
-    D_RANGE,
     LATENT_FRACTION_BITS,
     LATENTS,
     SCALE_FRACTION_BITS,
     Calibrated,
     hyper_tables,
+    integer_medians,
     latent_tables,
 )
-from licodec.backbones.exact_rules import RULES, TABLES
-from licodec.backbones.lite import adaptive_step
 from licodec.backbones.priors import FactorizedPrior
-from licodec.backbones.published import (
-    LEAVES,
-    PublishedNetwork,
-    SlicedNetwork,
-    SliceParameters,
-)
+from licodec.backbones.published import LEAVES, PublishedNetwork, SlicedNetwork
 from licodec.entropy.tables import EntropyTables, tables_to_tensors
-from licodec.exact.compiler import (
-    Compiled,
-    Grid,
-    Output,
-    RangeRecorder,
-    Source,
-    compile_module,
-    trace,
-)
-from licodec.exact.gains import GAIN_ONE, MODES
-from licodec.exact.leaves import ChannelOffset, FirstChannels
-from licodec.exact.program import Program
-from licodec.exact.schedule import PREVIOUS, Schedule, SliceStep
+from licodec.exact.compiler import Grid, Output, RangeRecorder, trace
+from licodec.exact.gains import MODES
+from licodec.exact.leaves import ChannelOffset
+from licodec.exact.schedule import Schedule
 from licodec.packs import Pack, PackAdapters
 
 ACTIVATION_BITS = 16
-FEATURES = ("means", "scales")
 LATENT_STRIDE = 16
 COLORS = 3
 ADAPTED_ANALYSIS, ADAPTED_SYNTHESIS = "adapted_analysis", "adapted_synthesis"
@@ -69,25 +53,11 @@ PLAIN = {ADAPTED_ANALYSIS: "analysis", ADAPTED_SYNTHESIS: "synthesis"}  # what e
 # 2 * pixel - 255, as the encoder gives them, of pixels in [0, 1] less one half.
 CENTRED_PIXELS = Grid(1 / 510, -255, 255)
 PIXELS = Grid(1 / 255, 0, 255)
-SCALES = Grid(2.0**-SCALE_FRACTION_BITS, -(2**18), 2**18)  # raw: they may be negative
 LEAST_REACH, MOST_REACH = 2**4, 2**14  # of the hyper-latents' port
 REACH_MARGIN = 1.5  # of the port beyond the prior's tails and what calibration saw
 
 
-class EarlierSlices(nn.Module):
-    """Parameters of a slice that sees only the first of those before it, which are `channels`."""
-
-    def __init__(self, parameters: SliceParameters, channels: int) -> None:
-        super().__init__()
-        self.seen, self.network = FirstChannels(channels), parameters
-
-    def forward(
-        self, means: Tensor, scales: Tensor, previous: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        return self.network(means, scales, self.seen(previous))
-
-
-def anchor_of(network: SlicedNetwork) -> SlicedNetwork:
+def anchor_of(network: PublishedNetwork) -> PublishedNetwork:
     """A copy in evaluation mode, on the CPU, without adapters."""
 
     def plain(module: nn.Module) -> nn.Module:
@@ -100,11 +70,14 @@ def anchor_of(network: SlicedNetwork) -> SlicedNetwork:
     return plain(copy.deepcopy(network).cpu().eval())
 
 
-def integer_medians(prior: FactorizedPrior) -> tuple[Tensor, Tensor]:
-    """The integer nearest to each channel's median, and the rest: (channels,) each."""
-    medians = prior.medians.ravel()
-    nearest = torch.round(medians)
-    return nearest, medians - nearest
+def entropy_form(network: PublishedNetwork) -> EntropyForm:
+    """How the latents of a network are coded."""
+    match network:
+        case SlicedNetwork():
+            return SlicedForm(network)
+        case ChengNetwork():
+            return WavefrontForm(network)
+    raise ValueError(f"the coding of {network.backbone} has no exact form")
 
 
 def adaptable(network: PublishedNetwork) -> tuple[nn.Module, nn.Module]:
@@ -117,27 +90,20 @@ def shifted_analysis(network: PublishedNetwork) -> nn.Module:
     return nn.Sequential(ChannelOffset(torch.full((COLORS,), 0.5)), network.analysis)
 
 
-def parts(network: SlicedNetwork) -> dict[str, nn.Module]:
+def parts(network: PublishedNetwork) -> dict[str, nn.Module]:
     """The modules that are compiled, by program, those of the decoder in coding order first."""
     _, rest = integer_medians(network.entropy_bottleneck)
-    found: dict[str, nn.Module] = {
-        "hyper_synthesis": nn.Sequential(ChannelOffset(rest), network.hyper_synthesis)
+    return {
+        "hyper_synthesis": nn.Sequential(ChannelOffset(rest), network.hyper_synthesis),
+        **entropy_form(network).parts(),
+        "synthesis": network.synthesis,
+        "analysis": shifted_analysis(network),
+        "hyper_analysis": nn.Sequential(network.hyper_analysis, ChannelOffset(-rest)),
     }
-    size = network.latents // network.slices
-    for i in range(network.slices):
-        parameters: nn.Module = network.slice_parameters(i)
-        if i > network.supports:
-            parameters = EarlierSlices(parameters, network.supports * size)
-        found[f"parameters.{i}"] = parameters
-        found[f"residual.{i}"] = network.residual_prediction(i)
-    found["synthesis"] = network.synthesis
-    found["analysis"] = shifted_analysis(network)
-    found["hyper_analysis"] = nn.Sequential(network.hyper_analysis, ChannelOffset(-rest))
-    return found
 
 
 @torch.no_grad()
-def calibrate(network: SlicedNetwork, pictures: Iterable[Tensor]) -> dict[str, Calibrated]:
+def calibrate(network: PublishedNetwork, pictures: Iterable[Tensor]) -> dict[str, Calibrated]:
     """Trace every part and record its ranges on `pictures`, each (1, 3, H, W) in [0, 1] with
     sides that are multiples of the network's alignment, over the usual values of d.
 
@@ -146,13 +112,13 @@ def calibrate(network: SlicedNetwork, pictures: Iterable[Tensor]) -> dict[str, C
 
     Raises ValueError where a value is not finite.
     """
+    form = entropy_form(network)
     recorders = {name: RangeRecorder(trace(m, LEAVES)) for name, m in parts(network).items()}
     for picture in pictures:
         y = recorders["analysis"].run(picture - 0.5)
         z = torch.round(recorders["hyper_analysis"].run(y))
-        features = recorders["hyper_synthesis"].run(z)
-        for d in CALIBRATION_DS:
-            recorders["synthesis"].run(_decoded(network, recorders, y, features, d))
+        for y_hat in form.decoded(recorders, y, recorders["hyper_synthesis"].run(z)):
+            recorders["synthesis"].run(y_hat)
         noise = torch.randn(y.shape, generator=torch.Generator().manual_seed(0))
         recorders["synthesis"].run(noise)
     return _calibrated(recorders)
@@ -167,7 +133,7 @@ def _calibrated(recorders: Mapping[str, RangeRecorder]) -> dict[str, Calibrated]
 
 @torch.no_grad()
 def calibrate_adapted(
-    network: SlicedNetwork, modes: Sequence[str], pictures: Iterable[Tensor]
+    network: PublishedNetwork, modes: Sequence[str], pictures: Iterable[Tensor]
 ) -> dict[str, Calibrated]:
     """The same for analysis and synthesis with adapters, with `modes` at their ends and halfway.
 
@@ -187,93 +153,6 @@ def calibrate_adapted(
     return _calibrated(recorders)
 
 
-def _decoded(
-    network: SlicedNetwork,
-    recorders: Mapping[str, RangeRecorder],
-    y: Tensor,
-    features: tuple[Tensor, Tensor],
-    d: float,
-) -> Tensor:
-    """The decoded latents of `y` at `d`, slice by slice."""
-    decoded: list[Tensor] = []
-    for i, own in enumerate(y.chunk(network.slices, 1)):
-        previous = (torch.cat(decoded, 1),) if i else ()
-        mean, scale, context = recorders[f"parameters.{i}"].run(*features, *previous)
-        step = adaptive_step(scale, d, i, network.slices)
-        y_hat = torch.round((own - mean) / step) * step + mean
-        decoded.append(y_hat + recorders[f"residual.{i}"].run(context, y_hat))
-    return torch.cat(decoded, 1)
-
-
-@dataclass(frozen=True)
-class Value:
-    """Planes that go from one program to another: the range, and what each channel counts in."""
-
-    grid: Grid
-    steps: np.ndarray
-
-    @classmethod
-    def on(cls, grid: Grid, channels: int) -> Value:
-        return cls(grid, np.full(channels, grid.step))
-
-
-@dataclass
-class _Packing:
-    """The programs of a pack as they are compiled, one after the other."""
-
-    calibrated: Mapping[str, Calibrated]
-    widths: Callable[[str], int]
-    activation_bits: int
-    programs: dict[str, Program] = field(default_factory=dict)
-    tensors: dict[str, np.ndarray] = field(default_factory=dict)
-    stored_widths: dict[str, int] = field(default_factory=dict)
-
-    def add(
-        self,
-        name: str,
-        inputs: Mapping[str, Value],
-        outputs: Mapping[str, Output],
-        numbers: Iterable[str] = (),
-    ) -> dict[str, Value]:
-        """Compile one part, which may have gains as further inputs; its outputs."""
-        part = self.calibrated[name]
-        source = Source(
-            name,
-            {port: value.grid for port, value in inputs.items()},
-            {port: len(value.steps) for port, value in inputs.items()},
-            outputs,
-            {port: value.steps for port, value in inputs.items()},
-            dict.fromkeys(numbers, GAIN_ONE),
-        )
-        compiled: Compiled = compile_module(
-            source, part.traced, part.ranges, self.widths, self.activation_bits, TABLES, RULES
-        )
-        self.programs[name] = compiled.program
-        self.tensors.update(compiled.tensors)
-        self.stored_widths.update(compiled.widths)
-        return {
-            output: Value(compiled.output_grids[output], compiled.output_steps[output])
-            for output in outputs
-        }
-
-    def share(self, name: str, other: str) -> None:
-        """Let the program `name` use the tensors of the program `other` that equal its own."""
-
-        def content(tensor: str) -> tuple[object, ...]:
-            values = self.tensors[tensor]
-            return values.dtype, values.shape, values.tobytes(), self.stored_widths.get(tensor)
-
-        known = {content(t): t for o in self.programs[other].operations for t in o.tensors.values()}
-        operations = []
-        for operation in self.programs[name].operations:
-            tensors = {r: known.get(content(t), t) for r, t in operation.tensors.items()}
-            for replaced in set(operation.tensors.values()) - set(tensors.values()):
-                del self.tensors[replaced]
-                self.stored_widths.pop(replaced, None)
-            operations.append(replace(operation, tensors=tensors))
-        self.programs[name] = replace(self.programs[name], operations=tuple(operations))
-
-
 def hyper_grid(prior: FactorizedPrior, seen: tuple[float, float]) -> Grid:
     """Integers that hold the prior's tails and what calibration saw of hyper-latents less the
     rests of their medians."""
@@ -286,7 +165,7 @@ def hyper_grid(prior: FactorizedPrior, seen: tuple[float, float]) -> Grid:
 
 
 def compile_published(
-    network: SlicedNetwork,
+    network: PublishedNetwork,
     pictures: Iterable[Tensor],
     *,
     plan_name: str,
@@ -309,27 +188,17 @@ def compile_published(
     calibrated = calibrate(network, pictures)
     if modes:
         calibrated |= calibrate_adapted(with_adapters, modes, pictures)
-    packing = _Packing(calibrated, widths, activation_bits)
+    form = entropy_form(network)
+    packing = Packing(calibrated, widths, activation_bits)
     (end,) = (n for n in calibrated["hyper_analysis"].traced.graph.nodes if n.op == "output")
     seen = calibrated["hyper_analysis"].ranges[end.args[0].name]
     hyper = hyper_grid(prior, seen)
     features = packing.add(
         "hyper_synthesis",
         {"hyper_latents": Value.on(hyper, prior.channels)},
-        dict.fromkeys(FEATURES, Output()),
+        dict.fromkeys(form.features, Output()),
     )
-    size = network.latents // network.slices
-    steps = []
-    for i in range(network.slices):
-        previous = {PREVIOUS: Value.on(LATENTS, i * size)} if i else {}
-        fixed = {"mean": Output(LATENTS), "scale": Output(SCALES), "context": Output()}
-        parameters = packing.add(f"parameters.{i}", {**features, **previous}, fixed)
-        packing.add(
-            f"residual.{i}",
-            {"context": parameters["context"], "decoded": Value.on(LATENTS, size)},
-            {"correction": Output(LATENTS)},
-        )
-        steps.append(SliceStep(i * size, (i + 1) * size, f"parameters.{i}", f"residual.{i}"))
+    steps = form.add(packing, features)
     latents = {"latents": Value.on(LATENTS, network.latents)}
     packing.add("synthesis", latents, {"pixels": Output(PIXELS)})
     pixels = {"pixels": Value.on(CENTRED_PIXELS, COLORS)}
@@ -348,12 +217,12 @@ def compile_published(
         hyper_stride=network.HYPER_STRIDE,
         latent_fraction_bits=LATENT_FRACTION_BITS,
         scale_fraction_bits=SCALE_FRACTION_BITS,
-        d_low=round(D_RANGE[0] * unit),
-        d_high=round(D_RANGE[1] * unit),
+        d_low=round(form.d_range[0] * unit),
+        d_high=round(form.d_range[1] * unit),
         hyper_synthesis="hyper_synthesis",
-        features=FEATURES,
+        features=form.features,
         synthesis="synthesis",
-        steps=tuple(steps),
+        steps=steps,
     )
     latent, thresholds = latent_tables()
     nearest, _ = integer_medians(prior)

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from licodec.backbones.checkpoints import load_network
-from licodec.backbones.published import SlicedNetwork
 from licodec.backbones.published_exact import ACTIVATION_BITS, compile_published
 from licodec.cli.rendering import Reporter, Verbosity
 from licodec.errors import BadInputError, UsageError
@@ -60,11 +59,6 @@ def import_checkpoint(
         set_threads(settings.threads)
     name = Path(checkpoint).name
     network = load_network(Path(checkpoint), settings.backbone)
-    if not isinstance(network, SlicedNetwork):
-        raise UsageError(
-            f"{name}: a checkpoint of {network.backbone}, which has no pack form yet; it can be "
-            "used from Python: licodec.backbones.from_checkpoint"
-        )
     pictures = _pictures(settings)
     if settings.calibrate is None:
         reporter.warnings([_NO_CALIBRATION])

@@ -345,7 +345,7 @@ ImportedBackbone = Annotated[
     typer.Option(
         "--backbone",
         metavar="NAME",
-        help="stf, tcm or icm; by default read off the checkpoint's keys.",
+        help="stf, tcm, icm or cheng-attn; by default read off the checkpoint's keys.",
         show_default=False,
     ),
 ]

@@ -19,9 +19,10 @@ from licodec.entropy.escapes import LARGEST_MAGNITUDE
 from licodec.entropy.quantization import SymbolCosts, nearest_symbols, thrifty_symbols
 from licodec.entropy.rans import CoderTables, StreamReader, StreamWriter
 from licodec.entropy.tables import EntropyTables
+from licodec.entropy.wavefronts import NeighbourPlanes, wavefronts
 from licodec.errors import CorruptFileError
 from licodec.exact.planes import PlaneRunner
-from licodec.exact.schedule import PREVIOUS, Schedule
+from licodec.exact.schedule import NEIGHBOURS, PREVIOUS, Schedule, WavefrontStep
 
 LATENT_LOW, LATENT_HIGH = -(2**15), 2**15 - 1
 BLOCK_SYMBOLS = 1 << 20  # symbols whose 64-bit intermediates are alive at a time
@@ -54,10 +55,13 @@ class EntropyModel:
         return per_position * hyper_rows * hyper_columns
 
 
+# An index of latents (M, h, w) that gives (C, H, W): which ones are coded.
+Where = slice | tuple[slice, np.ndarray, np.ndarray]
+
 # Takes (mean, step, table indexes), each (C, H, W) but for a step that is one number,
-# (1, 1, 1), and the first channel's number;
+# (1, 1, 1), and what of the latents they belong to;
 # returns the coded integers, int64 (C, H, W).
-Exchange = Callable[[np.ndarray, np.ndarray, np.ndarray, int], np.ndarray]
+Exchange = Callable[[np.ndarray, np.ndarray, np.ndarray, Where], np.ndarray]
 
 # Takes coded integers and their table indexes, each (n,), in coding order.
 Consume = Callable[[np.ndarray, np.ndarray], None]
@@ -96,8 +100,10 @@ def _coding(model: EntropyModel, latents: np.ndarray, consume: Consume) -> Excha
     """The encoder's side of the walk: quantize `latents` (M, h, w), hand on what is coded."""
     offset, weight = len(model.tables.medians), model.distortion_weight
 
-    def exchange(mean: np.ndarray, step: np.ndarray, indexes: np.ndarray, first: int) -> np.ndarray:
-        residual = latents[first : first + len(mean)].astype(np.int64) - mean
+    def exchange(
+        mean: np.ndarray, step: np.ndarray, indexes: np.ndarray, where: Where
+    ) -> np.ndarray:
+        residual = latents[where].astype(np.int64) - mean
         if weight is None:
             coded = nearest_symbols(residual, step)
         else:
@@ -122,7 +128,9 @@ def decode_latents(
     if hyper_latents.min() < port.low or hyper_latents.max() > port.high:
         raise CorruptFileError("payload: a hyper-latent is out of range")
 
-    def exchange(mean: np.ndarray, step: np.ndarray, indexes: np.ndarray, first: int) -> np.ndarray:
+    def exchange(
+        mean: np.ndarray, step: np.ndarray, indexes: np.ndarray, where: Where
+    ) -> np.ndarray:
         return reader.read(indexes.ravel()).reshape(indexes.shape)
 
     return _walk(model, hyper_latents, d, exchange)
@@ -139,6 +147,8 @@ def _walk(model: EntropyModel, hyper_latents: np.ndarray, d: int, exchange: Exch
         {"hyper_latents": hyper_latents.astype(np.int16)}
     )
     seen = dict(zip(schedule.features, outputs, strict=True))
+    if isinstance(schedule.steps[0], WavefrontStep):
+        return _walk_wavefronts(model, schedule.steps[0], seen, exchange)
     decoded = np.empty((schedule.latent_channels, *outputs[0].shape[1:]), np.int16)
     for index, step in enumerate(schedule.steps):
         seen[PREVIOUS] = decoded[: step.start]
@@ -155,6 +165,32 @@ def _walk(model: EntropyModel, hyper_latents: np.ndarray, d: int, exchange: Exch
             corrected = own[part].astype(np.int32) + correction[part]
             own[part] = np.clip(corrected, LATENT_LOW, LATENT_HIGH)
     return decoded
+
+
+def _walk_wavefronts(
+    model: EntropyModel, step: WavefrontStep, features: Mapping[str, np.ndarray], exchange: Exchange
+) -> np.ndarray:
+    """The same for latents that are coded position by position, int16 (M, h, w)."""
+    parameters = model.runners[step.parameters]
+    read = [port.name for port in parameters.program.inputs if port.name != NEIGHBOURS]
+    (rows, columns) = features[read[0]].shape[1:]
+    by_position = {  # (positions, channels), so that a position's lie together
+        name: np.ascontiguousarray(features[name].reshape(len(features[name]), -1).T)
+        for name in read
+    }
+    decoded = NeighbourPlanes(step.stop, rows, columns, step.reach)
+    unit = np.full((1, 1, 1), 1 << model.schedule.latent_fraction_bits, np.int64)
+    offset = len(model.tables.medians)
+    table = model.tables.scale_index_table
+    for row, column in wavefronts(rows, columns, step.reach):
+        places = row * columns + column
+        seen = {name: planes[places].T[:, None] for name, planes in by_position.items()}
+        mean, scale = parameters({**seen, NEIGHBOURS: decoded.neighbours(row, column)})
+        indexes = scale_indexes(scale, unit, int(unit[0, 0, 0]), table) + offset
+        coded = exchange(mean, unit, indexes, (slice(None), row[None], column[None]))
+        values = np.clip(coded * unit + mean, LATENT_LOW, LATENT_HIGH)
+        decoded.put(row, column, values)
+    return decoded.latents()
 
 
 def _channel_blocks(shape: tuple[int, ...]) -> Iterator[slice]:
@@ -180,6 +216,7 @@ def _code_slice(
         least, largest = scale[part].min((1, 2)), scale[part].max((1, 2))
         delta = adaptive_steps(scale[part], least, largest, steps)
         indexes = scale_indexes(scale[part], delta, unit, model.tables.scale_index_table) + offset
-        coded = exchange(mean[part], delta, indexes, first + part.start)
+        whole = slice(first + part.start, first + part.start + len(scale[part]))
+        coded = exchange(mean[part], delta, indexes, whole)
         values = coded * delta + mean[part]
         decoded[part] = np.clip(values, LATENT_LOW, LATENT_HIGH)

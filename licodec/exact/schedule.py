@@ -12,6 +12,8 @@ from licodec.errors import CorruptFileError
 from licodec.exact.program import is_name
 
 PREVIOUS = "previous"  # the port at which a step reads the latents decoded before it
+NEIGHBOURS = "neighbours"  # and at which a wavefront reads those around each position
+LARGEST_REACH = 7
 
 DEFAULT_FEATURES = ("features",)
 
@@ -33,6 +35,30 @@ class SliceStep:
 
 
 @dataclass(frozen=True)
+class WavefrontStep:
+    """All channels [0, stop) of the latents, position by position: the one step of a schedule.
+
+    `parameters` names the program that gives mean and scale of single positions (its two
+    outputs, in this order); its input ports are any of the schedule's features, by name, and
+    then "neighbours". `reach` is how many rows and columns away the neighbours are, see
+    licodec.entropy.wavefronts.
+    """
+
+    start: int
+    stop: int
+    parameters: str
+    reach: int
+
+    @property
+    def neighbours(self) -> int:
+        """How many a position has."""
+        return 2 * self.reach * (self.reach + 1)
+
+
+Step = SliceStep | WavefrontStep
+
+
+@dataclass(frozen=True)
 class Schedule:
     """Everything about decoding that is not inside a program.
 
@@ -45,7 +71,7 @@ class Schedule:
     hyper_synthesis       program, port "hyper_latents" -> features
     features              names of its outputs, the ports at which steps read them
     synthesis             program, port "latents" -> pixels in [0, 255]
-    steps                 the slices, in coding order
+    steps                 the slices, in coding order, or one wavefront step
     """
 
     alignment: int
@@ -58,7 +84,7 @@ class Schedule:
     hyper_synthesis: str
     features: tuple[str, ...]
     synthesis: str
-    steps: tuple[SliceStep, ...]
+    steps: tuple[Step, ...]
 
     @property
     def latent_channels(self) -> int:
@@ -67,8 +93,14 @@ class Schedule:
     @property
     def program_order(self) -> tuple[str, ...]:
         """Names of the decoder's programs in the order in which they first run."""
-        middle = [name for step in self.steps for name in (step.parameters, step.residual)]
+        middle = [name for step in self.steps for name in _programs_of(step)]
         return (self.hyper_synthesis, *middle, self.synthesis)
+
+
+def _programs_of(step: Step) -> tuple[str, ...]:
+    if isinstance(step, WavefrontStep):
+        return (step.parameters,)
+    return step.parameters, step.residual
 
 
 def schedule_to_json(schedule: Schedule) -> dict[str, Any]:
@@ -87,7 +119,10 @@ def schedule_from_json(data: Any) -> Schedule:
     Raises CorruptFileError.
     """
     try:
-        steps = tuple(SliceStep(**step) for step in data["steps"])
+        steps = tuple(
+            WavefrontStep(**step) if "reach" in step else SliceStep(**step)
+            for step in data["steps"]
+        )
         features = data.get("features", list(DEFAULT_FEATURES))
         schedule = Schedule(**{**data, "steps": steps, "features": tuple(features)})
         numbers = [v for k, v in asdict(schedule).items() if isinstance(v, int)]
@@ -114,9 +149,25 @@ def schedule_from_json(data: Any) -> Schedule:
     )
     if not well_formed:
         raise CorruptFileError("coding schedule: a number or a name is not legal")
+    _check_wavefronts(schedule)
     start = 0
     for step in steps:
         if step.start != start or step.stop <= start:
             raise CorruptFileError("coding schedule: slices do not follow one another")
         start = step.stop
     return schedule
+
+
+def _check_wavefronts(schedule: Schedule) -> None:
+    """A wavefront step is the only one, and its schedule has no d but the neutral one.
+
+    Raises CorruptFileError.
+    """
+    found = [step for step in schedule.steps if isinstance(step, WavefrontStep)]
+    if not found:
+        return
+    reach = found[0].reach
+    if type(reach) is not int or not 1 <= reach <= LARGEST_REACH or len(schedule.steps) > 1:
+        raise CorruptFileError("coding schedule: a wavefront step of another reach, or not alone")
+    if schedule.d_low != schedule.d_high:
+        raise CorruptFileError("coding schedule: wavefronts have no range of d")

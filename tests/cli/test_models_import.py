@@ -12,7 +12,6 @@ import torch
 import licodec.cli.models_import
 from licodec import packs
 from licodec.backbones import registry
-from licodec.backbones.cheng_attn import ChengConfig, ChengNetwork
 from tests import tiny_published as tiny
 from tests.cli.conftest import ON_REFERENCE, Run, one_error, pixels, png
 
@@ -34,7 +33,7 @@ def as_built(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Lets checkpoints of a backbone have the tiny network's size, which shapes do not tell."""
 
     def use(backbone: str) -> None:
-        build = {"stf": tiny.build_stf, "tcm": tiny.build_tcm}[backbone]
+        build = tiny.BUILDERS[backbone]
         entry = registry.BACKBONES[backbone]
         small = mock.Mock(wraps=entry, build=lambda name, shapes: build())
         small.configure_mock(name=backbone, marks=entry.marks, largest=entry.largest)
@@ -102,12 +101,20 @@ def test_adapters_of_a_checkpoint_are_kept(
     assert "--alpha: alpha 2 is out of range: give 0 to 1" in one_error(done)
 
 
-def test_cheng_attn_is_for_python_alone(run: Run, tmp_path: Path) -> None:
-    checkpoint = saved(ChengNetwork(config=ChengConfig(12)), tmp_path / "cheng.pth.tar")
+def test_cheng_attn_has_one_rate(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpoint = saved(tiny.network("cheng-attn"), tmp_path / "cheng.pth.tar")
     result = run("models", "import", checkpoint, "-o", "p.safetensors")
-    assert result.exit_code == 2
-    assert "from Python" in one_error(result)
-    assert not (tmp_path / "p.safetensors").exists()
+    assert "rate modes none" in result.stdout
+    (tmp_path / "photo.png").write_bytes(png(pixels(30, 70)))
+    monkeypatch.setenv(packs.SEARCH_VARIABLE, str(tmp_path))
+    encode = ("encode", "photo.png", "--model", "cheng-attn", *ON_REFERENCE)
+    assert run(*encode).exit_code == 0
+    assert run("verify", "photo.lic", *ON_REFERENCE).exit_code == 0
+    for option in ("-d", "-q", "--target-bpp"):
+        refused = run(*encode, "-f", option, "2")
+        assert refused.exit_code == 2
+        message = "the pack cheng-attn (standard) has no d; it has one rate only"
+        assert f"{option}: {message}" in one_error(refused)
 
 
 @pytest.mark.parametrize(

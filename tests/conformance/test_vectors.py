@@ -26,6 +26,7 @@ from licodec.entropy.adaptive import (
 from licodec.entropy.rans import CoderTables, StreamReader, StreamWriter, stream_lengths
 from licodec.entropy.slices import _code_slice
 from licodec.entropy.tables import FrequencyTables
+from licodec.entropy.wavefronts import NeighbourPlanes, wavefronts
 from licodec.errors import CorruptFileError, LicodecError
 from licodec.exact.bounds import analyse
 from licodec.exact.interpreter import choose
@@ -255,6 +256,32 @@ def test_second_decoder_sees_where_a_stream_ends(change: str) -> None:
 @pytest.mark.parametrize("lengths", [stream_lengths, decoder.stream_lengths])
 def test_stream_lengths(case: Json, lengths: Callable[[int], list[int]]) -> None:
     assert lengths(case["symbols"]) == case["streams"]
+
+
+# Wavefronts --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("order", [wavefronts, decoder.wavefronts])
+@pytest.mark.parametrize("case", cases("wavefronts"))
+def test_wavefronts(case: Json, order: Callable[..., Any]) -> None:
+    fronts = order(case["rows"], case["columns"], case["reach"])
+    found = [np.stack(places, 1).tolist() for places in fronts]
+    assert found == case["wavefronts"]
+
+
+@pytest.mark.parametrize("case", cases("wavefronts"))
+def test_neighbours(case: Json) -> None:
+    (row, column), reach = case["position"], case["reach"]
+    found = [[row + down - reach, column + right - reach] for down, right in decoder.square(reach)]
+    assert found == case["neighbours"]
+    # Each latent is a number of its own, 0 outside.
+    planes = NeighbourPlanes(1, case["rows"], case["columns"], reach)
+    rows, columns = (place.ravel() for place in np.indices((case["rows"], case["columns"])))
+    planes.put(rows, columns, (rows * 100 + columns + 1)[None, None])
+    seen = planes.neighbours(np.array([row]), np.array([column])).ravel()
+    inside = [0 <= r < case["rows"] and 0 <= c < case["columns"] for r, c in found]
+    expected = [(r * 100 + c + 1) * i for (r, c), i in zip(found, inside, strict=True)]
+    assert seen.tolist() == expected
 
 
 # Packs -------------------------------------------------------------------------------------------

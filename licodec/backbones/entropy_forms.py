@@ -1,0 +1,182 @@
+"""How the exact forms of the published networks code latents: in slices, or by wavefronts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from licodec.backbones.cheng_attn import REACH, ChengNetwork
+from licodec.backbones.exact_packing import Packing, Value
+from licodec.backbones.exact_parts import (
+    CALIBRATION_DS,
+    D_RANGE,
+    LATENTS,
+    SCALE_FRACTION_BITS,
+)
+from licodec.backbones.lite import adaptive_step
+from licodec.backbones.published import SlicedNetwork, SliceParameters
+from licodec.exact.compiler import Grid, Output, RangeRecorder
+from licodec.exact.leaves import FirstChannels
+from licodec.exact.schedule import NEIGHBOURS, PREVIOUS, SliceStep, Step, WavefrontStep
+
+SCALES = Grid(2.0**-SCALE_FRACTION_BITS, -(2**18), 2**18)  # raw: they may be negative
+
+Recorders = Mapping[str, RangeRecorder]  # of the parts that are compiled, by program
+
+
+class EntropyForm(Protocol):
+    """What is particular to one way of coding latents.
+
+    features  names of the hyper-synthesis' results
+    d_range   least and largest d
+    """
+
+    features: tuple[str, ...]
+    d_range: tuple[float, float]
+
+    def parts(self) -> dict[str, nn.Module]:
+        """The modules that are compiled, by program, in coding order."""
+
+    def decoded(
+        self, recorders: Recorders, y: Tensor, features: Tensor | tuple[Tensor, ...]
+    ) -> Iterator[Tensor]:
+        """The decoded latents of `y` at the usual values of d; the parts are run on the way."""
+
+    def add(self, packing: Packing, features: Mapping[str, Value]) -> tuple[Step, ...]:
+        """Compile the parts; the steps that run them."""
+
+
+class EarlierSlices(nn.Module):
+    """Parameters of a slice that sees only the first of those before it, which are `channels`."""
+
+    def __init__(self, parameters: SliceParameters, channels: int) -> None:
+        super().__init__()
+        self.seen, self.network = FirstChannels(channels), parameters
+
+    def forward(
+        self, means: Tensor, scales: Tensor, previous: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        return self.network(means, scales, self.seen(previous))
+
+
+class SlicedForm:
+    """Slices in turn, each given those before it."""
+
+    features = ("means", "scales")
+    d_range = D_RANGE
+
+    def __init__(self, network: SlicedNetwork) -> None:
+        self.network = network
+        self.size = network.latents // network.slices  # channels of a slice
+
+    def parts(self) -> dict[str, nn.Module]:
+        network, found = self.network, {}
+        for i in range(network.slices):
+            parameters: nn.Module = network.slice_parameters(i)
+            if i > network.supports:
+                parameters = EarlierSlices(parameters, network.supports * self.size)
+            found[f"parameters.{i}"] = parameters
+            found[f"residual.{i}"] = network.residual_prediction(i)
+        return found
+
+    def decoded(
+        self, recorders: Recorders, y: Tensor, features: tuple[Tensor, Tensor]
+    ) -> Iterator[Tensor]:
+        for d in CALIBRATION_DS:
+            decoded: list[Tensor] = []
+            for i, own in enumerate(y.chunk(self.network.slices, 1)):
+                previous = (torch.cat(decoded, 1),) if i else ()
+                mean, scale, context = recorders[f"parameters.{i}"].run(*features, *previous)
+                step = adaptive_step(scale, d, i, self.network.slices)
+                y_hat = torch.round((own - mean) / step) * step + mean
+                decoded.append(y_hat + recorders[f"residual.{i}"].run(context, y_hat))
+            yield torch.cat(decoded, 1)
+
+    def add(self, packing: Packing, features: Mapping[str, Value]) -> tuple[Step, ...]:
+        size, steps = self.size, []
+        for i in range(self.network.slices):
+            previous = {PREVIOUS: Value.on(LATENTS, i * size)} if i else {}
+            fixed = {"mean": Output(LATENTS), "scale": Output(SCALES), "context": Output()}
+            parameters = packing.add(f"parameters.{i}", {**features, **previous}, fixed)
+            packing.add(
+                f"residual.{i}",
+                {"context": parameters["context"], "decoded": Value.on(LATENTS, size)},
+                {"correction": Output(LATENTS)},
+            )
+            steps.append(SliceStep(i * size, (i + 1) * size, f"parameters.{i}", f"residual.{i}"))
+        return tuple(steps)
+
+
+class NeighbourParameters(nn.Module):
+    """Context model and entropy parameters of single positions: forward(features (N, 2M, h, w),
+    neighbours (N, 12 M, h, w), position by position) -> (mean, scale).
+
+    The context model is a matrix here, of what its kernel lets a position see, and the last
+    layer two, so that means and scales have grids of their own.
+    """
+
+    def __init__(self, network: ChengNetwork) -> None:
+        super().__init__()
+        convolution = network.context_prediction
+        above, beside = torch.nonzero(convolution.visible(), as_tuple=True)
+        kernel = convolution.weight[:, :, above, beside]  # (2M, M, 12)
+        self.context = _pointwise(kernel.transpose(1, 2).flatten(1), convolution.bias)
+        *layers, last = network.entropy_parameters
+        self.layers = nn.Sequential(*layers)
+        weights, biases = last.weight.flatten(1).chunk(2), last.bias.chunk(2)
+        self.scale, self.mean = map(_pointwise, weights, biases)
+
+    def forward(self, features: Tensor, neighbours: Tensor) -> tuple[Tensor, Tensor]:
+        known = self.layers(torch.cat([features, self.context(neighbours)], 1))
+        return self.mean(known), self.scale(known)
+
+
+def _pointwise(matrix: Tensor, bias: Tensor) -> nn.Conv2d:
+    """A 1x1 convolution with the weights `matrix` (O, I)."""
+    convolution = nn.Conv2d(matrix.shape[1], matrix.shape[0], 1)
+    convolution.weight = nn.Parameter(matrix.detach()[:, :, None, None].contiguous())
+    convolution.bias = nn.Parameter(bias.detach().clone())
+    return convolution
+
+
+def neighbours_of(latents: Tensor) -> Tensor:
+    """The latents (N, M, h, w) around each position that precede it, (N, 12 M, h, w)."""
+    height, width = latents.shape[2:]
+    padded = F.pad(latents, (REACH, REACH, REACH, 0))
+    side = 2 * REACH + 1
+    places = (divmod(i, side) for i in range(REACH * (side + 1)))
+    return torch.cat([padded[:, :, r : r + height, c : c + width] for r, c in places], 1)
+
+
+class WavefrontForm:
+    """Position by position, each given those before it. There is no d: AQVR needs every scale of
+    a plane before its first symbol."""
+
+    features = ("features",)
+    d_range = (1.0, 1.0)
+
+    def __init__(self, network: ChengNetwork) -> None:
+        self.network = network
+
+    def parts(self) -> dict[str, nn.Module]:
+        return {"parameters": NeighbourParameters(self.network).eval()}
+
+    def decoded(self, recorders: Recorders, y: Tensor, features: Tensor) -> Iterator[Tensor]:
+        y_hat = self.network.decoded_from(y, features)
+        # As for the synthesis: a range that is too wide costs little, one too narrow much.
+        noise = torch.randn(y.shape, generator=torch.Generator().manual_seed(0))
+        for latents in (y_hat, noise):
+            recorders["parameters"].run(features, neighbours_of(latents))
+        yield y_hat
+
+    def add(self, packing: Packing, features: Mapping[str, Value]) -> tuple[Step, ...]:
+        count = self.network.latents
+        step = WavefrontStep(0, count, "parameters", REACH)
+        neighbours = {NEIGHBOURS: Value.on(LATENTS, step.neighbours * count)}
+        fixed = {"mean": Output(LATENTS), "scale": Output(SCALES)}
+        packing.add("parameters", {**features, **neighbours}, fixed)
+        return (step,)
