@@ -16,6 +16,7 @@ from tests import tiny_published as tiny
 from tests.cli.conftest import ON_REFERENCE, Run, one_error, pixels, png
 
 WARNING = "built-in pictures"
+State = dict[str, torch.Tensor]
 
 
 @pytest.fixture(autouse=True)
@@ -127,6 +128,52 @@ def test_what_is_no_checkpoint_is_said(
     result = run("models", "import", "stf.pth", "--backbone", "stf", "-o", "p.safetensors")
     assert result.exit_code == 3
     assert message in one_error(result)
+
+
+class Malicious:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return exec, ("raise SystemExit('code ran')",)
+
+
+def renamed(state: State) -> object:
+    return {f"mine.{key}": value for key, value in state.items()}
+
+
+def misshaped(state: State) -> object:
+    return state | {"g_a.0.conv1.weight": torch.zeros(7, 3, 3, 3)}
+
+
+def incomplete(state: State) -> object:
+    return {key: value for key, value in state.items() if key != "g_a.0.conv1.bias"}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (renamed, "are those of no backbone that licodec imports"),
+        (misshaped, "1 of the wrong shape (g_a.0.conv1.weight (7, 3, 3, 3) instead of"),
+        (incomplete, "1 missing (g_a.0.conv1.bias)"),
+        (lambda state: {"state_dict": state, "extra": Malicious()}, "could run code"),
+        (lambda state: list(state.values()), "holds no state dict"),
+    ],
+)
+def test_each_bad_checkpoint_has_its_message(
+    run: Run, tmp_path: Path, change: Callable[[State], object], message: str
+) -> None:
+    state = dict(tiny.network("cheng-attn").state_dict())
+    torch.save(change(state), tmp_path / "cheng.pth")
+    result = run("models", "import", "cheng.pth", "-o", "p.safetensors")
+    assert result.exit_code == 3
+    assert message in one_error(result)
+    assert not (tmp_path / "p.safetensors").exists()
+
+
+def test_a_truncated_checkpoint(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / saved(tiny.network("cheng-attn"), tmp_path / "cheng.pth")
+    path.write_bytes(path.read_bytes()[:5000])
+    result = run("models", "import", "cheng.pth", "-o", "p.safetensors")
+    assert result.exit_code == 3
+    assert "truncated" in one_error(result)
 
 
 def test_weights_without_an_exact_form_are_said(
