@@ -18,6 +18,10 @@ ms_ssim}}, are overlaid on the plot, and BD-rates against them given too.
 With --float, the float network of the pack's training state codes the same pictures with the
 pack's tables at the same d: ideal lengths of the symbols plus the file's overhead.
 
+With --export, nothing is measured against other codecs: the decoded pictures are written to a
+folder, one folder in it for each setting, with a manifest.json of names, settings and bpp, for
+evaluations of one's own (detection, segmentation).
+
 With --json, samples are kept beside it in a cache as each picture is done; the same command
 goes on after an interruption.
 """
@@ -45,6 +49,7 @@ from evaluation.curves import (
     published_curves,
     saving,
 )
+from evaluation.export import export, settings_of
 from evaluation.report import plot, print_report
 from evaluation.samples import Sample
 from evaluation.sources import PILLOW_SOURCES, PackSource, Source, representable
@@ -72,11 +77,23 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         "--published-names", help="which of them, separated by commas; by default all"
     )
     parser.add_argument("--float", type=Path, help="training state to compare with")
+    parser.add_argument("--export", type=Path, metavar="DIR", help="write decoded pictures here")
+    parser.add_argument(
+        "--alphas", default="", help="to export beside --ds, separated by commas; --ds '' for none"
+    )
     parser.add_argument("--json", type=Path, help="write all figures here")
     parser.add_argument("--plot", type=Path, help="write the curves here: .png, .svg, .pdf")
     cpus = os.cpu_count() or 1
     parser.add_argument("--jobs", type=int, default=min(4, cpus), help="processes (%(default)s)")
     return parser.parse_args(argv)
+
+
+def numbers(text: str) -> list[float]:
+    """The numbers of "0.5,1,2", none of "". Raises LicodecError."""
+    try:
+        return [float(part) for part in text.split(",") if part]
+    except ValueError:
+        raise LicodecError(f"{text!r}: give numbers separated by commas") from None
 
 
 def find_pictures(paths: list[Path]) -> list[Path]:
@@ -96,7 +113,7 @@ def find_pictures(paths: list[Path]) -> list[Path]:
 def make_sources(arguments: argparse.Namespace) -> list[Source]:
     """licodec first. Raises UsageError and LicodecError."""
     pack = choose_pack(arguments.model, arguments.plan)
-    ds = representable(pack, [float(d) for d in arguments.ds.split(",")])
+    ds = representable(pack, numbers(arguments.ds))
     sources: list[Source] = [PackSource(pack, ds, arguments.float)]
     for name in filter(None, arguments.codecs.split(",")):
         if name not in PILLOW_SOURCES:
@@ -214,6 +231,15 @@ def without_infinity(data: Any) -> Any:
 
 
 def run(arguments: argparse.Namespace) -> None:
+    if arguments.export:
+        pack = choose_pack(arguments.model, arguments.plan)
+        rates = settings_of(numbers(arguments.ds), numbers(arguments.alphas))
+        print(export(arguments.export, pack, find_pictures(arguments.pictures), rates))
+    else:
+        evaluate(arguments)
+
+
+def evaluate(arguments: argparse.Namespace) -> None:
     sources = make_sources(arguments)
     published = read_published(arguments)
     cache_path = arguments.json and arguments.json.with_suffix(".cache.json")

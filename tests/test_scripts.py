@@ -267,6 +267,33 @@ def test_evaluation_from_end_to_end(
     assert json.loads(report.read_text()) == figures
 
 
+def test_decoded_pictures_are_exported_with_a_manifest(
+    tmp_path: Path, tiny_pack: Path, picture_file: Path
+) -> None:
+    evaluate = script("evaluate")
+    command = [str(picture_file), "--model", str(tiny_pack), "--export", str(tmp_path / "out")]
+    evaluate.run(evaluate.parse_arguments([*command, "--ds", "1,2.5"]))
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    entries = manifest["pictures"]
+    assert [entry["settings"] for entry in entries] == [{"d": 1}, {"d": 2.5}]
+    codec = Codec(tiny.pack())
+    for entry, d in zip(entries, (64, 160), strict=True):
+        assert entry["name"] == picture_file.name
+        coded = codec.encode(Picture(read_picture(picture_file, "").pixels), d)
+        decoded = read_picture(tmp_path / "out" / entry["file"], "")
+        np.testing.assert_array_equal(decoded.pixels, coded.picture.pixels)
+        assert entry["bpp"] == pytest.approx(8 * len(coded.data) / (40 * 56))
+    twin = picture_file.with_suffix(".jpg")
+    twin.write_bytes(picture_file.read_bytes())
+    for refused, message in (
+        ([str(twin), *command], "called waves"),
+        ([*command, "--alphas", "0.5"], "has no alpha"),
+        ([*command, "--ds", "x"], "numbers separated by commas"),
+    ):
+        with pytest.raises(LicodecError, match=message):
+            evaluate.run(evaluate.parse_arguments(refused))
+
+
 def test_evaluation_refuses_unknown_codecs_and_empty_folders(
     tmp_path: Path, tiny_pack: Path, picture_file: Path
 ) -> None:
