@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import io
 import json
@@ -27,7 +28,7 @@ from licodec.errors import BadInputError, LicodecError
 from licodec.images import Picture, encode_picture, psnr, read_picture
 from licodec.packs import write_pack
 from licodec.rate import d_to_units
-from tests import tiny
+from tests import tiny, tiny_published
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS = ROOT / "scripts"
@@ -62,6 +63,8 @@ def textured(height: int, width: int, channels: int = 3) -> np.ndarray:
         "make_pack",
         "other_pictures",
         "prepare_data",
+        "published_snr",
+        "published_speed",
         "train",
         "train_adapters",
         "train_entropy_model",
@@ -292,6 +295,18 @@ def test_decoded_pictures_are_exported_with_a_manifest(
     ):
         with pytest.raises(LicodecError, match=message):
             evaluate.run(evaluate.parse_arguments(refused))
+
+
+def test_noise_of_the_synthesis_at_every_setting_that_a_network_takes() -> None:
+    snr = script("published_snr")
+    sides = ["--side", "64", "--height", "64", "--width", "64"]
+    arguments = snr.parse_arguments([*sides, "--backend", "float32"])
+    network = copy.deepcopy(tiny_published.adapted_network("cheng_8_1_all"))
+    found = list(snr.ratios(network, 8, arguments))
+    assert [name for name, *_ in found] == ["anchor", "alpha 0.5", "alpha 1"]
+    for _, picture, noise in found:
+        assert min(picture, noise) > 25
+        assert max(picture, noise) < 60  # of weights of 8 bits
 
 
 def test_evaluation_refuses_unknown_codecs_and_empty_folders(
