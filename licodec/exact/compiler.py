@@ -429,7 +429,10 @@ class Compilation:
         x = self.operand(node)
         steps, grid = self.channel_steps[x], self.grids[x]
         offset = module.offset.detach().cpu().double().numpy().ravel()
-        unit = 2**OFFSET_BITS
+        # Fewer bits where the offset is far larger than what it is added to.
+        most = float(np.abs(offset / steps).max())
+        bits = next(b for b in range(OFFSET_BITS, -1, -1) if b == 0 or most * 2**b < 2**31 - 1)
+        unit = 2**bits
         tensors = {
             "weight": np.full((len(steps), 1, 1, 1), unit, np.int16),
             "bias": np.rint(offset / steps * unit).astype(np.int32),

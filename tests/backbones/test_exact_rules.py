@@ -102,6 +102,7 @@ CASES = {
     "masked convolution": lambda: MaskedConvolution(16, 8, 5, padding=2),
     "offset": lambda: nn.Sequential(ChannelOffset(torch.linspace(-9, 9, 16)),
                                     nn.Conv2d(16, 8, 3, 1, 1)),
+    "offset far beyond what it is added to": lambda: ChannelOffset(torch.linspace(-4e3, 4e3, 16)),
     "LoRA": adapted_linear,
     "two LoRA": lambda: adapted(adapted_linear(), 4, strong("beta")),
     "convolution with adapter": lambda: adapted(nn.Conv2d(16, 16, 3, 1, 1), 8, strong()),
