@@ -34,6 +34,7 @@ from training.pictures import (
     split_pictures,
     to_tensor,
 )
+from training.soap import Soap
 from training.state import save_state
 
 from licodec.backbones.lite import LiteNetwork
@@ -54,6 +55,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--warmup-steps", type=int, default=300)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--crop", type=int, default=128, help="side in pixels, a multiple of 64")
+    parser.add_argument("--optimizer", choices=("adam", "soap"), default="soap")
     parser.add_argument("--learning-rate", type=float, default=2e-4)
     parser.add_argument("--lambda", dest="lagrangian", type=float, default=0.0483)
     parser.add_argument("--d-share", type=float, default=0.5, help="share of steps with a random d")
@@ -99,12 +101,14 @@ def learning_rate(step: int, arguments: argparse.Namespace) -> float:
     return arguments.learning_rate * rising * min(1.0, left)
 
 
-def make_optimizer(network: LiteNetwork, rate: float) -> torch.optim.Adam:
-    """Adam; the linear path starts as a good transform and is moved a tenth as fast."""
+def make_optimizer(network: LiteNetwork, kind: str, rate: float) -> torch.optim.Optimizer:
+    """The linear path starts as a good transform and is moved a tenth as fast as the rest."""
     linear, others = [], []
     for name, parameter in network.named_parameters():
         (linear if ".linear." in name else others).append(parameter)
     groups = [{"params": others, "factor": 1.0}, {"params": linear, "factor": 0.1}]
+    if kind == "soap":
+        return Soap(groups, lr=rate)
     return torch.optim.Adam(groups, lr=rate, fused=True)
 
 
@@ -168,13 +172,14 @@ def main() -> None:
     network = LiteNetwork().to(device, memory_format=torch.channels_last)
     if arguments.only is not None:
         hold_still_all_but(network, arguments.only)
-    optimizer = make_optimizer(network, arguments.learning_rate)
+    optimizer = make_optimizer(network, arguments.optimizer, arguments.learning_rate)
     average = make_average(network, arguments.averaging)
     first, ranges = 0, {}
     if arguments.state.exists():
         state = torch.load(arguments.state, map_location=device, weights_only=True)
         network.load_state_dict(state["network"])
-        optimizer.load_state_dict(state["optimizer"])
+        if state["optimizer"] is not None:  # as train_entropy_model.py leaves it
+            optimizer.load_state_dict(state["optimizer"])
         average.load_state_dict(state["average"])
         first, ranges = state["step"], state.get("ranges", {})
         print(f"resumed at step {first}", file=sys.stderr)

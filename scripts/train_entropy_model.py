@@ -28,7 +28,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from train import learning_rate, make_average, make_optimizer
+from train import learning_rate, make_average
 from training.pictures import load_pictures, split_pictures
 from training.state import save_state
 
@@ -220,7 +220,7 @@ def main() -> None:
     save_state(
         arguments.state,
         network=network.state_dict(),
-        optimizer=make_optimizer(network, arguments.learning_rate).state_dict(),
+        optimizer=None,  # train.py starts a new one
         average=make_average(network, arguments.averaging).state_dict(),
         step=0,
         ranges={},
