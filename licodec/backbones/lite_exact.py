@@ -36,7 +36,7 @@ from licodec.exact.compiler import (
     node_grids,
     trace,
 )
-from licodec.exact.fake_quantization import FakeQuantized
+from licodec.exact.fake_quantization import FakeQuantized, RoundedForm
 from licodec.exact.schedule import Schedule, SliceStep
 from licodec.packs import Pack
 
@@ -192,6 +192,11 @@ def with_ranges(network: LiteNetwork, ranges: Mapping[str, Ranges]) -> dict[str,
     }
 
 
+def _within(program: str, widths: Callable[[str], int]) -> Callable[[str], int]:
+    """`widths` by the names that the layers have within their program."""
+    return lambda layer: widths(f"{program}.{layer}")
+
+
 def quantization_aware(
     network: LiteNetwork,
     calibrated: Mapping[str, Calibrated],
@@ -209,9 +214,8 @@ def quantization_aware(
     for name, source in sources(network, calibrated, activation_bits):
         part = calibrated[name]
         grids = node_grids(source, part.traced, part.ranges, activation_bits)
-        wrapped[name] = FakeQuantized(
-            part.traced, grids, lambda layer, name=name: widths(f"{name}.{layer}")
-        )
+        form = RoundedForm(grids, part.ranges, _within(name, widths), activation_bits)
+        wrapped[name] = FakeQuantized(part.traced, form)
     for name in ("hyper_synthesis", "synthesis", "analysis"):
         setattr(aware, name, wrapped[name])
     # h_a ends on integers, where training adds noise instead: its last rounding stays out.

@@ -22,6 +22,7 @@ from torch import Tensor, fx, nn
 
 from licodec.exact.leaves import ChannelGain, ChannelOffset, FirstChannels, Narrowed
 from licodec.exact.program import KINDS, Operation, Port, Program
+from licodec.exact.weight_steps import quantize_weight
 
 RANGE_MARGIN = 1.25  # a grid reaches this much beyond the largest calibrated magnitude
 GRID_KEEPERS = (  # move integers, as they are
@@ -119,30 +120,6 @@ class RangeRecorder(fx.Interpreter):
             before = self.ranges.get(node.name, (low, high))
             self.ranges[node.name] = (min(low, before[0]), max(high, before[1]))
         return result
-
-
-def quantize_weight(
-    weight: np.ndarray, width: int, least: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Symmetric quantization of weight (O, ...) with one step per output channel.
-
-    The step is the one of 24 candidates with the least squared error, or `least` (O,) where
-    that is larger; returns (integers as int8 or int16, steps (O,) float64).
-    """
-    largest = 2 ** (width - 1) - 1
-    flat = weight.reshape(len(weight), -1).astype(np.float64)
-    peak = np.maximum(np.abs(flat).max(1), 1e-12)
-    best, best_error = peak / largest, np.full(len(flat), np.inf)
-    for shrink in np.linspace(1.0, 0.5 if width <= 4 else 0.9, 24):
-        step = peak * shrink / largest
-        rounded = np.clip(np.rint(flat / step[:, None]), -largest, largest) * step[:, None]
-        error = ((rounded - flat) ** 2).sum(1)
-        better = error < best_error
-        best, best_error = np.where(better, step, best), np.where(better, error, best_error)
-    if least is not None:
-        best = np.maximum(best, least)
-    integers = np.clip(np.rint(flat / best[:, None]), -largest, largest)
-    return integers.reshape(weight.shape).astype(np.int8 if width <= 8 else np.int16), best
 
 
 @dataclass
@@ -281,11 +258,7 @@ class Compilation:
         kept = [self.ranges[m] for m in members if m in self.ranges and m not in folded] or seen
         low = min((r[0] for r in kept), default=0.0)
         high = max((r[1] for r in kept), default=1.0)
-        # Without a sign the widest would not fit in one convolution with signed channels.
-        unsigned = low >= 0 and bits < WIDEST
-        integers = (0, 2**bits - 1) if unsigned else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
-        reach = max(-low, high, 1e-6) * RANGE_MARGIN
-        return Grid(reach / integers[1], *integers)
+        return _reaching(low, high, bits)
 
     # Nodes ---------------------------------------------------------------------------
 
@@ -587,6 +560,15 @@ class Compilation:
         return Compiled(program, self.tensors, self.widths, grids, steps)
 
 
+def _reaching(low: float, high: float, bits: int) -> Grid:
+    """The grid of `bits` bits that holds [low, high] and some margin."""
+    # Without a sign the widest would not fit in one convolution with signed channels.
+    unsigned = low >= 0 and bits < WIDEST
+    integers = (0, 2**bits - 1) if unsigned else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+    reach = max(-low, high, 1e-6) * RANGE_MARGIN
+    return Grid(reach / integers[1], *integers)
+
+
 def _is_wide(grid: Grid) -> bool:
     """A grid of 16 bits, on which few values are close to the ends."""
     return grid.high - grid.low >= 2**16 - 1
@@ -632,6 +614,26 @@ def node_grids(
         node.all_input_nodes[0].name for node in traced.graph.nodes if compilation.is_folded(node)
     } | {node.name for node in traced.graph.nodes if _is_concat(node)}
     return {n: g for n, g in compilation.node_grids.items() if n not in unrounded}
+
+
+def operand_steps(
+    operand: fx.Node,
+    grids: Mapping[str, Grid],
+    ranges: Mapping[str, tuple[float, float]],
+    activation_bits: int,
+    channels: Mapping[str, int],
+) -> Tensor:
+    """The step of every channel of `operand`, (channels,), where it is concatenated or not.
+
+    `grids` comes from :func:`node_grids`, `channels` gives the number of each node's.
+    """
+    if _is_concat(operand):
+        inner = (grids, ranges, activation_bits, channels)
+        return torch.cat([operand_steps(node, *inner) for node in operand.all_input_nodes])
+    grid, step = grids[operand.name], grids[operand.name].step
+    if operand.op == "placeholder" and activation_bits + CONTEXT_BITS < WIDEST and _is_wide(grid):
+        step = _reaching(*ranges[operand.name], activation_bits + CONTEXT_BITS).step
+    return torch.full((channels[operand.name],), step, dtype=torch.float64)
 
 
 def compile_module(

@@ -7,11 +7,13 @@ on the steps that the compiler would choose, in floats, with straight-through gr
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, fx, nn
 
-from licodec.exact.compiler import Grid
+from licodec.exact.compiler import Grid, operand_steps
+from licodec.exact.weight_steps import stored_weight
 
 
 def round_straight_through(x: Tensor, grid: Grid) -> Tensor:
@@ -21,49 +23,68 @@ def round_straight_through(x: Tensor, grid: Grid) -> Tensor:
     return clamped + (rounded - clamped.detach())
 
 
-def quantized_weight(weight: Tensor, width: int) -> Tensor:
-    """`weight` (O, ...) rounded to `width` bits, one step per output channel."""
-    largest = 2 ** (width - 1) - 1
-    step = weight.detach().flatten(1).abs().amax(1).clamp_min(1e-12) / largest
-    step = step.reshape(-1, *[1] * (weight.ndim - 1))
-    return weight + (torch.round(weight.detach() / step) * step - weight.detach())
+def stored_straight_through(
+    weight: Tensor, width: int, operand_steps: Tensor | None = None
+) -> Tensor:
+    """`weight` as it is stored (:func:`stored_weight`); the gradient passes as it is."""
+    return weight + (stored_weight(weight, width, operand_steps) - weight.detach())
 
 
 class _Rounding(fx.Interpreter):
-    def __init__(
-        self, traced: fx.GraphModule, grids: Mapping[str, Grid], widths: Callable[[str], int]
-    ) -> None:
+    def __init__(self, traced: fx.GraphModule, form: RoundedForm) -> None:
         super().__init__(traced)
-        self.grids, self.widths = grids, widths
+        self.form = form
+        self.channels: dict[str, int] = {}  # of every node so far
+        self.operand: fx.Node | None = None  # the first that the present node reads
 
     def call_module(self, target: str, args: tuple, kwargs: dict) -> object:
         module = self.fetch_attr(target)
         if not isinstance(module, nn.Conv2d):
             return super().call_module(target, args, kwargs)
-        weight = quantized_weight(module.weight, self.widths(target))
+        form, steps = self.form, None
+        if self.operand.target is torch.cat:
+            steps = operand_steps(
+                self.operand, form.grids, form.ranges, form.activation_bits, self.channels
+            )
+        weight = stored_straight_through(module.weight, form.widths(target), steps)
         return module._conv_forward(args[0], weight, module.bias)
 
     def run_node(self, node: fx.Node) -> object:
+        self.operand = next(iter(node.all_input_nodes), None)
         result = super().run_node(node)
-        grid = self.grids.get(node.name)
-        if grid is not None and isinstance(result, Tensor):
-            return round_straight_through(result, grid)
-        return result
+        if node.op == "output" or not isinstance(result, Tensor):
+            return result  # the values that are given out are on their grids already
+        self.channels[node.name] = result.shape[1]
+        grid = self.form.grids.get(node.name)
+        return result if grid is None else round_straight_through(result, grid)
+
+
+@dataclass(frozen=True)
+class RoundedForm:
+    """What the compiler makes of a traced module.
+
+    grids            of each node by name (``compiler.node_grids``)
+    ranges           least and largest value of each node by name
+    widths           bits of each convolution's weight by its path
+    activation_bits  of the grids that nothing fixes
+    """
+
+    grids: Mapping[str, Grid]
+    ranges: Mapping[str, tuple[float, float]]
+    widths: Callable[[str], int]
+    activation_bits: int
 
 
 class FakeQuantized(nn.Module):
     """A traced module as its program would compute it, differentiable.
 
-    `grids` gives the grid of each node by name (``compiler.node_grids``), `widths` the bits
-    of each convolution's weight by its path. The parameters are those of the traced module.
+    The parameters are those of the traced module.
     """
 
-    def __init__(
-        self, traced: fx.GraphModule, grids: Mapping[str, Grid], widths: Callable[[str], int]
-    ) -> None:
+    def __init__(self, traced: fx.GraphModule, form: RoundedForm) -> None:
         super().__init__()
         self.traced = traced
-        self._grids, self._widths = dict(grids), widths
+        self._form = form
 
     def forward(self, *inputs: Tensor) -> object:
-        return _Rounding(self.traced, self._grids, self._widths).run(*inputs)
+        return _Rounding(self.traced, self._form).run(*inputs)

@@ -15,19 +15,13 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
 from licodec.backbones.lite import LiteNetwork
 from licodec.backbones.lite_exact import calibrate, parts, sources, standard_widths
-from licodec.exact.compiler import (
-    CONTEXT_BITS,
-    RANGE_MARGIN,
-    Grid,
-    node_grids,
-    quantize_weight,
-)
+from licodec.exact.compiler import Grid, node_grids, operand_steps
+from licodec.exact.weight_steps import stored_weight
 from licodec.fmpq.allocation import LARGEST_WIDTH, LEAST_WIDTH
 from licodec.fmpq.curves import Layer
 
@@ -57,7 +51,7 @@ class Replay(fx.Interpreter):
         super().__init__(traced)
         self.name = name
         self.recorded: dict[str, object] = {}  # by node, of the float run
-        self.steps: dict[str, np.ndarray] = {}  # of a convolution's operand by input channel
+        self.steps: dict[str, Tensor] = {}  # of a convolution's operand by input channel
         self.widths: Mapping[str, int] = {}  # by module path, of the present trial
         self.corrections: dict[str, Tensor] = {}  # (channels,) by module path, of the last one
         self._correct_bias = correct_bias
@@ -100,7 +94,7 @@ class Replay(fx.Interpreter):
         if width is None:
             return super().call_module(target, args, kwargs)
         module = self.fetch_attr(target)
-        weight = quantized_weight(module, width, self.steps.get(target))
+        weight = stored_weight(module.weight, width, self.steps.get(target))
         result = module._conv_forward(args[0], weight, module.bias)
         if not self._correct_bias or module.bias is None:
             return result
@@ -115,35 +109,13 @@ class Replay(fx.Interpreter):
         activation_bits: int,
     ) -> None:
         """Keep the steps of operands whose channels are not all on one grid."""
-
-        def steps(node: fx.Node) -> np.ndarray:
-            if node.target is torch.cat:
-                return np.concatenate([steps(operand) for operand in node.all_input_nodes])
-            grid, step = grids[node.name], grids[node.name].step
-            if node.op == "placeholder" and grid.high - grid.low >= 2**16 - 1:
-                # The compiler brings latents to a narrower grid before features.
-                peak = max(abs(end) for end in ranges[node.name])
-                step = max(peak, 1e-6) * RANGE_MARGIN / (2 ** (activation_bits + CONTEXT_BITS - 1))
-            return np.full(self.recorded[node.name].shape[1], step)
-
+        values = self.recorded.items()
+        channels = {name: value.shape[1] for name, value in values if isinstance(value, Tensor)}
         for node, _ in self._weighted():
             (operand,) = node.all_input_nodes
             if operand.target is torch.cat:
-                self.steps[str(node.target)] = steps(operand)
-
-
-def quantized_weight(module: nn.Conv2d, width: int, steps: np.ndarray | None) -> Tensor:
-    """The weight of `module` as it is stored at `width` bits, in float.
-
-    `steps` (input channels,): those of the operand, which the stored weight absorbs; None
-    where they are all equal.
-    """
-    weight = module.weight.detach().numpy()
-    by_channel = np.ones(weight.shape[1]) if steps is None else steps / steps.max()
-    by_channel = by_channel[None, :, None, None]
-    integers, scales = quantize_weight(weight * by_channel, width)
-    stored = integers * scales[:, None, None, None] / by_channel
-    return torch.from_numpy(stored.astype(np.float32))
+                steps = operand_steps(operand, grids, ranges, activation_bits, channels)
+                self.steps[str(node.target)] = steps
 
 
 class Trials:

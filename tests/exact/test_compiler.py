@@ -16,10 +16,10 @@ from licodec.exact.compiler import (
     RangeRecorder,
     Source,
     compile_module,
-    quantize_weight,
     trace,
 )
 from licodec.exact.leaves import Narrowed
+from licodec.exact.weight_steps import quantize_weight
 from tests import tiny
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from licodec.backbones.lite_exact import parts
-from licodec.exact.compiler import quantize_weight
+from licodec.exact.weight_steps import quantize_weight
 from licodec.fmpq.allocation import Allocation
 from licodec.fmpq.search import PlanSearch
 from licodec.fmpq.sensitivity import Trials, TrialSettings, choices, fingerprint
