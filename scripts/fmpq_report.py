@@ -24,8 +24,8 @@ from matplotlib import pyplot as plt
 from licodec.errors import BadInputError, LicodecError
 from licodec.fmpq.allocation import Plan, float_bits, plan_bits
 from licodec.fmpq.curves import falling
+from licodec.fmpq.plans import search_figures
 from licodec.fmpq.state import Sensitivities, read_state
-from licodec.packs import read_name
 
 MISSING = "-"
 
@@ -53,11 +53,10 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
 
 def read_searched(path: Path, state: Sensitivities) -> Searched:
     """The plan in a pack's card. Raises BadInputError where it is not one of this search."""
-    figures = read_name(path).card.get("quantization")
-    plan = figures.get("plan") if isinstance(figures, dict) else None
-    if not isinstance(plan, dict) or set(plan) != {layer.name for layer in state.layers}:
+    figures = search_figures(path)
+    if set(figures["plan"]) != {layer.name for layer in state.layers}:
         raise BadInputError(f"{path}: no pack of this search")
-    return Searched(path.stem, plan, figures)
+    return Searched(path.stem, figures["plan"], figures)
 
 
 def table(state: Sensitivities, packs: Sequence[Searched]) -> list[str]:

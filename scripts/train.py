@@ -38,7 +38,14 @@ from training.soap import Soap
 from training.state import save_state
 
 from licodec.backbones.lite import LiteNetwork
-from licodec.backbones.lite_exact import calibrate, quantization_aware, with_ranges
+from licodec.backbones.lite_exact import (
+    calibrate,
+    quantization_aware,
+    standard_widths,
+    with_ranges,
+)
+from licodec.fmpq.plans import plan_of_pack
+from licodec.fmpq.search import widths_of
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -52,6 +59,12 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=20000)
     parser.add_argument("--decay-steps", type=int, default=4000)
     parser.add_argument("--quantized-steps", type=int, default=500)
+    parser.add_argument(
+        "--widths-of",
+        metavar="PACK",
+        type=Path,
+        help="pack of `licodec quantize` whose plan the quantized steps train for",
+    )
     parser.add_argument("--warmup-steps", type=int, default=300)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--crop", type=int, default=128, help="side in pixels, a multiple of 64")
@@ -174,6 +187,9 @@ def main() -> None:
         hold_still_all_but(network, arguments.only)
     optimizer = make_optimizer(network, arguments.optimizer, arguments.learning_rate)
     average = make_average(network, arguments.averaging)
+    widths = standard_widths
+    if arguments.widths_of is not None:
+        widths = widths_of(plan_of_pack(arguments.widths_of))
     first, ranges = 0, {}
     if arguments.state.exists():
         state = torch.load(arguments.state, map_location=device, weights_only=True)
@@ -194,7 +210,7 @@ def main() -> None:
     for step in range(first, arguments.steps):
         if active is network and step >= arguments.steps - arguments.quantized_steps:
             ranges = ranges or calibration_ranges(network, training, device)
-            active = quantization_aware(network, with_ranges(network, ranges))
+            active = quantization_aware(network, with_ranges(network, ranges), widths)
         draw = following.result()
         following = drawing.submit(draw_step, training, step + 1, arguments)
         pixels = draw.pixels.to(device)

@@ -441,6 +441,34 @@ def test_training_resumes_exactly(
         torch.set_num_threads(threads)
 
 
+def test_training_for_the_plan_of_a_pack(
+    tmp_path: Path, training_pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = script("train")
+    monkeypatch.setattr(train, "LiteNetwork", lambda: type(tiny.network())(tiny.CONFIG))
+    given = []
+
+    def aware(network: Any, calibrated: Any, widths: Any) -> Any:
+        given.append(widths)
+        return network
+
+    monkeypatch.setattr(train, "quantization_aware", aware)
+    pack = tmp_path / "searched.safetensors"
+    card = {"quantization": {"plan": {"synthesis.linear.transform": 5}}}
+    write_pack(replace(tiny.pack(), card=card), pack)
+    arguments = ["--steps", "1", "--quantized-steps", "1", "--batch", "1", "--crop", "64"]
+    arguments += ["--held-out", "1", "--threads", "1", "--device", "cpu", "--widths-of", str(pack)]
+    arguments += [str(training_pictures), "--state", str(tmp_path / "run.pt")]
+    monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
+    threads = torch.get_num_threads()
+    try:
+        train.main()
+    finally:
+        torch.set_num_threads(threads)
+    (widths,) = given
+    assert widths("synthesis.linear.transform") == 5
+
+
 def test_the_entropy_model_is_trained_alone_and_resumes_exactly(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

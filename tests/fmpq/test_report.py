@@ -35,6 +35,8 @@ def report(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
     write_state(STATE, Path("s.json"))
     write_pack(replace(tiny.pack(), card={"quantization": FIGURES}), Path("small.safetensors"))
     write_pack(tiny.pack(), Path("plain.safetensors"))
+    other = {**FIGURES, "plan": {"analysis.z": 4}}
+    write_pack(replace(tiny.pack(), card={"quantization": other}), Path("other.safetensors"))
     return importlib.import_module("fmpq_report")
 
 
@@ -53,7 +55,11 @@ def test_the_table(report: ModuleType, capsys: pytest.CaptureFixture[str]) -> No
     ("arguments", "message"),
     [
         (["none.json"], "none.json: the search's state cannot be read"),
-        (["s.json", "--pack", "plain.safetensors"], "no pack of this search"),
+        (
+            ["s.json", "--pack", "plain.safetensors"],
+            "plain.safetensors: no pack of `licodec quantize`",
+        ),
+        (["s.json", "--pack", "other.safetensors"], "other.safetensors: no pack of this search"),
         (["s.json", "--pack", "s.json"], "not a readable weights pack"),
     ],
 )
