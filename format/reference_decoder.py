@@ -23,8 +23,9 @@ import re
 import struct
 import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -634,6 +635,16 @@ class Program:
         stated = {k: v for k, v in operation.items() if kind.attributes.get(k) != v}
         self.canonical["operations"].append(stated)
 
+    @property
+    def planes(self) -> list[str]:
+        """The names of the inputs that are planes."""
+        return [name for name in self.inputs if not self.values[name].is_number]
+
+    @property
+    def gains(self) -> list[str]:
+        """The names of the inputs that are numbers."""
+        return [name for name in self.inputs if self.values[name].is_number]
+
     def is_pointwise(self) -> bool:
         """Whether each position of the results depends on that of the inputs alone."""
         return self.pointwise and all(value.rate == 1 for value in self.values.values())
@@ -680,8 +691,7 @@ class Pack(NamedTuple):
     latent: Tables
     medians: np.ndarray
     thresholds: np.ndarray
-    adapter_id: bytes | None = None
-    adapted_synthesis: Program | None = None
+    adapters: dict[bytes, dict[str, Program]]  # by id: all programs, stand-ins in their places
 
 
 def read_safetensors(data: bytes) -> tuple[Json, Tensors]:
@@ -725,11 +735,13 @@ def read_pack(data: bytes) -> Pack:
             widths[name] = width
         schedule, programs = description["schedule"], description["programs"]
         pack = assemble_pack(description["backbone"], schedule, programs, tensors, widths)
-        if (adapters := description.get("adapters")) is not None:
-            check_fields(adapters, "adapters", dict.fromkeys(("id", "synthesis", "analysis"), str))
-            pack = with_adapters(pack, programs[adapters["synthesis"]], tensors, widths)
-            own = pack.adapter_id.hex() == adapters["id"]
-            require(own, "the adapter id of the pack is not its own")
+        sets = [(own, *adapter_set(pack, own, programs, tensors, widths))
+                for own in description.get("adapters", [])]  # fmt: skip
+        for own, identity, _ in sets:
+            require(identity.hex() == own["id"], "an adapter id of the pack is not its own")
+        for key in ("id", "objective"):
+            require(len({own[key] for own, _, _ in sets}) == len(sets), f"two sets of one {key}")
+        pack = pack._replace(adapters={identity: found for _, identity, found in sets})
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise Fault(f"corrupt file: the pack is malformed ({error!r})") from None
     require(pack.weights_id.hex() == description["weights_id"], "the pack's id is not its own")
@@ -763,22 +775,36 @@ def assemble_pack(backbone: str, schedule: Json, programs: dict[str, Json], tens
     used = {name for name in tensors if name.startswith("tables.")}
     used.update(name for program in programs.values() for name in program.tensor_names)
     return Pack(backbone, plan, identifier(head, used, tensors), schedule, programs,
-                hyper, latent, medians, thresholds)  # fmt: skip
+                hyper, latent, medians, thresholds, {})  # fmt: skip
 
 
-def with_adapters(pack: Pack, synthesis: Json, tensors: Tensors, widths: dict[str, int]) -> Pack:
-    """The pack with its adapter set, whose synthesis has alpha and beta as inputs."""
-    program = Program(synthesis, tensors)
-    check_synthesis(pack.schedule, program, [n for n in GAINS if n in program.inputs])
-    require(program.inputs != ["latents"], "an adapter set without alpha and beta")
-    require(set(program.weight_names) <= set(widths), "a weight has no stated width")
+ADAPTER_SET = {"id": str, "objective": str, "programs": dict, "d": int}
+
+
+def adapter_set(pack: Pack, description: Json, programs: dict[str, Json], tensors: Tensors,
+                widths: dict[str, int]) -> tuple[bytes, dict[str, Program]]:  # fmt: skip
+    """The id of an adapter set, and the decoder's programs with its stand-ins in their places."""
+    check_fields(description, "adapters", ADAPTER_SET)
+    objective = re.fullmatch(r"[a-z0-9][a-z0-9-]{0,31}", description["objective"])
+    in_range = pack.schedule["d_low"] <= description["d"] <= pack.schedule["d_high"]
+    require(objective is not None and in_range, "the objective or the d of an adapter set")
+    own = {
+        plain: Program(programs[description["programs"][plain]], tensors)
+        for plain in program_order(pack.schedule)
+        if plain in description["programs"]
+    }
+    whole = pack.programs | own
+    check_interfaces(pack.schedule, whole, len(pack.medians), stand_ins=set(own))
+    require(any(program.gains for program in own.values()), "an adapter set without alpha and beta")
+    weights = [name for program in own.values() for name in program.weight_names]
+    require(set(weights) <= set(widths), "a weight has no stated width")
     head = {
-        "plan": [widths[name] for name in program.weight_names],
-        "synthesis": program.canonical,
+        "plan": [widths[name] for name in weights],
+        "programs": {plain: program.canonical for plain, program in own.items()},
         "weights_id": pack.weights_id.hex(),
     }
-    adapter_id = identifier(head, set(program.tensor_names), tensors)
-    return pack._replace(adapter_id=adapter_id, adapted_synthesis=program)
+    names = {name for program in own.values() for name in program.tensor_names}
+    return identifier(head, names, tensors), whole
 
 
 def identifier(head: Json, names: set[str], tensors: Tensors) -> bytes:
@@ -946,15 +972,20 @@ def check_schedule(schedule: Json) -> None:
     require(stop > 0, "no steps")
 
 
-def check_interfaces(schedule: Json, programs: dict[str, Program], hyper_channels: int) -> None:
-    """Each program has the inputs and outputs that the schedule connects."""
+def check_interfaces(schedule: Json, programs: dict[str, Program], hyper_channels: int,
+                     stand_ins: Collection[str] = ()) -> None:  # fmt: skip
+    """Each program has the inputs and outputs that the schedule connects, and behind the inputs,
+    where it is one of the `stand_ins`, gains."""
 
     def ends(name: str, stride: int, inputs: list[str], count: int) -> list[Value]:
         """The inputs of a program, which have these names, and its outputs, this many."""
         program, rows = programs[name], schedule["alignment"] // stride
         whole = all(rows % value.rate.denominator == 0 for value in program.values.values())
-        fit = whole and program.inputs == inputs and len(program.outputs) == count
+        gains = [gain for gain in GAINS if gain in program.inputs and name in stand_ins]
+        fit = whole and program.inputs == [*inputs, *gains] and len(program.outputs) == count
         require(fit, f"{name}: inputs, outputs or parts of rows")
+        number = Value(1, 0, GAIN_ONE, is_number=True)
+        require(all(program.values[gain] == number for gain in gains), f"{name}: gains")
         return [program.values[end] for end in (*inputs, *program.outputs)]
 
     def holds(port: Value, value: Value) -> bool:
@@ -989,25 +1020,18 @@ def check_interfaces(schedule: Json, programs: dict[str, Program], hyper_channel
         port, decoded, correction = ends(step["residual"], stride, ["context", "decoded"], 1)
         fit &= holds(port, context) and decoded == latents(channels)
         fit &= correction.channels == channels and correction.rate == 1
-    require(fit, "programs and coding schedule do not fit together")
-    check_synthesis(schedule, programs[schedule["synthesis"]], [])
-
-
-def check_synthesis(schedule: Json, program: Program, gains: list[str]) -> None:
-    """The synthesis takes latents, and with adapters these gains, and makes samples."""
-    stride, values = schedule["latent_stride"], program.values
-    rows = schedule["alignment"] // stride
-    fit = program.inputs == ["latents", *gains] and len(program.outputs) == 1
-    fit &= all(rows % value.rate.denominator == 0 for value in values.values())
-    require(fit, "synthesis: inputs, outputs or parts of rows")
-    fit = values["latents"] == Value(schedule["steps"][-1]["stop"], LATENT_LOW, LATENT_HIGH)
-    fit &= all(values[name] == Value(1, 0, GAIN_ONE, is_number=True) for name in gains)
-    samples = values[program.outputs[0]]
+    port, samples = ends(schedule["synthesis"], stride, ["latents"], 1)
+    fit &= port == latents(schedule["steps"][-1]["stop"])
     fit &= samples.channels == 3 and samples.low >= 0 and samples.high <= 255
-    require(fit and samples.rate == stride, "synthesis: latents, gains or samples")
+    fit &= samples.rate == stride
+    require(fit, "programs and coding schedule do not fit together")
 
 
-def decode_latents(pack: Pack, streams: list[Stream], rows: int, columns: int, d: int) -> Planes:
+Runs = dict[str, Callable[..., list[Planes]]]  # the programs by name, with the picture's gains
+
+
+def decode_latents(pack: Pack, runs: Runs, streams: list[Stream], rows: int, columns: int,
+                   d: int) -> Planes:  # fmt: skip
     """All latents, corrected, of a picture with hyper-latent planes of rows x columns."""
     schedule, unit = pack.schedule, 2 ** pack.schedule["latent_fraction_bits"]
     finer = schedule["hyper_stride"] // schedule["latent_stride"]
@@ -1023,23 +1047,23 @@ def decode_latents(pack: Pack, streams: list[Stream], rows: int, columns: int, d
     port = hyper_synthesis.values["hyper_latents"]
     legal = port.low <= hyper_latents.min() and hyper_latents.max() <= port.high
     require(legal, "a hyper-latent is out of range")
-    outputs = hyper_synthesis(hyper_latents=hyper_latents)
+    outputs = runs[schedule["hyper_synthesis"]](hyper_latents=hyper_latents)
     seen = dict(zip(feature_names(schedule), outputs, strict=True))
 
     if "reach" in schedule["steps"][0]:
-        return decode_wavefronts(pack, reader, seen)
+        return decode_wavefronts(pack, runs, reader, seen)
 
     # Latents: each slice is predicted from the hyper-latents and from the slices before it.
     latents = np.zeros((0, *outputs[0].shape[1:]), np.int64)
     for i, step in enumerate(schedule["steps"]):
-        parameters = pack.programs[step["parameters"]]
         seen["previous"] = latents
-        mean, scale, context = parameters(**{name: seen[name] for name in parameters.inputs})
+        read = pack.programs[step["parameters"]].planes
+        mean, scale, context = runs[step["parameters"]](**{name: seen[name] for name in read})
         steps = quantization_steps(scale, *step_range(d, unit, i, len(schedule["steps"])))
         indexes = scale_indexes(scale, steps, unit, pack.thresholds)
         q = reader.read(indexes.ravel() + hyper_channels).reshape(indexes.shape)
         decoded = np.clip(q * steps + mean, LATENT_LOW, LATENT_HIGH)
-        (correction,) = pack.programs[step["residual"]](context=context, decoded=decoded)
+        (correction,) = runs[step["residual"]](context=context, decoded=decoded)
         latents = np.concatenate([latents, np.clip(decoded + correction, LATENT_LOW, LATENT_HIGH)])
     return latents
 
@@ -1059,25 +1083,37 @@ def square(reach: int) -> list[tuple[int, int]]:
     return list(itertools.islice(places, 2 * reach * (reach + 1)))  # as far as the position itself
 
 
-def decode_wavefronts(pack: Pack, reader: SymbolReader, features: dict[str, Planes]) -> Planes:
+def decode_wavefronts(pack: Pack, runs: Runs, reader: SymbolReader,
+                      features: dict[str, Planes]) -> Planes:  # fmt: skip
     """All latents, where each position is predicted from those above and to the left of it.
 
     A wavefront is computed as if it were a plane of one row.
     """
     (step,), unit = pack.schedule["steps"], 2 ** pack.schedule["latent_fraction_bits"]
-    reach, channels, program = step["reach"], step["stop"], pack.programs[step["parameters"]]
-    read = [name for name in program.inputs if name != "neighbours"]
+    reach, channels, program = step["reach"], step["stop"], step["parameters"]
+    read = [name for name in pack.programs[program].planes if name != "neighbours"]
     rows, columns = features[read[0]].shape[1:]
     latents = np.zeros((channels, rows + reach, columns + 2 * reach), np.int64)  # with a border
     for r, c in wavefronts(rows, columns, reach):
         near = np.concatenate([latents[:, r + down, c + right] for down, right in square(reach)])
         seen = {name: features[name][:, r, c][:, None] for name in read}
-        mean, scale = program(**seen, neighbours=near[:, None])
+        mean, scale = runs[program](**seen, neighbours=near[:, None])
         indexes = scale_indexes(scale, np.array(unit), unit, pack.thresholds)
         q = reader.read(indexes.ravel() + len(pack.medians)).reshape(indexes.shape)
         values = np.clip(q * unit + mean, LATENT_LOW, LATENT_HIGH)
         latents[:, r + reach, c + reach] = values[:, 0]
     return latents[:, reach:, reach : reach + columns]
+
+
+def with_adapters(pack: Pack, header: Header) -> Pack:
+    """The pack with the stand-ins of the adapter set that the header names, if it names one."""
+    if header.adapter_id is None:
+        return pack
+    programs = pack.adapters[header.adapter_id]
+    numbers = {name for program in programs.values() for name in program.gains}
+    known = {name for name, gain in header.gains.items() if gain} <= numbers
+    require(known, "the header's alpha or beta is not one of the adapter set's")
+    return pack._replace(programs=programs)
 
 
 def decode(file: File, pack: Pack) -> np.ndarray:
@@ -1086,7 +1122,8 @@ def decode(file: File, pack: Pack) -> np.ndarray:
     wanted = f"the file needs the pack {header.backbone} {header.weights_id.hex()}"
     require(header.weights_id == pack.weights_id, wanted, "weights missing")
     missing = f"the file needs the adapter set {(header.adapter_id or b'').hex()}"
-    require(header.adapter_id in (None, pack.adapter_id), missing, "weights missing")
+    known = header.adapter_id is None or header.adapter_id in pack.adapters
+    require(known, missing, "weights missing")
     require(header.backbone == pack.backbone, "the header's backbone is not the pack's")
     require(file.plan in (None, pack.plan), "the precision plan is not the pack's")
     same_unit = header.d_fraction_bits == schedule["latent_fraction_bits"]
@@ -1098,15 +1135,13 @@ def decode(file: File, pack: Pack) -> np.ndarray:
         -(-side // alignment) * alignment // schedule["hyper_stride"]
         for side in (header.height, header.width)
     )
-    latents = decode_latents(pack, file.streams, rows, columns, header.d)
-    if header.adapter_id is None:
-        (samples,) = pack.programs[schedule["synthesis"]](latents=latents)
-    else:
-        numbers = pack.adapted_synthesis.inputs[1:]
-        known = all(name in numbers for name, gain in header.gains.items() if gain)
-        require(known, "the header's alpha or beta is not one of the pack's")
-        gains = {name: np.array(header.gains[name]) for name in numbers}
-        (samples,) = pack.adapted_synthesis(latents=latents, **gains)
+    pack = with_adapters(pack, header)
+    runs = {
+        name: partial(program, **{gain: np.array(header.gains[gain]) for gain in program.gains})
+        for name, program in pack.programs.items()
+    }
+    latents = decode_latents(pack, runs, file.streams, rows, columns, header.d)
+    (samples,) = runs[schedule["synthesis"]](latents=latents)
     samples = samples[:, : header.height, : header.width]
     if header.channels == 1:
         samples = (2 * samples.sum(0, keepdims=True) + 3) // 6

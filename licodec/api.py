@@ -37,6 +37,7 @@ def encode(
     target_psnr: float | None = None,
     alpha: float | None = None,
     beta: float | None = None,
+    objective: str | None = None,
     model: str = "lite",
     plan: str = "standard",
     backend: str | None = None,
@@ -46,8 +47,10 @@ def encode(
     `image` is uint8 (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), a Pillow image, a Picture, or
     the path of a picture file. At most one of `d` (> 0; 1 is the default, larger is smaller),
     `quality` (0-100), `target_bpp`, `target_size` (bytes), `target_psnr` (dB) and
-    `alpha` (0-1, larger is smaller; with `beta`, 0-1, more realism) is given; a target out of
-    reach gives the nearest file. A pack that lacks a mode is a UsageError, which lists what it
+    `alpha` (0-1, larger is smaller) is given; a target out of reach gives the nearest file.
+    `beta` (0-1, more realism) goes with any of them, and `d` with `alpha`. `objective` is what
+    the adapters were trained for ("mse", "ms-ssim", "perceptual"); with it, quality and targets
+    go over alpha. A pack that lacks a mode or an objective is a UsageError, which lists what it
     has. Raises licodec.errors.
     """
     picture = as_picture(image)
@@ -60,7 +63,7 @@ def encode(
         RateMode.ALPHA: alpha,
         RateMode.BETA: beta,
     }
-    rate = choose_rate(values, lambda mode: mode.value)
+    rate = choose_rate(values, lambda mode: mode.value, objective)
     codec = _library(backend).open(choose_pack(model, plan))
     return codec.encode_at(picture, rate).result.data
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -31,7 +32,7 @@ from licodec.exact.gains import ANCHOR, Gains
 from licodec.exact.interpreter import Interpreter, choose
 from licodec.exact.planes import PlaneRunner
 from licodec.images import Picture, compress_alpha, decompress_alpha, psnr
-from licodec.packs import Pack, PackName, find_pack, read_pack
+from licodec.packs import Pack, PackAdapters, PackName, find_pack, read_pack
 from licodec.rate import Found, Rate, RateScale, Setting, Target, TargetKind, search, target_of
 
 REFERENCE = "reference"
@@ -46,11 +47,13 @@ class Analysed:
     latents        int16 (M, h, w), in units of 2^-g
     hyper_latents  int16 (Z, H, W), integers
     gains          those that the picture was analysed with
+    objective      of the adapter set, None at the anchor
     """
 
     latents: np.ndarray
     hyper_latents: np.ndarray
     gains: Gains = ANCHOR
+    objective: str | None = None
 
 
 @dataclass(frozen=True)
@@ -82,19 +85,33 @@ class Codec:
             schedule, self._runners, pack.tables, pack.distortion_weight
         )
 
-    def _bound(self, name: str) -> PlaneRunner:
+    def _bound(self, name: str, stand_in: str | None = None) -> PlaneRunner:
+        program = self.pack.programs[stand_in or name]
         return PlaneRunner.bind(
-            self.pack.programs[name],
+            program,
             self.pack.tensors,
-            self.interpreter.prepare(self.pack.programs[name]),
+            self.interpreter.prepare(program),
             STRIP_PIXELS // _pixels_per_position(name, self.pack),
         )
 
-    def _runner(self, name: str) -> PlaneRunner:
-        """A bound program; those of the adapter set are bound when they are first needed."""
-        if name not in self._runners:
-            self._runners[name] = self._bound(name)
-        return self._runners[name]
+    def _runner(self, name: str, gains: Gains, adapters: PackAdapters | None) -> PlaneRunner:
+        """A bound program or its stand-in; stand-ins are bound when they are first needed."""
+        chosen = name if adapters is None else adapters.programs.get(name, name)
+        if chosen not in self._runners:
+            self._runners[chosen] = self._bound(name, chosen)
+        return self._runners[chosen].with_numbers(gains.by_mode())
+
+    def _model(self, gains: Gains, adapters: PackAdapters | None) -> EntropyModel:
+        """The entropy model, with the stand-ins of an adapter set."""
+        if adapters is None:
+            return self.entropy_model
+        own = {n: self._runner(n, gains, adapters) for n in self.pack.schedule.program_order}
+        return replace(self.entropy_model, runners=own)
+
+    def _adapters(self, gains: Gains, objective: str | None) -> PackAdapters | None:
+        """The adapter set to encode with. Raises UsageError where the pack has none."""
+        found = None if gains.neutral else self.rate_scale.adapters_for(gains, objective)
+        return None if found is None else self.pack.adapters_named(found.objective)
 
     @property
     def backend(self) -> str:
@@ -102,15 +119,19 @@ class Codec:
 
     @property
     def rate_scale(self) -> RateScale:
-        return RateScale(self.pack.title, self.pack.schedule, self.pack.rate_modes)
+        return RateScale(self.pack.title, self.pack.schedule, self.pack.adapter_rates)
 
     # Encoding ------------------------------------------------------------------------------
 
-    def analyse(self, picture: Picture, gains: Gains = ANCHOR) -> Analysed:
+    def analyse(
+        self, picture: Picture, gains: Gains = ANCHOR, objective: str | None = None
+    ) -> Analysed:
         """Run the analysis transforms over `picture`, padded by edge replication.
 
-        Gains that are not neutral are of a pack that has them (Pack.gain_modes).
+        `objective` names an adapter set of the pack; None takes the one that serves `gains`.
+        Raises UsageError where there is none.
         """
+        adapters = self._adapters(gains, objective)
         height, width = picture.pixels.shape[:2]
         check_picture_size(width, height)
         align = self.pack.schedule.alignment
@@ -121,32 +142,34 @@ class Codec:
         planes = pixels.transpose(2, 0, 1)  # (C, H, W), a view
         if planes.shape[0] == 1:
             planes = np.broadcast_to(planes, (3, *planes.shape[1:]))
-        runner = self._runner(ANALYSIS if gains.neutral else self.pack.adapters.analysis)
+        runner = self._runner(ANALYSIS, gains, adapters)
         centred = replace(runner, run=lambda p: runner.run({**p, "pixels": _centred(p["pixels"])}))
-        (latents,) = centred({"pixels": planes, **self._numbers(gains)})
-        (hyper_latents,) = self._runners[HYPER_ANALYSIS]({"latents": latents})
-        return Analysed(latents, hyper_latents, gains)
+        (latents,) = centred({"pixels": planes})
+        (hyper_latents,) = self._runner(HYPER_ANALYSIS, gains, adapters)({"latents": latents})
+        return Analysed(
+            latents, hyper_latents, gains, None if adapters is None else adapters.objective
+        )
 
     def code(self, picture: Picture, analysed: Analysed, d: int) -> Coded:
         """Code an analysed picture at `d` (units of 2^-g), decode it, and build the file."""
-        return self._finish(picture, *self._encode_latents(analysed, d), Setting(d, analysed.gains))
+        setting = Setting(d, analysed.gains, analysed.objective)
+        return self._finish(picture, *self._encode_latents(analysed, d), setting)
 
-    def encode(self, picture: Picture, d: int, gains: Gains = ANCHOR) -> Coded:
-        """Analyse and code `picture` at `d` (units of 2^-g) and `gains`."""
-        analysed = self.analyse(picture, gains)
+    def encode(
+        self, picture: Picture, d: int, gains: Gains = ANCHOR, objective: str | None = None
+    ) -> Coded:
+        """Analyse and code `picture` at `d` (units of 2^-g) and `gains`, with the adapter set that
+        :meth:`analyse` takes."""
+        analysed = self.analyse(picture, gains, objective)
         streams, latents = self._encode_latents(analysed, d)
+        setting = Setting(d, gains, analysed.objective)
         del analysed  # before the synthesis, where a large picture needs the most memory
-        return self._finish(picture, streams, latents, Setting(d, gains))
-
-    def _numbers(self, gains: Gains) -> dict[str, np.ndarray]:
-        """What the number ports of the adapter set's programs are given; nothing at the anchor."""
-        if gains.neutral:
-            return {}
-        values = gains.by_mode(self.pack.gain_modes)
-        return {mode: np.array(value) for mode, value in values.items()}
+        return self._finish(picture, streams, latents, setting)
 
     def _encode_latents(self, analysed: Analysed, d: int) -> tuple[tuple[Stream, ...], np.ndarray]:
-        return encode_latents(self.entropy_model, analysed.latents, analysed.hyper_latents, d)
+        gains = analysed.gains
+        model = self._model(gains, self._adapters(gains, analysed.objective))
+        return encode_latents(model, analysed.latents, analysed.hyper_latents, d)
 
     def _finish(
         self,
@@ -158,6 +181,7 @@ class Codec:
         """Decode what was coded and build the file."""
         height, width, channels = picture.pixels.shape
         schedule, gains = self.pack.schedule, setting.gains
+        adapters = self._adapters(gains, setting.objective)
         header = Header(
             width=width,
             height=height,
@@ -169,7 +193,7 @@ class Codec:
             d=setting.d,
             alpha=gains.alpha,
             beta=gains.beta,
-            adapter_id=None if gains.neutral else self.pack.adapter_id,
+            adapter_id=None if adapters is None else self.pack.adapter_ids[adapters.objective],
         )
         decoded = self._synthesise(latents, header)
         lic = LicFile(
@@ -189,26 +213,31 @@ class Codec:
         """
         setting = self.rate_scale.setting(rate)
         if setting is not None:
-            return Found(setting, self.encode(picture, setting.d, setting.gains), True)
-        return self.encode_to_target(picture, target_of(rate, picture.width, picture.height))
+            coded = self.encode(picture, setting.d, setting.gains, setting.objective)
+            return Found(setting, coded, True)
+        target = target_of(rate, picture.width, picture.height)
+        return self.encode_to_target(picture, target, rate)
 
-    def encode_to_target(self, picture: Picture, target: Target) -> Found[Coded]:
-        """The coding that meets `target`; the analysis runs once, unless the search is over
-        alpha, which the analysis depends on."""
+    def encode_to_target(
+        self, picture: Picture, target: Target, rate: Rate | None = None
+    ) -> Found[Coded]:
+        """The coding that meets `target`, by the beta and the objective of `rate`; the analysis
+        runs once, unless the search is over alpha, which the analysis depends on."""
         analysed: dict[Gains, Analysed] = {}
 
         def attempt(setting: Setting) -> Coded:
-            if setting.gains not in analysed:
+            gains = setting.gains
+            if gains not in analysed:
                 analysed.clear()
-                analysed[setting.gains] = self.analyse(picture, setting.gains)
-            return self.code(picture, analysed[setting.gains], setting.d)
+                analysed[gains] = self.analyse(picture, gains, setting.objective)
+            return self.code(picture, analysed[gains], setting.d)
 
         measure: Callable[[Coded], float] = (
             (lambda coded: len(coded.data))
             if target.kind is TargetKind.SIZE
             else (lambda coded: psnr(picture.pixels, coded.picture.pixels))
         )
-        return search(self.rate_scale, target, attempt, measure)
+        return search(self.rate_scale.axis(rate or Rate()), target, attempt, measure)
 
     # Decoding ------------------------------------------------------------------------------
 
@@ -235,22 +264,30 @@ class Codec:
 
     def _check_agreement(self, lic: LicFile) -> None:
         header, schedule = lic.header, self.pack.schedule
-        if header.adapter_id not in (None, self.pack.adapter_id):
+        adapters = self._adapters_of(header)
+        if header.adapter_id is not None and adapters is None:
             raise WeightsMissingError(
                 f"the file needs the adapter set {header.adapter_id.hex()}, which the installed "
                 f"pack {self.pack.title} does not have; install the one it was encoded with"
             )
         gains = header.gains.by_mode()
+        modes = () if adapters is None else self.pack.gain_modes(adapters)
         disagreements = {
             "backbone": header.backbone != self.pack.backbone,
             "precision plan": lic.plan not in (None, self.pack.plan),
             "d's unit": header.d_fraction_bits != schedule.latent_fraction_bits,
             "d": not schedule.d_low <= header.d <= schedule.d_high,
-            **{mode: gains[mode] > 0 and mode not in self.pack.gain_modes for mode in gains},
+            **{mode: gains[mode] > 0 and mode not in modes for mode in gains},
         }
         for field, wrong in disagreements.items():
             if wrong:
                 raise CorruptFileError(f"the file's header ({field}) disagrees with its pack")
+
+    def _adapters_of(self, header: Header) -> PackAdapters | None:
+        """The adapter set that a file names, None where it names none or the pack lacks it."""
+        if header.adapter_id is None:
+            return None
+        return self.pack.adapters_with_id(header.adapter_id)
 
     def _decode_latents(self, header: Header, streams: tuple[Stream, ...]) -> np.ndarray:
         schedule = self.pack.schedule
@@ -258,13 +295,15 @@ class Codec:
             -(-side // schedule.alignment) * (schedule.alignment // schedule.hyper_stride)
             for side in (header.height, header.width)
         )
-        return decode_latents(self.entropy_model, streams, shape, header.d)
+        model = self._model(header.gains, self._adapters_of(header))
+        return decode_latents(model, streams, shape, header.d)
 
     def _synthesise(self, latents: np.ndarray, header: Header) -> np.ndarray:
         """Latents int16 (M, h, w) to the header's pixels, uint8 (height, width, channels)."""
         height, width, channels = header.height, header.width, header.channels
         pixels = np.empty((height, width, channels), np.uint8)
-        for top, strip in self._synthesis_strips(latents, header.gains):
+        runner = self._runner(self.pack.schedule.synthesis, header.gains, self._adapters_of(header))
+        for top, strip in _strips(runner, latents):
             rows = min(strip.shape[1], height - top)
             if rows > 0:
                 planes = strip[:, :rows, :width]
@@ -273,20 +312,18 @@ class Codec:
                 )
         return pixels
 
-    def _synthesis_strips(
-        self, latents: np.ndarray, gains: Gains
-    ) -> Iterator[tuple[int, np.ndarray]]:
-        adapted = not gains.neutral
-        name = self.pack.adapters.synthesis if adapted else self.pack.schedule.synthesis
-        top = 0
-        for (strip,) in self._runner(name).strips({"latents": latents, **self._numbers(gains)}):
-            yield top, strip
-            top += strip.shape[1]
+
+def _strips(synthesis: PlaneRunner, latents: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Strips of samples with the row that each begins at."""
+    top = 0
+    for (strip,) in synthesis.strips({"latents": latents}):
+        yield top, strip
+        top += strip.shape[1]
 
 
 def _pixels_per_position(name: str, pack: Pack) -> int:
     """Pixels that one input position of a program stands for."""
-    if name == ANALYSIS or (pack.adapters is not None and name == pack.adapters.analysis):
+    if name == ANALYSIS:
         return 1
     if name == pack.schedule.hyper_synthesis:
         return pack.schedule.hyper_stride**2
@@ -318,20 +355,21 @@ class Library:
 
     def __init__(self, backend: str | None = None) -> None:
         self._backend = backend
-        self._codecs: dict[tuple[bytes, bytes | None], Codec] = {}
+        self._codecs: dict[Path, tuple[PackName, Codec]] = {}
 
     def open(self, name: PackName) -> Codec:
         """The codec of an installed pack."""
-        key = name.weights_id, name.adapter_id
-        if key not in self._codecs:
-            self._codecs[key] = Codec(read_pack(name.path), self._backend)
-        return self._codecs[key]
+        own, codec = self._codecs.get(name.path, (None, None))
+        if codec is None or own != name:
+            codec = Codec(read_pack(name.path), self._backend)
+            self._codecs[name.path] = name, codec
+        return codec
 
     def codec_for(self, lic: LicFile) -> Codec:
         """The codec of the pack that a file names. Raises WeightsMissingError."""
         wanted, adapter_id = lic.header.weights_id, lic.header.adapter_id
-        for (weights_id, own), codec in self._codecs.items():
-            if weights_id == wanted and adapter_id in (None, own):
+        for name, codec in self._codecs.values():
+            if name.weights_id == wanted and name.has_adapters(adapter_id):
                 return codec
         return self.open(find_pack(wanted, lic.header.backbone, adapter_id))
 

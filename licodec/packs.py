@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from importlib import resources
@@ -42,6 +43,7 @@ from licodec.exact.schedule import (
     schedule_to_json,
 )
 from licodec.files import save_atomically
+from licodec.rate import AdapterRates, modes_of
 
 SUFFIX = ".safetensors"
 METADATA_KEY = "licodec"
@@ -50,13 +52,14 @@ PROFILE = "int-1"
 LARGEST_PACK = 2**31  # bytes
 LARGEST_DISTORTION_WEIGHT = 2**24  # keeps the encoder's sums within 64 bits
 SEARCH_VARIABLE = "LICODEC_WEIGHTS"
+_OBJECTIVE = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 
 
 @dataclass(frozen=True)
 class PackName:
     """What a pack's metadata says of it, readable without its tensors.
 
-    adapter_id  of its adapter set, None where it has none
+    adapters  its adapter sets
     """
 
     path: Path
@@ -65,19 +68,39 @@ class PackName:
     weights_id: bytes
     size: int
     card: Mapping[str, Any]
-    adapter_id: bytes | None = None
+    adapters: tuple[AdaptersName, ...] = ()
+
+    def has_adapters(self, adapter_id: bytes | None) -> bool:
+        """Whether an adapter set has this id; None needs none."""
+        return adapter_id is None or any(adapter_id == own.adapter_id for own in self.adapters)
+
+
+@dataclass(frozen=True)
+class AdaptersName:
+    """What a pack's metadata says of an adapter set.
+
+    modes  what it scales by: "alpha", "beta" or both
+    """
+
+    objective: str
+    adapter_id: bytes
+    modes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class PackAdapters:
-    """A pack's adapter set: the programs that run where alpha or beta is not 0.
+    """An adapter set of a pack: the programs that run where alpha or beta is not 0.
 
-    They have the ports of those they stand in for, and behind them "alpha", "beta" or both,
-    numbers from 0 to GAIN_ONE. Only encoders run `analysis`.
+    objective  what it was trained for, by which an encoder chooses it
+    programs   by the name of the program that each stands in for. They have its ports and behind
+               them none, one or both of "alpha" and "beta", numbers from 0 to GAIN_ONE
+    d          AQVR's that goes with alpha = 1, in units of 2^-g, for encoders; the neutral one
+               where alpha leaves it alone
     """
 
-    analysis: str
-    synthesis: str
+    objective: str
+    programs: Mapping[str, str]
+    d: int
 
 
 @dataclass(frozen=True)
@@ -100,25 +123,42 @@ class Pack:
     widths: Mapping[str, int]
     card: Mapping[str, Any] = field(default_factory=dict)
     distortion_weight: int | None = None
-    adapters: PackAdapters | None = None
+    adapters: tuple[PackAdapters, ...] = ()
 
     @property
     def title(self) -> str:
         return f"{self.backbone} ({self.plan_name})"
 
-    @cached_property
-    def gain_modes(self) -> tuple[str, ...]:
-        """What the adapter set scales by: "alpha", "beta", both or nothing."""
-        if self.adapters is None:
-            return ()
-        ports = self.programs[self.adapters.synthesis].inputs
-        return tuple(port.name for port in ports if port.channels is None)
+    def gain_modes(self, adapters: PackAdapters) -> tuple[str, ...]:
+        """What an adapter set scales by, in a decoder's programs: "alpha", "beta" or both."""
+        decoders = set(self.schedule.program_order)
+        found = {
+            port.name
+            for plain, name in adapters.programs.items()
+            if plain in decoders
+            for port in self.programs[name].inputs
+            if port.channels is None
+        }
+        return tuple(mode for mode in MODES if mode in found)
 
     @property
     def rate_modes(self) -> tuple[str, ...]:
         """The modes that the pack has, of "d", "alpha" and "beta"."""
-        takes_d = self.schedule.d_low < self.schedule.d_high
-        return (*(("d",) if takes_d else ()), *self.gain_modes)
+        return modes_of(self.schedule, self.adapter_rates)
+
+    def adapters_with_id(self, adapter_id: bytes) -> PackAdapters | None:
+        """The adapter set that files call by this id."""
+        found = (o for o in self.adapters if self.adapter_ids[o.objective] == adapter_id)
+        return next(found, None)
+
+    @cached_property
+    def adapter_rates(self) -> tuple[AdapterRates, ...]:
+        """The adapter sets as the rate mode sees them."""
+        return tuple(AdapterRates(o.objective, self.gain_modes(o), o.d) for o in self.adapters)
+
+    def adapters_named(self, objective: str) -> PackAdapters:
+        """The adapter set for an objective that it has."""
+        return next(own for own in self.adapters if own.objective == objective)
 
     @cached_property
     def tables(self) -> EntropyTables:
@@ -159,18 +199,21 @@ class Pack:
         return self._digest(head, used)
 
     @cached_property
-    def adapter_id(self) -> bytes | None:
-        """Eight bytes of SHA-256 over what decoding with adapters uses instead of the synthesis,
-        and the weights id."""
-        if self.adapters is None:
-            return None
-        name = self.adapters.synthesis
+    def adapter_ids(self) -> Mapping[str, bytes]:
+        """The ids of the adapter sets, by objective."""
+        return {adapters.objective: self._adapter_id(adapters) for adapters in self.adapters}
+
+    def _adapter_id(self, adapters: PackAdapters) -> bytes:
+        """Eight bytes of SHA-256 over the weights id and what decoding with an adapter set uses
+        instead of the schedule's programs."""
+        order = dict.fromkeys(self.schedule.program_order)
+        own = {plain: adapters.programs[plain] for plain in order if plain in adapters.programs}
         head = {
-            "plan": [width for _, width in self._widths_of(name)],
-            "synthesis": program_to_json(self.programs[name]),
+            "plan": [width for name in own.values() for _, width in self._widths_of(name)],
+            "programs": {p: program_to_json(self.programs[name]) for p, name in own.items()},
             "weights_id": self.weights_id.hex(),
         }
-        return self._digest(head, self._tensors_of(name))
+        return self._digest(head, {t for name in own.values() for t in self._tensors_of(name)})
 
     def _tensors_of(self, name: str) -> set[str]:
         return {t for o in self.programs[name].operations for t in o.tensors.values()}
@@ -238,8 +281,10 @@ def write_pack(pack: Pack, path: Path) -> None:
     }
     if pack.distortion_weight is not None:
         metadata["distortion_weight"] = pack.distortion_weight
-    if pack.adapters is not None:
-        metadata["adapters"] = {"id": pack.adapter_id.hex(), **asdict(pack.adapters)}
+    if pack.adapters:
+        metadata["adapters"] = [
+            {"id": pack.adapter_ids[own.objective].hex(), **asdict(own)} for own in pack.adapters
+        ]
     text = json.dumps(metadata, sort_keys=True)
     data = safetensors.numpy.save(stored, metadata={METADATA_KEY: text})
     save_atomically(path, data, overwrite=True)
@@ -264,7 +309,7 @@ def _read_metadata(path: Path) -> dict[str, Any]:
             and len(bytes.fromhex(metadata["weights_id"])) == 8
             and isinstance(metadata["card"], dict)
             and _is_weight(metadata.get("distortion_weight"))
-            and _is_adapter_set(metadata.get("adapters"))
+            and _are_adapter_sets(metadata.get("adapters", []))
         )
     except (ValueError, KeyError, TypeError, RecursionError):
         known, complete = True, False
@@ -279,11 +324,29 @@ def _is_weight(value: Any) -> bool:
     return value is None or (type(value) is int and 0 < value < LARGEST_DISTORTION_WEIGHT)
 
 
+def _are_adapter_sets(value: Any) -> bool:
+    """Whether each is well formed, and no two have an id or an objective in common."""
+    return (
+        isinstance(value, list)
+        and all(map(_is_adapter_set, value))
+        and all(len({one[key] for one in value}) == len(value) for key in ("id", "objective"))
+    )
+
+
 def _is_adapter_set(value: Any) -> bool:
-    if value is None:
-        return True
-    names = set(value) == {"id", "analysis", "synthesis"} and all(map(is_name, value.values()))
-    return names and len(bytes.fromhex(value["id"])) == 8
+    return (
+        set(value) == {"id", "objective", "programs", "d"}
+        and len(bytes.fromhex(value["id"])) == 8
+        and is_objective(value["objective"])
+        and type(value["d"]) is int
+        and isinstance(value["programs"], dict)
+        and all(map(is_name, (*value["programs"], *value["programs"].values())))
+    )
+
+
+def is_objective(value: Any) -> bool:
+    """A short name of lower-case letters, digits and hyphens."""
+    return isinstance(value, str) and _OBJECTIVE.fullmatch(value) is not None
 
 
 def read_name(path: Path) -> PackName:
@@ -296,13 +359,23 @@ def read_name(path: Path) -> PackName:
         bytes.fromhex(metadata["weights_id"]),
         path.stat().st_size,
         metadata["card"],
-        _adapter_id(metadata),
+        tuple(_adapters_name(metadata, own) for own in metadata.get("adapters", [])),
     )
 
 
-def _adapter_id(metadata: Mapping[str, Any]) -> bytes | None:
-    adapters = metadata.get("adapters")
-    return None if adapters is None else bytes.fromhex(adapters["id"])
+def _adapters_name(metadata: Mapping[str, Any], adapters: Mapping[str, Any]) -> AdaptersName:
+    """What is said of one adapter set; modes are read off its programs, and none where those
+    are damaged."""
+    found: set[str] = set()
+    try:
+        decoders = set(schedule_from_json(metadata["schedule"]).program_order)
+        for plain, name in adapters["programs"].items():
+            if plain in decoders:
+                found |= {port["name"] for port in metadata["programs"][name]["inputs"]}
+    except (KeyError, TypeError, CorruptFileError):
+        found = set()
+    modes = tuple(mode for mode in MODES if mode in found)
+    return AdaptersName(adapters["objective"], bytes.fromhex(adapters["id"]), modes)
 
 
 def read_pack(path: Path) -> Pack:
@@ -318,7 +391,7 @@ def read_pack(path: Path) -> Pack:
         tensors, widths = _unpack_weights(stored, metadata["weights"])
     except (OSError, safetensors.SafetensorError, KeyError, TypeError, AttributeError) as error:
         raise CorruptFileError(f"{path}: the weights pack is damaged ({error})") from None
-    adapters = metadata.get("adapters")
+    adapters = metadata.get("adapters", [])
     pack = Pack(
         metadata["backbone"],
         metadata["plan"],
@@ -328,7 +401,7 @@ def read_pack(path: Path) -> Pack:
         widths,
         metadata["card"],
         metadata.get("distortion_weight"),
-        None if adapters is None else PackAdapters(adapters["analysis"], adapters["synthesis"]),
+        tuple(PackAdapters(own["objective"], own["programs"], own["d"]) for own in adapters),
     )
     try:
         _check(pack)
@@ -336,8 +409,8 @@ def read_pack(path: Path) -> Pack:
         raise CorruptFileError(f"{path}: {error}") from None
     if pack.weights_id.hex() != metadata["weights_id"]:
         raise CorruptFileError(f"{path}: the weights pack's content does not match its id")
-    if pack.adapter_id != _adapter_id(metadata):
-        raise CorruptFileError(f"{path}: the weights pack's adapter set does not match its id")
+    if [own.hex() for own in pack.adapter_ids.values()] != [own["id"] for own in adapters]:
+        raise CorruptFileError(f"{path}: an adapter set of the weights pack does not match its id")
     return pack
 
 
@@ -360,7 +433,7 @@ def _unpack_weights(
 
 def _check(pack: Pack) -> None:
     """Raise CorruptFileError unless every program is proved and fits the schedule."""
-    further = () if pack.adapters is None else (pack.adapters.analysis, pack.adapters.synthesis)
+    further = (name for own in pack.adapters for name in own.programs.values())
     for name in (*pack.schedule.program_order, *further):
         if name not in pack.programs:
             raise CorruptFileError(f"program {name} is missing")
@@ -369,17 +442,44 @@ def _check(pack: Pack) -> None:
         for operation in program.operations:
             if operation.kind in WEIGHTED_KINDS and operation.tensors["weight"] not in pack.widths:
                 raise CorruptFileError(f"program {program.name}: a weight has no stated width")
-    _check_interfaces(pack)
+    _check_interfaces(pack, {})
+    for adapters in pack.adapters:
+        _check_adapters(pack, adapters)
     tables_from_tensors(pack.tensors)
 
 
-def _check_interfaces(pack: Pack) -> None:
-    """The programs' inputs and outputs are those that the schedule connects."""
-    schedule, programs = pack.schedule, pack.programs
+def _check_adapters(pack: Pack, adapters: PackAdapters) -> None:
+    """Stand-ins fit where the programs stood, and alpha or beta scales one of a decoder."""
+    if not pack.gain_modes(adapters):
+        raise CorruptFileError(f"the adapter set {adapters.objective} has neither alpha nor beta")
+    if not pack.schedule.d_low <= adapters.d <= pack.schedule.d_high:
+        raise CorruptFileError(f"the adapter set {adapters.objective} has a d out of range")
+    _check_interfaces(pack, adapters.programs)
+    decoders = set(pack.schedule.program_order)
+    for plain, name in adapters.programs.items():
+        if plain in decoders:
+            continue
+        if plain not in pack.programs:
+            raise CorruptFileError(f"program {plain} is missing")
+        ports = [port.name for port in pack.programs[plain].inputs]
+        own = [port.name for port in pack.programs[name].inputs if port.channels is not None]
+        numbers = {port.name for port in pack.programs[name].inputs if port.channels is None}
+        if own != ports or not numbers <= set(pack.gain_modes(adapters)):
+            raise CorruptFileError(f"program {name} does not fit the coding schedule")
+
+
+def _check_interfaces(pack: Pack, stand_ins: Mapping[str, str]) -> None:
+    """The programs' inputs and outputs are those that the schedule connects.
+
+    `stand_ins` are of an adapter set, by the names of the programs whose places they take.
+    """
+    schedule = pack.schedule
+    programs = {name: pack.programs[stand_ins.get(name, name)] for name in schedule.program_order}
 
     def require(condition: bool, name: str) -> None:
         if not condition:
-            raise CorruptFileError(f"program {name} does not fit the coding schedule")
+            stands_in = stand_ins.get(name, name)
+            raise CorruptFileError(f"program {stands_in} does not fit the coding schedule")
 
     def described(name: str) -> tuple[dict[str, Any], list[Any]]:
         values = analyse(programs[name], pack.tensors)
@@ -388,7 +488,14 @@ def _check_interfaces(pack: Pack) -> None:
         stride = schedule.hyper_stride if hyper else schedule.latent_stride
         rows = schedule.alignment // stride
         require(all(rows % info.rate.denominator == 0 for info in values.values()), name)
-        ports = {port.name: values[port.name] for port in programs[name].inputs}
+        inputs = programs[name].inputs
+        numbers = [port.name for port in inputs if port.channels is None]
+        # Behind the planes, in the order of MODES, and none but in stand-ins.
+        require(name in stand_ins or not numbers, name)
+        require(numbers == [mode for mode in MODES if mode in numbers], name)
+        require([port.name for port in inputs[len(inputs) - len(numbers) :]] == numbers, name)
+        require(all(_is_gain(values[number]) for number in numbers), name)
+        ports = {port.name: values[port.name] for port in inputs if port.channels is not None}
         return ports, [values[output] for output in programs[name].outputs]
 
     latent_rate = schedule.hyper_stride // schedule.latent_stride
@@ -436,23 +543,12 @@ def _check_interfaces(pack: Pack) -> None:
         require(_is_latent(ports["decoded"], count), step.residual)
         require(outputs[0].channels == count and outputs[0].rate == 1, step.residual)
 
-    def check_synthesis(name: str, numbers: Sequence[str]) -> None:
-        ports, outputs = described(name)
-        require(list(ports) == ["latents", *numbers] and len(outputs) == 1, name)
-        require(_is_latent(ports["latents"], schedule.latent_channels), name)
-        require(all(_is_gain(ports[number]) for number in numbers), name)
-        pixels = outputs[0]
-        require(pixels.channels == 3 and pixels.rate == schedule.latent_stride, name)
-        require(pixels.low >= 0 and pixels.high <= 255, name)
-
-    check_synthesis(schedule.synthesis, ())
-    if pack.adapters is not None:
-        # In the order of MODES, and at least one of them.
-        modes = tuple(mode for mode in MODES if mode in pack.gain_modes)
-        require(bool(modes), pack.adapters.synthesis)
-        check_synthesis(pack.adapters.synthesis, modes)
-        ports = [port.name for port in programs[pack.adapters.analysis].inputs]
-        require(ports == ["pixels", *modes], pack.adapters.analysis)
+    ports, outputs = described(schedule.synthesis)
+    require(list(ports) == ["latents"] and len(outputs) == 1, schedule.synthesis)
+    require(_is_latent(ports["latents"], schedule.latent_channels), schedule.synthesis)
+    pixels = outputs[0]
+    shaped = pixels.channels == 3 and pixels.rate == schedule.latent_stride
+    require(shaped and pixels.low >= 0 and pixels.high <= 255, schedule.synthesis)
 
 
 def _is_gain(port: Any) -> bool:
@@ -519,9 +615,9 @@ def find_pack(weights_id: bytes, backbone: str, adapter_id: bytes | None = None)
     others, sets = [], []
     for name in installed_packs():
         if name.weights_id == weights_id:
-            if adapter_id in (None, name.adapter_id):
+            if name.has_adapters(adapter_id):
                 return name
-            sets.append("none" if name.adapter_id is None else name.adapter_id.hex())
+            sets += [own.adapter_id.hex() for own in name.adapters] or ["none"]
         elif name.backbone == backbone:
             others.append(f"{name.plan_name} ({name.weights_id.hex()})")
     if sets:

@@ -5,19 +5,21 @@ files. Files and searches count it in units of 2^-g (the pack's latent fraction 
 CALICE's alpha in [0, 1] scales a pack's adapters: 0 is the trained codec, 1 the smallest
 files; beta in [0, 1] trades fidelity for realism. Both count in units of 1/65535.
 
-Quality and targets go over d; where a pack has no d, over alpha.
+Quality and targets go over d; where a pack has no d, or an objective or a beta is given, over
+alpha. An adapter set says which d goes with alpha = 1; with an alpha below it goes that to the
+power of alpha.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from licodec.errors import UsageError
-from licodec.exact.gains import ANCHOR, GAIN_ONE, Gains
+from licodec.exact.gains import ANCHOR, GAIN_ONE, MODES, Gains
 
 if TYPE_CHECKING:  # the command line's options come from here, and `--help` loads no NumPy
     from licodec.exact.schedule import Schedule
@@ -33,7 +35,7 @@ SEARCH_GAIN = GAIN_ONE // 512  # and one over alpha when it is known this closel
 class RateMode(Enum):
     """The ways to say how large a file may be, by their names in Python.
 
-    BETA is not one by itself, but goes with ALPHA or, alone, with its 0.
+    BETA stands beside any other or, alone, with an alpha of 0.
     """
 
     D = "d"
@@ -45,35 +47,55 @@ class RateMode(Enum):
     BETA = "beta"
 
 
+TARGETS = (RateMode.BPP, RateMode.SIZE, RateMode.PSNR)
+DEFAULT_OBJECTIVE = "mse"
+
+
 @dataclass(frozen=True)
 class Rate:
     """One rate mode and its value: d, quality, bits per pixel, bytes, dB, alpha or beta.
 
-    beta  the second value of mode ALPHA, 0 with all others
+    beta       beside any other mode; 0 is without
+    d          beside mode ALPHA, instead of the d that goes with that alpha
+    objective  what the adapters were trained for; None leaves the choice to the pack
     """
 
     mode: RateMode = RateMode.D
     value: float = 1.0
     beta: float = 0.0
+    d: float | None = None
+    objective: str | None = None
 
 
-def choose_rate(values: Mapping[RateMode, float | None], name: Callable[[RateMode], str]) -> Rate:
+def choose_rate(
+    values: Mapping[RateMode, float | None],
+    name: Callable[[RateMode], str],
+    objective: str | None = None,
+) -> Rate:
     """The one rate mode that has a value, or d = 1; `name` is what its user calls a mode.
 
-    Raises UsageError where several are given or a target is not above 0.
+    Beta may stand beside any other, and d beside alpha. Raises UsageError where others are
+    given together, where a target is not above 0, and for an objective without a rate that
+    adapters serve.
     """
-    given = [Rate(mode, value) for mode, value in values.items() if value is not None]
-    if [rate.mode for rate in given] == [RateMode.ALPHA, RateMode.BETA]:
-        alpha, beta = given
-        return Rate(RateMode.ALPHA, alpha.value, beta.value)
+    given = {mode: value for mode, value in values.items() if value is not None}
+    beta = given.pop(RateMode.BETA, None)
+    d = given.pop(RateMode.D, None) if RateMode.ALPHA in given else None
     if len(given) > 1:
-        first, second = (name(rate.mode) for rate in given[:2])
+        first, second = map(name, list(given)[:2])
         raise UsageError(f"{first} and {second} exclude each other; give one of them")
-    rate = given[0] if given else Rate()
-    targets = (RateMode.BPP, RateMode.SIZE, RateMode.PSNR)
-    if rate.mode in targets and not 0 < rate.value < math.inf:
-        raise UsageError(f"{name(rate.mode)} {rate.value:g}: give a number above 0")
-    return rate
+    (mode, value), *_ = [*given.items(), (RateMode.D, 1.0)]
+    if mode in TARGETS and not 0 < value < math.inf:
+        raise UsageError(f"{name(mode)} {value:g}: give a number above 0")
+    if objective is not None and mode is RateMode.D and beta is None:
+        serves = ", ".join(map(name, (RateMode.ALPHA, RateMode.BETA, RateMode.QUALITY)))
+        raise UsageError(
+            f"the objective {objective} chooses adapters; give a rate that they serve beside it: "
+            f"{serves} or a target"
+        )
+    if not given and beta is not None:
+        return Rate(RateMode.BETA, beta, objective=objective)
+    return Rate(mode, value, beta or 0.0, d, objective)
 
 
 def d_from_quality(quality: float) -> float:
@@ -102,32 +124,96 @@ def gain_to_units(name: str, value: float) -> int:
 
 @dataclass(frozen=True)
 class Setting:
-    """The rate as a file states it: d in units of 2^-g, and the adapters' gains."""
+    """The rate as a file states it: d in units of 2^-g, and the adapters' gains.
+
+    objective  of the adapter set; None at the anchor
+    """
 
     d: int
     gains: Gains = ANCHOR
+    objective: str | None = None
+
+
+@dataclass(frozen=True)
+class AdapterRates:
+    """What an adapter set does for the rate.
+
+    objective  what it was trained for
+    modes      what it scales by, "alpha", "beta" or both
+    d          AQVR's that goes with alpha = 1, in units of 2^-g; the neutral one where alpha
+               leaves it alone
+    """
+
+    objective: str
+    modes: tuple[str, ...]
+    d: int
+
+    def d_at(self, alpha: int, neutral: int) -> int:
+        """The d that goes with an alpha: geometric between the neutral one and the set's."""
+        return round(neutral * (self.d / neutral) ** (alpha / GAIN_ONE))
+
+    def alpha_at(self, d: int, neutral: int) -> int:
+        """The alpha that goes with a d, or the nearest to it."""
+        share = math.log(d / neutral) / math.log(self.d / neutral)
+        return round(GAIN_ONE * min(max(share, 0.0), 1.0))
+
+    def __str__(self) -> str:
+        return f"{self.objective} ({', '.join(self.modes)})"
+
+
+def modes_of(schedule: Schedule, adapters: Sequence[AdapterRates]) -> tuple[str, ...]:
+    """The modes, of "d", "alpha" and "beta", that a pack has."""
+    takes_d = ("d",) if schedule.d_low < schedule.d_high else ()
+    found = {mode for own in adapters for mode in own.modes}
+    return (*takes_d, *(mode for mode in MODES if mode in found))
 
 
 @dataclass(frozen=True)
 class RateScale:
     """What a pack's rate can be.
 
-    title  the pack's, for messages
-    modes  those that it has, of "d", "alpha" and "beta"
+    title     the pack's, for messages
+    adapters  its adapter sets
     """
 
     title: str
     schedule: Schedule
-    modes: Sequence[str]
+    adapters: Sequence[AdapterRates] = ()
+
+    @property
+    def modes(self) -> tuple[str, ...]:
+        return modes_of(self.schedule, self.adapters)
 
     @property
     def neutral_d(self) -> int:
         return 1 << self.schedule.latent_fraction_bits
 
-    @property
-    def goes_over_alpha(self) -> bool:
-        """Whether quality and targets mean alpha."""
-        return "d" not in self.modes and "alpha" in self.modes
+    def goes_over_alpha(self, rate: Rate) -> bool:
+        """Whether a quality or a target means alpha: where adapters are asked for, and where
+        there is no d."""
+        if "d" not in self.modes and "alpha" in self.modes:
+            return True
+        return rate.objective is not None or rate.beta != 0
+
+    def adapters_for(self, gains: Gains, objective: str | None = None) -> AdapterRates | None:
+        """The adapter set to encode with: none at the anchor, the one for `objective`, or without
+        one the first that has what `gains` need, before all one for DEFAULT_OBJECTIVE.
+
+        Raises UsageError where there is none; the message lists what there is.
+        """
+        if gains.neutral and objective is None:
+            return None
+        wanted = [mode for mode, gain in gains.by_mode().items() if gain]
+        for mode in wanted:
+            self._require(mode)
+        named = [own for own in self.adapters if objective in (None, own.objective)]
+        able = [own for own in named if {*wanted} <= {*own.modes}]
+        if not able:
+            of = f" of {' and '.join(wanted)}" if wanted else ""
+            trained = "" if objective is None else f" for the objective {objective}"
+            has = ", ".join(map(str, self.adapters)) or "none"
+            raise UsageError(f"the pack {self.title} has no adapters{of}{trained}; it has {has}")
+        return next((own for own in able if own.objective == DEFAULT_OBJECTIVE), able[0])
 
     def setting(self, rate: Rate) -> Setting | None:
         """The rate as the file will state it, or None where it is a target to search.
@@ -137,30 +223,68 @@ class RateScale:
         """
         match rate.mode:
             case RateMode.D:
-                if rate.value != 1:
-                    self._require("d")
-                return Setting(d_to_units(rate.value, self.schedule))
-            case RateMode.QUALITY:
-                units = d_from_quality(rate.value)  # refuses what is out of range
-                if self.goes_over_alpha:
-                    return self._with_gains(1 - rate.value / 100, 0)
-                self._require("d")
-                return Setting(d_to_units(units, self.schedule))
+                return self._with_d(rate.value, Gains(0, gain_to_units("beta", rate.beta)), rate)
             case RateMode.ALPHA:
                 self._require("alpha")
-                return self._with_gains(rate.value, rate.beta)
+                return self._with_alpha(rate.value, rate)
             case RateMode.BETA:
-                return self._with_gains(0, rate.value)
+                return self._with_gains(Gains(0, gain_to_units("beta", rate.value)), rate)
+            case RateMode.QUALITY:
+                d = d_from_quality(rate.value)  # refuses what is out of range
+                if not self.goes_over_alpha(rate):
+                    return self._with_d(d, ANCHOR, rate)
+                axis = self.axis(rate)
+                if axis.interval.ratio == 1:  # over alpha itself
+                    return self._with_alpha(1 - rate.value / 100, rate)
+                return axis.setting(d_to_units(d, self.schedule))
             case _:
-                if not self.goes_over_alpha:
-                    self._require("d")
+                self.axis(rate)
                 return None
 
-    def _with_gains(self, alpha: float, beta: float) -> Setting:
-        if beta:
-            self._require("beta")
-        gains = Gains(gain_to_units("alpha", alpha), gain_to_units("beta", beta))
-        return Setting(self.neutral_d, gains)
+    def _with_d(self, d: float, gains: Gains, rate: Rate) -> Setting:
+        if d != 1:
+            self._require("d")
+        return replace(self._with_gains(gains, rate), d=d_to_units(d, self.schedule))
+
+    def _with_alpha(self, alpha: float, rate: Rate) -> Setting:
+        gains = Gains(gain_to_units("alpha", alpha), gain_to_units("beta", rate.beta))
+        return self._with_gains(gains, rate)
+
+    def _with_gains(self, gains: Gains, rate: Rate) -> Setting:
+        """With the d that was given, or else the one that goes with alpha."""
+        own = self.adapters_for(gains, rate.objective)
+        d = self.neutral_d if own is None else own.d_at(gains.alpha, self.neutral_d)
+        if rate.d is not None:
+            if rate.d != 1:
+                self._require("d")
+            d = d_to_units(rate.d, self.schedule)
+        return Setting(d, gains, None if own is None or gains.neutral else own.objective)
+
+    def axis(self, rate: Rate) -> Axis:
+        """What a quality or a target of `rate` goes over.
+
+        That is d, or alpha with the d that goes with it, d alone going on beyond alpha's ends; or
+        alpha alone, where d does not go with it. Raises UsageError for what the pack lacks.
+        """
+        schedule, neutral = self.schedule, self.neutral_d
+        whole = Interval(
+            schedule.d_low, schedule.d_high, lambda low, high: round(math.sqrt(low * high)), 1,
+            SEARCH_RATIO,
+        )  # fmt: skip
+        if not self.goes_over_alpha(rate):
+            self._require("d")
+            return Axis(whole, Setting)
+        beta = gain_to_units("beta", rate.beta)
+        own = self.adapters_for(Gains(GAIN_ONE, beta), rate.objective)
+
+        def setting(d: int, alpha: int) -> Setting:
+            gains = Gains(alpha, beta)
+            return Setting(d, gains, None if gains.neutral else own.objective)
+
+        if own.d == neutral:
+            alphas = Interval(0, GAIN_ONE, lambda low, high: (low + high) // 2, SEARCH_GAIN, 1)
+            return Axis(alphas, lambda alpha: setting(neutral, alpha))
+        return Axis(whole, lambda d: setting(d, own.alpha_at(d, neutral)))
 
     def _require(self, mode: str) -> None:
         if mode not in self.modes:
@@ -169,6 +293,29 @@ class RateScale:
 
 
 _MODES_IN_WORDS = {"d": "d (also as a quality or a target)", "alpha": "alpha", "beta": "beta"}
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Where a search goes: integers from `low` to `high`, halved at `middle`, until what is left
+    is no wider than `width` or its ends' ratio no larger than `ratio`."""
+
+    low: int
+    high: int
+    middle: Callable[[int, int], int]
+    width: int
+    ratio: float
+
+    def is_narrow(self, low: int, high: int) -> bool:
+        return high - low <= self.width or high <= low * self.ratio
+
+
+@dataclass(frozen=True)
+class Axis:
+    """What a search goes over: integers, and the setting that each means."""
+
+    interval: Interval
+    setting: Callable[[int], Setting]
 
 
 class TargetKind(Enum):
@@ -209,54 +356,17 @@ class Found(Generic[Result]):
 
 
 def search(
-    scale: RateScale,
+    axis: Axis,
     target: Target,
     attempt: Callable[[Setting], Result],
     measure: Callable[[Result], float],
 ) -> Found[Result]:
-    """The d, or where the pack has none the alpha, that meets `target` most closely.
+    """The setting on `axis` that meets `target` most closely.
 
     `attempt` codes at a setting and `measure` gives the target's quantity of the outcome.
-    Both size and PSNR fall as d or alpha grows. A target out of reach gives the nearest
-    outcome.
+    Both size and PSNR fall along the axis. A target out of reach gives the nearest outcome.
     """
-    if scale.goes_over_alpha:
-
-        def over_alpha(alpha: int) -> Setting:
-            return Setting(scale.neutral_d, Gains(alpha=alpha))
-
-        interval = Interval(0, GAIN_ONE, lambda low, high: (low + high) // 2, SEARCH_GAIN, 1)
-        return _bisect(interval, over_alpha, target, attempt, measure)
-    schedule = scale.schedule
-    interval = Interval(
-        schedule.d_low, schedule.d_high, lambda low, high: round(math.sqrt(low * high)), 1,
-        SEARCH_RATIO,
-    )  # fmt: skip
-    return _bisect(interval, Setting, target, attempt, measure)
-
-
-@dataclass(frozen=True)
-class Interval:
-    """Where a search goes: integers from `low` to `high`, halved at `middle`, until what is left
-    is no wider than `width` or its ends' ratio no larger than `ratio`."""
-
-    low: int
-    high: int
-    middle: Callable[[int, int], int]
-    width: int
-    ratio: float
-
-    def is_narrow(self, low: int, high: int) -> bool:
-        return high - low <= self.width or high <= low * self.ratio
-
-
-def _bisect(
-    interval: Interval,
-    setting: Callable[[int], Setting],
-    target: Target,
-    attempt: Callable[[Setting], Result],
-    measure: Callable[[Result], float],
-) -> Found[Result]:
+    interval, setting = axis.interval, axis.setting
     by_size = target.kind is TargetKind.SIZE
 
     def small_enough(result: Result) -> bool:

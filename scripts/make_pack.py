@@ -4,6 +4,17 @@
 scripts/make_pack.py run.pt --calibrate PICTURES -o weights/lite-standard.safetensors
 
 All weights take 8 bits and the linear path 16; `licodec quantize` searches plans.
+
+With --adapters the pack gets adapter sets, each with an id of its own; the anchor and its id are
+those without. NAME is the objective by which encoders choose the set: `mse`, `ms-ssim`,
+`perceptual`. The states are those of scripts/train_adapters.py and scripts/train_perception.py,
+trained on the network of `state`.
+
+    scripts/make_pack.py run.pt --calibrate PICTURES -o lite.safetensors \\
+        --adapters mse=alpha.pt ms-ssim=alpha-msssim.pt perceptual=beta.pt
+
+--onto PACK adds the sets to a pack of that state that exists, whatever machine made it: files that
+were encoded with it stay good. It takes the same calibration pictures and options.
 """
 
 from __future__ import annotations
@@ -14,11 +25,12 @@ import sys
 from pathlib import Path
 
 from licodec.backbones.lite import DISTORTION_WEIGHT
-from licodec.errors import LicodecError
+from licodec.backbones.lite_exact import AdaptedLite
+from licodec.errors import LicodecError, UsageError
 from licodec.fmpq.calibration import read_pictures
-from licodec.fmpq.checkpoints import load_lite
-from licodec.fmpq.packing import PackForm, make_pack
-from licodec.packs import write_pack
+from licodec.fmpq.checkpoints import load_adapted_lite, load_lite
+from licodec.fmpq.packing import PackForm, make_pack, with_adapters_of
+from licodec.packs import is_objective, read_pack, write_pack
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -39,11 +51,29 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--plan", default="standard", help="name of the precision plan")
     parser.add_argument("--card", type=Path, help="JSON to carry: description, data, licences")
+    parser.add_argument(
+        "--adapters", nargs="+", default=[], metavar="NAME=FILE", help="adapter sets by objective"
+    )
+    parser.add_argument("--onto", type=Path, metavar="PACK", help="the pack to add them to")
     return parser.parse_args(argv)
 
 
-def main() -> None:
-    arguments = parse_arguments()
+def adapter_states(entries: list[str]) -> dict[str, Path]:
+    """State files by objective. Raises UsageError."""
+    found: dict[str, Path] = {}
+    for entry in entries:
+        name, sign, file = entry.partition("=")
+        if not sign or not file or not is_objective(name) or name in found:
+            raise UsageError(
+                f"--adapters {entry}: give NAME=FILE, each NAME once, of lower-case letters, "
+                "digits and hyphens"
+            )
+        found[name] = Path(file)
+    return found
+
+
+def main(argv: list[str] | None = None) -> None:
+    arguments = parse_arguments(argv)
     card = json.loads(arguments.card.read_text()) if arguments.card else {}
     form = PackForm(
         arguments.plan,
@@ -51,14 +81,21 @@ def main() -> None:
         distortion_weight=arguments.distortion_weight,
     )
     try:
+        states = adapter_states(arguments.adapters)
+        existing = read_pack(arguments.onto) if arguments.onto else None
         network = load_lite(arguments.state)
+        adapted = [AdaptedLite(name, load_adapted_lite(file)) for name, file in states.items()]
         pictures = read_pictures(arguments.calibrate, arguments.pictures, arguments.crop)
-        pack = make_pack(network, pictures, form, card)
+        pack = make_pack(network, pictures, form, card, adapted)
+        if existing is not None:
+            pack = with_adapters_of(existing, pack)
         write_pack(pack, arguments.output)
     except LicodecError as error:
         sys.exit(f"error: {error}")
     size = arguments.output.stat().st_size
     print(f"{arguments.output}: id {pack.weights_id.hex()}, {size:,} bytes")
+    for objective, identifier in pack.adapter_ids.items():
+        print(f"{arguments.output}: adapters for {objective}, id {identifier.hex()}")
 
 
 if __name__ == "__main__":

@@ -1747,6 +1747,20 @@ def weights_id_cases() -> Iterator[Json]:
              operation("pixel_shuffle", "g", "samples", factor=2)],
             "samples",
         ),
+        "adapted predict": program(
+            [port("features", 1, -8, 7), number("alpha", 0, 65535)],
+            [operation("table", "features", "a", table="means", low=-8),
+             operation("scale", "features alpha", "b"),
+             operation("requantize", "b", "c", multiplier="branch.gain", low=-60, high=60),
+             operation("add", "a c", "mean", low=-100, high=100),
+             operation("clamp", "features", 'the "scale"', low=0, high=7)],
+            "mean", 'the "scale"', "features",
+        ),
+        "analysis": program(
+            [port("pixels", 1, 0, 255)],
+            [operation("clamp", "pixels", "y", low=0, high=1)],
+            "y",
+        ),
         "unused by decoders": program(
             [port("pixels", 1, 0, 255), number("alpha", 0, 65535)],
             [operation("clamp", "pixels", "y", low=0, high=1)],
@@ -1813,12 +1827,23 @@ def weights_id_cases() -> Iterator[Json]:
 
     branch = {name for name in tensors if name.startswith("branch.")}
     weights_id = identifier(head, set(tensors) - branch - {"unused by decoders"})
-    adapted = {"plan": [16, 4], "synthesis": code["adapted paint"], "weights_id": weights_id}
-    adapted_head = canonical_json(adapted)
+    # A set whose prediction adapts too, and one for samples alone.
+    sets = {
+        "mse": ({"predict": "adapted predict", "paint": "adapted paint"}, 20),
+        "ms-ssim": ({"paint": "adapted paint"}, 4),
+    }
+    stand_ins = {
+        objective: {plain: code[name] for plain, name in programs.items()}
+        for objective, (programs, _) in sets.items()
+    }
+    heads = {
+        objective: canonical_json({"plan": [16, 4], "programs": programs, "weights_id": weights_id})
+        for objective, programs in stand_ins.items()
+    }
     yield {
         "name": "a small pack",
         "shows": "defaults left out, a quotation mark escaped, what decoders do not use left out, "
-        "and an adapter set that shares tensors",
+        "and adapter sets that share tensors",
         "backbone": "tiny",
         "schedule": schedule,
         "programs": code,
@@ -1826,10 +1851,21 @@ def weights_id_cases() -> Iterator[Json]:
         "tensors": arrays_to_json(tensors, stored=True),
         "canonical_json": head,
         "weights_id": weights_id,
-        "adapters": {"synthesis": "adapted paint", "analysis": "unused by decoders"},
-        "adapter_canonical_json": adapted_head,
-        "adapter_id": identifier(adapted_head, branch | {"paint.w", "paint.b", "paint.m"}),
-    }
+        "adapters": [
+            {
+                "objective": objective,
+                "programs": programs | {"analysis": "unused by decoders"},
+                "d": d,
+                "id": identifier(
+                    heads[objective],
+                    branch | {"paint.w", "paint.b", "paint.m"}
+                    | ({"means"} if "predict" in programs else set()),
+                ),
+            }
+            for objective, (programs, d) in sets.items()
+        ],
+        "adapter_canonical_json": list(heads.values()),
+    }  # fmt: skip
 
 
 # The files -------------------------------------------------------------------------------------

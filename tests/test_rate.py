@@ -9,10 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from licodec.errors import UsageError
-from licodec.exact.gains import GAIN_ONE, Gains
+from licodec.exact.gains import GAIN_ONE, MODES, Gains
+from licodec.exact.schedule import Schedule
 from licodec.rate import (
     SEARCH_GAIN,
     SEARCH_RATIO,
+    AdapterRates,
     Rate,
     RateMode,
     RateScale,
@@ -26,6 +28,14 @@ from licodec.rate import (
     target_of,
 )
 from tests import tiny
+
+MSE = AdapterRates("mse", ("alpha",), 1280)
+SSIM = AdapterRates("ms-ssim", ("alpha",), 1280)
+BOTH = AdapterRates("perceptual", ("alpha", "beta"), 1280)
+
+
+def without_d() -> Schedule:
+    return replace(tiny.pack().schedule, d_low=64, d_high=64)
 
 
 def test_quality_scale() -> None:
@@ -51,8 +61,8 @@ def test_search_ends_beside_the_target(value: float, kind: TargetKind) -> None:
     schedule = replace(tiny.pack().schedule, d_low=16, d_high=4096)
     measure = {TargetKind.SIZE: lambda d: 1e6 / d, TargetKind.PSNR: lambda d: 5000 - d}[kind]
     target = Target(kind, value)
-    scale = RateScale("lite", schedule, ("d", "alpha"))
-    found = search(scale, target, lambda setting: setting.d, measure)
+    scale = RateScale("lite", schedule, (MSE,))
+    found = search(scale.axis(Rate()), target, lambda setting: setting.d, measure)
     assert found.setting == Setting(found.result)
 
     def met(d: int) -> bool:
@@ -70,14 +80,14 @@ def test_search_ends_beside_the_target(value: float, kind: TargetKind) -> None:
 
 @pytest.mark.parametrize(("value", "met"), [(5e5, True), (2e6, True), (100, False)])
 def test_a_pack_without_d_is_searched_over_alpha(value: float, met: bool) -> None:
-    scale = RateScale("cheng-attn", tiny.pack().schedule, ("alpha",))
+    scale = RateScale("cheng-attn", without_d(), (AdapterRates("mse", ("alpha",), 64),))
     target = Target(TargetKind.SIZE, value)
 
     def size(setting: Setting) -> float:
         assert setting.d == 64
         return 1e6 - 15 * setting.gains.alpha
 
-    found = search(scale, target, size, lambda size: size)
+    found = search(scale.axis(Rate()), target, size, lambda size: size)
     assert found.met == met
     assert found.result == size(found.setting)
     if value == 5e5:
@@ -88,34 +98,97 @@ def test_a_pack_without_d_is_searched_over_alpha(value: float, met: bool) -> Non
 
 def test_rates_become_what_files_state() -> None:
     schedule = tiny.pack().schedule
-    both = RateScale("stf (standard)", schedule, ("d", "alpha", "beta"))
+    both = RateScale("stf (standard)", schedule, (AdapterRates("perceptual", MODES, 64),))
     assert both.setting(Rate(RateMode.D, 2)) == Setting(128)
     assert both.setting(Rate(RateMode.QUALITY, 50)) == Setting(256)
-    assert both.setting(Rate(RateMode.ALPHA, 1, 0.2)) == Setting(64, Gains(GAIN_ONE, 13107))
-    assert both.setting(Rate(RateMode.BETA, 1)) == Setting(64, Gains(0, GAIN_ONE))
+    found = both.setting(Rate(RateMode.ALPHA, 1, 0.2))
+    assert found == Setting(64, Gains(GAIN_ONE, 13107), "perceptual")
+    assert both.setting(Rate(RateMode.BETA, 1)) == Setting(64, Gains(0, GAIN_ONE), "perceptual")
     assert both.setting(Rate(RateMode.BPP, 1)) is None
-    alone = RateScale("cheng-attn (standard)", schedule, ("alpha",))
+    alone = RateScale("cheng-attn (standard)", without_d(), (AdapterRates("mse", ("alpha",), 64),))
     assert alone.setting(Rate()) == Setting(64)
-    assert alone.setting(Rate(RateMode.QUALITY, 0)) == Setting(64, Gains(GAIN_ONE))
+    assert alone.setting(Rate(RateMode.QUALITY, 0)) == Setting(64, Gains(GAIN_ONE), "mse")
     assert alone.setting(Rate(RateMode.PSNR, 30)) is None
     for rate in (Rate(RateMode.ALPHA, 1.01), Rate(RateMode.BETA, float("nan"))):
         with pytest.raises(UsageError, match="out of range: give 0 to 1"):
-            RateScale("stf", schedule, ("alpha", "beta")).setting(rate)
+            both.setting(rate)
+
+
+def test_alpha_brings_its_d() -> None:
+    lite = RateScale("lite (standard)", tiny.pack().schedule, (SSIM, MSE, BOTH))
+    middle = Gains(round(GAIN_ONE / 2))
+    d = round(64 * 20**0.5)
+    assert lite.setting(Rate(RateMode.ALPHA, 0.5)) == Setting(d, middle, "mse")
+    rate = Rate(RateMode.ALPHA, 0.5, objective="ms-ssim")
+    assert lite.setting(rate) == Setting(d, middle, "ms-ssim")
+    assert lite.setting(replace(rate, d=2)) == Setting(128, middle, "ms-ssim")
+    assert lite.setting(Rate(RateMode.ALPHA, 0, objective="mse")) == Setting(64)
+    found = lite.setting(Rate(RateMode.D, 3, beta=1))
+    assert found == Setting(192, Gains(0, GAIN_ONE), "perceptual")
+
+
+@given(st.integers(0, GAIN_ONE))
+def test_alpha_and_its_d_go_both_ways(alpha: int) -> None:
+    d = MSE.d_at(alpha, 64)
+    assert 64 <= d <= MSE.d
+    assert MSE.d_at(MSE.alpha_at(d, 64), 64) == d
+
+
+def test_quality_and_targets_go_over_alpha_where_an_objective_asks() -> None:
+    lite = RateScale("lite (standard)", tiny.pack().schedule, (MSE, BOTH))
+
+    def at(quality: float) -> Setting:
+        return lite.setting(Rate(RateMode.QUALITY, quality, objective="mse"))
+
+    assert at(75) == Setting(64)
+    assert at(100) == Setting(16)  # d goes on where alpha ends
+    assert at(0) == Setting(4096, Gains(GAIN_ONE), "mse")
+    assert at(50) == Setting(256, Gains(MSE.alpha_at(256, 64)), "mse")
+    tried: list[Setting] = []
+
+    def size(setting: Setting) -> float:
+        tried.append(setting)
+        return 1e6 / setting.d
+
+    target = Rate(RateMode.SIZE, 2500, beta=1)
+    found = search(lite.axis(target), target_of(target, 1, 1), size, lambda size: size)
+    assert found.met and 400 <= found.setting.d <= 402
+    assert found.setting == Setting(
+        found.setting.d, Gains(BOTH.alpha_at(found.setting.d, 64), GAIN_ONE), "perceptual"
+    )
+    assert {setting.objective for setting in tried} == {"perceptual"}
 
 
 @pytest.mark.parametrize(
-    ("rate", "modes", "message"),
+    ("rate", "takes_d", "modes", "message"),
     [
-        (Rate(RateMode.D, 2), ("alpha",), "the pack x has no d; it has alpha"),
-        (Rate(RateMode.QUALITY, 50), (), "the pack x has no d; it has one rate only"),
-        (Rate(RateMode.BPP, 1), (), "the pack x has no d; it has one rate only"),
-        (Rate(RateMode.ALPHA, 0), ("d",), r"the pack x has no alpha; it has d \(also"),
-        (Rate(RateMode.ALPHA, 1, 1), ("d", "alpha"), "the pack x has no beta; it has d .*, alpha"),
+        (Rate(RateMode.D, 2), False, ("alpha",), "the pack x has no d; it has alpha"),
+        (Rate(RateMode.QUALITY, 50), False, (), "the pack x has no d; it has one rate only"),
+        (Rate(RateMode.BPP, 1), False, (), "the pack x has no d; it has one rate only"),
+        (Rate(RateMode.ALPHA, 0), True, (), r"the pack x has no alpha; it has d \(also"),
+        (Rate(RateMode.ALPHA, 1, 1), True, ("alpha",), "x has no beta; it has d .*, alpha"),
+        (
+            Rate(RateMode.ALPHA, 1, objective="ms-ssim"),
+            True,
+            MODES,
+            r"no adapters of alpha for the objective ms-ssim; it has mse \(alpha, beta\)",
+        ),
+        (
+            Rate(RateMode.BPP, 1, objective="no-such"),
+            True,
+            ("alpha",),
+            r"no adapters of alpha for the objective no-such; it has mse \(alpha\)",
+        ),
+        (Rate(RateMode.ALPHA, 0.5, d=2), False, ("alpha",), "the pack x has no d; it has alpha"),
     ],
 )
-def test_modes_that_a_pack_lacks(rate: Rate, modes: tuple[str, ...], message: str) -> None:
+def test_modes_that_a_pack_lacks(
+    rate: Rate, takes_d: bool, modes: tuple[str, ...], message: str
+) -> None:
+    schedule = tiny.pack().schedule if takes_d else without_d()
+    adapters = (AdapterRates("mse", modes, 64),) if modes else ()
     with pytest.raises(UsageError, match=message):
-        RateScale("x", tiny.pack().schedule, modes).setting(rate)
+        RateScale("x", schedule, adapters).setting(rate)
 
 
 def test_bits_per_pixel_are_bytes_of_the_file() -> None:
@@ -123,14 +196,21 @@ def test_bits_per_pixel_are_bytes_of_the_file() -> None:
 
 
 def test_one_rate_mode_at_a_time() -> None:
-    def chosen(**values: float) -> Rate:
-        return choose_rate({m: values.get(m.value) for m in RateMode}, lambda m: m.value)
+    def chosen(objective: str | None = None, **values: float) -> Rate:
+        given = {m: values.get(m.value) for m in RateMode}
+        return choose_rate(given, lambda m: m.value, objective)
 
     assert chosen() == Rate(RateMode.D, 1.0)
     assert chosen(alpha=0.5, beta=1) == Rate(RateMode.ALPHA, 0.5, 1)
     assert chosen(beta=1) == Rate(RateMode.BETA, 1)
-    with pytest.raises(UsageError, match=r"(alpha and d|d and alpha) exclude"):
-        chosen(alpha=0.5, beta=1, d=2)
+    assert chosen(alpha=0.5, beta=1, d=2) == Rate(RateMode.ALPHA, 0.5, 1, d=2)
+    assert chosen(target_bpp=0.5, beta=1) == Rate(RateMode.BPP, 0.5, 1)
+    assert chosen("mse", quality=50) == Rate(RateMode.QUALITY, 50, objective="mse")
+    for values in ({}, {"d": 2}):
+        with pytest.raises(UsageError, match="mse chooses adapters; give a rate"):
+            chosen("mse", **values)
+    with pytest.raises(UsageError, match="quality and alpha exclude"):
+        chosen(alpha=0.5, quality=50)
     with pytest.raises(UsageError, match="quality and target_size exclude each other"):
         chosen(quality=50, target_size=100)
     for target in ("target_bpp", "target_size", "target_psnr"):

@@ -5,9 +5,11 @@ One mechanism serves every backbone. The published configurations are in ``PRESE
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
+from typing import TypeVar
 
 import torch
 from torch import nn
@@ -15,6 +17,8 @@ from torch import nn
 from licodec.adapters.branches import Adapted, Gain, adapted
 from licodec.errors import BadInputError, UsageError
 from licodec.exact.gains import ALPHA, BETA
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -226,6 +230,32 @@ def freeze_all_but(network: nn.Module, mode: str) -> None:
     network.requires_grad_(False)
     for parameter in adapter_parameters(network, mode):
         parameter.requires_grad_(True)
+
+
+def anchor_of(network: Network) -> Network:
+    """A copy in evaluation mode, on the CPU, without adapters."""
+
+    def plain(module: nn.Module) -> nn.Module:
+        while isinstance(module, Adapted):
+            module = module.layer
+        for name, child in list(module.named_children()):
+            setattr(module, name, plain(child))
+        return module
+
+    return plain(copy.deepcopy(network).cpu().eval())
+
+
+def plain_path(module: nn.Module, path: str) -> tuple[str, bool]:
+    """Where what is at `path` in `module` is without adapters, and whether it is part of a branch,
+    which is where its layer is."""
+    names: list[str] = []
+    for name in path.split("."):
+        if not isinstance(module, Adapted):
+            names.append(name)
+        elif name == module.BRANCH:
+            return ".".join(names), True
+        module = getattr(module, name)
+    return ".".join(names), False
 
 
 @torch.no_grad()

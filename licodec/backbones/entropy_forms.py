@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 import torch
@@ -10,9 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from licodec.backbones.cheng_attn import REACH, ChengNetwork
-from licodec.backbones.exact_packing import Packing, Value
+from licodec.backbones.exact_packing import Target, Value
 from licodec.backbones.exact_parts import (
-    CALIBRATION_DS,
     D_RANGE,
     LATENTS,
     SCALE_FRACTION_BITS,
@@ -42,11 +41,15 @@ class EntropyForm(Protocol):
         """The modules that are compiled, by program, in coding order."""
 
     def decoded(
-        self, recorders: Recorders, y: Tensor, features: Tensor | tuple[Tensor, ...]
+        self,
+        recorders: Recorders,
+        y: Tensor,
+        features: Tensor | tuple[Tensor, ...],
+        ds: Sequence[float],
     ) -> Iterator[Tensor]:
-        """The decoded latents of `y` at the usual values of d; the parts are run on the way."""
+        """The decoded latents of `y` at each d; the parts are run on the way."""
 
-    def add(self, packing: Packing, features: Mapping[str, Value]) -> tuple[Step, ...]:
+    def add(self, packing: Target, features: Mapping[str, Value]) -> tuple[Step, ...]:
         """Compile the parts; the steps that run them."""
 
 
@@ -84,9 +87,13 @@ class SlicedForm:
         return found
 
     def decoded(
-        self, recorders: Recorders, y: Tensor, features: tuple[Tensor, Tensor]
+        self,
+        recorders: Recorders,
+        y: Tensor,
+        features: tuple[Tensor, Tensor],
+        ds: Sequence[float],
     ) -> Iterator[Tensor]:
-        for d in CALIBRATION_DS:
+        for d in ds:
             decoded: list[Tensor] = []
             for i, own in enumerate(y.chunk(self.network.slices, 1)):
                 previous = (torch.cat(decoded, 1),) if i else ()
@@ -96,7 +103,7 @@ class SlicedForm:
                 decoded.append(y_hat + recorders[f"residual.{i}"].run(context, y_hat))
             yield torch.cat(decoded, 1)
 
-    def add(self, packing: Packing, features: Mapping[str, Value]) -> tuple[Step, ...]:
+    def add(self, packing: Target, features: Mapping[str, Value]) -> tuple[Step, ...]:
         size, steps = self.size, []
         for i in range(self.network.slices):
             previous = {PREVIOUS: Value.on(LATENTS, i * size)} if i else {}
@@ -165,7 +172,9 @@ class WavefrontForm:
     def parts(self) -> dict[str, nn.Module]:
         return {"parameters": NeighbourParameters(self.network).eval()}
 
-    def decoded(self, recorders: Recorders, y: Tensor, features: Tensor) -> Iterator[Tensor]:
+    def decoded(
+        self, recorders: Recorders, y: Tensor, features: Tensor, ds: Sequence[float]
+    ) -> Iterator[Tensor]:
         y_hat = self.network.decoded_from(y, features)
         # As for the synthesis: a range that is too wide costs little, one too narrow much.
         noise = torch.randn(y.shape, generator=torch.Generator().manual_seed(0))
@@ -173,7 +182,7 @@ class WavefrontForm:
             recorders["parameters"].run(features, neighbours_of(latents))
         yield y_hat
 
-    def add(self, packing: Packing, features: Mapping[str, Value]) -> tuple[Step, ...]:
+    def add(self, packing: Target, features: Mapping[str, Value]) -> tuple[Step, ...]:
         count = self.network.latents
         step = WavefrontStep(0, count, "parameters", REACH)
         neighbours = {NEIGHBOURS: Value.on(LATENTS, step.neighbours * count)}

@@ -1,17 +1,32 @@
-"""Programs of a published network as they are compiled, one after the other, into one pack."""
+"""Programs of a network as they are compiled, one after the other, into one pack, and the
+stand-ins that an adapter set has for them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import numpy as np
+from torch import fx, nn
 
-from licodec.backbones.exact_parts import Calibrated
+from licodec.adapters.branches import Gain
+from licodec.adapters.sets import plain_path
+from licodec.backbones.exact_parts import Calibrated, Ranges
 from licodec.backbones.exact_rules import RULES, TABLES
-from licodec.exact.compiler import Compiled, Grid, Output, Source, compile_module
-from licodec.exact.gains import GAIN_ONE
+from licodec.exact.compiler import (
+    RANGE_MARGIN,
+    Compiled,
+    Grid,
+    Output,
+    Source,
+    compile_module,
+)
+from licodec.exact.gains import GAIN_ONE, MODES
 from licodec.exact.program import Program
+
+BRANCH_BITS = 8  # of a branch's weights, unless those of its layer have more
+Range = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -25,44 +40,76 @@ class Value:
     def on(cls, grid: Grid, channels: int) -> Value:
         return cls(grid, np.full(channels, grid.step))
 
+    def equals(self, other: Value) -> bool:
+        return self.grid == other.grid and np.array_equal(self.steps, other.steps)
+
+
+class Target(Protocol):
+    """What the parts of a network are added to, in coding order."""
+
+    def add(
+        self, name: str, inputs: Mapping[str, Value], outputs: Mapping[str, Output]
+    ) -> dict[str, Value]:
+        """Add one part; its outputs."""
+
+
+def source_of(
+    name: str,
+    inputs: Mapping[str, Value],
+    outputs: Mapping[str, Output],
+    numbers: tuple[str, ...] = (),
+) -> Source:
+    """What the compiler must know of a part that reads `inputs` and these gains."""
+    return Source(
+        name,
+        {port: value.grid for port, value in inputs.items()},
+        {port: len(value.steps) for port, value in inputs.items()},
+        outputs,
+        {port: value.steps for port, value in inputs.items()},
+        dict.fromkeys(numbers, GAIN_ONE),
+    )
+
 
 @dataclass
 class Packing:
-    """The programs of a pack as they are compiled, one after the other."""
+    """The programs of a pack as they are compiled, one after the other.
+
+    added  what each of them reads and makes
+    """
 
     calibrated: Mapping[str, Calibrated]
     widths: Callable[[str], int]
     activation_bits: int
+    tables: Mapping[type[nn.Module], Callable[[nn.Module, np.ndarray], np.ndarray]] = field(
+        default_factory=lambda: TABLES
+    )
     programs: dict[str, Program] = field(default_factory=dict)
     tensors: dict[str, np.ndarray] = field(default_factory=dict)
     stored_widths: dict[str, int] = field(default_factory=dict)
+    added: dict[str, tuple[Mapping[str, Value], dict[str, Value]]] = field(default_factory=dict)
 
     def add(
-        self,
-        name: str,
-        inputs: Mapping[str, Value],
-        outputs: Mapping[str, Output],
-        numbers: Iterable[str] = (),
+        self, name: str, inputs: Mapping[str, Value], outputs: Mapping[str, Output]
     ) -> dict[str, Value]:
-        """Compile one part, which may have gains as further inputs; its outputs."""
+        """Compile one part; its outputs."""
         part = self.calibrated[name]
-        source = Source(
-            name,
-            {port: value.grid for port, value in inputs.items()},
-            {port: len(value.steps) for port, value in inputs.items()},
-            outputs,
-            {port: value.steps for port, value in inputs.items()},
-            dict.fromkeys(numbers, GAIN_ONE),
-        )
+        made = self.compile(source_of(name, inputs, outputs), part, part.ranges, self.widths)
+        self.added[name] = inputs, made
+        return made
+
+    def compile(
+        self, source: Source, part: Calibrated, ranges: Ranges, widths: Callable[[str], int]
+    ) -> dict[str, Value]:
+        """Compile one program into the pack; its outputs."""
         compiled: Compiled = compile_module(
-            source, part.traced, part.ranges, self.widths, self.activation_bits, TABLES, RULES
+            source, part.traced, ranges, widths, self.activation_bits, self.tables, RULES
         )
-        self.programs[name] = compiled.program
+        self.programs[source.name] = compiled.program
         self.tensors.update(compiled.tensors)
         self.stored_widths.update(compiled.widths)
         return {
             output: Value(compiled.output_grids[output], compiled.output_steps[output])
-            for output in outputs
+            for output in source.outputs
         }
 
     def share(self, name: str, other: str) -> None:
@@ -81,3 +128,100 @@ class Packing:
                 self.stored_widths.pop(replaced, None)
             operations.append(replace(operation, tensors=tensors))
         self.programs[name] = replace(self.programs[name], operations=tuple(operations))
+
+
+@dataclass
+class StandIns:
+    """The programs of one adapter set, compiled beside the anchor's in `packing`.
+
+    A part has a stand-in where it has adapters, where with them values were seen that the
+    anchor's grids do not hold, and where it reads another grid than the anchor's part does. A
+    grid stays the anchor's where it holds what was seen, so that the trunk's weights, which may
+    take in their operands' steps, stay the same integers and are stored once.
+
+    modules     the parts with the set's adapters, and `calibrated` what was seen of them
+    programs    the stand-ins' names, by those of the programs that they stand in for
+    """
+
+    packing: Packing
+    objective: str
+    modules: Mapping[str, nn.Module]
+    calibrated: Mapping[str, Calibrated]
+    programs: dict[str, str] = field(default_factory=dict)
+
+    def add(
+        self, name: str, inputs: Mapping[str, Value], outputs: Mapping[str, Output]
+    ) -> dict[str, Value]:
+        """Compile the stand-in of one part, if it needs one; what is made in the part's place."""
+        part, anchor = self.calibrated[name], self.packing.calibrated[name]
+        read, made = self.packing.added[name]
+        numbers = modes_in(part.traced)
+        ranges = settled(part, anchor)
+        same = all(value.equals(read[port]) for port, value in inputs.items())
+        if not numbers and same and ranges == anchor.ranges:
+            return made
+        own = self.programs[name] = f"{self.objective}.{name}"
+        for (port, output), node in zip(outputs.items(), output_nodes(part.traced), strict=True):
+            kept = made[port]
+            if output == Output() and _uniform(kept) and _holds(kept.grid, part.ranges[node.name]):
+                outputs = {**outputs, port: Output(kept.grid)}
+        source = source_of(own, inputs, outputs, numbers)
+        found = self.packing.compile(source, part, ranges, lambda layer: self._width(name, layer))
+        self.packing.share(own, name)
+        return found
+
+    def _width(self, name: str, layer: str) -> int:
+        """Bits of a weight of a stand-in, by its own "program.layer" name: those of the trunk's."""
+        path, in_branch = plain_path(
+            self.modules[name], layer.removeprefix(f"{self.objective}.{name}.")
+        )
+        width = self.packing.widths(f"{name}.{path}")
+        return max(width, BRANCH_BITS) if in_branch else width
+
+
+def modes_in(traced: nn.Module) -> tuple[str, ...]:
+    """The modes of the adapters in a part, in the order of MODES."""
+    found = {module.mode for module in traced.modules() if isinstance(module, Gain)}
+    return tuple(mode for mode in MODES if mode in found)
+
+
+def output_nodes(traced: fx.GraphModule) -> list[fx.Node]:
+    """The nodes of a part's results, in order."""
+    (end,) = (node for node in traced.graph.nodes if node.op == "output")
+    return list(end.args[0]) if isinstance(end.args[0], (tuple, list)) else [end.args[0]]
+
+
+def settled(part: Calibrated, anchor: Calibrated) -> dict[str, Range]:
+    """The ranges to compile a part with adapters for: the anchor's where they do for what was
+    seen, so that grids stay what they are, and else both together."""
+    known = {
+        (node.op, node.target): anchor.ranges[node.name]
+        for node in anchor.traced.graph.nodes
+        if node.name in anchor.ranges and node.op in ("placeholder", "call_module")
+    }
+    if not modes_in(part.traced):  # then both have the same nodes
+        known = {node.name: anchor.ranges[node.name] for node in part.traced.graph.nodes
+                 if node.name in anchor.ranges}  # fmt: skip
+    found = {}
+    for node in part.traced.graph.nodes:
+        if node.name in part.ranges:
+            before = known.get(node.name, known.get((node.op, node.target)))
+            found[node.name] = _joined(before, part.ranges[node.name])
+    return found
+
+
+def _joined(before: Range | None, seen: Range) -> Range:
+    if before is None:
+        return seen
+    reach = RANGE_MARGIN * max(-before[0], before[1])
+    if max(-seen[0], seen[1]) <= reach and (before[0] < 0 or seen[0] >= 0):
+        return before
+    return min(before[0], seen[0]), max(before[1], seen[1])
+
+
+def _uniform(value: Value) -> bool:
+    return bool(np.all(value.steps == value.grid.step))
+
+
+def _holds(grid: Grid, seen: Range) -> bool:
+    return grid.low * grid.step <= seen[0] and seen[1] <= grid.high * grid.step

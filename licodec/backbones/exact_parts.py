@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import torch
@@ -26,6 +27,7 @@ LATENT_FRACTION_BITS = 6
 SCALE_FRACTION_BITS = 10
 D_RANGE = (0.25, 64.0)
 CALIBRATION_DS = (0.5, 1.0, 4.0, 12.0)
+BETWEEN = (0.25, 0.5, 0.75)  # values of alpha and beta, for ranges, between their ends
 SCALE_COUNT = 64  # scale indexes, spaced evenly in the logarithm as in CompressAI
 LARGEST_SCALE = 256.0
 TAIL_MASS = 2.0**-17  # what a table may leave to its escape
@@ -33,6 +35,13 @@ TAIL_MASS = 2.0**-17  # what a table may leave to its escape
 LATENTS = Grid(2.0**-LATENT_FRACTION_BITS, -(2**15), 2**15 - 1)
 
 Ranges = Mapping[str, tuple[float, float]]
+
+
+def calibration_gains(modes: Sequence[str]) -> list[dict[str, float]]:
+    """Where the ranges of adapted parts are measured: every end of `modes` and three places
+    between."""
+    places = [*product((0.0, 1.0), repeat=len(modes)), *((x,) * len(modes) for x in BETWEEN)]
+    return [dict(zip(modes, place, strict=True)) for place in places]
 
 
 @dataclass(frozen=True)

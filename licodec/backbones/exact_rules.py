@@ -139,7 +139,7 @@ RULES: Mapping[type[nn.Module], Rule] = {
     PointwiseLinear: Rule(_linear),
     MaskedConvolution: Rule(_masked),
     PlaneMatrixProduct: Rule(_matrix_product),
-    Gain: Rule(_gain),
+    Gain: Rule(_gain, further_bits=2),  # a layer and its branch may nearly cancel out
     ChannelNorm: Rule(_norm),
     WindowAttention: Rule(_attention),
     GDN: Rule(_normalization),

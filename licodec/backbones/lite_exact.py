@@ -5,13 +5,23 @@ from __future__ import annotations
 import copy
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from licodec.adapters.branches import Adapted, Gain
+from licodec.adapters.sets import anchor_of, gains
+from licodec.backbones.exact_packing import (
+    Packing,
+    StandIns,
+    Target,
+    Value,
+    output_nodes,
+    source_of,
+)
 from licodec.backbones.exact_parts import (
     CALIBRATION_DS,
     D_RANGE,
@@ -20,25 +30,27 @@ from licodec.backbones.exact_parts import (
     SCALE_FRACTION_BITS,
     Calibrated,
     Ranges,
+    calibration_gains,
     hyper_tables,
     latent_tables,
 )
 from licodec.backbones.latent_views import LogMagnitude
 from licodec.backbones.layers import HalfTanh, ScaleExponential
-from licodec.backbones.lite import COLORS, PIXEL_UNIT, LiteNetwork
+from licodec.backbones.lite import COLORS, PIXEL_UNIT, LiteConfig, LiteNetwork
 from licodec.entropy.tables import EntropyTables, tables_to_tensors
+from licodec.errors import BadInputError
 from licodec.exact.compiler import (
     Grid,
     Output,
     RangeRecorder,
     Source,
-    compile_module,
     node_grids,
     trace,
 )
 from licodec.exact.fake_quantization import FakeQuantized, RoundedForm
+from licodec.exact.gains import ALPHA, BETA, MODES
 from licodec.exact.schedule import Schedule, SliceStep
-from licodec.packs import Pack
+from licodec.packs import Pack, PackAdapters
 
 PIXEL_FRACTION = 16  # the two paths of the synthesis are summed on a grid of 1/16 level
 
@@ -58,6 +70,11 @@ TABLE_FUNCTIONS: Mapping[type[nn.Module], Callable[[nn.Module, np.ndarray], np.n
         np.clip(x, math.log(module.lowest), math.log(module.highest))
     ),
 }
+
+
+LEAVES = (*TABLE_FUNCTIONS, Gain)
+# Where ranges are measured: of the anchor, and with adapters, whose alpha brings its d.
+ANCHOR_RATES = tuple({"d": d} for d in CALIBRATION_DS)
 
 
 @dataclass(frozen=True)
@@ -92,91 +109,103 @@ def _recording(recorder: RangeRecorder) -> Callable[[nn.Module, tuple[Tensor, ..
 
 
 @torch.no_grad()
-def calibrate(network: LiteNetwork, pictures: Iterable[Tensor]) -> dict[str, Calibrated]:
+def calibrate(
+    network: LiteNetwork,
+    pictures: Iterable[Tensor],
+    rates: Sequence[Mapping[str, float]] = ANCHOR_RATES,
+) -> dict[str, Calibrated]:
     """Trace every part and record its ranges on `pictures`, each (1, 3, H, W) in [0, 1] with
-    sides that are multiples of 64, over the usual values of d."""
+    sides that are multiples of 64, at each of `rates`, what ``set_rate`` takes. The network's
+    rate is neutral afterwards."""
     training = network.training
     network.eval()
     recorders = {}
     handles = []
     for part in parts(network):
-        recorder = RangeRecorder(trace(part.module, tuple(TABLE_FUNCTIONS)))
-        recorders[part.name] = recorder
+        recorder = recorders[part.name] = RangeRecorder(trace(part.module, LEAVES))
         handles.append(part.module.register_forward_pre_hook(_recording(recorder)))
     try:
-        for picture in pictures:
-            for d in CALIBRATION_DS:
-                network(picture, d)
+        for picture, rate in itertools.product(pictures, rates):
+            network.set_rate(**rate)
+            network(picture)
     finally:
         for handle in handles:
             handle.remove()
         network.train(training)
+        network.set_rate()
     return {name: Calibrated(r.module, r.ranges) for name, r in recorders.items()}
 
 
 def with_pixel_offset(network: LiteNetwork) -> LiteNetwork:
     """A copy whose synthesis gives pixels counted from 0, not from the centre of the range."""
     network = copy.deepcopy(network).cpu().eval()
+    layer = network.synthesis.fine[-2]
+    while isinstance(layer, Adapted):
+        layer = layer.layer
     with torch.no_grad():
-        network.synthesis.fine[-2].bias += 127.5 / PIXEL_UNIT
+        layer.bias += 127.5 / PIXEL_UNIT
     return network
 
 
-def sources(
-    network: LiteNetwork,
-    calibrated: Mapping[str, Calibrated],
-    activation_bits: int,
-) -> Iterator[tuple[str, Source]]:
-    """What the compiler must know of every part, in the order of :func:`parts`."""
-    config = network.config
-
-    def grid_of(name: str, source: Source, output: int) -> Grid:
-        part = calibrated[name]
-        grids = node_grids(source, part.traced, part.ranges, activation_bits)
-        (end,) = (n for n in part.traced.graph.nodes if n.op == "output")
-        nodes = end.args[0] if isinstance(end.args[0], tuple) else (end.args[0],)
-        return grids[nodes[output].name]
-
-    def source(name: str, inputs: Mapping[str, tuple[Grid, int]], **outputs: Output) -> Source:
-        grids = {port: grid for port, (grid, _) in inputs.items()}
-        channels = {port: count for port, (_, count) in inputs.items()}
-        return Source(name, grids, channels, outputs)
-
-    hyper = source(
+def add_parts(target: Target, config: LiteConfig) -> None:
+    """Add every part, in the order of :func:`parts`, with the grids that coding fixes."""
+    latents, pixels = Value.on(LATENTS, config.latents), Value.on(CENTRED_PIXELS, COLORS)
+    made = target.add(
         "hyper_synthesis",
-        {"hyper_latents": (HYPER_LATENTS, config.hyper_latents)},
-        features=Output(),
-        block_means=Output(LATENTS),
+        {"hyper_latents": Value.on(HYPER_LATENTS, config.hyper_latents)},
+        {"features": Output(), "block_means": Output(LATENTS)},
     )
-    yield "hyper_synthesis", hyper
-    features = (grid_of("hyper_synthesis", hyper, 0), config.hyper_features)
+    features = Value.on(made["features"].grid, config.hyper_features)
     start = 0
     for i, channels in enumerate(config.slices):
-        inputs = {"features": features}
-        inputs |= {"previous": (LATENTS, start)} if start else {"block_means": (LATENTS, COLORS)}
-        parameters = source(
+        previous = {"previous": Value.on(LATENTS, start)} if start else {}
+        seen = previous or {"block_means": Value.on(LATENTS, COLORS)}
+        parameters = target.add(
             f"parameters.{i}",
-            inputs,
-            mean=Output(LATENTS),
-            scale=Output(SCALES),
-            context=Output(),
+            {"features": features, **seen},
+            {"mean": Output(LATENTS), "scale": Output(SCALES), "context": Output()},
         )
-        yield parameters.name, parameters
-        context = (grid_of(parameters.name, parameters, 2), config.context_features)
-        residual = source(
+        target.add(
             f"residual.{i}",
-            {"context": context, "decoded": (LATENTS, channels)},
-            correction=Output(LATENTS),
+            {
+                "context": Value.on(parameters["context"].grid, config.context_features),
+                "decoded": Value.on(LATENTS, channels),
+            },
+            {"correction": Output(LATENTS)},
         )
-        yield residual.name, residual
         start += channels
-    latents = {"latents": (LATENTS, config.latents)}
-    yield "synthesis", source("synthesis", latents, pixels=Output(PIXEL_SUM, PIXELS))
-    yield "analysis", source("analysis", {"pixels": (CENTRED_PIXELS, 3)}, latents=Output(LATENTS))
-    yield (
-        "hyper_analysis",
-        source("hyper_analysis", latents, hyper_latents=Output(HYPER_SUM, HYPER_LATENTS)),
-    )
+    target.add("synthesis", {"latents": latents}, {"pixels": Output(PIXEL_SUM, PIXELS)})
+    target.add("analysis", {"pixels": pixels}, {"latents": Output(LATENTS)})
+    hyper = {"hyper_latents": Output(HYPER_SUM, HYPER_LATENTS)}
+    target.add("hyper_analysis", {"latents": latents}, hyper)
+
+
+@dataclass
+class _Sources:
+    """Notes what the compiler must know of every part, and compiles none."""
+
+    calibrated: Mapping[str, Calibrated]
+    activation_bits: int
+    found: dict[str, Source] = field(default_factory=dict)
+
+    def add(
+        self, name: str, inputs: Mapping[str, Value], outputs: Mapping[str, Output]
+    ) -> dict[str, Value]:
+        part = self.calibrated[name]
+        source = self.found[name] = source_of(name, inputs, outputs)
+        grids = node_grids(source, part.traced, part.ranges, self.activation_bits)
+        ends = [grids[node.name] for node in output_nodes(part.traced)]
+        # `add_parts` knows how many channels they have.
+        return {port: Value.on(grid, 1) for port, grid in zip(outputs, ends, strict=True)}
+
+
+def sources(
+    network: LiteNetwork, calibrated: Mapping[str, Calibrated], activation_bits: int
+) -> Mapping[str, Source]:
+    """What the compiler must know of every part, in the order of :func:`parts`."""
+    noted = _Sources(calibrated, activation_bits)
+    add_parts(noted, network.config)
+    return noted.found
 
 
 def standard_widths(layer: str) -> int:
@@ -187,7 +216,7 @@ def standard_widths(layer: str) -> int:
 def with_ranges(network: LiteNetwork, ranges: Mapping[str, Ranges]) -> dict[str, Calibrated]:
     """`network` traced anew, with ranges that were recorded before."""
     return {
-        part.name: Calibrated(trace(part.module, tuple(TABLE_FUNCTIONS)), ranges[part.name])
+        part.name: Calibrated(trace(part.module, LEAVES), ranges[part.name])
         for part in parts(network)
     }
 
@@ -211,7 +240,7 @@ def quantization_aware(
     aware = copy.copy(network)
     aware._modules = dict(network._modules)
     wrapped = {}
-    for name, source in sources(network, calibrated, activation_bits):
+    for name, source in sources(network, calibrated, activation_bits).items():
         part = calibrated[name]
         grids = node_grids(source, part.traced, part.ranges, activation_bits)
         form = RoundedForm(grids, part.ranges, _within(name, widths), activation_bits)
@@ -225,6 +254,17 @@ def quantization_aware(
     return aware
 
 
+@dataclass(frozen=True)
+class AdaptedLite:
+    """A network with adapters that were trained on the one that is compiled.
+
+    objective  what they were trained for, by which encoders choose them
+    """
+
+    objective: str
+    network: LiteNetwork
+
+
 def compile_lite(
     network: LiteNetwork,
     pictures: Iterable[Tensor],
@@ -233,24 +273,23 @@ def compile_lite(
     card: Mapping[str, object],
     widths: Callable[[str], int] = standard_widths,
     activation_bits: int = 12,
+    adapted: Sequence[AdaptedLite] = (),
 ) -> Pack:
     """Calibrate `network` on `pictures` and compile it into a pack.
 
     `widths` gives the bits of a weight by "program.layer" name, `activation_bits` those of
-    every grid that the schedule does not fix.
+    every grid that the schedule does not fix. Each of `adapted` becomes an adapter set; they
+    change nothing of the rest. Raises BadInputError for adapters that were trained on another
+    network or that a pack cannot describe.
     """
+    pictures = list(pictures)
+    for one in adapted:
+        _require_same_trunk(one, network)
     network = with_pixel_offset(network)
-    calibrated = calibrate(network, pictures)
     config = network.config
-    programs, tensors, stored_widths = {}, {}, {}
-    for name, source in sources(network, calibrated, activation_bits):
-        part = calibrated[name]
-        compiled = compile_module(
-            source, part.traced, part.ranges, widths, activation_bits, TABLE_FUNCTIONS
-        )
-        programs[name] = compiled.program
-        tensors.update(compiled.tensors)
-        stored_widths.update(compiled.widths)
+    packing = Packing(calibrate(network, pictures), widths, activation_bits, TABLE_FUNCTIONS)
+    add_parts(packing, config)
+    sets = tuple(_adapter_set(packing, one, pictures) for one in adapted)
     edges = [0, *itertools.accumulate(config.slices)]
     steps = tuple(
         SliceStep(start, stop, f"parameters.{i}", f"residual.{i}")
@@ -275,5 +314,41 @@ def compile_lite(
     symbols = range(HYPER_LATENTS.low, HYPER_LATENTS.high + 1)
     hyper = hyper_tables(network.entropy_bottleneck, symbols)
     tables = EntropyTables(hyper, medians, latent, thresholds)
-    tensors.update(tables_to_tensors(tables))
-    return Pack("lite", plan_name, schedule, programs, tensors, stored_widths, dict(card))
+    tensors = {**packing.tensors, **tables_to_tensors(tables)}
+    programs, stored_widths = packing.programs, packing.stored_widths
+    return Pack(
+        "lite", plan_name, schedule, programs, tensors, stored_widths, dict(card), adapters=sets
+    )
+
+
+def _adapter_set(
+    packing: Packing, adapted: AdaptedLite, pictures: Sequence[Tensor]
+) -> PackAdapters:
+    """Compile the stand-ins of one set beside the anchor's programs."""
+    network = with_pixel_offset(adapted.network)
+    modes = [mode for mode in MODES if mode in network.rate_modes]
+    rates = [*ANCHOR_RATES, *calibration_gains(modes)]
+    modules = {part.name: part.module for part in parts(network)}
+    calibrated = calibrate(network, pictures, rates)
+    stand_ins = StandIns(packing, adapted.objective, modules, calibrated)
+    add_parts(stand_ins, network.config)
+    unit = 2**LATENT_FRACTION_BITS
+    return PackAdapters(adapted.objective, stand_ins.programs, round(step_of(network) * unit))
+
+
+def step_of(network: LiteNetwork) -> float:
+    """AQVR's d that goes with alpha = 1. Raises BadInputError where d goes with anything else."""
+    steps = {gain.mode: gain.d for gain in gains(network)}
+    if steps.get(BETA, 1.0) != 1:
+        raise BadInputError("a d goes with its beta; in packs d goes with alpha alone")
+    return steps.get(ALPHA, 1.0)
+
+
+def _require_same_trunk(adapted: AdaptedLite, network: LiteNetwork) -> None:
+    if not any(gains(adapted.network)):
+        raise BadInputError(f"the network for {adapted.objective} has no adapters")
+    own, expected = anchor_of(adapted.network).state_dict(), anchor_of(network).state_dict()
+    if any(not torch.equal(own[key], value) for key, value in expected.items()):
+        raise BadInputError(
+            f"the adapters for {adapted.objective} were trained on another network than the pack's"
+        )

@@ -8,7 +8,8 @@ centred pixels to [0, 1].
 
 A network with adapters gives a pack whose anchor is compiled without them, so that its id is
 what it would be without, and an adapter set: analysis and synthesis once more, with the
-branches scaled by the numbers alpha and beta. The trunk's weights are stored once.
+branches scaled by the numbers alpha and beta, and what else needs other ranges then. The
+trunk's weights are stored once.
 """
 
 from __future__ import annotations
@@ -21,16 +22,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from licodec.adapters.branches import Adapted
-from licodec.adapters.sets import gains
+from licodec.adapters.sets import anchor_of, gains
 from licodec.backbones.cheng_attn import ChengNetwork
 from licodec.backbones.entropy_forms import EntropyForm, SlicedForm, WavefrontForm
-from licodec.backbones.exact_packing import Packing, Value
+from licodec.backbones.exact_packing import Packing, StandIns, Target, Value, output_nodes
 from licodec.backbones.exact_parts import (
+    CALIBRATION_DS,
     LATENT_FRACTION_BITS,
     LATENTS,
     SCALE_FRACTION_BITS,
     Calibrated,
+    calibration_gains,
     hyper_tables,
     integer_medians,
     latent_tables,
@@ -39,35 +41,22 @@ from licodec.backbones.priors import FactorizedPrior
 from licodec.backbones.published import LEAVES, PublishedNetwork, SlicedNetwork
 from licodec.entropy.tables import EntropyTables, tables_to_tensors
 from licodec.exact.compiler import Grid, Output, RangeRecorder, trace
-from licodec.exact.gains import MODES
+from licodec.exact.gains import BETA, MODES
 from licodec.exact.leaves import ChannelOffset
-from licodec.exact.schedule import Schedule
+from licodec.exact.schedule import Schedule, Step
 from licodec.packs import Pack, PackAdapters
+from licodec.rate import DEFAULT_OBJECTIVE
 
 ACTIVATION_BITS = 16
 LATENT_STRIDE = 16
 COLORS = 3
-ADAPTED_ANALYSIS, ADAPTED_SYNTHESIS = "adapted_analysis", "adapted_synthesis"
-PLAIN = {ADAPTED_ANALYSIS: "analysis", ADAPTED_SYNTHESIS: "synthesis"}  # what each stands in for
+PERCEPTUAL = "perceptual"  # the objective that a checkpoint with adapters of beta is taken for
 
 # 2 * pixel - 255, as the encoder gives them, of pixels in [0, 1] less one half.
 CENTRED_PIXELS = Grid(1 / 510, -255, 255)
 PIXELS = Grid(1 / 255, 0, 255)
 LEAST_REACH, MOST_REACH = 2**4, 2**14  # of the hyper-latents' port
 REACH_MARGIN = 1.5  # of the port beyond the prior's tails and what calibration saw
-
-
-def anchor_of(network: PublishedNetwork) -> PublishedNetwork:
-    """A copy in evaluation mode, on the CPU, without adapters."""
-
-    def plain(module: nn.Module) -> nn.Module:
-        while isinstance(module, Adapted):
-            module = module.layer
-        for name, child in list(module.named_children()):
-            setattr(module, name, plain(child))
-        return module
-
-    return plain(copy.deepcopy(network).cpu().eval())
 
 
 def entropy_form(network: PublishedNetwork) -> EntropyForm:
@@ -103,9 +92,14 @@ def parts(network: PublishedNetwork) -> dict[str, nn.Module]:
 
 
 @torch.no_grad()
-def calibrate(network: PublishedNetwork, pictures: Iterable[Tensor]) -> dict[str, Calibrated]:
+def calibrate(
+    network: PublishedNetwork,
+    pictures: Iterable[Tensor],
+    gains: Sequence[Mapping[str, float]] = ({},),
+    ds: Sequence[float] = CALIBRATION_DS,
+) -> dict[str, Calibrated]:
     """Trace every part and record its ranges on `pictures`, each (1, 3, H, W) in [0, 1] with
-    sides that are multiples of the network's alignment, over the usual values of d.
+    sides that are multiples of the network's alignment, at each of `gains` and `ds`.
 
     The synthesis also sees noise of unit variance: at 16 bits a range that is too wide costs
     little, and one that is too narrow for another picture's latents much.
@@ -114,10 +108,11 @@ def calibrate(network: PublishedNetwork, pictures: Iterable[Tensor]) -> dict[str
     """
     form = entropy_form(network)
     recorders = {name: RangeRecorder(trace(m, LEAVES)) for name, m in parts(network).items()}
-    for picture in pictures:
+    for picture, setting in product(pictures, gains):
+        network.set_rate(**setting)
         y = recorders["analysis"].run(picture - 0.5)
         z = torch.round(recorders["hyper_analysis"].run(y))
-        for y_hat in form.decoded(recorders, y, recorders["hyper_synthesis"].run(z)):
+        for y_hat in form.decoded(recorders, y, recorders["hyper_synthesis"].run(z), ds):
             recorders["synthesis"].run(y_hat)
         noise = torch.randn(y.shape, generator=torch.Generator().manual_seed(0))
         recorders["synthesis"].run(noise)
@@ -129,28 +124,6 @@ def _calibrated(recorders: Mapping[str, RangeRecorder]) -> dict[str, Calibrated]
         if not np.isfinite(list(recorder.ranges.values())).all():
             raise ValueError(f"values of its {name} are not finite")
     return {name: Calibrated(r.module, r.ranges) for name, r in recorders.items()}
-
-
-@torch.no_grad()
-def calibrate_adapted(
-    network: PublishedNetwork, modes: Sequence[str], pictures: Iterable[Tensor]
-) -> dict[str, Calibrated]:
-    """The same for analysis and synthesis with adapters, with `modes` at their ends and halfway.
-
-    The synthesis sees latents that are rounded as they are, and noise.
-    """
-    network = copy.deepcopy(network).cpu().eval()
-    whole = {ADAPTED_ANALYSIS: shifted_analysis(network), ADAPTED_SYNTHESIS: network.synthesis}
-    recorders = {name: RangeRecorder(trace(module, LEAVES)) for name, module in whole.items()}
-    settings = [*product((0.0, 1.0), repeat=len(modes)), (0.5,) * len(modes)]
-    for picture in pictures:
-        for setting in settings:
-            network.set_rate(**dict(zip(modes, setting, strict=True)))
-            y = recorders[ADAPTED_ANALYSIS].run(picture - 0.5)
-            recorders[ADAPTED_SYNTHESIS].run(torch.round(y))
-            noise = torch.randn(y.shape, generator=torch.Generator().manual_seed(0))
-            recorders[ADAPTED_SYNTHESIS].run(noise)
-    return _calibrated(recorders)
 
 
 def hyper_grid(prior: FactorizedPrior, seen: tuple[float, float]) -> Grid:
@@ -179,37 +152,26 @@ def compile_published(
     "program.layer" name, `activation_bits` those of every grid that coding does not fix.
     Raises ValueError where its values are not finite or fit no legal operation.
     """
-    pictures, with_adapters = list(pictures), network
+    pictures, adapted = list(pictures), copy.deepcopy(network).cpu().eval()
     modes = tuple(mode for mode in MODES if mode in network.rate_modes)
     if len(list(gains(network))) > sum(len(list(gains(p))) for p in adaptable(network)):
         raise ValueError("it has adapters outside of analysis and synthesis")
     network = anchor_of(network)
     prior = network.entropy_bottleneck
     calibrated = calibrate(network, pictures)
-    if modes:
-        calibrated |= calibrate_adapted(with_adapters, modes, pictures)
     form = entropy_form(network)
     packing = Packing(calibrated, widths, activation_bits)
-    (end,) = (n for n in calibrated["hyper_analysis"].traced.graph.nodes if n.op == "output")
-    seen = calibrated["hyper_analysis"].ranges[end.args[0].name]
-    hyper = hyper_grid(prior, seen)
-    features = packing.add(
-        "hyper_synthesis",
-        {"hyper_latents": Value.on(hyper, prior.channels)},
-        dict.fromkeys(form.features, Output()),
-    )
-    steps = form.add(packing, features)
-    latents = {"latents": Value.on(LATENTS, network.latents)}
-    packing.add("synthesis", latents, {"pixels": Output(PIXELS)})
-    pixels = {"pixels": Value.on(CENTRED_PIXELS, COLORS)}
-    # STF's last sums are the latents: they are taken on a finer grid than they are given out on.
-    packing.add("analysis", pixels, {"latents": Output(final=LATENTS)})
+    (end,) = output_nodes(calibrated["hyper_analysis"].traced)
+    hyper = hyper_grid(prior, calibrated["hyper_analysis"].ranges[end.name])
+    steps = _add_parts(packing, network, hyper)
+    adapters = ()
     if modes:
-        packing.add(ADAPTED_SYNTHESIS, latents, {"pixels": Output(PIXELS)}, modes)
-        packing.add(ADAPTED_ANALYSIS, pixels, {"latents": Output(final=LATENTS)}, modes)
-        for name, plain in PLAIN.items():
-            packing.share(name, plain)
-    packing.add("hyper_analysis", latents, {"hyper_latents": Output(hyper)})
+        seen = calibrate(adapted, pictures, calibration_gains(modes), (1.0,))
+        objective = PERCEPTUAL if BETA in modes else DEFAULT_OBJECTIVE
+        stand_ins = StandIns(packing, objective, parts(adapted), seen)
+        _add_parts(stand_ins, network, hyper)
+        neutral = 2**LATENT_FRACTION_BITS
+        adapters = (PackAdapters(objective, stand_ins.programs, neutral),)
     unit = 2**LATENT_FRACTION_BITS
     schedule = Schedule(
         alignment=network.ALIGNMENT,
@@ -241,5 +203,23 @@ def compile_published(
         {**packing.tensors, **tables_to_tensors(tables)},
         packing.stored_widths,
         dict(card),
-        adapters=PackAdapters(ADAPTED_ANALYSIS, ADAPTED_SYNTHESIS) if modes else None,
+        adapters=adapters,
     )
+
+
+def _add_parts(target: Target, network: PublishedNetwork, hyper: Grid) -> tuple[Step, ...]:
+    """Add the parts of a network, whose hyper-latents are on the grid `hyper`; the steps."""
+    form, prior = entropy_form(network), network.entropy_bottleneck
+    features = target.add(
+        "hyper_synthesis",
+        {"hyper_latents": Value.on(hyper, prior.channels)},
+        dict.fromkeys(form.features, Output()),
+    )
+    steps = form.add(target, features)
+    latents = {"latents": Value.on(LATENTS, network.latents)}
+    target.add("synthesis", latents, {"pixels": Output(PIXELS)})
+    pixels = {"pixels": Value.on(CENTRED_PIXELS, COLORS)}
+    # STF's last sums are the latents: they are taken on a finer grid than they are given out on.
+    target.add("analysis", pixels, {"latents": Output(final=LATENTS)})
+    target.add("hyper_analysis", latents, {"hyper_latents": Output(hyper)})
+    return steps

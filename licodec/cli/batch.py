@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 
 from licodec.cli.decode import Decoder, DecodeResult, DecodeSettings, suffix_of
-from licodec.cli.encode import Encoder, EncodeResult, EncodeSettings
+from licodec.cli.encode import Encoder, EncodeResult, EncodeSettings, Made
 from licodec.cli.naming import (
     LIC_SUFFIX,
     Job,
@@ -36,7 +36,6 @@ from licodec.container import MAGIC, read_file
 from licodec.errors import BadInputError, LicodecError
 from licodec.files import display_name
 from licodec.images import INPUT_FORMATS_TEXT, INPUT_SUFFIXES
-from licodec.rate import Setting
 
 MOST_JOBS = 8  # by default: each holds a model and a picture in memory
 
@@ -164,7 +163,7 @@ def plan_encoding(jobs: list[Job], encoder: Encoder) -> Plan:
         made = _settings_of(data)
         if made is None or not _is_current(job):
             ahead.append(replace(job, overwrite=True))
-        elif made != (encoder.pack.weights_id, encoder.setting or made[1]):
+        elif made != (encoder.made or made) or made.weights_id != encoder.pack.weights_id:
             others += 1
     skipped = len(jobs) - len(ahead) - len(errors)
     warnings = [f"{others} of the skipped files have another rate or pack; see --force"]
@@ -190,13 +189,13 @@ def _content(path: str) -> bytes:
         return b""
 
 
-def _settings_of(data: bytes) -> tuple[bytes, Setting] | None:
-    """Weights id and rate of a whole .lic file; None where it is damaged or cut short."""
+def _settings_of(data: bytes) -> Made | None:
+    """How a whole .lic file was made; None where it is damaged or cut short."""
     try:
         header = read_file(data).header
     except LicodecError:
         return None
-    return header.weights_id, Setting(header.d, header.gains)
+    return Made(header.weights_id, header.d, header.gains, header.adapter_id)
 
 
 def _is_current(job: Job) -> bool:

@@ -32,6 +32,7 @@ def encode(
     target_psnr: options.TargetPsnr = None,
     alpha: options.Alpha = None,
     beta: options.Beta = None,
+    objective: options.Objective = None,
     model: options.Model = options.DEFAULT_MODEL,
     plan: options.Plan = options.DEFAULT_PLAN,
     metadata: options.MetadataKept = options.ALL_METADATA,
@@ -46,7 +47,8 @@ def encode(
 
     Prints a line for each: bytes, bits per pixel, d, PSNR with --psnr, and seconds.
     """
-    rate = options.parse_rate(d, quality, target_bpp, target_size, target_psnr, alpha, beta)
+    given = (d, quality, target_bpp, target_size, target_psnr, alpha, beta, objective)
+    rate = options.parse_rate(*given)
     kept = options.parse_metadata(metadata)
     machine = options.choose_machine(backend, device, threads)
     verbosity = options.choose_verbosity(verbose, quiet)
@@ -93,6 +95,7 @@ def batch(
     target_psnr: options.TargetPsnr = None,
     alpha: options.Alpha = None,
     beta: options.Beta = None,
+    objective: options.Objective = None,
     model: options.Model = options.DEFAULT_MODEL,
     plan: options.Plan = options.DEFAULT_PLAN,
     format: options.Format = None,
@@ -112,7 +115,7 @@ def batch(
     A bad file never stops the rest; the exit code is 1 if any failed. Names that begin with a
     dot are passed over.
     """
-    given = (d, quality, target_bpp, target_size, target_psnr, alpha, beta)
+    given = (d, quality, target_bpp, target_size, target_psnr, alpha, beta, objective)
     rate = options.parse_rate(*given)
     kept = options.parse_metadata(metadata)
     machine = options.choose_machine(backend, device, threads)

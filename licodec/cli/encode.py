@@ -23,7 +23,7 @@ from licodec.cli.rendering import (
 from licodec.codec import Codec, Coded
 from licodec.container import Header
 from licodec.errors import LicodecError, UsageError
-from licodec.exact.gains import GAIN_ONE
+from licodec.exact.gains import GAIN_ONE, Gains
 from licodec.files import check_output, display_name, is_standard_stream, write_bytes
 from licodec.images import INPUT_SUFFIXES, Picture, metadata_subset, psnr
 from licodec.packs import Pack, choose_pack, read_pack
@@ -47,6 +47,16 @@ class EncodeSettings:
     measure_psnr: bool
     overwrite: bool
     machine: Machine
+
+
+@dataclass(frozen=True)
+class Made:
+    """What tells files of other settings apart: the pack, and the rate as files state it."""
+
+    weights_id: bytes
+    d: int
+    gains: Gains
+    adapter_id: bytes | None
 
 
 @dataclass(frozen=True)
@@ -89,6 +99,15 @@ class Encoder:
         self.settings = settings
         self.pack = read_pack(choose_pack(settings.model, settings.plan).path)
         self.setting = rate_setting(settings.rate, self.pack)
+
+    @property
+    def made(self) -> Made | None:
+        """What every file will state, or None where its rate is a target to search."""
+        if self.setting is None:
+            return None
+        pack, objective = self.pack, self.setting.objective
+        adapter_id = None if objective is None else pack.adapter_ids[objective]
+        return Made(pack.weights_id, self.setting.d, self.setting.gains, adapter_id)
 
     @cached_property
     def codec(self) -> Codec:
@@ -140,7 +159,7 @@ def rate_setting(rate: Rate, pack: Pack) -> Setting | None:
     Raises UsageError for a value out of range and for a rate mode that the pack lacks.
     """
     try:
-        return RateScale(pack.title, pack.schedule, pack.rate_modes).setting(rate)
+        return RateScale(pack.title, pack.schedule, pack.adapter_rates).setting(rate)
     except UsageError as error:
         raise UsageError(f"{option_name(rate.mode)}: {error}") from None
 

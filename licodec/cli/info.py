@@ -69,7 +69,11 @@ def info_json(sources: list[str], verbosity: Verbosity) -> int:
             name = source_name(source)
             objects.append({"file": name, "error": str(error), "exit_code": error.exit_code})
             continue
-        pack = report.pack and {"path": str(report.pack.path), "plan": report.pack.plan_name}
+        pack = report.pack and {
+            "path": str(report.pack.path),
+            "plan": report.pack.plan_name,
+            "objective": _objective(report),
+        }
         described = {"file": report.name, **report.fields, "pack": pack}
         if verbosity is Verbosity.VERBOSE:
             described["layers"] = report.layers and [
@@ -115,7 +119,8 @@ def _lines(report: _Report) -> Iterator[tuple[str, str]]:
     yield "weights id", f"{fields['weights_id']} ({installed})"
     yield "d", f"{fields['d']:g} ({round(fields['d'] * 2**unit)} in units of 2^-{unit})"
     yield "alpha, beta", f"{fields['alpha']:g}, {fields['beta']:g}"
-    yield "adapter set", fields["adapter_id"] or "none"
+    objective = _objective(report)
+    yield "adapter set", (fields["adapter_id"] or "none") + (f" ({objective})" if objective else "")
     yield "precision plan", _plan(fields["plan"])
     for kind, label in _METADATA_NAMES.items():
         yield label, _bytes(fields["metadata"][kind])
@@ -128,6 +133,13 @@ def _lines(report: _Report) -> Iterator[tuple[str, str]]:
     yield "pixel checksum", fields["pixel_crc"]
     for warning in fields["warnings"]:
         yield "warning", warning
+
+
+def _objective(report: _Report) -> str | None:
+    """What the file's adapter set was trained for, where it has one whose pack is installed."""
+    sets = () if report.pack is None else report.pack.adapters
+    wanted = report.fields["adapter_id"]
+    return next((own.objective for own in sets if own.adapter_id.hex() == wanted), None)
 
 
 def _bytes(count: int | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import typer
@@ -15,6 +16,8 @@ from licodec.files import display_name, read_bytes, save_atomically
 from licodec.packs import (
     LARGEST_PACK,
     SUFFIX,
+    AdaptersName,
+    Pack,
     PackName,
     embedded_folder,
     installed_packs,
@@ -42,11 +45,12 @@ def list_text() -> int:
             pack.weights_id.hex(),
             f"{pack.size / 1e6:.1f} MB",
             _measured_loss(pack),
+            _adapters(pack.adapters) or "",
             _whereabouts(pack),
         )
         for pack in packs
     ]
-    print_table(("", "model", "plan", "weights id", "size", "loss", "file"), rows)
+    print_table(("", "model", "plan", "weights id", "size", "loss", "adapters", "file"), rows)
     return 0
 
 
@@ -57,6 +61,14 @@ def list_json() -> int:
             "model": pack.backbone,
             "plan": pack.plan_name,
             "weights_id": pack.weights_id.hex(),
+            "adapters": [
+                {
+                    "objective": own.objective,
+                    "adapter_id": own.adapter_id.hex(),
+                    "modes": list(own.modes),
+                }
+                for own in pack.adapters
+            ],
             "size": pack.size,
             "path": str(pack.path),
             "card": dict(pack.card),
@@ -73,6 +85,11 @@ def _measured_loss(pack: PackName) -> str:
     figures = pack.card.get("quantization")
     loss = figures.get("measured_loss") if isinstance(figures, dict) else None
     return f"{100 * loss:+.2f} %" if isinstance(loss, float) else ""
+
+
+def _adapters(adapters: Sequence[AdaptersName]) -> str:
+    """Objectives of adapter sets, and what each scales by."""
+    return ", ".join(f"{own.objective} ({', '.join(own.modes)})" for own in adapters)
 
 
 def _whereabouts(pack: PackName) -> str:
@@ -100,6 +117,7 @@ def verify_packs(names: list[str], verbosity: Verbosity) -> int:
             reporter.result(
                 f"{display_name(path)}: ok, {pack.backbone} ({pack.plan_name}), "
                 f"{pack.weights_id.hex()}, rate modes {', '.join(pack.rate_modes) or 'none'}"
+                + "".join(f", adapters {o.hex()} ({n})" for n, o in pack.adapter_ids.items())
             )
     return exit_code
 
@@ -119,6 +137,13 @@ def _paths(name: str) -> list[Path]:
     return found
 
 
+def _includes(installed: PackName, pack: Pack) -> bool:
+    """Whether `installed` serves every file that `pack` serves."""
+    return installed.weights_id == pack.weights_id and all(
+        map(installed.has_adapters, pack.adapter_ids.values())
+    )
+
+
 def install_pack(name: str, verbosity: Verbosity) -> int:
     """Check a pack and copy it into the user's folder; returns the exit code 0.
 
@@ -130,11 +155,13 @@ def install_pack(name: str, verbosity: Verbosity) -> int:
     pack = read_pack(path)
     reporter = Reporter(verbosity)
     title = f"{pack.backbone} ({pack.plan_name}, {pack.weights_id.hex()})"
-    same = next((p for p in installed_packs() if p.weights_id == pack.weights_id), None)
+    same = next((p for p in installed_packs() if _includes(p, pack)), None)
     if same is not None:
         reporter.result(f"{title} is installed already: {display_name(same.path)}")
         return 0
-    parts = (pack.backbone, pack.plan_name, pack.weights_id.hex())
+    # Packs of one anchor may have different adapter sets, and files need theirs.
+    ids = (pack.weights_id, *pack.adapter_ids.values())
+    parts = (pack.backbone, pack.plan_name, *(own.hex() for own in ids))
     stem = "-".join(_NAME_CHARACTERS.sub("_", part) for part in parts)
     target = user_folder() / (stem + SUFFIX)
     make_folder(target.parent)

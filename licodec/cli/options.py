@@ -14,7 +14,7 @@ from licodec.cli.rendering import Verbosity
 from licodec.errors import UsageError
 from licodec.rate import Rate, RateMode, choose_rate
 
-RATE_PANEL = "Rate (at most one; without any, d = 1)"
+RATE_PANEL = "Rate (at most one, but --beta goes with any and -d with --alpha; else d = 1)"
 MACHINE_PANEL = "Machine (never changes a pixel)"
 
 
@@ -52,8 +52,8 @@ Quality = Annotated[
         "-q",
         "--quality",
         metavar="Q",
-        help="0 (smallest) to 100 (best); d = 2^((75 - Q) / 12.5), so 75 is d = 1. "
-        "Packs without d take alpha = 1 - Q / 100.",
+        help="0 (smallest) to 100 (best); d = 2^((75 - Q) / 12.5), so 75 is d = 1, or with "
+        "--objective the alpha that goes with that d. Packs without d take alpha = 1 - Q / 100.",
         rich_help_panel=RATE_PANEL,
     ),
 ]
@@ -85,7 +85,8 @@ Alpha = Annotated[
     float | None,
     typer.Option(
         metavar="ALPHA",
-        help="Rate by adapters, 0 (highest) to 1; for packs that have them.",
+        help="Rate by adapters, 0 (highest) to 1; for packs that have them. The d that goes with "
+        "it may be replaced by -d.",
         rich_help_panel=RATE_PANEL,
     ),
 ]
@@ -93,7 +94,16 @@ Beta = Annotated[
     float | None,
     typer.Option(
         metavar="BETA",
-        help="Realism by adapters, 0 (none) to 1, beside --alpha; for packs that have them.",
+        help="Realism by adapters, 0 (none) to 1, beside any other; for packs that have them.",
+        rich_help_panel=RATE_PANEL,
+    ),
+]
+Objective = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="What the adapters were trained for: mse, ms-ssim, perceptual or what else 'licodec "
+        "models' lists. With it, -q and targets go over alpha instead of d.",
         rich_help_panel=RATE_PANEL,
     ),
 ]
@@ -115,8 +125,9 @@ def parse_rate(
     psnr: float | None,
     alpha: float | None,
     beta: float | None,
+    objective: str | None = None,
 ) -> Rate:
-    """The one rate option that was given, or d = 1. Raises UsageError."""
+    """The rate options that were given, or d = 1. Raises UsageError."""
     values = {
         RateMode.D: d,
         RateMode.QUALITY: quality,
@@ -126,7 +137,7 @@ def parse_rate(
         RateMode.ALPHA: alpha,
         RateMode.BETA: beta,
     }
-    return choose_rate(values, option_name)
+    return choose_rate(values, option_name, objective)
 
 
 _SIZE = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*([kmg]?)(i?)b?", re.IGNORECASE)

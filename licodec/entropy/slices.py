@@ -153,9 +153,7 @@ def _walk(model: EntropyModel, hyper_latents: np.ndarray, d: int, exchange: Exch
     for index, step in enumerate(schedule.steps):
         seen[PREVIOUS] = decoded[: step.start]
         parameters = model.runners[step.parameters]
-        mean, scale, context = parameters(
-            {port.name: seen[port.name] for port in parameters.program.inputs}
-        )
+        mean, scale, context = parameters({name: seen[name] for name in parameters.plane_ports})
         steps = step_range(d, 1 << schedule.latent_fraction_bits, index, len(schedule.steps))
         own = decoded[step.start : step.stop]
         _code_slice(model, mean, scale, steps, step.start, own, exchange)
@@ -172,7 +170,7 @@ def _walk_wavefronts(
 ) -> np.ndarray:
     """The same for latents that are coded position by position, int16 (M, h, w)."""
     parameters = model.runners[step.parameters]
-    read = [port.name for port in parameters.program.inputs if port.name != NEIGHBOURS]
+    read = [name for name in parameters.plane_ports if name != NEIGHBOURS]
     (rows, columns) = features[read[0]].shape[1:]
     by_position = {  # (positions, channels), so that a position's lie together
         name: np.ascontiguousarray(features[name].reshape(len(features[name]), -1).T)

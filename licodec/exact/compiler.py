@@ -137,12 +137,15 @@ Emitted = str | tuple[str, ...]  # the value of a node, or the values where it g
 class Rule:
     """How one kind of leaf is compiled.
 
-    emit        emits what a node of that kind computes and returns its value
-    keeps_grid  its results are its operand's integers, as they are
+    emit          emits what a node of that kind computes and returns its value
+    keeps_grid    its results are its operand's integers, as they are
+    further_bits  that a grid has for what is added on it to such a node's results, unless a table
+                  reads the sum
     """
 
     emit: Callable[[Compilation, fx.Node, nn.Module], Emitted]
     keeps_grid: bool = False
+    further_bits: int = 0
 
 
 Rules = Mapping[type[nn.Module], Rule]
@@ -243,11 +246,15 @@ class Compilation:
         (operand,) = node.all_input_nodes
         return self.module_of(operand, nn.Module) is not None and len(operand.users) == 1
 
-    def bits_of(self, members: Iterable[fx.Node]) -> int:
+    def bits_of(self, members: Sequence[fx.Node]) -> int:
         """Of the grid that `members` share."""
         bits = self.activation_bits
         if any(self.module_of(node, ChannelGain) for node in members):
             bits += CONTEXT_BITS
+        users = (user for node in members for user in node.users)
+        if not any(self.module_of(user, tuple(self.tables)) for user in users):  # long tables
+            rules = (self.rule_of(self.module_of(node, nn.Module)) for node in members)
+            bits += max((rule.further_bits for rule in rules if rule), default=0)
         limits = [module.bits for node in members if (module := self.module_of(node, Narrowed))]
         return min(bits, *limits, WIDEST)
 
@@ -494,6 +501,9 @@ class Compilation:
         if isinstance(module, ChannelOffset):
             return self.offset(node, module)
         if self.module_of(node, nn.ReLU):
+            if stated := self.stated_grids().get(node.name):
+                steps = self.channel_steps[operands[0]]
+                return self.requantize(operands[0], steps, stated, max(0, stated.low))
             own = self.grids[operands[0]]
             output = self.emit("clamp", operands, low=0, high=own.high)
             return self.place(output, own, self.channels(operands[0]))

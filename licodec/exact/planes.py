@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 import numpy as np
@@ -22,7 +22,7 @@ class PlaneRunner:
 
     `strip_positions` bounds the input positions (rows times columns) of one strip, the
     halo left aside. Outputs come in the smallest of int16, int32 that holds their range,
-    or in uint8 where they are bytes.
+    or in uint8 where they are bytes. `numbers` are what the program's number ports are given.
     """
 
     program: Program
@@ -31,6 +31,7 @@ class PlaneRunner:
     dtypes: tuple[np.dtype, ...]
     rates: tuple[Fraction, ...]
     strip_positions: int
+    numbers: Planes = field(default_factory=dict)
 
     @classmethod
     def bind(
@@ -47,11 +48,21 @@ class PlaneRunner:
             strip_positions,
         )
 
+    @property
+    def plane_ports(self) -> tuple[str, ...]:
+        """Names of the inputs that are planes, in order."""
+        return tuple(port.name for port in self.program.inputs if port.channels is not None)
+
+    def with_numbers(self, numbers: Mapping[str, int]) -> PlaneRunner:
+        """The same with those of `numbers` that its number ports take."""
+        own = [port.name for port in self.program.inputs if port.channels is None]
+        return replace(self, numbers={name: np.array(numbers[name]) for name in own})
+
     def strips(self, inputs: Planes) -> Iterator[tuple[np.ndarray, ...]]:
         """Outputs in the program's order, from top to bottom, strip by strip."""
         _, columns = plane_size(inputs)
         rows = max(1, self.strip_positions // max(1, columns))
-        for outputs in run_in_strips(self.run, self.geometry, inputs, rows):
+        for outputs in run_in_strips(self.run, self.geometry, {**inputs, **self.numbers}, rows):
             yield tuple(
                 outputs[name].astype(dtype, copy=False)
                 for name, dtype in zip(self.program.outputs, self.dtypes, strict=True)

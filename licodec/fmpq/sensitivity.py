@@ -138,7 +138,8 @@ class Trials:
             part.module.forward = self._replays[part.name].forward
         self.evaluations = 0
         self.float_loss = self.loss({})
-        for name, source in sources(self._network, calibrated, settings.activation_bits):
+        noted = sources(self._network, calibrated, settings.activation_bits)
+        for name, source in noted.items():
             part = calibrated[name]
             grids = node_grids(source, part.traced, part.ranges, settings.activation_bits)
             self._replays[name].note_operand_steps(grids, part.ranges, settings.activation_bits)

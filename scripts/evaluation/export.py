@@ -49,7 +49,7 @@ def export(folder: Path, pack: PackName, paths: Sequence[Path], rates: Sequence[
             "backbone": pack.backbone,
             "plan": pack.plan_name,
             "weights_id": pack.weights_id.hex(),
-            "adapter_id": None if pack.adapter_id is None else pack.adapter_id.hex(),
+            "adapters": {own.objective: own.adapter_id.hex() for own in pack.adapters},
         },
         "pictures": entries,
     }

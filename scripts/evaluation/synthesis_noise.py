@@ -45,13 +45,14 @@ def decibels(
     network is set to.
     """
     adapted = any(gains.values())
-    name = pack.adapters.synthesis if adapted else pack.schedule.synthesis
+    plain = pack.schedule.synthesis
+    name = pack.adapters[0].programs[plain] if adapted else plain
     program, tensors = unrounded(pack.programs[name], pack)
     integers = torch.round(latents / LATENTS.step).clamp(LATENTS.low, LATENTS.high)
     inputs = {"latents": integers[0].numpy().astype(np.int32)}
     if adapted:
-        modes = pack.gain_modes
-        inputs |= {mode: np.array(round(gains.get(mode, 0.0) * GAIN_ONE)) for mode in modes}
+        ports = [port.name for port in program.inputs if port.channels is None]
+        inputs |= {mode: np.array(round(gains.get(mode, 0.0) * GAIN_ONE)) for mode in ports}
     run = choose(backend, {name: program}, tensors).prepare(program)
     (found,) = run(inputs).values()
     with torch.no_grad():

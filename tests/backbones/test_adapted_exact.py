@@ -35,7 +35,10 @@ def test_round_trip_is_the_same_everywhere(
     coded = fast.encode(tiny.picture(50, 64), 64, gains)
     header = coded.header
     assert (header.alpha, header.beta) == (gains.alpha, gains.beta)
-    assert header.adapter_id == read_name(tmp_path / "p.safetensors").adapter_id
+    (own,) = read_name(tmp_path / "p.safetensors").adapters
+    assert header.adapter_id == own.adapter_id
+    assert own.objective == ("perceptual" if len(sets) == 2 else "mse")
+    assert own.modes == (("alpha", "beta") if len(sets) == 2 else ("alpha",))
     slow = Codec(read_pack(tmp_path / "p.safetensors"), "reference")
     decoded = slow.decode(read_file(coded.data))
     np.testing.assert_array_equal(decoded.pixels, coded.picture.pixels)
@@ -51,7 +54,7 @@ def test_round_trip_is_the_same_everywhere(
 def test_adapters_change_nothing_of_the_anchor() -> None:
     pack, plain = tiny.adapted_pack(*STF), tiny.pack("stf")
     assert pack.weights_id == plain.weights_id
-    assert plain.adapter_id is None
+    assert plain.adapters == ()
     codings = [Codec(p, "float32").encode(tiny.picture(64, 64), 64).data for p in (pack, plain)]
     assert codings[0] == codings[1]
 
@@ -60,7 +63,7 @@ def test_the_trunk_s_weights_are_stored_once() -> None:
     pack = tiny.adapted_pack(*STF)
     own, trunk = (
         {o.tensors["weight"] for o in pack.programs[name].operations if o.kind == "conv2d"}
-        for name in ("adapted_synthesis", "synthesis")
+        for name in ("perceptual.synthesis", "synthesis")
     )
     shared, more = (sum(pack.tensors[name].size for name in n) for n in (own & trunk, own - trunk))
     assert shared > more
@@ -99,14 +102,15 @@ def test_files_and_packs_that_disagree(tmp_path: Path, monkeypatch: pytest.Monke
     with pytest.raises(CorruptFileError, match=r"\(beta\) disagrees with its pack"):
         codec.decode(replace(lic, header=replace(lic.header, beta=1)))
     with pytest.raises(WeightsMissingError, match=r"adapter set .* does not have"):
-        Codec(replace(pack, adapters=None), "float32").decode(lic)
+        Codec(replace(pack, adapters=()), "float32").decode(lic)
 
-    write_pack(replace(pack, adapters=None), tmp_path / "a.safetensors")
+    write_pack(replace(pack, adapters=()), tmp_path / "a.safetensors")
     monkeypatch.setenv("LICODEC_WEIGHTS", str(tmp_path))
     with pytest.raises(WeightsMissingError, match="adapter sets there: none"):
-        find_pack(pack.weights_id, "cheng-attn", pack.adapter_id)
+        find_pack(pack.weights_id, "cheng-attn", pack.adapter_ids["mse"])
     write_pack(pack, tmp_path / "b.safetensors")
-    assert find_pack(pack.weights_id, "cheng-attn", pack.adapter_id).path.name == "b.safetensors"
+    found = find_pack(pack.weights_id, "cheng-attn", pack.adapter_ids["mse"])
+    assert found.path.name == "b.safetensors"
     library = Library("float32")
     library.open(read_name(tmp_path / "a.safetensors"))
     assert library.decode(write_file(lic)).pixels.shape == (20, 20, 3)
@@ -114,11 +118,15 @@ def test_files_and_packs_that_disagree(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_damaged_adapter_sets_are_refused(tmp_path: Path) -> None:
     pack = tiny.adapted_pack(*STF)
-    for adapters, message in (
-        (PackAdapters("adapted_analysis", "gone"), "program gone is missing"),
-        (PackAdapters("adapted_analysis", "synthesis"), "does not fit"),
-        (PackAdapters("analysis", "adapted_synthesis"), "does not fit"),
+    own = {"analysis": "perceptual.analysis", "synthesis": "perceptual.synthesis"}
+    for programs, d, message in (
+        (own | {"synthesis": "gone"}, 64, "program gone is missing"),
+        (own | {"synthesis": "synthesis"}, 64, "neither alpha nor beta"),
+        (own | {"synthesis": "perceptual.analysis"}, 64, "analysis does not fit"),
+        (own | {"analysis": "perceptual.synthesis"}, 64, "synthesis does not fit"),
+        (own, 5000, "has a d out of range"),
     ):
+        adapters = (PackAdapters("perceptual", programs, d),)
         with pytest.raises(CorruptFileError, match=message):
             write_pack(replace(pack, adapters=adapters), tmp_path / "p.safetensors")
 
@@ -129,7 +137,7 @@ def test_the_python_interface(tmp_path: Path) -> None:
     image = tiny.picture(30, 40).pixels
     info = licodec.read_info(licodec.encode(image, alpha=0.25, model=model, backend="float32"))
     assert info["alpha"] == pytest.approx(0.25, abs=1e-5)
-    assert info["adapter_id"] == tiny.adapted_pack(*CHENG).adapter_id.hex()
+    assert info["adapter_id"] == tiny.adapted_pack(*CHENG).adapter_ids["mse"].hex()
     with pytest.raises(UsageError, match="has no beta; it has alpha"):
         licodec.encode(image, alpha=0.2, beta=0.3, model=model)
     with pytest.raises(UsageError, match="out of range: give 0 to 1"):

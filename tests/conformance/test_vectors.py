@@ -306,9 +306,11 @@ def test_weights_id(case: Json, tmp_path: Path) -> None:
     schedule, tensors = schedule_from_json(case["schedule"]), arrays(case["tensors"])
     pack = Pack(case["backbone"], "vector", schedule, programs, tensors, case["widths"])
     assert pack.weights_id.hex() == case["weights_id"]
-    adapted = replace(pack, adapters=PackAdapters(**case["adapters"]))
+    sets, ids = case["adapters"], [own["id"] for own in case["adapters"]]
+    own = (PackAdapters(one["objective"], one["programs"], one["d"]) for one in sets)
+    adapted = replace(pack, adapters=tuple(own))
     assert adapted.weights_id == pack.weights_id
-    assert adapted.adapter_id.hex() == case["adapter_id"]
+    assert [identifier.hex() for identifier in adapted.adapter_ids.values()] == ids
     other = decoder.assemble_pack(
         case["backbone"], case["schedule"], case["programs"], tensors, case["widths"]
     )
@@ -317,7 +319,8 @@ def test_weights_id(case: Json, tmp_path: Path) -> None:
     write_pack(pack, path)
     assert read_pack(path).weights_id.hex() == case["weights_id"]
     write_pack(adapted, tmp_path / "adapted.safetensors")
-    assert read_pack(tmp_path / "adapted.safetensors").adapter_id.hex() == case["adapter_id"]
+    found = read_pack(tmp_path / "adapted.safetensors")
+    assert [identifier.hex() for identifier in found.adapter_ids.values()] == ids
     found = decoder.read_pack((tmp_path / "adapted.safetensors").read_bytes())
-    assert found.adapter_id.hex() == case["adapter_id"]
+    assert [identifier.hex() for identifier in found.adapters] == ids
     assert decoder.read_pack(path.read_bytes()).weights_id.hex() == case["weights_id"]
