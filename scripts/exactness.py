@@ -3,8 +3,10 @@
 
     scripts/exactness.py photo.png --generate
     scripts/exactness.py --generate --python other/bin/python --only 'threads|python'
+    scripts/exactness.py --generate --alphas 0.3,1 --betas 0,1
 
-Pictures are encoded once, at every d of --ds, under the baseline (no variables set, the
+Pictures are encoded once, at every d of --ds and, by each adapter set of the pack, at every alpha
+and beta, under the baseline (no variables set, the
 backend that licodec chooses). Then one process per setting decodes all files: thread counts,
 the instruction sets that torch and oneDNN may use, oneDNN's reduced-precision mode, each
 backend, other interpreters (--python, where licodec's dependencies must be installed), and
@@ -40,8 +42,8 @@ from licodec.container import read_file
 from licodec.errors import LicodecError
 from licodec.exact.interpreter import set_threads
 from licodec.images import Picture, encode_picture, read_picture
-from licodec.packs import choose_pack, read_name
-from licodec.rate import d_to_units
+from licodec.packs import Pack, choose_pack, read_name, read_pack
+from licodec.rate import Rate, RateMode
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SECOND_DECODER = "format/reference_decoder.py"
@@ -168,9 +170,10 @@ def pixel_hash(picture: Picture) -> str:
 def work(job: Mapping[str, Any]) -> dict[str, Any]:
     """Encode and decode what `job` names; runs in a process of its own.
 
-    `job` holds backend and threads (or null), pack (a path), encode ([picture, d, target]
-    lists) and decode (paths). Files are decoded without the retry on the reference backend
-    that applications get, so that nothing hides a wrong backend.
+    `job` holds backend and threads (or null), pack (a path), encode ([picture, rate, target]
+    lists, rates as :func:`rate_to_json` gives them) and decode (paths). Files are decoded without
+    the retry on the reference backend that applications get, so that nothing hides a wrong
+    backend.
     """
     if job["threads"] is not None:
         set_threads(job["threads"])
@@ -180,9 +183,9 @@ def work(job: Mapping[str, Any]) -> dict[str, Any]:
     except LicodecError as error:
         return {"refused": {job["backend"]: str(error)}}
     encoded = {}
-    for name, d, target in job["encode"]:
+    for name, rate, target in job["encode"]:
         picture = read_picture(Path(name), name)
-        coded = codec.encode(picture, d_to_units(d, codec.pack.schedule))
+        coded = codec.encode_at(picture, rate_from_json(rate)).result
         Path(target).write_bytes(coded.data)
         encoded[target] = pixel_hash(coded.picture)
     decoded = {path: _decoded_hash(library, Path(path)) for path in job["decode"]}
@@ -240,21 +243,21 @@ def run_worker(setting: Setting, job: Mapping[str, Any]) -> dict[str, Any]:
 class Files:
     """The files under test.
 
-    pictures  (picture, d, file) for each
+    pictures  (picture, rate as JSON, file) for each
     promised  hash of the pixels that the encoder promised, by file
     """
 
     pack: str
-    pictures: tuple[tuple[str, float, str], ...]
+    pictures: tuple[tuple[str, list[Any], str], ...]
     promised: Mapping[str, str]
 
 
-def make_files(pack: str, pictures: list[Path], ds: list[float], folder: Path) -> Files:
-    """Encode every picture at every d under the baseline. Exits where that fails."""
+def make_files(pack: str, pictures: list[Path], rates: list[Rate], folder: Path) -> Files:
+    """Encode every picture at every rate under the baseline. Exits where that fails."""
     jobs = tuple(
-        (str(picture), d, str(folder / f"{index:02} {picture.stem} d={d:g}.lic"))
+        (str(picture), rate_to_json(rate), str(folder / f"{index:02} {picture.stem} {rated}.lic"))
         for index, picture in enumerate(pictures)
-        for d in ds
+        for rated, rate in ((rate_in_words(rate), rate) for rate in rates)
     )
     answer = run_worker(Setting(BASELINE), {"pack": pack, "encode": jobs, "decode": []})
     if "encoded" not in answer:
@@ -263,10 +266,34 @@ def make_files(pack: str, pictures: list[Path], ds: list[float], folder: Path) -
     return Files(pack, jobs, answer["encoded"])
 
 
+def rates_of(pack: Pack, ds: list[float], alphas: list[float], betas: list[float]) -> list[Rate]:
+    """Every d, and for each adapter set every alpha with every beta that it has."""
+    rates = [Rate(RateMode.D, d) for d in ds]
+    for own in pack.adapter_rates:
+        scaled = betas if "beta" in own.modes else [0.0]
+        rates += [Rate(RateMode.ALPHA, a, b, None, own.objective) for a in alphas for b in scaled]
+    return rates
+
+
+def rate_to_json(rate: Rate) -> list[Any]:
+    return [rate.mode.value, rate.value, rate.beta, rate.objective]
+
+
+def rate_from_json(data: list[Any]) -> Rate:
+    mode, value, beta, objective = data
+    return Rate(RateMode(mode), value, beta, None, objective)
+
+
+def rate_in_words(rate: Rate) -> str:
+    """For a file's name: "d=2", "mse alpha=0.5", "perceptual alpha=0.5 beta=1"."""
+    words = [rate.objective, f"{rate.mode.value}={rate.value:g}"]
+    return " ".join(filter(None, [*words, f"beta={rate.beta:g}" if rate.beta else None]))
+
+
 def check(setting: Setting, files: Files, folder: Path) -> Row:
     """Decode all files under `setting`, and encode the pictures again where it says so."""
     started = time.monotonic()
-    again = [(picture, d, str(folder / Path(file).name)) for picture, d, file in files.pictures]
+    again = [(picture, r, str(folder / Path(file).name)) for picture, r, file in files.pictures]
     job = {
         "pack": files.pack,
         "encode": again if setting.encodes else [],
@@ -354,6 +381,8 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("pictures", type=Path, nargs="*", help="picture files")
     parser.add_argument("--generate", action="store_true", help="add seven generated pictures")
     parser.add_argument("--ds", default="0.5,1,3,8", help="values of d, separated by commas")
+    parser.add_argument("--alphas", default="", help="of alpha, for each adapter set of the pack")
+    parser.add_argument("--betas", default="0", help="of beta, for those that have it")
     parser.add_argument("--model", default="lite", help="a backbone, or the path of a pack")
     parser.add_argument("--plan", default="standard")
     parser.add_argument(
@@ -386,8 +415,12 @@ def run_matrix(arguments: argparse.Namespace) -> list[Row]:
         sys.exit(0)
     if not arguments.pictures and not arguments.generate:
         sys.exit("no pictures: name some, or add --generate")
-    ds = [float(d) for d in arguments.ds.split(",")]
+    ds, alphas, betas = (
+        [float(value) for value in values.split(",") if value]
+        for values in (arguments.ds, arguments.alphas, arguments.betas)
+    )
     pack = str(choose_pack(arguments.model, arguments.plan).path)
+    rates = rates_of(read_pack(Path(pack)), ds, alphas, betas)
     rows = []
     with tempfile.TemporaryDirectory(prefix="exactness-") as scratch:
         folder = Path(scratch)
@@ -396,8 +429,9 @@ def run_matrix(arguments: argparse.Namespace) -> list[Row]:
             path = folder / f"{name}.png"
             path.write_bytes(encode_picture(picture, "PNG"))
             pictures.append(path)
-        print(f"encoding {len(pictures)} pictures at d = {arguments.ds}", file=sys.stderr)
-        files = make_files(pack, pictures, ds, folder)
+        at = ", ".join(map(rate_in_words, rates))
+        print(f"encoding {len(pictures)} pictures at {at}", file=sys.stderr)
+        files = make_files(pack, pictures, rates, folder)
         for index, name in enumerate(names):
             print(f"{index + 1}/{len(names)}  {name}", file=sys.stderr)
             setting = matrix.get(name)

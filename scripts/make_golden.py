@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ import numpy as np
 from licodec.codec import Codec
 from licodec.images import Picture, read_picture
 from licodec.packs import choose_pack, embedded_folder, read_pack
+from licodec.rate import AdapterRates, Rate, RateMode
 
 ROOT = Path(__file__).resolve().parent.parent
 GOLDEN = ROOT / "tests" / "golden"
@@ -29,10 +31,20 @@ class Sample:
     name: str
     picture: Picture
     d: float
+    alpha: float | None = None
+    beta: float = 0.0
+    objective: str | None = None
+
+    @property
+    def rate(self) -> Rate:
+        if self.alpha is None:
+            return Rate(RateMode.D, self.d)
+        return Rate(RateMode.ALPHA, self.alpha, self.beta, None, self.objective)
 
 
-def samples() -> list[Sample]:
-    """Crops of the example photograph and generated pictures, of even and odd sizes."""
+def samples(adapters: Sequence[AdapterRates]) -> list[Sample]:
+    """Crops of the example photograph and generated pictures, of even and odd sizes; the first of
+    them by every adapter set, too."""
     photograph = read_picture(ROOT / "examples" / "coffee.png", "coffee.png").pixels
     rng = np.random.default_rng(2026)
     noise = rng.integers(0, 256, (37, 70, 3), dtype=np.uint8)
@@ -40,7 +52,13 @@ def samples() -> list[Sample]:
     alpha = rng.integers(0, 256, (48, 80), dtype=np.uint8)
     crop = np.ascontiguousarray(photograph[100:228, 200:392])
     small = np.ascontiguousarray(photograph[60:108, 300:380])
+    adapted = [
+        Sample(f"{own.objective}-alpha{alpha:g}", Picture(crop), 1.0, alpha, beta, own.objective)
+        for own in adapters
+        for alpha, beta in ((0.35, 0.0), (1.0, 1.0 if "beta" in own.modes else 0.0))
+    ]
     return [
+        *adapted,
         Sample("photograph-d0.5", Picture(crop), 0.5),
         Sample("photograph-d1", Picture(crop), 1.0),
         Sample("photograph-d8", Picture(crop), 8.0),
@@ -68,8 +86,8 @@ def main() -> None:
     for old in GOLDEN.glob("*.lic"):
         old.unlink()
     hashes = {}
-    for sample in samples():
-        coded = codec.encode(sample.picture, round(sample.d * 64))
+    for sample in samples(codec.pack.adapter_rates):
+        coded = codec.encode_at(sample.picture, sample.rate).result
         (GOLDEN / f"{sample.name}.lic").write_bytes(coded.data)
         hashes[f"{sample.name}.lic"] = pixel_hash(coded.picture)
         print(f"{sample.name}: {len(coded.data)} bytes, {hashes[sample.name + '.lic'][:16]}")

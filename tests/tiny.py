@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from functools import cache
 
 import torch
 
+from licodec.adapters.sets import PRESETS, adapted_layers, attach
 from licodec.backbones.lite import LiteConfig, LiteNetwork
-from licodec.backbones.lite_exact import compile_lite
+from licodec.backbones.lite_exact import AdaptedLite, compile_lite
 from licodec.packs import Pack
 
 CONFIG = LiteConfig(
@@ -41,3 +43,40 @@ def pictures() -> list[torch.Tensor]:
 @cache
 def pack() -> Pack:
     return compile_lite(network(), pictures(), plan_name="standard", card={"name": "tiny"})
+
+
+SETS = {  # presets of adapter sets by objective
+    "mse": ("lite_8_1_all",),
+    "ms-ssim": ("lite_8_1_transforms",),
+    "perceptual": ("lite_8_1_transforms", "adapt_lite_8_1_transforms"),
+}
+
+
+def adapted_network(*presets: str, seed: int = 5, size: float = 0.05) -> LiteNetwork:
+    """The network with adapter sets whose every parameter is random, of deviation `size`."""
+    adapted = copy.deepcopy(network())
+    torch.manual_seed(seed)
+    for name in presets:
+        attach(adapted, PRESETS[name])
+    with torch.no_grad():
+        for _, layer in adapted_layers(adapted):
+            for parameter in layer.branch.parameters():
+                parameter.copy_(size * torch.randn_like(parameter))
+    return adapted
+
+
+@cache
+def adapted_pack() -> Pack:
+    """A pack with an adapter set for each of SETS; its anchor is that of :func:`anchor_pack`."""
+    adapted = [
+        AdaptedLite(objective, adapted_network(*presets, seed=seed))
+        for seed, (objective, presets) in enumerate(SETS.items())
+    ]
+    return compile_lite(
+        network(), pictures()[1:2], plan_name="standard", card={"name": "tiny"}, adapted=adapted
+    )
+
+
+@cache
+def anchor_pack() -> Pack:
+    return compile_lite(network(), pictures()[1:2], plan_name="standard", card={"name": "tiny"})

@@ -23,17 +23,7 @@ from tests import tiny
 ALPHA_SET = PRESETS["lite_8_1_all"]
 
 
-def with_adapters(*names: str) -> LiteNetwork:
-    """The tiny network with adapter sets whose every parameter is random."""
-    network = copy.deepcopy(tiny.network())
-    torch.manual_seed(5)
-    for name in names:
-        attach(network, PRESETS[name])
-    with torch.no_grad():
-        for _, layer in adapted_layers(network):
-            for parameter in layer.branch.parameters():
-                parameter.copy_(0.05 * torch.randn_like(parameter))
-    return network
+with_adapters = tiny.adapted_network
 
 
 def outputs(network: LiteNetwork, **rate: float) -> list[torch.Tensor]:

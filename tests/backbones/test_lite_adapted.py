@@ -1,0 +1,215 @@
+"""Adapter sets in the exact form of `lite`: several in one pack, whose anchor they leave alone."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from licodec.backbones.lite import PIXEL_UNIT, LiteNetwork
+from licodec.backbones.lite_exact import AdaptedLite, compile_lite
+from licodec.codec import Codec
+from licodec.container import read_file
+from licodec.errors import BadInputError, CorruptFileError, UsageError
+from licodec.exact.gains import GAIN_ONE, Gains
+from licodec.fmpq.packing import with_adapters_of
+from licodec.images import Picture, read_picture
+from licodec.packs import PackAdapters, read_name, read_pack, write_pack
+from licodec.rate import Rate, RateMode
+from tests import tiny
+from tests.conformance import second_decoder
+
+TRANSFORMS = {"analysis", "synthesis"}
+RATES = (
+    Rate(RateMode.ALPHA, 0.35),
+    Rate(RateMode.ALPHA, 1.0, objective="ms-ssim"),
+    Rate(RateMode.ALPHA, 0.6, beta=1.0),
+    Rate(RateMode.ALPHA, 0.5, d=2.0, objective="mse"),
+    Rate(RateMode.BETA, 0.5),
+)
+
+
+@cache
+def codec(backend: str = "float32") -> Codec:
+    return Codec(tiny.adapted_pack(), backend)
+
+
+def picture() -> Picture:
+    rows, columns = np.mgrid[:50, :90]
+    noise = np.random.default_rng(4).normal(0, 12, (50, 90, 3))
+    smooth = np.stack([rows * 3, columns * 2, 200 - rows * columns / 40], 2)
+    return Picture((smooth + noise).clip(0, 255).astype(np.uint8))
+
+
+@pytest.mark.parametrize("rate", RATES)
+def test_round_trip_is_the_same_everywhere(rate: Rate, tmp_path: Path) -> None:
+    found = codec().encode_at(picture(), rate)
+    coded, header = found.result, found.result.header
+    own = found.setting.objective
+    assert own == (rate.objective or ("perceptual" if rate.beta or rate.value == 0.5 else "mse"))
+    assert header.adapter_id == tiny.adapted_pack().adapter_ids[own]
+    alpha = rate.value if rate.mode is RateMode.ALPHA else 0
+    assert header.alpha == round(alpha * GAIN_ONE)
+    assert header.d == (128 if rate.d else round(64 * 20**alpha))
+
+    write_pack(tiny.adapted_pack(), tmp_path / "p.safetensors")
+    slow = Codec(read_pack(tmp_path / "p.safetensors"), "reference")
+    decoded = slow.decode(read_file(coded.data))
+    np.testing.assert_array_equal(decoded.pixels, coded.picture.pixels)
+    (tmp_path / "a.lic").write_bytes(coded.data)
+    done = second_decoder.run(
+        tmp_path / "a.lic", "--weights", tmp_path / "p.safetensors", "-o", tmp_path / "a.pnm"
+    )
+    assert done.returncode == 0, done.stderr
+    pixels = read_picture(tmp_path / "a.pnm", "a.pnm").pixels
+    np.testing.assert_array_equal(pixels, coded.picture.pixels)
+
+
+def test_sets_change_nothing_of_the_anchor(tmp_path: Path) -> None:
+    adapted, plain = tiny.adapted_pack(), tiny.anchor_pack()
+    assert adapted.weights_id == plain.weights_id
+    assert adapted.rate_modes == ("d", "alpha", "beta")
+    assert len(set(adapted.adapter_ids.values())) == len(adapted.adapters) == 3
+    write_pack(adapted, tmp_path / "p.safetensors")
+    name = read_name(tmp_path / "p.safetensors")
+    assert [(own.objective, own.modes) for own in name.adapters] == [
+        ("mse", ("alpha",)),
+        ("ms-ssim", ("alpha",)),
+        ("perceptual", ("alpha", "beta")),
+    ]
+
+
+def test_a_set_holds_what_was_trained() -> None:
+    pack = tiny.adapted_pack()
+    for adapters in pack.adapters:
+        assert adapters.d == 20 * 64
+        own = set(adapters.programs)
+        everything = tiny.SETS[adapters.objective] == ("lite_8_1_all",)
+        # Where values go further than the anchor's grids other programs have stand-ins too.
+        assert own == {*pack.schedule.program_order, "analysis", "hyper_analysis"} or (
+            not everything and own >= TRANSFORMS
+        )
+
+
+def test_the_trunk_s_weights_are_stored_once() -> None:
+    pack = tiny.adapted_pack()
+    for plain, name in pack.adapters_named("ms-ssim").programs.items():
+        own, trunk = (
+            {o.tensors["weight"] for o in pack.programs[n].operations if o.kind == "conv2d"}
+            for n in (name, plain)
+        )
+        shared, more = (
+            sum(pack.tensors[tensor].size for tensor in names)
+            for names in (own & trunk, own - trunk)
+        )
+        assert shared > 2 * more
+
+
+@pytest.mark.parametrize(("objective", "beta"), [("mse", 0), ("perceptual", 1)])
+def test_stand_ins_follow_the_float_network(objective: str, beta: float) -> None:
+    """Transforms and hyper-transforms as in float, at an alpha that no calibration saw."""
+    alpha, index = 0.9, list(tiny.SETS).index(objective)
+    network = tiny.adapted_network(*tiny.SETS[objective], seed=index)
+    network.set_rate(alpha=alpha, beta=beta or None)
+    gains = Gains(round(alpha * GAIN_ONE), round(beta * GAIN_ONE))
+    analysed = codec().analyse(picture(), gains, objective)
+    pixels = np.pad(picture().pixels, ((0, 14), (0, 38), (0, 0)), mode="edge")
+    with torch.no_grad():
+        y = network.analyse(torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255)
+        latents = torch.from_numpy(analysed.latents)[None] / 64
+        z = network.hyper_analysis(latents)[0].numpy()
+        expected = network.synthesis(latents)[0] * PIXEL_UNIT + 127.5
+    assert np.abs(analysed.latents / 64 - y[0].numpy()).mean() < 0.05
+    assert np.abs(analysed.hyper_latents - z.clip(-128, 127)).mean() < 0.35  # they are rounded
+    pack, adapters = tiny.adapted_pack(), tiny.adapted_pack().adapters_named(objective)
+    runner = codec()._runner(pack.schedule.synthesis, gains, adapters)
+    (samples,) = runner({"latents": analysed.latents})
+    assert np.abs(samples - expected.clamp(0, 255).numpy()).mean() < 1
+
+
+def entropy_means(network: LiteNetwork, latents: torch.Tensor) -> list[np.ndarray]:
+    features, block_means = network.hyper_synthesis(torch.round(network.hyper_analysis(latents)))
+    return [
+        network.slice_parameters[i](features, seen)[0][0].numpy()
+        for i, seen in enumerate((block_means, latents[:, :3], latents[:, :11]))
+    ]
+
+
+def test_means_are_predicted_as_by_the_float_network() -> None:
+    network = tiny.adapted_network(*tiny.SETS["mse"], seed=0)
+    network.set_rate(alpha=0.9)
+    gains, pack = Gains(round(0.9 * GAIN_ONE)), tiny.adapted_pack()
+    analysed = codec().analyse(picture(), gains, "mse")
+    latents = torch.from_numpy(analysed.latents)[None] / 64
+    with torch.no_grad():
+        expected = entropy_means(network, latents)
+    model = codec()._model(gains, pack.adapters_named("mse"))
+    features, block_means = model.runners["hyper_synthesis"](
+        {"hyper_latents": analysed.hyper_latents}
+    )
+    for i, name in enumerate(("block_means", "previous", "previous")):
+        seen = block_means if i == 0 else analysed.latents[: (0, 3, 11)[i]]
+        mean, *_ = model.runners[f"parameters.{i}"]({"features": features, name: seen})
+        error = np.abs(mean / 64 - expected[i])
+        assert error.mean() < 0.02 + 0.03 * np.abs(expected[i]).mean()
+
+
+def test_targets_and_quality_go_over_alpha() -> None:
+    at = codec().encode_at(picture(), Rate(RateMode.QUALITY, 55, objective="mse")).result
+    found = codec().encode_at(picture(), Rate(RateMode.SIZE, len(at.data), objective="ms-ssim"))
+    assert found.met and len(found.result.data) <= len(at.data)
+    assert at.header.alpha > 0 and at.header.d == round(64 * 2 ** (20 / 12.5))
+
+
+def test_adapters_of_another_network_are_refused() -> None:
+    other = tiny.adapted_network("lite_8_1_transforms")
+    with torch.no_grad():
+        other.synthesis.fine[-2].layer.bias += 1
+    cases = (
+        (other, "trained on another network"),
+        (copy.deepcopy(tiny.network()), "has no adapters"),
+    )
+    for network, message in cases:
+        with pytest.raises(BadInputError, match=message):
+            compile_lite(
+                tiny.network(), [], plan_name="x", card={}, adapted=[AdaptedLite("mse", network)]
+            )
+
+
+def test_sets_are_added_to_a_pack_that_exists() -> None:
+    """Its anchor stays as it is, to the last bit of numbers that another machine rounded."""
+    anchor, made = tiny.anchor_pack(), tiny.adapted_pack()
+    name = next(t for t in anchor.tensors if t.startswith("synthesis.") and "multiplier" in t)
+    nudged = np.nextafter(anchor.tensors[name], np.float32(np.inf))
+    anchor = replace(anchor, tensors={**anchor.tensors, name: nudged})
+    assert anchor.weights_id != made.weights_id
+    grown = with_adapters_of(anchor, made)
+    assert grown.weights_id == anchor.weights_id
+    assert with_adapters_of(grown, made).adapter_ids == grown.adapter_ids
+    coded = Codec(grown, "float32").encode(picture(), 300, Gains(20000), "ms-ssim")
+    assert coded.header.adapter_id == grown.adapter_ids["ms-ssim"]
+    other = replace(anchor, tensors={**anchor.tensors, name: 2 * nudged})
+    with pytest.raises(UsageError, match=f"another {name}"):
+        with_adapters_of(other, made)
+
+
+def test_sets_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    pack = tiny.adapted_pack()
+    mse = pack.adapters_named("mse")
+    swapped = dict(mse.programs) | {"parameters.1": "mse.parameters.2"}
+    for adapters, message in (
+        (PackAdapters("mse", swapped, 64), "mse.parameters.2 does not fit"),
+        (PackAdapters("mse", {"analysis": "mse.analysis"}, 64), "neither alpha nor beta"),
+    ):
+        with pytest.raises(CorruptFileError, match=message):
+            write_pack(replace(pack, adapters=(adapters,)), tmp_path / "p.safetensors")
+    for twice in ((mse, mse), (mse, replace(mse, objective="No such"))):
+        path = tmp_path / "twice.safetensors"
+        write_pack(replace(pack, adapters=twice), path)
+        with pytest.raises(CorruptFileError, match="description is damaged"):
+            read_pack(path)
