@@ -2,6 +2,8 @@
 """Rate and distortion of licodec and of the classical codecs on a set of pictures.
 
     scripts/evaluate.py PICTURES --json out.json --plot out.png --published kodak_rd.json
+    scripts/evaluate.py PICTURES --codecs '' --alphas 0,0.25,0.5,0.75,1 --betas 0,0.5,1 \\
+        --perceptual --json out.json --tables out.md --plot-perception out.png
 
 Every picture becomes real .lic files, all overhead counted, at each d, and each is decoded
 again and must give the pixels that encoding promised. JPEG, WebP and AVIF (through Pillow)
@@ -14,6 +16,13 @@ pixels) and MS-SSIM (pytorch-msssim; pictures with a side under 161 pixels are l
 and said so). BD-rates are the bjontegaard package's, pchip, over the range of PSNR, or of
 MS-SSIM in dB, that both curves cover, which is stated. Published curves, {name: {bpp, psnr,
 ms_ssim}}, are overlaid on the plot, and BD-rates against them given too.
+
+With --alphas, the adapter sets of the pack code them too, each at every alpha and, where it has
+beta, at each of --betas; d goes with alpha as the set says. BD-rates are given against the
+pack's curve over d, of sets against the one for mse, and for the rates below --below bits per
+pixel by themselves. With --perceptual all is also measured by SSIMULACRA 2 (the package
+ssimulacra2), which no part was trained on; --plot-perception draws rate, distortion and
+perception. --tables writes everything as Markdown.
 
 With --float, the float network of the pack's training state codes the same pictures with the
 pack's tables at the same d: ideal lengths of the symbols plus the file's overhead.
@@ -34,7 +43,7 @@ import math
 import os
 import sys
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -50,9 +59,18 @@ from evaluation.curves import (
     saving,
 )
 from evaluation.export import export, settings_of
-from evaluation.report import plot, print_report
+from evaluation.perceptual import require_package
+from evaluation.report import plot, plot_perception, print_report
 from evaluation.samples import Sample
-from evaluation.sources import PILLOW_SOURCES, PackSource, Source, representable
+from evaluation.sources import (
+    PILLOW_SOURCES,
+    AdaptedSource,
+    PackSource,
+    Source,
+    adapted_sources,
+    representable,
+)
+from evaluation.tables import markdown
 from rich.console import Console
 
 from licodec.errors import LicodecError
@@ -79,8 +97,16 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--float", type=Path, help="training state to compare with")
     parser.add_argument("--export", type=Path, metavar="DIR", help="write decoded pictures here")
     parser.add_argument(
-        "--alphas", default="", help="to export beside --ds, separated by commas; --ds '' for none"
+        "--alphas", default="", help="of the adapter sets, separated by commas; --ds '' for no d"
     )
+    parser.add_argument("--betas", default="0", help="of those that have it, separated by commas")
+    parser.add_argument("--objectives", help="adapter sets, separated by commas; by default all")
+    parser.add_argument(
+        "--below", type=float, default=0.4, help="bits per pixel of the lower part (%(default)s)"
+    )
+    parser.add_argument("--perceptual", action="store_true", help="measure SSIMULACRA 2, too")
+    parser.add_argument("--tables", type=Path, help="write the tables here, as Markdown")
+    parser.add_argument("--plot-perception", type=Path, help="write that plot here")
     parser.add_argument("--json", type=Path, help="write all figures here")
     parser.add_argument("--plot", type=Path, help="write the curves here: .png, .svg, .pdf")
     cpus = os.cpu_count() or 1
@@ -110,15 +136,29 @@ def find_pictures(paths: list[Path]) -> list[Path]:
     return found
 
 
+def objectives(arguments: argparse.Namespace) -> list[str] | None:
+    return arguments.objectives and arguments.objectives.split(",")
+
+
 def make_sources(arguments: argparse.Namespace) -> list[Source]:
     """licodec first. Raises UsageError and LicodecError."""
+    perceptual = arguments.perceptual
     pack = choose_pack(arguments.model, arguments.plan)
     ds = representable(pack, numbers(arguments.ds))
-    sources: list[Source] = [PackSource(pack, ds, arguments.float)]
+    sources: list[Source] = [PackSource(pack, ds, arguments.float, perceptual)] if ds else []
+    sources += adapted_sources(
+        pack,
+        numbers(arguments.alphas),
+        numbers(arguments.betas),
+        objectives(arguments),
+        perceptual,
+    )
+    if not sources:
+        raise LicodecError("neither --ds nor --alphas: give one of them")
     for name in filter(None, arguments.codecs.split(",")):
         if name not in PILLOW_SOURCES:
             raise LicodecError(f"no codec {name!r}; there are {', '.join(PILLOW_SOURCES)}")
-        sources.append(PILLOW_SOURCES[name])
+        sources.append(replace(PILLOW_SOURCES[name], perceptual=perceptual))
     return sources
 
 
@@ -186,12 +226,25 @@ def collect(
     }
 
 
-def compare(source: PackSource, curves: dict[str, Curve], published: list[Curve]) -> list[Saving]:
-    """licodec's curve against every other, and the exact against the float form."""
-    exact = curves[source.exact_curve]
-    others = [curve for name, curve in curves.items() if name != source.exact_curve]
-    pairs = [(other, measure) for measure in MEASURES for other in [*others, *published]]
-    return [found for other, measure in pairs if (found := saving(exact, other, measure))]
+def compare(
+    sources: list[Source], curves: dict[str, Curve], published: list[Curve], below: float
+) -> list[Saving]:
+    """licodec's curves against every other codec's, the exact against the float form, and adapter
+    sets against d and against the first set, there also below a rate."""
+    adapted = [curves[s.curves[0]] for s in sources if isinstance(s, AdaptedSource)]
+    exact = [curves[s.exact_curve] for s in sources if isinstance(s, PackSource)]
+    ours = [*exact, *adapted]
+    others = [curve for curve in curves.values() if curve not in ours] + published
+    among = [(test, anchor) for anchor in exact for test in adapted]
+    among += [(test, adapted[0]) for test in adapted[1:]]
+    pairs = [(test, other, None) for test in ours for other in others]
+    pairs += [(*pair, limit) for pair in among for limit in (None, below)]
+    cases = [(*pair, measure) for measure in MEASURES for pair in pairs]
+    return [
+        found
+        for test, anchor, limit, measure in cases
+        if (found := saving(test, anchor, measure, limit))
+    ]
 
 
 def to_json(
@@ -207,6 +260,7 @@ def to_json(
             "backbone": sources[0].pack.backbone,
             "plan": sources[0].pack.plan_name,
             "weights_id": sources[0].pack.weights_id.hex(),
+            "adapters": {o.objective: o.adapter_id.hex() for o in sources[0].pack.adapters},
         },
         "sources": {source.curves[0]: source.identity for source in sources},
         "curves": {name: curve_to_json(curve) for name, curve in curves.items()},
@@ -233,13 +287,22 @@ def without_infinity(data: Any) -> Any:
 def run(arguments: argparse.Namespace) -> None:
     if arguments.export:
         pack = choose_pack(arguments.model, arguments.plan)
-        rates = settings_of(numbers(arguments.ds), numbers(arguments.alphas))
+        rates = settings_of(
+            numbers(arguments.ds),
+            numbers(arguments.alphas),
+            numbers(arguments.betas),
+            objectives(arguments),
+        )
         print(export(arguments.export, pack, find_pictures(arguments.pictures), rates))
     else:
         evaluate(arguments)
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
+    if arguments.perceptual:
+        require_package()
+    elif arguments.plot_perception:
+        raise LicodecError("--plot-perception needs --perceptual")
     sources = make_sources(arguments)
     published = read_published(arguments)
     cache_path = arguments.json and arguments.json.with_suffix(".cache.json")
@@ -253,15 +316,24 @@ def evaluate(arguments: argparse.Namespace) -> None:
     for source in sources:
         for name in source.curves:
             by_value = {v: [s[v] for s in samples[name].values()] for v in source.values}
-            curves[name] = mean_curve(name, source.values, by_value)
-    savings = compare(sources[0], curves, published)
+            curves[name] = mean_curve(name, source.values, by_value, source.parameter)
+    savings = compare(sources, curves, published, arguments.below)
     if arguments.json:
         data = to_json(arguments, sources, samples, curves, savings)
         arguments.json.write_text(json.dumps(without_infinity(data), indent=1))
     if arguments.plot:
         plot(arguments.plot, list(curves.values()), published)
+    if arguments.tables:
+        arguments.tables.write_text(markdown(list(curves.values()), savings))
+    if arguments.plot_perception:
+        adapted = [curves[s.curves[0]] for s in sources if isinstance(s, AdaptedSource)]
+        if not adapted or any(curve.perceptual is None for curve in adapted):
+            raise LicodecError(
+                "--plot-perception needs --alphas, and pictures that are large enough"
+            )
+        plot_perception(arguments.plot_perception, adapted)
     console = Console(width=None if sys.stdout.isatty() else 160)
-    print_report(console, samples[sources[0].exact_curve], list(curves.values()), savings)
+    print_report(console, samples[sources[0].curves[0]], list(curves.values()), savings)
 
 
 def main() -> None:

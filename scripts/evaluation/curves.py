@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from evaluation.perceptual import NAME
 from evaluation.samples import Sample, ms_ssim_in_decibels
 
 Points = tuple[tuple[float, float], ...]
@@ -24,6 +25,8 @@ class Curve:
     values        of the parameter; empty for a published curve
     ms_ssim       means over the pictures large enough for it, None where there are none
     ms_ssim_bpp   the rate of those pictures
+    perceptual    means of SSIMULACRA 2, None where it was not measured
+    parameter     what the values are of
     """
 
     name: str
@@ -32,22 +35,28 @@ class Curve:
     psnr: tuple[float, ...] | None
     ms_ssim: tuple[float, ...] | None
     ms_ssim_bpp: tuple[float, ...]
+    perceptual: tuple[float, ...] | None = None
+    parameter: str = ""
 
     def points(self, measure: str) -> Points:
-        """Finite points by "PSNR" or "MS-SSIM" (in dB); none where it was not measured."""
-        if measure == "PSNR":
-            pairs = zip(self.bpp, self.psnr or (), strict=False)
-        else:
+        """Finite points by one of MEASURES (MS-SSIM in dB); none where it was not measured."""
+        if measure == MS_SSIM:
             decibels = map(ms_ssim_in_decibels, self.ms_ssim or ())
             pairs = zip(self.ms_ssim_bpp, decibels, strict=False)
+        else:
+            quality = self.psnr if measure == PSNR else self.perceptual
+            pairs = zip(self.bpp, quality or (), strict=False)
         return tuple((rate, quality) for rate, quality in pairs if math.isfinite(quality))
 
 
-MEASURES = ("PSNR", "MS-SSIM")
+MEASURES = PSNR, MS_SSIM, _ = ("PSNR", "MS-SSIM", NAME)
 
 
 def mean_curve(
-    name: str, values: Sequence[float], samples: Mapping[float, Sequence[Sample]]
+    name: str,
+    values: Sequence[float],
+    samples: Mapping[float, Sequence[Sample]],
+    parameter: str = "",
 ) -> Curve:
     """The curve of `samples`: for every value, one sample for each picture."""
     scored = {v: [s for s in samples[v] if s.ms_ssim is not None] for v in values}
@@ -59,7 +68,17 @@ def mean_curve(
         tuple(_mean([s.psnr for s in samples[v]]) for v in values),
         tuple(_mean([s.ms_ssim for s in scored[v]]) for v in values) if any_scored else None,
         tuple(_mean([s.bpp for s in scored[v]]) for v in values) if any_scored else (),
+        _means_of_perceptual([samples[v] for v in values]),
+        parameter,
     )
+
+
+def _means_of_perceptual(samples: Sequence[Sequence[Sample]]) -> tuple[float, ...] | None:
+    """None unless all have it."""
+    scores = [[s.perceptual for s in own if s.perceptual is not None] for own in samples]
+    if any(len(own) < len(every) for own, every in zip(scores, samples, strict=True)):
+        return None
+    return tuple(map(_mean, scores))
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -98,6 +117,7 @@ class Saving:
     low, high  dB: the range that both curves cover, over which the saving is averaged
     covered    the share of the test curve's range that this is
     percent    None, and low, high and covered 0, where the curves do not overlap
+    below      bits per pixel that either curve is cut off at, None for all of them
     """
 
     test: str
@@ -107,18 +127,20 @@ class Saving:
     low: float
     high: float
     covered: float
+    below: float | None = None
 
 
-def saving(test: Curve, anchor: Curve, measure: str) -> Saving | None:
+def saving(test: Curve, anchor: Curve, measure: str, below: float | None = None) -> Saving | None:
     """None where either curve lacks the measure or has fewer than two usable points."""
-    test_points = rising(test.points(measure))
-    anchor_points = rising(anchor.points(measure))
+    test_points, anchor_points = (
+        cut_off(rising(curve.points(measure)), below) for curve in (test, anchor)
+    )
     if len(test_points) < 2 or len(anchor_points) < 2:
         return None
     low = max(test_points[0][1], anchor_points[0][1])
     high = min(test_points[-1][1], anchor_points[-1][1])
     if low >= high:
-        return Saving(test.name, anchor.name, measure, None, 0.0, 0.0, 0.0)
+        return Saving(test.name, anchor.name, measure, None, 0.0, 0.0, 0.0, below)
     import bjontegaard
 
     percent = bjontegaard.bd_rate(
@@ -129,7 +151,19 @@ def saving(test: Curve, anchor: Curve, measure: str) -> Saving | None:
         min_overlap=0,  # the overlap is stated beside the figure
     )
     covered = (high - low) / (test_points[-1][1] - test_points[0][1])
-    return Saving(test.name, anchor.name, measure, float(percent), low, high, covered)
+    return Saving(test.name, anchor.name, measure, float(percent), low, high, covered, below)
+
+
+def cut_off(points: Points, rate: float | None) -> Points:
+    """Rising points up to a rate, and the one at it, which lies on a line over log(rate)."""
+    if rate is None or not points or points[-1][0] <= rate:
+        return points
+    kept = tuple(point for point in points if point[0] <= rate)
+    if not kept or kept[-1][0] == rate:
+        return kept
+    (low, before), (high, after) = kept[-1], points[len(kept)]
+    share = math.log(rate / low) / math.log(high / low)
+    return (*kept, (rate, before + share * (after - before)))
 
 
 def rising(points: Points) -> Points:
@@ -146,6 +180,8 @@ def curve_to_json(curve: Curve) -> dict[str, Any]:
     data: dict[str, Any] = {"values": list(curve.values), "bpp": list(curve.bpp)}
     if curve.psnr is not None:
         data["psnr"] = list(curve.psnr)
+    if curve.perceptual is not None:
+        data["ssimulacra2"] = list(curve.perceptual)
     if curve.ms_ssim is not None:
         data["ms_ssim"] = list(curve.ms_ssim)
         if curve.ms_ssim_bpp != curve.bpp:

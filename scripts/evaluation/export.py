@@ -7,6 +7,7 @@ segmenter's evaluation.
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -21,9 +22,18 @@ from licodec.packs import PackName, read_pack
 from licodec.rate import Rate, RateMode
 
 
-def settings_of(ds: Iterable[float], alphas: Iterable[float]) -> tuple[Rate, ...]:
-    """Every d, then every alpha."""
-    return (*(Rate(RateMode.D, d) for d in ds), *(Rate(RateMode.ALPHA, a) for a in alphas))
+def settings_of(
+    ds: Iterable[float],
+    alphas: Iterable[float],
+    betas: Sequence[float] = (0.0,),
+    objectives: Sequence[str] | None = None,
+) -> tuple[Rate, ...]:
+    """Every d, then for each objective (None: the pack's choice) every alpha with every beta."""
+    adapted = itertools.product(objectives or (None,), alphas, betas)
+    return (
+        *(Rate(RateMode.D, d) for d in ds),
+        *(Rate(RateMode.ALPHA, a, b, None, objective) for objective, a, b in adapted),
+    )
 
 
 def export(folder: Path, pack: PackName, paths: Sequence[Path], rates: Sequence[Rate]) -> Path:
@@ -61,7 +71,10 @@ def export(folder: Path, pack: PackName, paths: Sequence[Path], rates: Sequence[
 def _one(folder: Path, codec: Codec, path: Path, picture: Picture, rate: Rate) -> dict[str, Any]:
     coded = codec.encode_at(picture, rate).result
     decoded = codec.decode(read_file(coded.data))
-    target = folder / f"{rate.mode.value}-{rate.value:g}" / f"{path.stem}.png"
+    settings = _described(rate)
+    parts = (f"{v:g}" if isinstance(v, float) else v for v in settings.values())
+    named = "-".join(part for pair in zip(settings, parts, strict=True) for part in pair)
+    target = folder / named / f"{path.stem}.png"
     target.parent.mkdir(parents=True, exist_ok=True)
     save_atomically(target, encode_picture(decoded, "PNG"), overwrite=True)
     quality = psnr(picture.pixels, decoded.pixels)
@@ -70,8 +83,18 @@ def _one(folder: Path, codec: Codec, path: Path, picture: Picture, rate: Rate) -
         "file": target.relative_to(folder).as_posix(),
         "width": picture.width,
         "height": picture.height,
-        "settings": {rate.mode.value: rate.value},
+        "settings": settings,
         "bytes": len(coded.data),
         "bpp": 8 * len(coded.data) / (picture.width * picture.height),
         "psnr": None if quality == float("inf") else quality,
     }
+
+
+def _described(rate: Rate) -> dict[str, float | str]:
+    """What of a rate is not neutral."""
+    settings: dict[str, float | str] = {rate.mode.value: float(rate.value)}
+    if rate.beta:
+        settings["beta"] = float(rate.beta)
+    if rate.objective:
+        settings["objective"] = rate.objective
+    return settings

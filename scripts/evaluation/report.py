@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from evaluation.curves import MEASURES, Curve, Saving
+from evaluation.perceptual import NAME
 from evaluation.samples import SMALLEST_MS_SSIM_SIDE, Sample, ms_ssim_in_decibels
 
 
@@ -32,7 +33,8 @@ def print_report(
 
 
 def _picture_table(curve: Curve, pictures: Mapping[str, Mapping[float, Sample]]) -> Table:
-    table = Table(title=f"{curve.name}: bits per pixel, PSNR in dB, by picture and d")
+    at = curve.parameter
+    table = Table(title=f"{curve.name}: bits per pixel, PSNR in dB, by picture and {at}")
     table.add_column("picture", no_wrap=True)
     for value in curve.values:
         table.add_column(f"{value:g}", justify="right")
@@ -45,7 +47,7 @@ def _picture_table(curve: Curve, pictures: Mapping[str, Mapping[float, Sample]])
 def _curve_table(curves: Sequence[Curve]) -> Table:
     table = Table(title="means over the pictures")
     table.add_column("curve", no_wrap=True)
-    for heading in ("d or quality", "bpp", "PSNR", "MS-SSIM", "MS-SSIM in dB"):
+    for heading in ("at", "bpp", "PSNR", "MS-SSIM", "MS-SSIM in dB", NAME):
         table.add_column(heading, justify="right")
     for curve in curves:
         for i, value in enumerate(curve.values):
@@ -53,11 +55,12 @@ def _curve_table(curves: Sequence[Curve]) -> Table:
             decibels = "" if similarity == "" else f"{ms_ssim_in_decibels(curve.ms_ssim[i]):.2f}"
             table.add_row(
                 curve.name,
-                f"{value:g}",
+                f"{curve.parameter} {value:g}",
                 f"{curve.bpp[i]:.4f}",
                 f"{curve.psnr[i]:.3f}",
                 similarity,
                 decibels,
+                "" if curve.perceptual is None else f"{curve.perceptual[i]:.2f}",
             )
         table.add_section()
     return table
@@ -67,24 +70,26 @@ def _saving_table(savings: Sequence[Saving]) -> Table:
     table = Table(title="BD-rate (pchip) over mean bits per pixel")
     table.add_column("of", no_wrap=True)
     table.add_column("against", no_wrap=True)
-    for heading in ("by", "BD-rate", "over the range both cover", "of the first's range"):
+    headings = ("by", "rates", "BD-rate", "over the range both cover", "of the first's range")
+    for heading in headings:
         table.add_column(heading, justify="right")
     for saving in savings:
-        row = (saving.test, saving.anchor, saving.measure)
+        rates = "all" if saving.below is None else f"below {saving.below:g}"
+        row = (saving.test, saving.anchor, saving.measure, rates)
         if saving.percent is None:
             table.add_row(*row, "", "no overlap", "")
         else:
             table.add_row(
                 *row,
                 f"{saving.percent:+.2f} %",
-                f"{saving.low:.2f} to {saving.high:.2f} dB",
+                f"{saving.low:.2f} to {saving.high:.2f}",
                 f"{saving.covered:.0%}",
             )
     return table
 
 
 def plot(path: Path, curves: Sequence[Curve], published: Sequence[Curve]) -> None:
-    """PSNR and MS-SSIM against rate, side by side; published curves thin and dashed.
+    """Each measure against rate, side by side; published curves thin and dashed.
 
     The range is that of the first curve.
     """
@@ -113,7 +118,44 @@ def plot(path: Path, curves: Sequence[Curve], published: Sequence[Curve]) -> Non
         ax.set_xlim(0, max(rates) * 1.25)
         ax.set_ylim(min(qualities) - 3, max(qualities) + 2)
         ax.set_xlabel("bits per pixel")
-        ax.set_ylabel(f"{measure} in dB")
+        ax.set_ylabel(measure if measure == NAME else f"{measure} in dB")
+        ax.grid(alpha=0.3)
+        ax.legend(fontsize=7, loc="lower right")
+    figure.savefig(path, dpi=150)
+    pyplot.close(figure)
+
+
+def plot_perception(path: Path, curves: Sequence[Curve]) -> None:
+    """Rate, distortion and perception: PSNR and SSIMULACRA 2 against rate, and against each other,
+    with a thin line through the betas of each alpha.
+
+    `curves` are those of adapter sets, all of the same alphas, and have the perceptual measure.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, (distortion, perception, trade) = pyplot.subplots(
+        1, 3, figsize=(21, 6.5), layout="constrained"
+    )
+    colours = pyplot.colormaps["viridis"]
+    for i, curve in enumerate(curves):
+        style = {"color": colours(i / max(1, len(curves) - 1)), "markersize": 3}
+        distortion.plot(curve.bpp, curve.psnr, "o-", label=curve.name, **style)
+        perception.plot(curve.bpp, curve.perceptual, "o-", label=curve.name, **style)
+        trade.plot(curve.psnr, curve.perceptual, "o-", label=curve.name, **style)
+    for i in range(len(curves[0].values)):
+        across = [(curve.psnr[i], curve.perceptual[i]) for curve in curves]
+        trade.plot(*zip(*across, strict=True), "-", color="grey", linewidth=0.6, zorder=0)
+    axes = (
+        (distortion, "bits per pixel", "PSNR in dB"),
+        (perception, "bits per pixel", NAME),
+        (trade, "PSNR in dB", f"{NAME}; grey: one alpha, all betas"),
+    )
+    for ax, x, y in axes:
+        ax.set_xlabel(x)
+        ax.set_ylabel(y)
         ax.grid(alpha=0.3)
         ax.legend(fontsize=7, loc="lower right")
     figure.savefig(path, dpi=150)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from evaluation.perceptual import ssimulacra2
 from licodec.images import psnr
 
 SMALLEST_MS_SSIM_SIDE = 161  # pixels: five scales of an 11 x 11 window
@@ -19,17 +20,26 @@ class Sample:
     bpp      bits per pixel of the whole file
     psnr     dB over all samples of the decoded 8-bit pixels; inf where they are equal
     ms_ssim  in [0, 1]; None where the picture is too small for it
+    perceptual  SSIMULACRA 2's score; None where it was not asked for
     """
 
     bpp: float
     psnr: float
     ms_ssim: float | None
+    perceptual: float | None = None
 
 
-def measure(original: np.ndarray, decoded: np.ndarray, size: float) -> Sample:
+def measure(
+    original: np.ndarray, decoded: np.ndarray, size: float, perceptual: bool = False
+) -> Sample:
     """Compare uint8 (H, W, C) pixels; `size` is that of the file in bytes."""
     height, width = original.shape[:2]
-    return Sample(8 * size / (height * width), psnr(original, decoded), ms_ssim(original, decoded))
+    return Sample(
+        8 * size / (height * width),
+        psnr(original, decoded),
+        ms_ssim(original, decoded),
+        ssimulacra2(original, decoded) if perceptual else None,
+    )
 
 
 def ms_ssim(a: np.ndarray, b: np.ndarray) -> float | None:

@@ -18,13 +18,14 @@ import numpy as np
 import PIL
 from PIL import Image, features
 
+from evaluation.perceptual import NAME
 from evaluation.samples import Sample, measure
-from licodec.codec import Codec
+from licodec.codec import Codec, Coded
 from licodec.container import read_file
 from licodec.errors import LicodecError
 from licodec.images import Picture
 from licodec.packs import PackName, read_pack
-from licodec.rate import d_to_units
+from licodec.rate import Rate, RateMode, d_to_units
 
 if TYPE_CHECKING:
     from evaluation.floating import FloatCoder
@@ -66,6 +67,7 @@ class PillowSource:
     values: tuple[float, ...]
     options: Mapping[str, Any]
     colour_options: Mapping[str, Any] = field(default_factory=dict)  # for RGB alone
+    perceptual: bool = False  # whether it is measured
     parameter: str = "quality"
 
     @property
@@ -74,7 +76,8 @@ class PillowSource:
 
     @property
     def identity(self) -> str:
-        return f"{self.name} {self.library()} {dict(self.options)} {dict(self.colour_options)}"
+        options = f"{dict(self.options)} {dict(self.colour_options)}"
+        return f"{self.name} {self.library()} {options}{_measured(self.perceptual)}"
 
     def library(self) -> str:
         """The library that Pillow uses for it. Raises LicodecError where it has none."""
@@ -98,7 +101,7 @@ class PillowSource:
             buffer = io.BytesIO()
             image.save(buffer, self.name, quality=int(value), **options)
             decoded = np.asarray(Image.open(buffer).convert(image.mode)).reshape(pixels.shape)
-            yield value, (measure(pixels, decoded, buffer.tell()),)
+            yield value, (measure(pixels, decoded, buffer.tell(), self.perceptual),)
 
 
 _QUALITIES = (5, 10, 15, 20, 30, 40, 50, 60, 70, 80, 85, 90, 95)
@@ -130,6 +133,7 @@ class PackSource:
     pack: PackName
     values: tuple[float, ...]
     state: Path | None = None
+    perceptual: bool = False
     parameter: str = "d"
 
     @property
@@ -147,7 +151,8 @@ class PackSource:
     @property
     def identity(self) -> str:
         files = [self.pack.path, *([self.state] if self.state else [])]
-        return "licodec " + " ".join(_file_hash(path) for path in files)
+        hashes = " ".join(_file_hash(path) for path in files)
+        return f"licodec {hashes}{_measured(self.perceptual)}"
 
     def code(
         self, pixels: np.ndarray, values: Sequence[float]
@@ -159,15 +164,85 @@ class PackSource:
         floating = coder and coder.analyse(pixels)
         for d in values:
             coded = codec.code(picture, analysed, d_to_units(d, codec.pack.schedule))
-            lic = read_file(coded.data)
-            if not np.array_equal(codec.decode(lic).pixels, coded.picture.pixels):
-                raise LicodecError(f"d = {d:g}: decoding gave other pixels than encoding promised")
-            samples = [measure(pixels, coded.picture.pixels, len(coded.data))]
+            samples = [_sample(codec, coded, pixels, self.perceptual)]
             if coder:
+                lic = read_file(coded.data)
                 bits, decoded = coder.code(floating, d)
                 streams = sum(len(s.rans) + len(s.escapes) for s in lic.streams)
-                samples.append(measure(pixels, decoded, bits / 8 + len(coded.data) - streams))
+                size = bits / 8 + len(coded.data) - streams
+                samples.append(measure(pixels, decoded, size, self.perceptual))
             yield d, tuple(samples)
+
+
+@dataclass(frozen=True)
+class AdaptedSource:
+    """An adapter set of a pack, swept over alpha at one beta; d goes with alpha as the set says."""
+
+    pack: PackName
+    objective: str
+    values: tuple[float, ...]
+    beta: float = 0.0
+    perceptual: bool = False
+    parameter: str = "alpha"
+
+    @property
+    def curves(self) -> tuple[str, ...]:
+        beta = f", beta {self.beta:g}" if self.beta else ""
+        return (f"licodec {self.pack.backbone}, alpha, {self.objective}{beta}",)
+
+    @property
+    def identity(self) -> str:
+        set_id = next(o.adapter_id for o in self.pack.adapters if o.objective == self.objective)
+        parts = f"{_file_hash(self.pack.path)} {set_id.hex()} beta {self.beta:g}"
+        return f"licodec {parts}{_measured(self.perceptual)}"
+
+    def code(
+        self, pixels: np.ndarray, values: Sequence[float]
+    ) -> Iterator[tuple[float, tuple[Sample, ...]]]:
+        codec = _open_codec(self.pack.path)
+        for alpha in values:
+            rate = Rate(RateMode.ALPHA, alpha, self.beta, None, self.objective)
+            coded = codec.encode_at(Picture(pixels), rate).result
+            yield alpha, (_sample(codec, coded, pixels, self.perceptual),)
+
+
+def adapted_sources(
+    pack: PackName,
+    alphas: Sequence[float],
+    betas: Sequence[float],
+    objectives: Sequence[str] | None,
+    perceptual: bool,
+) -> list[AdaptedSource]:
+    """A source for every adapter set of `objectives` (None: all) and each of `betas` that it has.
+
+    Raises LicodecError for an objective that the pack lacks.
+    """
+    names = [own.objective for own in pack.adapters]
+    for name in objectives or ():
+        if name not in names:
+            raise LicodecError(f"no adapters for {name!r}; the pack has {', '.join(names)}")
+    if alphas and not names:
+        raise LicodecError(f"{pack.path.name} has no adapters; --alphas needs some")
+    values = tuple(sorted(set(alphas)))
+    return [
+        AdaptedSource(pack, own.objective, values, beta, perceptual)
+        for own in pack.adapters
+        if values and own.objective in (objectives or names) and "alpha" in own.modes
+        for beta in (betas if "beta" in own.modes else [0.0])
+    ]
+
+
+def _sample(codec: Codec, coded: Coded, pixels: np.ndarray, perceptual: bool) -> Sample:
+    """What a coding gave. Raises LicodecError where its file decodes to other pixels."""
+    decoded = codec.decode(read_file(coded.data)).pixels
+    if not np.array_equal(decoded, coded.picture.pixels):
+        raise LicodecError("decoding gave other pixels than encoding promised")
+    return measure(pixels, decoded, len(coded.data), perceptual)
+
+
+def _measured(perceptual: bool) -> str:
+    """What of a source's identity says how its samples are measured."""
+    return f", {NAME}" if perceptual else ""
 
 
 def representable(pack: PackName, ds: Sequence[float]) -> tuple[float, ...]:

@@ -24,14 +24,23 @@ def test_the_table(run: Run, pack_path: Path) -> None:
     assert result.exit_code == 0
     assert result.stdout == run("models", "list").stdout
     headings, first, *_ = result.stdout.splitlines()
-    assert headings.split() == ["model", "plan", "weights", "id", "size", "loss", "file"]
+    assert headings.split() == [
+        "model",
+        "plan",
+        "weights",
+        "id",
+        "size",
+        "loss",
+        "adapters",
+        "file",
+    ]
     name = packs.read_name(pack_path)
     assert first.split()[:4] == ["*", "lite", "standard", name.weights_id.hex()]
 
 
 def test_json(run: Run, pack_path: Path) -> None:
     first, *_ = json.loads(run("models", "list", "--json").stdout)
-    assert set(first) == {"model", "plan", "weights_id", "size", "path", "card"}
+    assert set(first) == {"model", "plan", "weights_id", "size", "path", "card", "adapters"}
     assert first["path"] == str(pack_path)
 
 
