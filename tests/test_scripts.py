@@ -24,9 +24,9 @@ from PIL import Image, features
 from licodec.codec import Codec
 from licodec.container import read_file
 from licodec.entropy.quantization import COST_UNIT
-from licodec.errors import BadInputError, LicodecError
+from licodec.errors import BadInputError, LicodecError, UsageError
 from licodec.images import Picture, encode_picture, psnr, read_picture
-from licodec.packs import write_pack
+from licodec.packs import read_pack, write_pack
 from licodec.rate import d_to_units
 from tests import tiny, tiny_published
 
@@ -268,6 +268,91 @@ def test_evaluation_from_end_to_end(
     monkeypatch.setattr(evaluate, "ProcessPoolExecutor", refuse)
     evaluate.run(evaluate.parse_arguments(command))
     assert json.loads(report.read_text()) == figures
+
+
+def test_evaluation_of_adapter_sets(
+    tmp_path: Path, picture_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_pack(tiny.adapted_pack(), tmp_path / "lite-tiny.safetensors")
+    model = ["--model", str(tmp_path / "lite-tiny.safetensors")]
+    evaluate = script("evaluate")
+    report, tables = tmp_path / "report.json", tmp_path / "tables.md"
+    command = [str(picture_file), *model, "--ds", "1,3,20", "--codecs", "", "--jobs", "1"]
+    command += ["--alphas", "0.3,1", "--betas", "0,1", "--below", "6"]
+    command += ["--json", str(report), "--tables", str(tables)]
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    evaluate.run(evaluate.parse_arguments(command))
+    figures = json.loads(report.read_text())
+    names = [f"licodec lite, alpha, {own}" for own in ("mse", "ms-ssim", "perceptual")]
+    names.append(f"{names[-1]}, beta 1")
+    assert set(figures["curves"]) == {"licodec lite", *names}
+    for name in names:
+        bpp = figures["curves"][name]["bpp"]
+        assert bpp[0] > bpp[1]
+        assert f"### {name}\n\n| alpha | bpp | PSNR |\n" in tables.read_text()
+    compared = {(found["test"], found["anchor"]) for found in figures["bd_rates"]}
+    assert compared >= {(name, "licodec lite") for name in names}
+    assert compared >= {(name, names[0]) for name in names[1:]}
+    assert {found["below"] for found in figures["bd_rates"]} == {None, 6}
+    assert set(figures["pack"]["adapters"]) == set(tiny.SETS)
+    for refused, message in (
+        (["--objectives", "lpips"], "no adapters for 'lpips'; the pack has mse"),
+        (["--plot-perception", "x.png"], "needs --perceptual"),
+        (["--ds", "", "--alphas", ""], "neither --ds nor --alphas"),
+    ):
+        with pytest.raises(LicodecError, match=message):
+            evaluate.run(evaluate.parse_arguments([*command, *refused]))
+
+
+def test_curves_are_cut_off_at_a_rate() -> None:
+    cut_off = script("evaluation.curves").cut_off
+    points = ((0.1, 20.0), (0.2, 30.0), (0.8, 50.0))
+    assert cut_off(points, None) == cut_off(points, 0.8) == points
+    assert cut_off(points, 0.4) == (*points[:2], (0.4, pytest.approx(40)))
+    assert cut_off(points, 0.2) == points[:2]
+    assert cut_off(points, 0.05) == ()
+
+
+def test_saving_below_a_rate() -> None:
+    saving = script("evaluation.curves").saving
+    anchor = curve("anchor", RATES, logarithmic(RATES))
+    # A quarter less up to 0.5 bits per pixel, nothing beyond.
+    better = [0.75 * rate if rate <= 0.5 else rate for rate in RATES]
+    test = curve("test", better, logarithmic(RATES))
+    whole, low = saving(test, anchor, "PSNR"), saving(test, anchor, "PSNR", 0.4)
+    assert (whole.below, low.below) == (None, 0.4)
+    assert low.percent == pytest.approx(-25, abs=1) and whole.percent > -20
+    assert low.high == pytest.approx(30 + 6 * math.log2(0.4), abs=0.1)
+
+
+def test_the_perceptual_measure() -> None:
+    pytest.importorskip("ssimulacra2")
+    measured = script("evaluation.perceptual").ssimulacra2
+    original = textured(64, 80)
+    noise = np.random.default_rng(1).normal(0, 12, original.shape)
+    noisy = np.clip(original + noise, 0, 255).astype(np.uint8)
+    assert measured(original, original) == pytest.approx(100)
+    assert measured(original, noisy) < 90
+    assert measured(original[:, :, :1], original[:, :, :1]) == pytest.approx(100)
+    assert measured(original[:4], noisy[:4]) is None
+
+
+def test_packs_are_made_with_adapters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_pack = script("make_pack")
+    network = tiny.adapted_network("lite_8_1_transforms")
+    monkeypatch.setattr(make_pack, "load_lite", lambda path: tiny.network())
+    monkeypatch.setattr(make_pack, "load_adapted_lite", lambda path: network)
+    (tmp_path / "a.png").write_bytes(encode_picture(Picture(textured(64, 64)), "PNG"))
+    made, grown = tmp_path / "made.safetensors", tmp_path / "grown.safetensors"
+    command = ["state.pt", "--calibrate", str(tmp_path / "a.png"), "-o"]
+    make_pack.main([*command, str(made)])
+    make_pack.main([*command, str(grown), "--adapters", "mse=a.pt", "--onto", str(made)])
+    anchor, adapted = read_pack(made), read_pack(grown)
+    assert adapted.weights_id == anchor.weights_id
+    assert list(adapted.adapter_ids) == ["mse"] and not anchor.adapters
+    for entries in (["mse"], ["Mse=a.pt"], ["mse=a.pt", "mse=b.pt"]):
+        with pytest.raises(UsageError, match="give NAME=FILE"):
+            make_pack.adapter_states(entries)
 
 
 def test_decoded_pictures_are_exported_with_a_manifest(
