@@ -145,11 +145,14 @@ def compile_published(
     card: Mapping[str, object],
     widths: Callable[[str], int] = lambda layer: 8,
     activation_bits: int = ACTIVATION_BITS,
+    objective: str | None = None,
 ) -> Pack:
     """Calibrate `network` and compile it, with its adapters if it has any, into a pack.
 
     `pictures` are as in :func:`calibrate`, `widths` gives the bits of a weight by
-    "program.layer" name, `activation_bits` those of every grid that coding does not fix.
+    "program.layer" name, `activation_bits` those of every grid that coding does not fix,
+    `objective` is what the adapters were trained for: by default PERCEPTUAL where they have beta,
+    else DEFAULT_OBJECTIVE.
     Raises ValueError where its values are not finite or fit no legal operation.
     """
     pictures, adapted = list(pictures), copy.deepcopy(network).cpu().eval()
@@ -167,7 +170,7 @@ def compile_published(
     adapters = ()
     if modes:
         seen = calibrate(adapted, pictures, calibration_gains(modes), (1.0,))
-        objective = PERCEPTUAL if BETA in modes else DEFAULT_OBJECTIVE
+        objective = objective or (PERCEPTUAL if BETA in modes else DEFAULT_OBJECTIVE)
         stand_ins = StandIns(packing, objective, parts(adapted), seen)
         _add_parts(stand_ins, network, hyper)
         neutral = 2**LATENT_FRACTION_BITS

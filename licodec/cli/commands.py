@@ -255,21 +255,22 @@ def models_import(
     bits: options.ImportedBits = options.WeightBits.EIGHT,
     plan_name: options.PlanName = options.DEFAULT_PLAN,
     pictures: options.ImportPictureCount = 8,
+    objective: options.ImportedObjective = None,
     force: options.Force = False,
     threads: options.Threads = None,
     verbose: options.Verbose = False,
     quiet: options.Quiet = False,
 ) -> int:
-    """Make a weights pack from a published checkpoint of stf, tcm or icm.
+    """Make a weights pack from a published checkpoint of stf, tcm, icm or cheng-attn.
 
     Every key and shape is checked, the ranges of all values are measured on pictures, and the
-    network is compiled into exact arithmetic. Adapters stay at the anchor.
+    network is compiled into exact arithmetic. Adapters become the pack's adapter set.
     """
     verbosity = options.choose_verbosity(verbose, quiet)
 
     from licodec.cli.models_import import ImportSettings, import_checkpoint
 
     settings = ImportSettings(
-        backbone, calibrate, int(bits.value), plan_name, pictures, force, threads
+        backbone, calibrate, int(bits.value), plan_name, pictures, objective, force, threads
     )
     return import_checkpoint(checkpoint, output, settings, verbosity)

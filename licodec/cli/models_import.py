@@ -15,7 +15,7 @@ from licodec.errors import BadInputError, UsageError
 from licodec.exact.interpreter import set_threads
 from licodec.files import check_output, display_name
 from licodec.fmpq.calibration import as_tensor, built_in_pictures, read_pictures
-from licodec.packs import SUFFIX, write_pack
+from licodec.packs import SUFFIX, is_objective, write_pack
 
 CALIBRATION_SIDE = 384  # of the centre crops that ranges are measured on
 
@@ -32,6 +32,7 @@ class ImportSettings:
     calibrate  folder of pictures; None: the built-in ones
     bits       of every weight, 8 or 16
     pictures   how many of the folder are used
+    objective  what its adapters were trained for; None: see compile_published
     """
 
     backbone: str | None
@@ -39,6 +40,7 @@ class ImportSettings:
     bits: int
     plan_name: str
     pictures: int
+    objective: str | None
     force: bool
     threads: int | None
 
@@ -54,6 +56,10 @@ def import_checkpoint(
     start = time.perf_counter()
     if not output.endswith(SUFFIX):
         raise UsageError(f"-o {display_name(output)}: a pack's name ends in {SUFFIX}")
+    if settings.objective is not None and not is_objective(settings.objective):
+        raise UsageError(
+            f"--objective {settings.objective!a}: give lower-case letters, digits and hyphens"
+        )
     check_output(output, settings.force)
     if settings.threads is not None:
         set_threads(settings.threads)
@@ -75,6 +81,7 @@ def import_checkpoint(
             plan_name=settings.plan_name,
             card=card,
             widths=lambda layer: settings.bits,
+            objective=settings.objective,
         )
     except ValueError as error:
         raise BadInputError(f"{name}: has no exact form: {error}") from None

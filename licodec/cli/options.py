@@ -344,6 +344,17 @@ PublishedCheckpoint = Annotated[
 ]
 
 
+ImportedObjective = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="What the checkpoint's adapters were trained for; by default mse, or perceptual "
+        "where they have beta.",
+        show_default=False,
+    ),
+]
+
+
 class WeightBits(StrEnum):
     """Widths that every weight of an imported network can have."""
 
