@@ -88,8 +88,11 @@ def test_adapters_of_a_checkpoint_are_kept(
     as_built("stf")
     sets = ("stf_8_8_all", "adapt_stf_8_8_all")
     checkpoint = saved(tiny.adapted_network(*sets), tmp_path / "stf.pth.tar")
-    result = run("models", "import", checkpoint, "-o", "p.safetensors")
+    named = ("--objective", "lpips")
+    result = run("models", "import", checkpoint, "-o", "p.safetensors", *named)
     assert "rate modes d, alpha, beta" in result.stdout
+    (own,) = packs.read_name(tmp_path / "p.safetensors").adapters
+    assert (own.objective, own.modes) == ("lpips", ("alpha", "beta"))
     (tmp_path / "photo.png").write_bytes(png(pixels(30, 70)))
     monkeypatch.setenv(packs.SEARCH_VARIABLE, str(tmp_path))
     settings = ("--alpha", "0.25", "--beta", "1")
