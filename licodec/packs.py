@@ -372,7 +372,7 @@ def _adapters_name(metadata: Mapping[str, Any], adapters: Mapping[str, Any]) -> 
         for plain, name in adapters["programs"].items():
             if plain in decoders:
                 found |= {port["name"] for port in metadata["programs"][name]["inputs"]}
-    except (KeyError, TypeError, CorruptFileError):
+    except (KeyError, TypeError, AttributeError, CorruptFileError):
         found = set()
     modes = tuple(mode for mode in MODES if mode in found)
     return AdaptersName(adapters["objective"], bytes.fromhex(adapters["id"]), modes)

@@ -281,7 +281,7 @@ class RateScale:
             gains = Gains(alpha, beta)
             return Setting(d, gains, None if gains.neutral else own.objective)
 
-        if own.d == neutral:
+        if own.d <= neutral:
             alphas = Interval(0, GAIN_ONE, lambda low, high: (low + high) // 2, SEARCH_GAIN, 1)
             return Axis(alphas, lambda alpha: setting(neutral, alpha))
         return Axis(whole, lambda d: setting(d, own.alpha_at(d, neutral)))

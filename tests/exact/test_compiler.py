@@ -106,6 +106,35 @@ def test_what_is_read_otherwise_too_keeps_its_bits() -> None:
     assert np.abs(error).max() < 0.1  # steps of 1/64, and of the narrow grid 1/12
 
 
+class RectifiedSum(nn.Module):
+    """A layer and a branch beside it, rectified together."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.branch = nn.Conv2d(3, 4, 1), nn.Conv2d(3, 4, 1)
+        self.activation = nn.ReLU()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.activation(self.layer(x) + self.branch(x))
+
+
+@pytest.mark.parametrize("grid", [Grid(1 / 512, 0, 4095), Grid(1 / 64, -(2**15), 2**15 - 1)])
+def test_a_rectified_sum_is_given_out_on_the_grid_that_is_stated(grid: Grid) -> None:
+    torch.manual_seed(0)
+    module, x = RectifiedSum().eval(), torch.randint(-300, 300, (1, 3, 5, 7)) / 64
+    traced = trace(module, ())
+    recorder = RangeRecorder(traced)
+    expected = recorder.run(x)[0].detach().numpy()
+    given = {"x": Grid(1 / 64, -(2**15), 2**15 - 1)}
+    source = Source("small", given, {"x": 3}, {"y": Output(grid)})
+    compiled = compile_module(source, traced, recorder.ranges, lambda layer: 16, 12, {})
+    assert compiled.output_grids == {"y": grid}
+    run = reference.prepare(compiled.program, compiled.tensors)
+    (y,) = run({"x": (x[0] * 64).numpy().astype(np.int32)}).values()
+    assert y.min() == 0
+    np.testing.assert_allclose(y * grid.step, expected, atol=0.02)
+
+
 def test_a_module_without_a_rule_is_named() -> None:
     module = nn.Sequential(nn.Conv2d(3, 3, 1), nn.Sigmoid())
     with pytest.raises(ValueError, match="no rule for"):
