@@ -13,8 +13,9 @@ trained on the network of `state`.
     scripts/make_pack.py run.pt --calibrate PICTURES -o lite.safetensors \\
         --adapters mse=alpha.pt ms-ssim=alpha-msssim.pt perceptual=beta.pt
 
---onto PACK adds the sets to a pack of that state that exists, whatever machine made it: files that
-were encoded with it stay good. It takes the same calibration pictures and options.
+--onto PACK adds the sets to a pack of that state that exists, of either plan and whatever machine
+made it: files that were encoded with it stay good. It takes the same calibration pictures and
+options as the pack did.
 """
 
 from __future__ import annotations
@@ -22,15 +23,17 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from licodec.backbones.lite import DISTORTION_WEIGHT
-from licodec.backbones.lite_exact import AdaptedLite
+from licodec.backbones.lite_exact import AdaptedLite, standard_widths
 from licodec.errors import LicodecError, UsageError
 from licodec.fmpq.calibration import read_pictures
 from licodec.fmpq.checkpoints import load_adapted_lite, load_lite
 from licodec.fmpq.packing import PackForm, make_pack, with_adapters_of
-from licodec.packs import is_objective, read_pack, write_pack
+from licodec.fmpq.plans import CARD_KEY
+from licodec.packs import Pack, is_objective, read_pack, write_pack
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -72,17 +75,25 @@ def adapter_states(entries: list[str]) -> dict[str, Path]:
     return found
 
 
+def widths_of(pack: Pack | None) -> Callable[[str], int]:
+    """Bits of a weight by "program.layer": those of the plan that a search left in the pack's card,
+    or the hand-made ones."""
+    plan = {} if pack is None else pack.card.get(CARD_KEY, {}).get("plan", {})
+    return plan.__getitem__ if plan else standard_widths
+
+
 def main(argv: list[str] | None = None) -> None:
     arguments = parse_arguments(argv)
     card = json.loads(arguments.card.read_text()) if arguments.card else {}
-    form = PackForm(
-        arguments.plan,
-        activation_bits=arguments.activation_bits,
-        distortion_weight=arguments.distortion_weight,
-    )
     try:
         states = adapter_states(arguments.adapters)
         existing = read_pack(arguments.onto) if arguments.onto else None
+        form = PackForm(
+            arguments.plan,
+            widths_of(existing),
+            arguments.activation_bits,
+            arguments.distortion_weight,
+        )
         network = load_lite(arguments.state)
         adapted = [AdaptedLite(name, load_adapted_lite(file)) for name, file in states.items()]
         pictures = read_pictures(arguments.calibrate, arguments.pictures, arguments.crop)

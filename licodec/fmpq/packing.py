@@ -86,8 +86,8 @@ def with_adapters_of(pack: Pack, made: Pack) -> Pack:
 
     Both are of the same network, calibration and plan, but `made` perhaps by another machine,
     whose float arithmetic gives other last bits of ranges: an anchor that is there already
-    keeps its id, and stand-ins use its tensors where they used those of their own. Raises
-    UsageError where the anchors differ in more than that.
+    keeps its id, and stand-ins use its tensors where they used those of their own, with biases
+    that a search has corrected. Raises UsageError where the anchors differ in more than that.
     """
     decoders = (*pack.schedule.program_order, ANALYSIS, HYPER_ANALYSIS)
     same = pack.schedule == made.schedule and pack.plan == made.plan
@@ -105,9 +105,10 @@ def with_adapters_of(pack: Pack, made: Pack) -> Pack:
     tensors = {name: pack.tensors[name] for name in kept}
     for name in sets:
         for operation in made.programs[name].operations:
-            for tensor in operation.tensors.values():
+            for role, tensor in operation.tensors.items():
                 values = made.tensors[tensor]
-                if not _close(tensors.setdefault(tensor, values), values):
+                own = tensors.setdefault(tensor, values)
+                if role != "bias" and not _close(own, values):
                     raise UsageError(
                         f"the pack {pack.title} has another {tensor} than the adapters' network: "
                         "give the state and the calibration that it was made of"
