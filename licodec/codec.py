@@ -74,31 +74,41 @@ class Codec:
 
     def __init__(self, pack: Pack, backend: str | None = None) -> None:
         self.pack = pack
-        self.interpreter: Interpreter = choose(backend, pack.programs, pack.tensors)
+        self._requested = backend
         schedule = pack.schedule
-        self._runners = {
-            name: self._bound(name)
-            for name in (*schedule.program_order, *ENCODER_PROGRAMS)
-            if name in pack.programs
-        }
+        names = (*schedule.program_order, *ENCODER_PROGRAMS)
+        anchor = {name: pack.programs[name] for name in names if name in pack.programs}
+        self.interpreter: Interpreter = choose(backend, anchor, pack.tensors)
+        self._interpreters: dict[str, Interpreter] = {}  # of adapter sets, by objective
+        self._runners = {name: self._bound(name, name, self.interpreter) for name in anchor}
         self.entropy_model = EntropyModel(
             schedule, self._runners, pack.tables, pack.distortion_weight
         )
 
-    def _bound(self, name: str, stand_in: str | None = None) -> PlaneRunner:
-        program = self.pack.programs[stand_in or name]
+    def _bound(self, place: str, name: str, interpreter: Interpreter) -> PlaneRunner:
+        """The program `name`, which runs in the place of the program `place`."""
+        program = self.pack.programs[name]
         return PlaneRunner.bind(
             program,
             self.pack.tensors,
-            self.interpreter.prepare(program),
-            STRIP_PIXELS // _pixels_per_position(name, self.pack),
+            interpreter.prepare(program),
+            STRIP_PIXELS // _pixels_per_position(place, self.pack),
         )
 
+    def _interpreter_of(self, adapters: PackAdapters) -> Interpreter:
+        """The interpreter of a set's stand-ins: like them, it is made when it is first needed, as
+        proving a backend takes time. Raises LicodecError as ``choose``."""
+        if adapters.objective not in self._interpreters:
+            own = {name: self.pack.programs[name] for name in adapters.programs.values()}
+            found = choose(self._requested, own, self.pack.tensors)
+            self._interpreters[adapters.objective] = found
+        return self._interpreters[adapters.objective]
+
     def _runner(self, name: str, gains: Gains, adapters: PackAdapters | None) -> PlaneRunner:
-        """A bound program or its stand-in; stand-ins are bound when they are first needed."""
+        """A bound program or its stand-in."""
         chosen = name if adapters is None else adapters.programs.get(name, name)
         if chosen not in self._runners:
-            self._runners[chosen] = self._bound(name, chosen)
+            self._runners[chosen] = self._bound(name, chosen, self._interpreter_of(adapters))
         return self._runners[chosen].with_numbers(gains.by_mode())
 
     def _model(self, gains: Gains, adapters: PackAdapters | None) -> EntropyModel:
