@@ -38,6 +38,7 @@ goes on after an interruption.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import math
 import os
@@ -326,12 +327,14 @@ def evaluate(arguments: argparse.Namespace) -> None:
     if arguments.tables:
         arguments.tables.write_text(markdown(list(curves.values()), savings))
     if arguments.plot_perception:
-        adapted = [curves[s.curves[0]] for s in sources if isinstance(s, AdaptedSource)]
-        if not adapted or any(curve.perceptual is None for curve in adapted):
-            raise LicodecError(
-                "--plot-perception needs --alphas, and pictures that are large enough"
-            )
-        plot_perception(arguments.plot_perception, adapted)
+        adapted = [source for source in sources if isinstance(source, AdaptedSource)]
+        sets = [
+            [curves[source.curves[0]] for source in own]
+            for _, own in itertools.groupby(adapted, lambda source: source.objective)
+        ]
+        if not sets or any(curve.perceptual is None for own in sets for curve in own):
+            raise LicodecError("--plot-perception needs --alphas, and pictures large enough")
+        plot_perception(arguments.plot_perception, sets)
     console = Console(width=None if sys.stdout.isatty() else 160)
     print_report(console, samples[sources[0].curves[0]], list(curves.values()), savings)
 

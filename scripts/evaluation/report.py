@@ -125,12 +125,13 @@ def plot(path: Path, curves: Sequence[Curve], published: Sequence[Curve]) -> Non
     pyplot.close(figure)
 
 
-def plot_perception(path: Path, curves: Sequence[Curve]) -> None:
+def plot_perception(path: Path, sets: Sequence[Sequence[Curve]]) -> None:
     """Rate, distortion and perception: PSNR and SSIMULACRA 2 against rate, and against each other,
     with a thin line through the betas of each alpha.
 
-    `curves` are those of adapter sets, all of the same alphas, and have the perceptual measure.
+    `sets` are the curves of each adapter set, one for every beta; they have the perceptual measure.
     """
+    curves = [curve for own in sets for curve in own]
     import matplotlib
 
     matplotlib.use("Agg")
@@ -145,9 +146,10 @@ def plot_perception(path: Path, curves: Sequence[Curve]) -> None:
         distortion.plot(curve.bpp, curve.psnr, "o-", label=curve.name, **style)
         perception.plot(curve.bpp, curve.perceptual, "o-", label=curve.name, **style)
         trade.plot(curve.psnr, curve.perceptual, "o-", label=curve.name, **style)
-    for i in range(len(curves[0].values)):
-        across = [(curve.psnr[i], curve.perceptual[i]) for curve in curves]
-        trade.plot(*zip(*across, strict=True), "-", color="grey", linewidth=0.6, zorder=0)
+    for own in sets:
+        for i in range(len(own[0].values)):
+            across = [(curve.psnr[i], curve.perceptual[i]) for curve in own]
+            trade.plot(*zip(*across, strict=True), "-", color="grey", linewidth=0.6, zorder=0)
     axes = (
         (distortion, "bits per pixel", "PSNR in dB"),
         (perception, "bits per pixel", NAME),
