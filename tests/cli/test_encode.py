@@ -307,7 +307,7 @@ def test_a_target_out_of_reach(
         (("-q", "101"), "quality 101 is out of range: 0 (smallest) to 100 (best)"),
         (("-d", "8", "-q", "50"), "-d and -q exclude each other"),
         (("-q", "5", "--target-bpp", "1"), "-q and --target-bpp exclude each other"),
-        (("--alpha", "1", "-d", "2"), "-d and --alpha exclude each other"),
+        (("--alpha", "1", "-q", "2"), "-q and --alpha exclude each other"),
         (("--target-bpp", "0"), "--target-bpp 0: give a number above 0"),
         (("--target-psnr", "inf"), "--target-psnr inf: give a number above 0"),
         (("--target-size", "50 cows"), "give a number of bytes, such as 20000, 50k or 1.5M"),
