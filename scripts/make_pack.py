@@ -16,6 +16,13 @@ trained on the network of `state`.
 --onto PACK adds the sets to a pack of that state that exists, of either plan and whatever machine
 made it: files that were encoded with it stay good. It takes the same calibration pictures and
 options as the pack did.
+
+--widths-of PACK takes the plan that `licodec quantize` searched and left in that pack, for a
+network that scripts/train.py --widths-of finished in it. Its card's loss is measured anew, against
+the float network that the plan was searched for:
+
+    scripts/make_pack.py finished.pt --widths-of searched.safetensors --searched-for run.pt \\
+        --calibrate PICTURES --plan small -o weights/lite-small.safetensors
 """
 
 from __future__ import annotations
@@ -23,16 +30,19 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from licodec.backbones.lite import DISTORTION_WEIGHT
 from licodec.backbones.lite_exact import AdaptedLite, standard_widths
 from licodec.errors import LicodecError, UsageError
-from licodec.fmpq.calibration import read_pictures
+from licodec.fmpq.calibration import read_pictures, trial_crops
 from licodec.fmpq.checkpoints import load_adapted_lite, load_lite
 from licodec.fmpq.packing import PackForm, make_pack, with_adapters_of
-from licodec.fmpq.plans import CARD_KEY
+from licodec.fmpq.plans import CARD_KEY, search_figures
+from licodec.fmpq.search import widths_of
+from licodec.fmpq.sensitivity import TrialSettings, finished_zeta
 from licodec.packs import Pack, is_objective, read_pack, write_pack
 
 
@@ -53,6 +63,12 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         help="bits that an error of one quantization step is worth to the encoder (%(default)s)",
     )
     parser.add_argument("--plan", default="standard", help="name of the precision plan")
+    parser.add_argument(
+        "--widths-of", type=Path, metavar="PACK", help="pack of `licodec quantize` with the plan"
+    )
+    parser.add_argument(
+        "--searched-for", type=Path, metavar="STATE", help="the float network of that search"
+    )
     parser.add_argument("--card", type=Path, help="JSON to carry: description, data, licences")
     parser.add_argument(
         "--adapters", nargs="+", default=[], metavar="NAME=FILE", help="adapter sets by objective"
@@ -75,11 +91,12 @@ def adapter_states(entries: list[str]) -> dict[str, Path]:
     return found
 
 
-def widths_of(pack: Pack | None) -> Callable[[str], int]:
-    """Bits of a weight by "program.layer": those of the plan that a search left in the pack's card,
-    or the hand-made ones."""
-    plan = {} if pack is None else pack.card.get(CARD_KEY, {}).get("plan", {})
-    return plan.__getitem__ if plan else standard_widths
+def figures_of(pack: Pack | None, searched: Path | None) -> Mapping[str, Any]:
+    """What a search left in the card of the pack to add to, or of the one whose plan is taken;
+    empty where no search made the plan."""
+    if searched is not None:
+        return search_figures(searched)
+    return {} if pack is None else pack.card.get(CARD_KEY, {})
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -87,16 +104,24 @@ def main(argv: list[str] | None = None) -> None:
     card = json.loads(arguments.card.read_text()) if arguments.card else {}
     try:
         states = adapter_states(arguments.adapters)
+        if (arguments.widths_of is None) != (arguments.searched_for is None):
+            raise UsageError("--widths-of and --searched-for go together")
         existing = read_pack(arguments.onto) if arguments.onto else None
+        figures = figures_of(existing, arguments.widths_of)
         form = PackForm(
             arguments.plan,
-            widths_of(existing),
+            widths_of(figures["plan"]) if "plan" in figures else standard_widths,
             arguments.activation_bits,
             arguments.distortion_weight,
         )
         network = load_lite(arguments.state)
         adapted = [AdaptedLite(name, load_adapted_lite(file)) for name, file in states.items()]
         pictures = read_pictures(arguments.calibrate, arguments.pictures, arguments.crop)
+        if arguments.searched_for is not None:
+            crops = trial_crops(pictures, *figures["crops"], figures["seed"])
+            before = load_lite(arguments.searched_for)
+            loss = finished_zeta(network, figures["plan"], before, crops, TrialSettings())
+            card[CARD_KEY] = {**figures, "measured_loss": round(loss, 6), "finished": True}
         pack = make_pack(network, pictures, form, card, adapted)
         if existing is not None:
             pack = with_adapters_of(existing, pack)

@@ -21,6 +21,7 @@ import pytest
 import torch
 from PIL import Image, features
 
+from licodec.backbones.lite_exact import parts
 from licodec.codec import Codec
 from licodec.container import read_file
 from licodec.entropy.quantization import COST_UNIT
@@ -353,6 +354,31 @@ def test_packs_are_made_with_adapters(tmp_path: Path, monkeypatch: pytest.Monkey
     for entries in (["mse"], ["Mse=a.pt"], ["mse=a.pt", "mse=b.pt"]):
         with pytest.raises(UsageError, match="give NAME=FILE"):
             make_pack.adapter_states(entries)
+
+
+def test_packs_are_made_in_a_searched_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_pack = script("make_pack")
+    network = tiny.network()
+    monkeypatch.setattr(make_pack, "load_lite", lambda path: network)
+    (tmp_path / "a.png").write_bytes(encode_picture(Picture(textured(64, 64)), "PNG"))
+    plan = {f"{part.name}.{name}": 2 for part in parts(network) for name in layers_of(part.module)}
+    figures = {"plan": plan, "crops": [1, 64], "seed": 1, "measured_loss": 0.5, "rule": "greedy"}
+    searched, made = tmp_path / "searched.safetensors", tmp_path / "made.safetensors"
+    write_pack(replace(tiny.pack(), card={"quantization": figures}), searched)
+    command = ["finished.pt", "--calibrate", str(tmp_path / "a.png"), "-o", str(made)]
+    with pytest.raises(SystemExit, match="go together"):
+        make_pack.main([*command, "--widths-of", str(searched)])
+    make_pack.main([*command, "--widths-of", str(searched), "--searched-for", "run.pt"])
+    pack = read_pack(made)
+    weights = [pack.widths[name] for name in pack.widths if name.startswith("synthesis.")]
+    assert weights.count(2) == len(layers_of(network.synthesis))
+    found = pack.card["quantization"]
+    assert found["rule"] == "greedy" and found["finished"] and found["plan"] == plan
+    assert found["measured_loss"] != 0.5
+
+
+def layers_of(module: torch.nn.Module) -> list[str]:
+    return [name for name, m in module.named_modules() if isinstance(m, torch.nn.Conv2d)]
 
 
 def test_decoded_pictures_are_exported_with_a_manifest(

@@ -13,7 +13,7 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, fx, nn
@@ -179,6 +179,22 @@ class Trials:
             for target, shift in self._replays[part.name].corrections.items():
                 part.module.get_submodule(target).bias.data.add_(shift)
         return network
+
+
+def finished_zeta(
+    finished: LiteNetwork,
+    widths: Widths,
+    network: LiteNetwork,
+    pixels: Tensor,
+    settings: TrialSettings,
+) -> float:
+    """zeta of a plan after training in it: `finished` quantized against `network` in float.
+
+    Its biases were trained with the rounded weights, and are not corrected again.
+    """
+    float_loss = Trials(network, pixels, settings).float_loss
+    loss = Trials(finished, pixels, replace(settings, correct_bias=False)).loss(widths)
+    return (loss - float_loss) / float_loss
 
 
 def choices(layer: str) -> tuple[int, ...]:
