@@ -19,7 +19,7 @@ from licodec.entropy.escapes import LARGEST_MAGNITUDE
 from licodec.entropy.quantization import SymbolCosts, nearest_symbols, thrifty_symbols
 from licodec.entropy.rans import CoderTables, StreamReader, StreamWriter
 from licodec.entropy.tables import EntropyTables
-from licodec.entropy.wavefronts import NeighbourPlanes, wavefronts
+from licodec.entropy.wavefronts import NeighbourPlanes, longest_wavefront, wavefronts
 from licodec.errors import CorruptFileError
 from licodec.exact.planes import PlaneRunner
 from licodec.exact.schedule import NEIGHBOURS, PREVIOUS, Schedule, WavefrontStep
@@ -180,10 +180,15 @@ def _walk_wavefronts(
     unit = np.full((1, 1, 1), 1 << model.schedule.latent_fraction_bits, np.int64)
     offset = len(model.tables.medians)
     table = model.tables.scale_index_table
+    most = longest_wavefront(rows, columns, step.reach)
     for row, column in wavefronts(rows, columns, step.reach):
-        places = row * columns + column
+        # Planes of one size for all: preparing a kernel for another takes longer than running it.
+        repeated = (0, most - len(row))
+        all_rows, all_columns = (np.pad(n, repeated, mode="edge") for n in (row, column))
+        places = all_rows * columns + all_columns
         seen = {name: planes[places].T[:, None] for name, planes in by_position.items()}
-        mean, scale = parameters({**seen, NEIGHBOURS: decoded.neighbours(row, column)})
+        outputs = parameters({**seen, NEIGHBOURS: decoded.neighbours(all_rows, all_columns)})
+        mean, scale = (output[:, :, : len(row)] for output in outputs)
         indexes = scale_indexes(scale, unit, int(unit[0, 0, 0]), table) + offset
         coded = exchange(mean, unit, indexes, (slice(None), row[None], column[None]))
         values = np.clip(coded * unit + mean, LATENT_LOW, LATENT_HIGH)

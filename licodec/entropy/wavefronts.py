@@ -22,6 +22,11 @@ def wavefronts(rows: int, columns: int, reach: int) -> Iterator[tuple[np.ndarray
         yield row, front - lag * row
 
 
+def longest_wavefront(rows: int, columns: int, reach: int) -> int:
+    """The most positions of a wavefront."""
+    return min(rows, -(-columns // (reach + 1)))
+
+
 class NeighbourPlanes:
     """Latents as they are decoded, int16; those that are not yet, and all outside, are 0."""
 

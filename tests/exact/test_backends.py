@@ -11,7 +11,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from licodec.exact.backends import cuda, float32, int8, reference, torch_planes
+from licodec.exact.backends import cuda, float32, int8, reference, torch_blocks, torch_planes
 from licodec.exact.bounds import analyse
 from licodec.exact.program import Program
 from licodec.exact.selftest import failures
@@ -204,6 +204,34 @@ def test_planes_of_changing_shape(prepare):
             np.testing.assert_array_equal(found[name], plane)
 
 
+@pytest.mark.parametrize("most", [1, 40, 1000])
+def test_blocks_of_any_size(prepare, monkeypatch, most):
+    """Rows that blocks share, windows cut by the plane's border, and chunks that end early."""
+    monkeypatch.setattr(torch_blocks, "CHUNK_PER_THREAD", most)
+    monkeypatch.setattr(torch_planes, "SUMS_PER_THREAD", most)
+    random = np.random.default_rng(5)
+    builder = Builder("blocks")
+    x = builder.port("x", 4, -(2**15), 2**15 - 1)
+
+    def layer(value: str, kernel: int, outputs: int, **attributes: int) -> str:
+        channels = 4 // attributes.get("groups", 1)
+        weight = random.integers(-127, 128, (outputs, channels, kernel, kernel)).astype(np.int8)
+        bias = random.integers(-999, 999, outputs).astype(np.int32)
+        conv = builder.conv(value, weight, bias, padding=kernel // 2, **attributes)
+        gain = random.uniform(1e-4, 1e-2, outputs).astype(np.float32)
+        negative = random.uniform(1e-4, 1e-2, outputs).astype(np.float32)
+        return builder.requantize(conv, gain, -(2**15), 2**15 - 1, negative=negative)
+
+    wide, strided = layer(x, 5, 4), layer(x, 3, 4, stride=2)
+    grouped, large = layer(x, 3, 4, groups=2), builder.shuffle(layer(x, 3, 16), 2)
+    total = builder.add(wide, grouped, -40000, 40000)
+    product = builder.operation("mul", (wide, grouped), 4)
+    gated = builder.requantize(product, 2.0**-15, -(2**15), 2**15 - 1)
+    program, tensors = builder.build(strided, large, total, gated)
+    plane = random.integers(-(2**15), 2**15, (4, 14, 6)).astype(np.int32)
+    assert_same(prepare, program, tensors, {"x": plane})
+
+
 def test_read_only_tensors_give_no_warnings(prepare, recwarn):
     program, tensors = synthesis(16, (16, 8, 8), (1, 1, 1))
     for tensor in tensors.values():
@@ -223,9 +251,9 @@ def test_torch_settings_of_lower_precision_are_put_aside_and_restored():
     def bind(convolution):
         convolve = float32.bind_convolution(convolution)
 
-        def observed(x):
+        def observed(*read):
             seen.append((conv.fp32_precision, matmul.fp32_precision))
-            return convolve(x)
+            return convolve(*read)
 
         return observed
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from licodec.exact.backends import torch_planes
+from licodec.exact.backends.torch_blocks import Scratch, Window
 from licodec.exact.backends.torch_planes import Convolution, Convolve, Run
 from licodec.exact.passes import FLOAT64_KERNEL
 from licodec.exact.program import Program, Tensors
@@ -43,15 +44,17 @@ class MatrixProduct:
         weight = torch.tensor(convolution.weight, dtype=torch.float64, device=self.device)
         weight = weight.reshape(groups, outputs // groups, -1)
         bias = torch.tensor(convolution.bias, dtype=torch.float64, device=self.device)
-        stride, padding = convolution.stride, convolution.padding
+        stride = convolution.stride
 
-        def convolve(x: Tensor) -> Tensor:
-            rows, columns = ((n + 2 * padding - kernel) // stride + 1 for n in x.shape[:2])
-            planes = x.to(torch.float64).permute(2, 0, 1)
+        def convolve(x: Tensor, window: Window, scratch: Scratch) -> Tensor:
+            frame, inner = window.framed("part", inputs, 0, torch.float64, scratch)
+            inner.copy_(x[window.inside])
+            rows, columns = ((n - kernel) // stride + 1 for n in frame.shape[:2])
+            planes = frame.permute(2, 0, 1)
             if kernel == stride == 1:
                 taps = planes.reshape(inputs, -1)
             else:
-                taps = functional.unfold(planes[None], kernel, 1, padding, stride)[0]
+                taps = functional.unfold(planes[None], kernel, stride=stride)[0]
             product = torch.bmm(weight, taps.reshape(groups, -1, rows * columns))
             sums = product.view(outputs, -1).T + bias
             return sums.to(torch.float32).view(rows, columns, outputs)

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from licodec.exact.backends import torch_planes
+from licodec.exact.backends.torch_blocks import Scratch, Window
 from licodec.exact.backends.torch_planes import Convolution, Convolve, Run
 from licodec.exact.passes import FLOAT32_KERNEL, Pass, split_into_passes
 from licodec.exact.program import Program, Tensors
@@ -40,8 +41,9 @@ def bind_convolution(convolution: Convolution) -> Convolve:
     kernels = [_bind_pass(one, convolution) for one in passes]
     coefficients = [one.coefficient for one in passes]
 
-    def convolve(x: Tensor) -> Tensor:
-        return torch_planes.sum_passes([kernel(x) for kernel in kernels], coefficients)
+    def convolve(x: Tensor, window: Window, scratch: Scratch) -> Tensor:
+        sums = [kernel(x, window, scratch) for kernel in kernels]
+        return torch_planes.sum_passes(sums, coefficients)
 
     return convolve
 
@@ -49,26 +51,27 @@ def bind_convolution(convolution: Convolution) -> Convolve:
 def _bind_pass(one: Pass, convolution: Convolution) -> Convolve:
     weight = torch.tensor(one.weight, dtype=torch.float32)
     bias = torch.tensor(one.bias, dtype=torch.float32)
-    shift, width, channels = one.operand.shift, one.operand.width, one.channels
-    stride, padding, groups = convolution.stride, convolution.padding, convolution.groups
+    stride, groups = convolution.stride, convolution.groups
 
-    def operand(x: Tensor) -> Tensor:
-        part = x[:, :, channels]
-        if shift:
-            part = part >> shift
-        if width is not None:
-            part = part & ((1 << width) - 1)
-        return part.to(torch.float32)
+    def operand(x: Tensor, window: Window, scratch: Scratch) -> Tensor:
+        part = x[window.inside, :, one.channels]
+        frame, inner = window.framed("part", part.shape[2], 0, torch.float32, scratch)
+        if one.operand.shift:
+            part = part >> one.operand.shift
+        if one.operand.width is not None:
+            part = part & ((1 << one.operand.width) - 1)
+        inner.copy_(part)
+        return frame
 
     if weight.shape[2] == stride == groups == 1:
         matrix = weight[:, :, 0, 0]
-        return lambda x: functional.linear(operand(x), matrix, bias)
+        return lambda *read: functional.linear(operand(*read), matrix, bias)
 
     weight = weight.contiguous(memory_format=torch.channels_last)
 
-    def convolve(x: Tensor) -> Tensor:
-        images = operand(x).permute(2, 0, 1)[None]
-        sums = functional.conv2d(images, weight, bias, stride, padding, groups=groups)
+    def convolve(x: Tensor, window: Window, scratch: Scratch) -> Tensor:
+        images = operand(x, window, scratch).permute(2, 0, 1)[None]
+        sums = functional.conv2d(images, weight, bias, stride, groups=groups)
         return sums[0].permute(1, 2, 0).contiguous()
 
     return convolve

@@ -6,12 +6,11 @@ without them oneDNN saturates pairs of products at 16 bits, which the self-test 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
 from licodec.exact.backends import torch_planes
+from licodec.exact.backends.torch_blocks import Scratch, Window
 from licodec.exact.backends.torch_planes import Convolution, Convolve, Run
 from licodec.exact.passes import BYTE, INT8_KERNEL, OperandPart, Pass, split_into_passes
 from licodec.exact.program import Program, Tensors
@@ -42,62 +41,42 @@ def bind_convolution(convolution: Convolution) -> Convolve:
     )
     kernels = [PassKernel(one, convolution) for one in passes]
     coefficients = [one.coefficient for one in passes]
-    # The distinct parts, from the lowest bits up: the last may then shift the operand in place.
     reads = [(one.operand, one.channels) for one in passes]
-    operands = sorted(
-        (read for i, read in enumerate(reads) if read not in reads[:i]),
-        key=lambda operand: operand[0].shift,
-    )
+    operands = [read for i, read in enumerate(reads) if read not in reads[:i]]
     places = [operands.index(read) for read in reads]
-    shifts = [torch.bitwise_right_shift] * len(operands)
-    if convolution.operand_dies:
-        shifts[-1] = Tensor.bitwise_right_shift_
-    padding = convolution.padding
 
-    def convolve(x: Tensor) -> Tensor:
-        planes = [
-            byte_planes(x[:, :, channels], part, padding, shift)
-            for (part, channels), shift in zip(operands, shifts, strict=True)
-        ]
+    def convolve(x: Tensor, window: Window, scratch: Scratch) -> Tensor:
+        rows = x[window.inside]
+        planes = []
+        for i, (part, channels) in enumerate(operands):
+            read = rows[:, :, channels]
+            frame, inner = window.framed(
+                f"part {i}", read.shape[2], part.offset, torch.uint8, scratch
+            )
+            write_bytes(read, part, inner, scratch)
+            planes.append(frame)
         sums = [kernel(planes[place]) for kernel, place in zip(kernels, places, strict=True)]
         return torch_planes.sum_passes(sums, coefficients)
 
     return convolve
 
 
-def byte_planes(
-    x: Tensor, part: OperandPart, padding: int, shift: Callable[[Tensor, int], Tensor]
-) -> Tensor:
-    """`part` of the planes (H, W, C) as uint8, with a border of its offset if it has one.
-
-    A kernel that pads by zeros would be wrong there. `shift` may work in place.
-    """
-    shifted = shift(x, part.shift) if part.shift else x
-    if part.offset and padding:
-        rows, columns, channels = x.shape
-        planes = torch.empty(
-            (rows + 2 * padding, columns + 2 * padding, channels), dtype=torch.uint8
-        )
-        for border in (planes[:padding], planes[-padding:]):
-            border.fill_(part.offset)
-        inner = planes[padding:-padding]
-        for border in (inner[:, :padding], inner[:, -padding:]):
-            border.fill_(part.offset)
-        inner = inner[:, padding:-padding]
-        inner.copy_(shifted)
-    else:
-        planes = inner = shifted.to(torch.uint8)
+def write_bytes(x: Tensor, part: OperandPart, target: Tensor, scratch: Scratch) -> None:
+    """Write `part` of the planes (H, W, C) into `target`, uint8."""
+    if part.shift:
+        shifted = scratch.of("shifted", tuple(x.shape), x.dtype)
+        x = torch.bitwise_right_shift(x, part.shift, out=shifted)
     # The conversion keeps the lowest byte; bytes then wrap around in the addition, so that
     # negative parts come out right too.
+    target.copy_(x)
     if part.offset:
-        inner.add_(part.offset)
+        target.add_(part.offset)
     if part.width is not None and part.width < BYTE:
-        inner.bitwise_and_((1 << part.width) - 1)
-    return planes
+        target.bitwise_and_((1 << part.width) - 1)
 
 
 class PassKernel:
-    """One pass: uint8 planes (H, W, I) -> the sums, float32 (H/stride, W/stride, O).
+    """One pass: framed uint8 planes (H, W, I) -> the sums, float32 (rows, columns, O).
 
     oneDNN chooses the memory layout of the weights by the shape of the planes, and converts
     them on every call if they are in another, so they are packed once per shape. Its zero
@@ -109,9 +88,8 @@ class PassKernel:
         self._bias = torch.tensor(one.bias, dtype=torch.float32)
         self._scales = torch.ones(len(one.bias))
         self._zero_points = torch.zeros(len(one.bias), dtype=torch.int64)
-        padding = 0 if one.operand.offset else convolution.padding
-        stride, dilation = [convolution.stride] * 2, [1, 1]
-        self._geometry = (stride, [padding] * 2, dilation, convolution.groups)
+        stride, padding, dilation = [convolution.stride] * 2, [0, 0], [1, 1]
+        self._geometry = (stride, padding, dilation, convolution.groups)
         self._packed: dict[torch.Size, Tensor] = {}
 
     def __call__(self, planes: Tensor) -> Tensor:

@@ -1,9 +1,9 @@
 """The interpreter that the torch backends share; they differ in how they convolve.
 
 A value is a contiguous tensor (rows, columns, channels): what oneDNN calls channels last. It
-holds int16 where its proved range fits and int32 otherwise; an accumulator is float32, the
-exact sum rounded once, which is all that a requantization reads of it. Operations work in
-place on operands that die with them.
+holds int16 where its proved range fits and int32 otherwise. Sums never are such a tensor: they
+are formed and requantized block by block, in float32, the exact sum rounded once, which is all
+that a requantization reads of it. Operations write over operands that die with them.
 """
 
 from __future__ import annotations
@@ -17,20 +17,29 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from licodec.exact.backends import torch_transforms
+from licodec.exact.backends import torch_pointwise, torch_transforms
+from licodec.exact.backends.torch_blocks import (
+    SUMS_PER_THREAD,
+    Scratch,
+    Window,
+    chunk_size,
+    chunks,
+    row_blocks,
+)
+from licodec.exact.backends.torch_pointwise import Pointwise, Sums, storage
 from licodec.exact.bounds import ValueInfo, analyse
 from licodec.exact.program import Operation, Program, Tensors
 
 Run = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
-Convolve = Callable[[Tensor], Tensor]
-"""Planes (H, W, I) of integers -> a fresh float32 tensor (H/stride, W/stride, O): the exact
-sums, each rounded once."""
+Convolve = Callable[[Tensor, Window, Scratch], Tensor]
+"""Planes (H, W, I) of integers, the window of them to convolve, and scratch memory -> float32
+(rows, columns, O), contiguous: the exact sums, each rounded once."""
 
 
 @dataclass(frozen=True)
 class Convolution:
     """What a backend must know of a conv2d: weight (O, I/groups, k, k), bias (O,), both
-    integers, the range [low, high] of the operand and whether it may be overwritten."""
+    integers, and the range [low, high] of the operand."""
 
     weight: np.ndarray
     bias: np.ndarray
@@ -39,7 +48,6 @@ class Convolution:
     groups: int
     low: int
     high: int
-    operand_dies: bool
 
 
 @dataclass(frozen=True)
@@ -51,8 +59,28 @@ class Operand:
 
 
 Kernel = Callable[..., Tensor]
-"""One bound operation: its operands' tensors -> its result, which shares memory with no
+"""One bound task: its operands' tensors -> its result, which shares memory with no
 operand that lives on."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is computed in one step: an operation, or a sum, the requantization that reads it,
+    and the pixel shuffle behind that where it alone reads the result."""
+
+    operations: tuple[Operation, ...]
+
+    @property
+    def kind(self) -> str:
+        return self.operations[0].kind
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return self.operations[0].inputs
+
+    @property
+    def output(self) -> str:
+        return self.operations[-1].output
 
 
 @dataclass(frozen=True)
@@ -112,38 +140,62 @@ def _steps(
     bind_convolution: Callable[[Convolution], Convolve],
     device: torch.device,
 ) -> tuple[Step, ...]:
-    last_read = {name: i for i, op in enumerate(program.operations) for name in op.inputs}
     orders = _channel_orders(program, values)
+    tasks = _tasks(program, values, orders)
+    last_read = {name: i for i, task in enumerate(tasks) for name in task.inputs}
     steps = []
-    for i, operation in enumerate(program.operations):
-        dying = {n for n in operation.inputs if last_read[n] == i and n not in program.outputs}
-        operands = [Operand(values[n], n in dying) for n in operation.inputs]
-        roles = {role: tensors[name] for role, name in operation.tensors.items()}
-        if (order := orders.get(operation.output)) is not None:
-            # Weights, biases and multipliers are by channel of the result.
-            roles = {role: t if t.shape == (1,) else t[order] for role, t in roles.items()}
-        if operation.kind == "conv2d":
-            (x,) = operands
-            kernel = bind_convolution(
-                Convolution(
-                    roles["weight"],
-                    roles["bias"],
-                    **operation.attributes,
-                    low=x.info.low,
-                    high=x.info.high,
-                    operand_dies=x.dies,
-                )
-            )
-        elif operation.kind == "pixel_shuffle" and operation.inputs[0] in orders:
-            kernel = _bind_block_shuffle(operation.attributes["factor"])
+    for i, task in enumerate(tasks):
+        dying = {n for n in task.inputs if last_read[n] == i and n not in program.outputs}
+        operands = [Operand(values[n], n in dying) for n in task.inputs]
+        roles = [_roles(operation, tensors, orders) for operation in task.operations]
+        if task.kind == "conv2d":
+            convolve = bind_convolution(_convolution(task.operations[0], operands, roles[0]))
+            kernel = _bind_convolution(task, values, convolve, roles, device)
+        elif task.kind in _SUMS:
+            sums = _SUMS[task.kind](task.operations[0], roles[0], device)
+            kernel = _bind_sums(task, values, sums, roles[1], device)
         else:
+            (operation,) = task.operations
             result = values[operation.output]
-            kernel = _BINDERS[operation.kind](operation, operands, result, roles, device)
+            kernel = _BINDERS[operation.kind](operation, operands, result, roles[0], device)
         # A result that nothing reads dies at once.
-        if operation.output not in last_read and operation.output not in program.outputs:
-            dying.add(operation.output)
-        steps.append(Step(kernel, operation.inputs, operation.output, tuple(dying)))
+        if task.output not in last_read and task.output not in program.outputs:
+            dying.add(task.output)
+        steps.append(Step(kernel, task.inputs, task.output, tuple(dying)))
     return tuple(steps)
+
+
+def _tasks(
+    program: Program, values: Mapping[str, ValueInfo], orders: Mapping[str, np.ndarray]
+) -> list[Task]:
+    """The operations in order, those joined that are computed together."""
+    tasks: list[Task] = []
+    begun: dict[str, tuple[Operation, ...]] = {}  # by the value that is not computed by itself
+    for operation in program.operations:
+        joined = (*begun.pop(operation.inputs[0], ()), operation)
+        if values[operation.output].accumulator or operation.output in orders:
+            begun[operation.output] = joined
+        else:
+            tasks.append(Task(joined))
+    return tasks
+
+
+def _roles(
+    operation: Operation, tensors: Tensors, orders: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """The operation's tensors by role, in the order in which its channels are computed."""
+    roles = {role: tensors[name] for role, name in operation.tensors.items()}
+    if (order := orders.get(operation.output)) is None:
+        return roles
+    # Weights, biases and multipliers are by channel of the result.
+    return {role: t if t.shape == (1,) else t[order] for role, t in roles.items()}
+
+
+def _convolution(operation: Operation, operands: list[Operand], roles: Tensors) -> Convolution:
+    (x,) = operands
+    return Convolution(
+        roles["weight"], roles["bias"], **operation.attributes, low=x.info.low, high=x.info.high
+    )
 
 
 def _channel_orders(program: Program, values: Mapping[str, ValueInfo]) -> dict[str, np.ndarray]:
@@ -172,19 +224,11 @@ def _channel_orders(program: Program, values: Mapping[str, ValueInfo]) -> dict[s
     return orders
 
 
-def _storage(info: ValueInfo) -> torch.dtype:
-    return torch.int16 if _fits_int16(info.low, info.high) else torch.int32
-
-
-def _fits_int16(low: int, high: int) -> bool:
-    return low >= -(2**15) and high < 2**15
-
-
 def _to_device(plane: np.ndarray, info: ValueInfo, device: torch.device) -> Tensor:
     """(C, H, W) integers -> fresh (H, W, C) planes; a number () -> float32 ()."""
     if info.number:
         return torch.tensor(float(plane), dtype=torch.float32, device=device)
-    kind = np.int16 if _storage(info) == torch.int16 else np.int32
+    kind = np.int16 if storage(info) == torch.int16 else np.int32
     moved = np.moveaxis(plane, 0, 2).astype(kind, order="C", copy=True)
     return torch.from_numpy(moved).to(device)
 
@@ -194,76 +238,89 @@ def _from_planes(x: Tensor) -> np.ndarray:
     return x.to(torch.int32).permute(2, 0, 1).cpu().numpy()
 
 
-def _clamp(x: Tensor, low: int, high: int, reached: tuple[int, int]) -> Tensor:
-    """Clamp `x`, whose values lie in `reached`, in place where there is anything to do."""
-    needed_low = low if reached[0] < low else None
-    needed_high = high if reached[1] > high else None
-    if needed_low is None and needed_high is None:
-        return x
-    return x.clamp_(needed_low, needed_high)
+def _bind_convolution(
+    task: Task,
+    values: Mapping[str, ValueInfo],
+    convolve: Convolve,
+    roles: list[dict[str, np.ndarray]],
+    device: torch.device,
+) -> Kernel:
+    """A convolution, requantized, and its channels shuffled where the task says so."""
+    conv, requantization, *shuffles = task.operations
+    stride, padding = conv.attributes["stride"], conv.attributes["padding"]
+    info = values[requantization.output]
+    finish = torch_pointwise.bind_finish(requantization, info, roles[1], device)
+    channels, dtype, kernel = info.channels, storage(info), roles[0]["weight"].shape[2]
+    factor = shuffles[0].attributes["factor"] if shuffles else 1
+
+    def convolution(x: Tensor) -> Tensor:
+        plane, scratch = tuple(x.shape[:2]), Scratch(device)
+        rows, columns = ((n + 2 * padding - kernel) // stride + 1 for n in plane)
+        shape = (rows * factor, columns * factor, channels // factor**2)
+        out = torch.empty(shape, dtype=dtype, device=device)
+        # Channels come as _channel_orders has them: runs that lie together in the result.
+        runs = out.view(rows, factor, columns, -1).permute(0, 2, 1, 3)
+        most = chunk_size(device, SUMS_PER_THREAD)
+        for top, bottom in row_blocks(rows, columns * channels, most):
+            window = Window.of(plane, top, bottom, kernel, stride, padding)
+            finish(convolve(x, window, scratch), runs[top:bottom], scratch)
+        return out
+
+    return convolution
 
 
-def _bind_requantize(
+def _bind_sums(
+    task: Task, values: Mapping[str, ValueInfo], sums: Sums, roles: Tensors, device: torch.device
+) -> Kernel:
+    """Sums by position, requantized."""
+    _, requantization = task.operations
+    info = values[requantization.output]
+    finish = torch_pointwise.bind_finish(requantization, info, roles, device)
+
+    def pointwise(*chunk: Tensor) -> None:
+        *operands, target, scratch = chunk
+        finish(sums(*operands, scratch), target, scratch)
+
+    return _by_chunks(pointwise, [values[name] for name in task.inputs], info, None, device)
+
+
+def _bind_pointwise(
     operation: Operation,
     operands: list[Operand],
     result: ValueInfo,
     roles: Tensors,
     device: torch.device,
 ) -> Kernel:
-    low, high = result.low, result.high
-    dtype = _storage(result)
-    positive = torch.tensor(roles["multiplier"], device=device)
-    negative = None
-    if "negative_multiplier" in roles:
-        negative = torch.tensor(roles["negative_multiplier"], device=device)
-    in_place = operands[0].info.accumulator
-
-    def requantize(acc: Tensor) -> Tensor:
-        product = acc if in_place else acc.to(torch.float32)
-        # Product, rounding and clamp stay operations of their own: an addition fused to the
-        # product would round once where the format rounds twice.
-        factor = positive if negative is None else torch.where(product < 0, negative, positive)
-        return product.mul_(factor).round_().clamp_(low, high).to(dtype)
-
-    return requantize
+    infos = [operand.info for operand in operands]
+    bind = torch_pointwise.BINDERS[operation.kind]
+    pointwise = bind(operation, infos, result, roles, device)
+    dying = (i for i, x in enumerate(operands) if x.dies and storage(x.info) == storage(result))
+    return _by_chunks(pointwise, infos, result, next(dying, None), device)
 
 
-def _bind_add(
-    operation: Operation,
-    operands: list[Operand],
+def _by_chunks(
+    pointwise: Pointwise,
+    operands: list[ValueInfo],
     result: ValueInfo,
-    roles: Tensors,
+    overwritten: int | None,
     device: torch.device,
 ) -> Kernel:
-    a, b = operands
-    reached = (a.info.low + b.info.low, a.info.high + b.info.high)
-    narrow = _fits_int16(*reached) and all(_storage(x.info) == torch.int16 for x in operands)
-    dtype = _storage(result)
+    """A task of each number by itself, chunk by chunk, into the memory of the operand that may
+    be `overwritten`, or else of its own."""
+    planes = [i for i, info in enumerate(operands) if not info.number]
+    dtype = storage(result)
 
-    def add(x: Tensor, y: Tensor) -> Tensor:
-        if narrow and (a.dies or b.dies):
-            total = x.add_(y) if a.dies else y.add_(x)
-        elif narrow:
-            total = x + y
+    def kernel(*xs: Tensor) -> Tensor:
+        scratch = Scratch(device)
+        if overwritten is None:
+            out = torch.empty(xs[0].shape, dtype=dtype, device=device)
         else:
-            total = x.to(torch.int32) + y.to(torch.int32)
-        return _clamp(total, result.low, result.high, reached).to(dtype)
+            out = xs[overwritten]
+        for *parts, target in chunks(device, *(xs[i] for i in planes), out):
+            pointwise(*parts, *xs[len(parts) :], target, scratch)
+        return out
 
-    return add
-
-
-def _bind_product(
-    operation: Operation,
-    operands: list[Operand],
-    result: ValueInfo,
-    roles: Tensors,
-    device: torch.device,
-) -> Kernel:
-    def product(x: Tensor, y: Tensor) -> Tensor:
-        # Both are exact in binary32, so their product is the exact one rounded once.
-        return x.to(torch.float32) * y.to(torch.float32)
-
-    return product
+    return kernel
 
 
 def _bind_transform(
@@ -274,45 +331,7 @@ def _bind_transform(
     device: torch.device,
 ) -> Kernel:
     bind = torch_transforms.BINDERS[operation.kind]
-    dtype = torch.float32 if result.accumulator else _storage(result)
-    return bind(operation, operands[0].info, roles, dtype, device)
-
-
-def _bind_clamp(
-    operation: Operation,
-    operands: list[Operand],
-    result: ValueInfo,
-    roles: Tensors,
-    device: torch.device,
-) -> Kernel:
-    (operand,) = operands
-    reached = (operand.info.low, operand.info.high)
-    dtype = _storage(result)
-
-    def clamp(x: Tensor) -> Tensor:
-        own = x if operand.dies else x.clone()
-        return _clamp(own, result.low, result.high, reached).to(dtype)
-
-    return clamp
-
-
-def _bind_table(
-    operation: Operation,
-    operands: list[Operand],
-    result: ValueInfo,
-    roles: Tensors,
-    device: torch.device,
-) -> Kernel:
-    (operand,), low = operands, operation.attributes["low"]
-    entries = torch.tensor(roles["table"], dtype=_storage(result), device=device)
-    last = len(entries) - 1
-    reached = (operand.info.low - low, operand.info.high - low)
-
-    def table(x: Tensor) -> Tensor:
-        index = _clamp(x.to(torch.int32) - low, 0, last, reached)
-        return entries.index_select(0, index.flatten()).view(x.shape)
-
-    return table
+    return bind(operation, operands[0].info, roles, storage(result), device)
 
 
 def _bind_concat(
@@ -322,7 +341,7 @@ def _bind_concat(
     roles: Tensors,
     device: torch.device,
 ) -> Kernel:
-    dtype = _storage(result)
+    dtype = storage(result)
 
     def concat(*xs: Tensor) -> Tensor:
         return torch.cat([x.to(dtype) for x in xs], 2)
@@ -381,31 +400,25 @@ def _bind_pixel_unshuffle(
     return pixel_unshuffle
 
 
-def _bind_block_shuffle(factor: int) -> Kernel:
-    """A pixel shuffle of channels in the order that ``_channel_orders`` gives."""
-
-    def block_shuffle(x: Tensor) -> Tensor:
-        rows, columns, channels = x.shape
-        blocks = x.view(rows, columns, factor, -1).permute(0, 2, 1, 3)
-        fresh = blocks.clone(memory_format=torch.contiguous_format)
-        return fresh.view(rows * factor, columns * factor, channels // factor**2)
-
-    return block_shuffle
+def _bind_products(operation: Operation, roles: Tensors, device: torch.device) -> Sums:
+    return torch_pointwise.product_sums
 
 
 _Binder = Callable[[Operation, list[Operand], ValueInfo, Tensors, torch.device], Kernel]
 _BINDERS: dict[str, _Binder] = {
-    "requantize": _bind_requantize,
-    "add": _bind_add,
-    "mul": _bind_product,
-    "scale": _bind_product,
+    **dict.fromkeys(torch_pointwise.BINDERS, _bind_pointwise),
     **dict.fromkeys(torch_transforms.BINDERS, _bind_transform),
-    "clamp": _bind_clamp,
-    "table": _bind_table,
     "concat": _bind_concat,
     "split": _bind_split,
     "pixel_shuffle": _bind_pixel_shuffle,
     "pixel_unshuffle": _bind_pixel_unshuffle,
+}
+
+
+_SUMS: dict[str, Callable[[Operation, Tensors, torch.device], Sums]] = {
+    "mul": _bind_products,
+    "scale": _bind_products,
+    "igdn": torch_transforms.bind_igdn_sums,
 }
 
 

@@ -1,16 +1,12 @@
 """Divisive normalizations, LayerNorm and window attention for the torch backends.
 
 What is summed beyond binary32 is summed in binary64, where ``bounds.analyse`` proves every
-sum, product and dividend exact. Planes are worked on in chunks that stay in a processor's
-cache, always in the same memory: on processors a fresh tensor costs more than the arithmetic
-that fills it.
+sum, product and dividend exact.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -18,40 +14,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from licodec.exact.backends.reference import relative_bias
+from licodec.exact.backends.torch_blocks import CHUNK_PER_THREAD, Scratch, chunk_size, chunks
 from licodec.exact.bounds import ValueInfo
 from licodec.exact.passes import EXACT_IN_FLOAT32
 from licodec.exact.program import Operation, Tensors
 
-CHUNK_ON_CPU = 2**17  # numbers that are worked on at a time: a megabyte in binary64
-CHUNK_ON_DEVICE = 2**24
 MASKED = 2.0**24  # taken from scores below 2^22, it puts them behind all others and every table
 
 Transform = Callable[[Tensor], Tensor]
 """Planes (H, W, C) of integers -> fresh planes of as many rows and columns."""
-
-
-@dataclass(frozen=True)
-class Scratch:
-    """Memory by name, which one chunk after the other is worked on in."""
-
-    device: torch.device
-    _buffers: dict[str, Tensor] = field(default_factory=dict)
-
-    def of(self, name: str, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-        """A tensor of any content, whose memory is that of earlier ones of its name."""
-        count = math.prod(shape)
-        buffer = self._buffers.get(name)
-        if buffer is None or len(buffer) < count:
-            buffer = self._buffers[name] = torch.empty(count, dtype=dtype, device=self.device)
-        return buffer[:count].view(shape)
-
-    def copy(self, name: str, x: Tensor, dtype: torch.dtype) -> Tensor:
-        """`x` as `dtype`, contiguous."""
-        return self.of(name, tuple(x.shape), dtype).copy_(x)
-
-
-def chunk_size(device: torch.device) -> int:
-    return CHUNK_ON_CPU if device.type == "cpu" else CHUNK_ON_DEVICE
 
 
 def isqrt(v: Tensor, scratch: Scratch) -> Tensor:
@@ -75,27 +46,26 @@ def by_positions(kernel: OnPositions, dtype: torch.dtype, device: torch.device) 
     """The transform that `kernel` is, with results of `dtype`."""
 
     def transform(x: Tensor) -> Tensor:
-        channels = x.shape[2]
-        out = torch.empty(x.shape, dtype=dtype, device=device)
-        count, scratch = max(1, chunk_size(device) // channels), Scratch(device)
-        parts = (planes.view(-1, channels).split(count) for planes in (x, out))
-        for positions, target in zip(*parts, strict=True):
+        out, scratch = torch.empty(x.shape, dtype=dtype, device=device), Scratch(device)
+        for positions, target in chunks(device, x, out):
             kernel(positions, target, scratch)
         return out
 
     return transform
 
 
-def bind_igdn(
-    operation: Operation, x: ValueInfo, roles: Tensors, dtype: torch.dtype, device: torch.device
-) -> Transform:
+def bind_igdn_sums(
+    operation: Operation, roles: Tensors, device: torch.device
+) -> Callable[[Tensor, Scratch], Tensor]:
+    """Positions (P, C) -> their sums, float32."""
     roots = _bind_roots(operation, roles, device)
 
-    def igdn(positions: Tensor, target: Tensor, scratch: Scratch) -> None:
+    def igdn(positions: Tensor, scratch: Scratch) -> Tensor:
         wide = scratch.copy("operand", positions, torch.float64)
-        target.copy_(roots(wide, scratch).mul_(wide))  # the exact product, rounded once
+        # The exact product, rounded once.
+        return scratch.copy("sums", roots(wide, scratch).mul_(wide), torch.float32)
 
-    return by_positions(igdn, dtype, device)
+    return igdn
 
 
 def bind_gdn(
@@ -179,7 +149,7 @@ def bind_window_attention(
         grid = planes.view(down, w, across, w, 3, heads, depth).permute(4, 0, 2, 5, 1, 3, 6)
         results = out.view(down, w, across, w, heads, depth).permute(0, 2, 4, 1, 3, 5)
         scratch = Scratch(device)
-        for block in _blocks(down, across, chunk_size(device) // (heads * w**4)):
+        for block in _blocks(down, across, chunk_size(device, CHUNK_PER_THREAD) // (heads * w**4)):
             own = [
                 {i - part.start: mask for i, mask in masked.items() if i in part}
                 for masked, part in zip(masks, block, strict=True)
@@ -268,7 +238,6 @@ def _exact_type(bound: int, device: torch.device) -> torch.dtype:
 
 
 BINDERS = {
-    "igdn": bind_igdn,
     "gdn": bind_gdn,
     "layernorm": bind_layernorm,
     "window_attention": bind_window_attention,
