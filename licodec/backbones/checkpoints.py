@@ -25,6 +25,7 @@ from licodec.backbones.registry import (
     recognise,
     same_network,
 )
+from licodec.backbones.separate_adapters import with_adapters
 from licodec.errors import BadInputError, UsageError
 from licodec.files import open_input
 
@@ -33,34 +34,51 @@ ZIP_START = b"PK\x03\x04"
 PICKLE_START = b"\x80"
 
 
+Source = str | Path | Mapping[str, object]
+"""A file, or a dict as torch.load gives it: a state dict, or one that holds it as "state_dict"."""
+
+
 def load_network(
-    source: str | Path | Mapping[str, object], backbone: str | None = None
+    source: Source, backbone: str | None = None, adapters: Sequence[Source] = ()
 ) -> PublishedNetwork:
     """The float network of a checkpoint, in evaluation mode, at its anchor.
 
-    `source` is a file, or a dict as torch.load gives it: a state dict, or one that holds it
-    as "state_dict". `backbone` ("stf", "tcm", "icm", "cheng-attn") is read off the keys
-    where it is not given.
+    `backbone` ("stf", "tcm", "icm", "cheng-attn") is read off the keys where it is not given.
+    `adapters` are in checkpoints of their own, those for alpha before those for beta.
 
     Raises UsageError for an unknown backbone, and BadInputError for a file that is no
-    checkpoint and a state dict that is not one of the backbone's.
+    checkpoint and a state dict that is not one of the backbone's, or has no adapters for it.
     """
     backbone = OTHER_NAMES.get(backbone, backbone)
     if backbone is not None and backbone not in BACKBONES:
         raise UsageError(f"backbone {backbone!r} is not known: give one of {', '.join(BACKBONES)}")
+    name, state = _read_state(source, "checkpoint")
+    network = _network(name, state, backbone)
+    if not adapters:
+        return network
+    files: dict[str, Mapping[str, Tensor]] = {}
+    for i, file in enumerate(adapters):
+        own, read = _read_state(file, f"adapters {i + 1}")
+        files[own if own not in files else f"{own} ({i + 1})"] = read
+    whole = with_adapters(state, files, network.backbone)
+    return _network(f"{name} with {', '.join(files)}", whole, network.backbone)
+
+
+def _read_state(source: Source, unnamed: str) -> tuple[str, dict[str, Tensor]]:
+    """What messages call a checkpoint, and its state dict with licodec's names."""
     if isinstance(source, Mapping):
-        name, loaded = "checkpoint", source
+        name, loaded = unnamed, source
     else:
         path = Path(source)
         name, loaded = path.name, read_checkpoint(path)
-    return _network(name, state_dict_of(name, loaded), backbone)
+    state = state_dict_of(name, loaded)
+    try:
+        return name, normalized(state)
+    except BadInputError as error:
+        raise BadInputError(f"{name}: {error}") from None
 
 
 def _network(name: str, state: Mapping[str, Tensor], backbone: str | None) -> PublishedNetwork:
-    try:
-        state = normalized(state)
-    except BadInputError as error:
-        raise BadInputError(f"{name}: {error}") from None
     shapes = {key: tuple(value.shape) for key, value in state.items()}
     known = ", ".join(BACKBONES)
     found = recognise(shapes)

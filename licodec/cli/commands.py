@@ -251,6 +251,7 @@ def models_import(
     checkpoint: options.PublishedCheckpoint,
     output: options.PackOutput,
     backbone: options.ImportedBackbone = None,
+    adapters: options.SeparateAdapters = None,
     calibrate: options.Calibrate = None,
     bits: options.ImportedBits = options.WeightBits.EIGHT,
     plan_name: options.PlanName = options.DEFAULT_PLAN,
@@ -264,13 +265,15 @@ def models_import(
     """Make a weights pack from a published checkpoint of stf, tcm, icm or cheng-attn.
 
     Every key and shape is checked, the ranges of all values are measured on pictures, and the
-    network is compiled into exact arithmetic. Adapters become the pack's adapter set.
+    network is compiled into exact arithmetic. Adapters, in the checkpoint or in --adapters (which
+    may be given twice), become the pack's adapter set.
     """
     verbosity = options.choose_verbosity(verbose, quiet)
 
     from licodec.cli.models_import import ImportSettings, import_checkpoint
 
     settings = ImportSettings(
-        backbone, calibrate, int(bits.value), plan_name, pictures, objective, force, threads
-    )
+        backbone, calibrate, int(bits.value), plan_name, pictures, objective, force, threads,
+        tuple(adapters or ()),
+    )  # fmt: skip
     return import_checkpoint(checkpoint, output, settings, verbosity)

@@ -29,6 +29,7 @@ class ImportSettings:
     """What `licodec models import` was told.
 
     backbone   None: read off the checkpoint's keys
+    adapters   files of adapters kept beside the checkpoint, alpha's before beta's
     calibrate  folder of pictures; None: the built-in ones
     bits       of every weight, 8 or 16
     pictures   how many of the folder are used
@@ -43,6 +44,7 @@ class ImportSettings:
     objective: str | None
     force: bool
     threads: int | None
+    adapters: tuple[Path, ...] = ()
 
 
 def import_checkpoint(
@@ -64,7 +66,7 @@ def import_checkpoint(
     if settings.threads is not None:
         set_threads(settings.threads)
     name = Path(checkpoint).name
-    network = load_network(Path(checkpoint), settings.backbone)
+    network = load_network(Path(checkpoint), settings.backbone, settings.adapters)
     pictures = _pictures(settings)
     if settings.calibrate is None:
         reporter.warnings([_NO_CALIBRATION])
@@ -74,6 +76,8 @@ def import_checkpoint(
         "weight_bits": settings.bits,
         "activation_bits": ACTIVATION_BITS,
     }
+    if settings.adapters:
+        card["adapters"] = [path.name for path in settings.adapters]
     try:
         pack = compile_published(
             network,

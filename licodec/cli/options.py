@@ -371,6 +371,15 @@ ImportedBackbone = Annotated[
         show_default=False,
     ),
 ]
+SeparateAdapters = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--adapters",
+        metavar="FILE",
+        help="Adapters of the checkpoint that are in a file of their own; alpha's before beta's.",
+        show_default=False,
+    ),
+]
 ImportedBits = Annotated[
     WeightBits, typer.Option("--bits", help="Of every weight; activations have 16.")
 ]

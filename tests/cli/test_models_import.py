@@ -105,6 +105,24 @@ def test_adapters_of_a_checkpoint_are_kept(
     assert "--alpha: alpha 2 is out of range: give 0 to 1" in one_error(done)
 
 
+def test_adapters_in_a_file_of_their_own(run: Run, tmp_path: Path) -> None:
+    checkpoint = saved(tiny.network("cheng-attn"), tmp_path / "cheng.pth.tar")
+    adapted = tiny.adapted_network("cheng_8_1_all").state_dict()
+    branches = {key: value for key, value in adapted.items() if ".adapter." in key}
+    torch.save(branches, tmp_path / "alpha.pth")
+    command = ("models", "import", checkpoint, "-o", "p.safetensors")
+    refused = run(*command, "--adapters", checkpoint)
+    assert refused.exit_code == 3
+    assert f"{checkpoint}: holds no adapters" in one_error(refused)
+    result = run(*command, "--adapters", "alpha.pth")
+    assert "rate modes alpha" in result.stdout
+    pack = packs.read_pack(tmp_path / "p.safetensors")
+    assert pack.card["adapters"] == ["alpha.pth"]
+    absent = run(*command, "-f", "--adapters", "beta.pth")
+    assert absent.exit_code == 3
+    assert "beta.pth" in one_error(absent)
+
+
 def test_cheng_attn_has_one_rate(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     checkpoint = saved(tiny.network("cheng-attn"), tmp_path / "cheng.pth.tar")
     result = run("models", "import", checkpoint, "-o", "p.safetensors")
