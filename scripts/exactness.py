@@ -4,6 +4,7 @@
     scripts/exactness.py photo.png --generate
     scripts/exactness.py --generate --python other/bin/python --only 'threads|python'
     scripts/exactness.py --generate --alphas 0.3,1 --betas 0,1
+    scripts/exactness.py --model cheng.safetensors --sizes 384x256,64x64 --ds 1 --alphas 0.5
 
 Pictures are encoded once, at every d of --ds and, by each adapter set of the pack, at every alpha
 and beta, under the baseline (no variables set, the
@@ -380,6 +381,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("pictures", type=Path, nargs="*", help="picture files")
     parser.add_argument("--generate", action="store_true", help="add seven generated pictures")
+    parser.add_argument("--sizes", help="add textured pictures of these sizes: 384x256,64x64")
     parser.add_argument("--ds", default="0.5,1,3,8", help="values of d, separated by commas")
     parser.add_argument("--alphas", default="", help="of alpha, for each adapter set of the pack")
     parser.add_argument("--betas", default="0", help="of beta, for those that have it")
@@ -413,8 +415,8 @@ def run_matrix(arguments: argparse.Namespace) -> list[Row]:
     if arguments.list:
         print("\n".join(names))
         sys.exit(0)
-    if not arguments.pictures and not arguments.generate:
-        sys.exit("no pictures: name some, or add --generate")
+    if not (arguments.pictures or arguments.generate or arguments.sizes):
+        sys.exit("no pictures: name some, or add --generate or --sizes")
     ds, alphas, betas = (
         [float(value) for value in values.split(",") if value]
         for values in (arguments.ds, arguments.alphas, arguments.betas)
@@ -425,7 +427,11 @@ def run_matrix(arguments: argparse.Namespace) -> list[Row]:
     with tempfile.TemporaryDirectory(prefix="exactness-") as scratch:
         folder = Path(scratch)
         pictures = list(arguments.pictures)
-        for name, picture in generated_pictures().items() if arguments.generate else ():
+        generated = generated_pictures() if arguments.generate else {}
+        for size in arguments.sizes.split(",") if arguments.sizes else ():
+            width, _, height = size.partition("x")
+            generated[size] = Picture(textured(int(height), int(width)))
+        for name, picture in generated.items():
             path = folder / f"{name}.png"
             path.write_bytes(encode_picture(picture, "PNG"))
             pictures.append(path)
