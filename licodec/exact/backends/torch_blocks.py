@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 CHUNK_PER_THREAD = 2**17  # numbers of each value that are worked on at a time
-SUMS_PER_THREAD = 2**19  # of a convolution: fewer cost more in reading weights
+SUMS_PER_THREAD = 2**21  # of a convolution: fewer cost more in calls and in reading weights
 CHUNK_ON_DEVICE = 2**24
 
 

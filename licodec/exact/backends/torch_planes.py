@@ -59,8 +59,8 @@ class Operand:
 
 
 Kernel = Callable[..., Tensor]
-"""One bound task: its operands' tensors -> its result, which shares memory with no
-operand that lives on."""
+"""One bound task: its operands' tensors, then scratch memory -> its result, which shares memory
+with no operand that lives on."""
 
 
 @dataclass(frozen=True)
@@ -110,8 +110,9 @@ def prepare(
                 for port in program.inputs
                 if port.name not in unused
             }
+            scratch = Scratch(device)
             for step in steps:
-                live[step.output] = step.kernel(*(live[name] for name in step.inputs))
+                live[step.output] = step.kernel(*(live[name] for name in step.inputs), scratch)
                 for name in step.dead:
                     del live[name]
             return {name: _from_planes(live[name]) for name in program.outputs}
@@ -253,8 +254,8 @@ def _bind_convolution(
     channels, dtype, kernel = info.channels, storage(info), roles[0]["weight"].shape[2]
     factor = shuffles[0].attributes["factor"] if shuffles else 1
 
-    def convolution(x: Tensor) -> Tensor:
-        plane, scratch = tuple(x.shape[:2]), Scratch(device)
+    def convolution(x: Tensor, scratch: Scratch) -> Tensor:
+        plane = tuple(x.shape[:2])
         rows, columns = ((n + 2 * padding - kernel) // stride + 1 for n in plane)
         shape = (rows * factor, columns * factor, channels // factor**2)
         out = torch.empty(shape, dtype=dtype, device=device)
@@ -310,8 +311,8 @@ def _by_chunks(
     planes = [i for i, info in enumerate(operands) if not info.number]
     dtype = storage(result)
 
-    def kernel(*xs: Tensor) -> Tensor:
-        scratch = Scratch(device)
+    def kernel(*values: Tensor) -> Tensor:
+        *xs, scratch = values
         if overwritten is None:
             out = torch.empty(xs[0].shape, dtype=dtype, device=device)
         else:
@@ -343,7 +344,8 @@ def _bind_concat(
 ) -> Kernel:
     dtype = storage(result)
 
-    def concat(*xs: Tensor) -> Tensor:
+    def concat(*values: Tensor) -> Tensor:
+        *xs, _ = values
         return torch.cat([x.to(dtype) for x in xs], 2)
 
     return concat
@@ -358,7 +360,7 @@ def _bind_split(
 ) -> Kernel:
     start, stop = operation.attributes["start"], operation.attributes["stop"]
 
-    def split(x: Tensor) -> Tensor:
+    def split(x: Tensor, scratch: Scratch) -> Tensor:
         return x[:, :, start:stop].clone(memory_format=torch.contiguous_format)
 
     return split
@@ -373,7 +375,7 @@ def _bind_pixel_shuffle(
 ) -> Kernel:
     f = operation.attributes["factor"]
 
-    def pixel_shuffle(x: Tensor) -> Tensor:
+    def pixel_shuffle(x: Tensor, scratch: Scratch) -> Tensor:
         rows, columns, channels = x.shape
         blocks = x.view(rows, columns, channels // f**2, f, f).permute(0, 3, 1, 4, 2)
         fresh = blocks.clone(memory_format=torch.contiguous_format)
@@ -391,7 +393,7 @@ def _bind_pixel_unshuffle(
 ) -> Kernel:
     f = operation.attributes["factor"]
 
-    def pixel_unshuffle(x: Tensor) -> Tensor:
+    def pixel_unshuffle(x: Tensor, scratch: Scratch) -> Tensor:
         rows, columns, channels = x.shape[0] // f, x.shape[1] // f, x.shape[2]
         blocks = x.view(rows, f, columns, f, channels).permute(0, 2, 4, 1, 3)
         fresh = blocks.clone(memory_format=torch.contiguous_format)

@@ -28,7 +28,11 @@ Sums = Callable[..., Tensor]
 
 def storage(info: ValueInfo) -> torch.dtype:
     """The type in which a value is held."""
-    return torch.int16 if info.low >= -(2**15) and info.high < 2**15 else torch.int32
+    return torch.int16 if fits_int16(info.low, info.high) else torch.int32
+
+
+def fits_int16(low: int, high: int) -> bool:
+    return low >= -(2**15) and high < 2**15
 
 
 def clamp(x: Tensor, low: int, high: int, reached: tuple[int, int]) -> Tensor:
@@ -108,6 +112,13 @@ def bind_add(
 ) -> Pointwise:
     a, b = operands
     reached = (a.low + b.low, a.high + b.high)
+    if all(fits_int16(*x) for x in (reached, (a.low, a.high), (b.low, b.high))):
+
+        def narrow_add(x: Tensor, y: Tensor, target: Tensor, scratch: Scratch) -> None:
+            clamp(torch.add(x, y, out=target), result.low, result.high, reached)
+
+        return narrow_add
+
     # A sum that binary32 holds exactly is taken in it: conversions are slower between integers.
     exact = max(-reached[0], reached[1]) < VALUE_LIMIT
     dtype = torch.float32 if exact else torch.int32

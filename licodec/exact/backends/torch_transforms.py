@@ -21,7 +21,7 @@ from licodec.exact.program import Operation, Tensors
 
 MASKED = 2.0**24  # taken from scores below 2^22, it puts them behind all others and every table
 
-Transform = Callable[[Tensor], Tensor]
+Transform = Callable[[Tensor, Scratch], Tensor]
 """Planes (H, W, C) of integers -> fresh planes of as many rows and columns."""
 
 
@@ -45,8 +45,8 @@ OnPositions = Callable[[Tensor, Tensor, Scratch], None]
 def by_positions(kernel: OnPositions, dtype: torch.dtype, device: torch.device) -> Transform:
     """The transform that `kernel` is, with results of `dtype`."""
 
-    def transform(x: Tensor) -> Tensor:
-        out, scratch = torch.empty(x.shape, dtype=dtype, device=device), Scratch(device)
+    def transform(x: Tensor, scratch: Scratch) -> Tensor:
+        out = torch.empty(x.shape, dtype=dtype, device=device)
         for positions, target in chunks(device, x, out):
             kernel(positions, target, scratch)
         return out
@@ -137,7 +137,7 @@ def bind_window_attention(
     depth, before = x.channels // (3 * heads), -shift % w
     attend = _bind_attention(operation, x, roles, device)
 
-    def window_attention(planes: Tensor) -> Tensor:
+    def window_attention(planes: Tensor, scratch: Scratch) -> Tensor:
         rows, columns, _ = planes.shape
         after_rows, after_columns = (-(before + n) % w for n in (rows, columns))
         if before or after_rows or after_columns:
@@ -148,7 +148,6 @@ def bind_window_attention(
         # Of both, a grid of windows, each (parts of) heads * (w, w) positions * depth.
         grid = planes.view(down, w, across, w, 3, heads, depth).permute(4, 0, 2, 5, 1, 3, 6)
         results = out.view(down, w, across, w, heads, depth).permute(0, 2, 4, 1, 3, 5)
-        scratch = Scratch(device)
         for block in _blocks(down, across, chunk_size(device, CHUNK_PER_THREAD) // (heads * w**4)):
             own = [
                 {i - part.start: mask for i, mask in masked.items() if i in part}
