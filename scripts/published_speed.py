@@ -66,7 +66,10 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def importing(job: Mapping[str, Any]) -> Mapping[str, Any]:
-    settings = ImportSettings(None, None, job["bits"], "standard", 1, True, job["threads"])
+    settings = ImportSettings(
+        backbone=None, calibrate=None, bits=job["bits"], plan_name="standard", pictures=1,
+        objective=None, force=True, threads=job["threads"],
+    )  # fmt: skip
     import_checkpoint(job["checkpoint"], job["pack"], settings, Verbosity.QUIET)
     return {"pack": Path(job["pack"]).stat().st_size, "cpu": time.process_time()}
 
