@@ -70,6 +70,7 @@ def textured(height: int, width: int, channels: int = 3) -> np.ndarray:
         "train_adapters",
         "train_entropy_model",
         "train_perception",
+        "validation_table",
     ],
 )
 def test_help(name: str) -> None:
@@ -663,3 +664,28 @@ def assert_same(a: Any, b: Any) -> None:
             assert_same(x, y)
     else:
         assert a == b
+
+
+def test_validations_are_tabulated(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = script("validation_table")
+    log, earlier = tmp_path / "run.log", tmp_path / "earlier.log"
+    points = {1.0: (0.8, 38.0), 4.0: (0.4, 35.0), 12.0: (0.2, 32.0)}
+
+    def lines(step: int, factor: float) -> str:
+        rows = [
+            {"step": step, "d": d, "bpp": b * factor, "psnr": p} for d, (b, p) in points.items()
+        ]
+        return "".join(json.dumps(row) + "\n" for row in rows)
+
+    earlier.write_text("step 100  loss\n" + lines(100, 3) + lines(200, 1))
+    log.write_text(lines(500, 0.9) + "step 600  loss\n" + lines(1000, 0.81))
+    table.main([str(log), "--against", str(earlier)])
+    *_, first, second = capsys.readouterr().out.splitlines()
+    assert first == "| 500 | 0.7200, 38.00 | 0.3600, 35.00 | 0.1800, 32.00 | \N{MINUS SIGN}10.0 % |"
+    assert second.endswith("| \N{MINUS SIGN}19.0 % |")
+    table.main([str(log)])
+    *_, first, second = capsys.readouterr().out.splitlines()
+    assert first.endswith("| +0.0 % |") and second.endswith("| \N{MINUS SIGN}10.0 % |")
+    earlier.write_text("step 100  loss\n")
+    with pytest.raises(SystemExit, match="no validations"):
+        table.main([str(earlier)])
