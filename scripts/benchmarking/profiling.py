@@ -16,6 +16,7 @@ import licodec
 PACKAGE = Path(licodec.__file__).parent
 BACKENDS = "exact/backends/"
 RUN = "run"  # the function of a backend that calls one kernel for each operation
+LOOPS = {"convolution", "kernel"}  # kernels that work block by block: what they call is named
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,9 @@ class Entry:
     """A function of licodec, as called for one purpose in one stage.
 
     stage     the function that the outermost one called: "_synthesise"
-    purpose   inside a backend's run the kernel, which is named after its operation; elsewhere
-              the function's module
+    purpose   inside a backend's run the kernel, which is named after its operation, or what it
+              calls for every block ("convolve"; "finish", which requantizes sums); elsewhere the
+              function's module
     function  "module: name"
     seconds   its own time and that of the libraries it calls, without what other functions of
               licodec take
@@ -118,7 +120,8 @@ class _Clock:
         if not self._stack:
             return None
         caller, purpose = self._stack[-1]
-        if purpose is None and caller.co_name == RUN and _module(caller).startswith(BACKENDS):
+        in_run = caller.co_name == RUN and _module(caller).startswith(BACKENDS)
+        if purpose in LOOPS or (purpose is None and in_run):
             return _name(code)
         return purpose
 
