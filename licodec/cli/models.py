@@ -13,6 +13,7 @@ from licodec.cli.naming import make_folder
 from licodec.cli.rendering import Reporter, Verbosity, print_table
 from licodec.errors import BadInputError, CorruptFileError
 from licodec.files import display_name, read_bytes, save_atomically
+from licodec.fmpq.plans import CARD_KEY
 from licodec.packs import (
     LARGEST_PACK,
     SUFFIX,
@@ -82,7 +83,7 @@ def list_json() -> int:
 def _measured_loss(pack: PackName) -> str:
     """What quantization changed of the RD-loss, in percent of the float network's; empty where
     the pack's card does not say."""
-    figures = pack.card.get("quantization")
+    figures = pack.card.get(CARD_KEY)
     loss = figures.get("measured_loss") if isinstance(figures, dict) else None
     return f"{100 * loss:+.2f} %" if isinstance(loss, float) else ""
 

@@ -19,6 +19,7 @@ from licodec.fmpq.allocation import Allocation, Report, float_bits, widest
 from licodec.fmpq.calibration import example_picture, read_pictures, trial_crops
 from licodec.fmpq.checkpoints import load_lite
 from licodec.fmpq.packing import PackForm, bytes_beside_weights, make_pack
+from licodec.fmpq.plans import CARD_KEY
 from licodec.fmpq.search import Found, PlanSearch, widths_of
 from licodec.fmpq.sensitivity import TrialSettings
 from licodec.packs import SUFFIX, write_pack
@@ -89,7 +90,7 @@ def quantize(checkpoint: str, output: str, settings: QuantizeSettings, verbosity
         with _search_progress(float_bits(layers), search, verbosity) as report:
             found = search.find(budget, settings.rule, report)
         form = PackForm(settings.plan_name, widths_of(found.plan))
-        card = {"quantization": _figures(found, search, settings)}
+        card = {CARD_KEY: _figures(found, search, settings)}
         pack = make_pack(search.corrected(network, found.plan), pictures, form, card)
         write_pack(pack, Path(output))
     if settings.state is None:

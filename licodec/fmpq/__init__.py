@@ -10,7 +10,8 @@ quantized to b bits.
     curves        zeta of every layer, each value measured when it is first needed
     allocation    from curves and a size to a plan: the published rule, and a greedy one
     state         what was measured, in a file, so that a search can be resumed
+    plans         the plan and the figures that a search left in a pack's card
     packing       a network and its plan made into a weights pack
 
-`curves`, `allocation` and `state` are plain Python; the others import torch.
+`curves`, `allocation`, `state` and `plans` are plain Python; the others import torch.
 """

@@ -8,6 +8,10 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
+
+from licodec.images import read_picture
+
 FORMAT = Path(__file__).parents[2] / "format"
 PATH = FORMAT / "reference_decoder.py"
 
@@ -21,6 +25,15 @@ def load() -> ModuleType:
 
 
 decoder = load()
+
+
+def decode_to_pixels(data: bytes, pack: Path, folder: Path) -> np.ndarray:
+    """What the command makes of a file's bytes with `pack`, by way of files in `folder`."""
+    file, picture = folder / "second.lic", folder / "second.pnm"
+    file.write_bytes(data)
+    done = run(file, "--weights", pack, "-o", picture)
+    assert done.returncode == 0, done.stderr
+    return read_picture(picture, picture.name).pixels
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
