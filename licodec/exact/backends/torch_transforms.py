@@ -110,15 +110,18 @@ def bind_layernorm(
     )
     gain = torch.tensor(roles["gain"], device=device)
     bias = torch.tensor(roles["bias"], dtype=torch.float32, device=device)
+    ones = torch.ones(channels, dtype=torch.float64, device=device)
 
     def layernorm(positions: Tensor, target: Tensor, scratch: Scratch) -> None:
         wide = scratch.copy("operand", positions, torch.float64)
         squares = scratch.of("squares", tuple(wide.shape), torch.float64)
-        total = wide.sum(1, keepdim=True)
-        variance = torch.mul(wide, wide, out=squares).sum(1, keepdim=True).mul_(channels)
+        total = torch.mv(wide, ones)
+        variance = torch.mv(torch.mul(wide, wide, out=squares), ones).mul_(channels)
         variance.sub_(total * total).add_(epsilon).mul_(4.0 ** a["root_bits"])
-        divisor = isqrt(variance, scratch).clamp_(min=1)
-        normal = wide.mul_(channels * unit).sub_(total.mul_(unit)).div_(divisor).round_()
+        divisor = isqrt(variance, scratch).clamp_(min=1)[:, None]
+        # S - C x, in one go, over minus the divisor: all of these are exact.
+        negative = torch.sub(total.mul_(unit)[:, None], wide, alpha=channels * unit, out=wide)
+        normal = negative.div_(divisor.neg_()).round_()
         # Rounded between product and sum, so that nothing can fuse them. A sum that binary32
         # has to round is beyond the range that it is clamped to.
         product = scratch.copy("product", normal, torch.float32).mul_(gain).round_()
@@ -145,16 +148,17 @@ def bind_window_attention(
         out = torch.empty((*planes.shape[:2], heads * depth), dtype=dtype, device=device)
         down, across = planes.shape[0] // w, planes.shape[1] // w
         masks = [_masks(*n, before, w, device) for n in ((down, rows), (across, columns))]
-        # Of both, a grid of windows, each (parts of) heads * (w, w) positions * depth.
-        grid = planes.view(down, w, across, w, 3, heads, depth).permute(4, 0, 2, 5, 1, 3, 6)
-        results = out.view(down, w, across, w, heads, depth).permute(0, 2, 4, 1, 3, 5)
+        # Of both, the grid of windows, each (w, w) positions * channels.
+        grid, results = (
+            x.view(down, w, across, w, x.shape[2]).transpose(1, 2) for x in (planes, out)
+        )
         for block in _blocks(down, across, chunk_size(device, CHUNK_PER_THREAD) // (heads * w**4)):
             own = [
                 {i - part.start: mask for i, mask in masked.items() if i in part}
                 for masked, part in zip(masks, block, strict=True)
             ]
             area = tuple(slice(part.start, part.stop) for part in block)
-            results[area].copy_(attend(grid[:, *area], *own, scratch))
+            results[area].copy_(attend(grid[area], *own, scratch))
         inner = out[before : before + rows, before : before + columns]
         return out if inner.shape == out.shape else inner.contiguous()
 
@@ -186,43 +190,46 @@ def _blocks(down: int, across: int, count: int) -> Iterator[tuple[range, range]]
 def _bind_attention(
     operation: Operation, x: ValueInfo, roles: Tensors, device: torch.device
 ) -> Callable[[Tensor, Masks, Masks, Scratch], Tensor]:
-    """(3, rows, columns, heads, w, w, depth) queries, keys and values of a block of windows, and
-    its masks -> (rows, columns, heads, w, w, depth)."""
+    """(rows, columns, w, w, 3 * heads * depth) queries, keys and values of a block of windows,
+    and its masks -> (rows, columns, w, w, heads * depth)."""
     heads, w = operation.attributes["heads"], operation.attributes["window"]
     largest, depth = max(-x.low, x.high), x.channels // (3 * heads)
-    multiplier = torch.tensor(roles["multiplier"], device=device)[:, None, None]
-    bias = torch.tensor(relative_bias(roles["bias"]), dtype=torch.float32, device=device)
+    multiplier = torch.tensor(roles["multiplier"], device=device)[:, None, None, None]
+    bias = torch.tensor(relative_bias(roles["bias"])[:, None], dtype=torch.float32, device=device)
     last = len(roles["table"])
     of_products = _exact_type(depth * largest**2, device)
     of_weights = _exact_type(w**2 * int(roles["table"].max()) * largest, device)
     table = torch.tensor(np.append(roles["table"], 0), dtype=of_weights, device=device)
+    ones = torch.ones(w * w, dtype=of_weights, device=device)
 
     def attend(block: Tensor, by_row: Masks, by_column: Masks, scratch: Scratch) -> Tensor:
-        down, across = block.shape[1:3]
-        count = down * across * heads
-        square = (count, w * w, w * w)
-        kinds = (("q", of_products), ("k", of_products), ("v", of_weights))
-        q, k, v = (
-            scratch.copy(name, part, dtype).view(count, w * w, depth)
-            for part, (name, dtype) in zip(block, kinds, strict=True)
-        )
-        products = scratch.of("products", square, of_products)
-        torch.bmm(q, k.transpose(1, 2), out=products)
+        down, across = block.shape[:2]
+        count = down * across
+        # By window first, in long runs, and then by head: cheaper than both at once.
+        channels = scratch.copy("windows", block, of_products).view(count, w * w, 3, heads, depth)
+        q, k, v = channels.permute(2, 3, 0, 1, 4)
+        q, k = scratch.copy("q", q, of_products), scratch.copy("k", k.mT, of_products)
+        v = scratch.copy("v", v, of_weights)
+        products = scratch.of("products", (heads, count, w * w, w * w), of_products)
+        torch.bmm(q.flatten(0, 1), k.flatten(0, 1), out=products.flatten(0, 1))
         scores = scratch.copy("scores", products, torch.float32)
         # Product, rounding and sum stay operations of their own, as in requantize.
-        scores.view(down, across, heads, w * w, w * w).mul_(multiplier).round_().add_(bias)
-        by_key = scores.view(down, across, heads, w * w, w, w)
+        scores.mul_(multiplier).round_().add_(bias)
+        by_key = scores.view(heads, down, across, w * w, w, w)
         for row, mask in by_row.items():
-            by_key[row].sub_(mask[:, None])
+            by_key[:, row].sub_(mask[:, None])
         for column, mask in by_column.items():
-            by_key[:, column].sub_(mask)
-        below = torch.sub(scores.amax(2, keepdim=True), scores, out=scores).clamp_(max=last)
-        index = scratch.copy("index", below, torch.int32).flatten()
-        weights = scratch.of("weights", (len(index),), of_weights)
-        weights = torch.index_select(table, 0, index, out=weights).view(square)
-        sums = torch.bmm(weights, v, out=scratch.of("sums", tuple(v.shape), of_weights))
-        mean = scratch.copy("mean", sums, torch.float64).div_(weights.sum(2, keepdim=True))
-        return mean.round_().view(down, across, heads, w, w, depth)
+            by_key[:, :, column].sub_(mask)
+        below = torch.sub(scores.amax(3, keepdim=True), scores, out=scores).clamp_(max=last)
+        index = scratch.copy("index", below, torch.int32)
+        weights = scratch.of("weights", tuple(index.shape), of_weights)
+        torch.index_select(table, 0, index.flatten(), out=weights.view(-1))
+        totals = torch.mv(weights.view(-1, w * w), ones).view(heads, count, w * w, 1)
+        sums = scratch.of("sums", tuple(v.shape), of_weights)
+        torch.bmm(weights.flatten(0, 1), v.flatten(0, 1), out=sums.flatten(0, 1))
+        means = scratch.of("means", (count, w * w, heads, depth), torch.float64)
+        torch.div(sums, totals, out=means.permute(2, 0, 1, 3))
+        return means.round_().view(down, across, w, w, heads * depth)
 
     return attend
 
