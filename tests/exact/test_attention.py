@@ -176,6 +176,22 @@ def attention_builder(span: tuple[int, int] = INT16, **changes) -> Builder:
     return builder
 
 
+def test_means_next_to_ties_where_sums_fit_in_binary32():
+    # Binary32 holds the sum of the weights, 4 m - 1, and of what they weigh, but not the quotient,
+    # 2.5 + 1 / (8 m - 2), which it rounds to 2.5, and that to 2.
+    m = 1_398_000
+    builder = Builder("p")
+    x = builder.port("x", 3, -3, 3)
+    tensors = {
+        "multiplier": np.ones(1, np.float32),
+        "bias": np.zeros((1, 3, 3), np.int32),
+        "table": np.array([m, m - 1], np.int32),
+    }
+    builder.operation("window_attention", (x,), 1, tensors, heads=1, window=2, shift=0)
+    plane = np.array([[[1, 1], [1, 1]], [[1, 1], [1, 0]], [[3, 3], [2, 2]]])
+    assert np.all(run_everywhere(builder, "window_attention_0", x=plane) == 3)
+
+
 def test_results_have_the_range_of_what_is_mixed():
     info = analyse(*attention_builder((-7, 2000)).build("x"))["window_attention_0"]
     assert (info.channels, info.low, info.high, info.accumulator) == (4, -7, 2000, False)

@@ -228,7 +228,7 @@ def _bind_attention(
         sums = scratch.of("sums", tuple(v.shape), of_weights)
         torch.bmm(weights.flatten(0, 1), v.flatten(0, 1), out=sums.flatten(0, 1))
         means = scratch.of("means", (count, w * w, heads, depth), torch.float64)
-        torch.div(sums, totals, out=means.permute(2, 0, 1, 3))
+        torch.div(sums.to(torch.float64), totals, out=means.permute(2, 0, 1, 3))
         return means.round_().view(down, across, w, w, heads * depth)
 
     return attend
