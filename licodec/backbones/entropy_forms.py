@@ -18,8 +18,9 @@ from licodec.backbones.exact_parts import (
 )
 from licodec.backbones.lite import adaptive_step
 from licodec.backbones.published import SlicedNetwork, SliceParameters
-from licodec.exact.compiler import Grid, Output, RangeRecorder
+from licodec.exact.compiler import Grid, Output
 from licodec.exact.leaves import FirstChannels
+from licodec.exact.ranges import RangeRecorder
 from licodec.exact.schedule import NEIGHBOURS, PREVIOUS, SliceStep, Step, WavefrontStep
 
 SCALES = Grid(2.0**-SCALE_FRACTION_BITS, -(2**18), 2**18)  # raw: they may be negative

@@ -42,13 +42,13 @@ from licodec.errors import BadInputError
 from licodec.exact.compiler import (
     Grid,
     Output,
-    RangeRecorder,
     Source,
     node_grids,
     trace,
 )
 from licodec.exact.fake_quantization import FakeQuantized, RoundedForm
 from licodec.exact.gains import ALPHA, BETA, MODES
+from licodec.exact.ranges import RangeRecorder
 from licodec.exact.schedule import Schedule, SliceStep
 from licodec.packs import Pack, PackAdapters
 

@@ -40,9 +40,10 @@ from licodec.backbones.exact_parts import (
 from licodec.backbones.priors import FactorizedPrior
 from licodec.backbones.published import LEAVES, PublishedNetwork, SlicedNetwork
 from licodec.entropy.tables import EntropyTables, tables_to_tensors
-from licodec.exact.compiler import Grid, Output, RangeRecorder, trace
+from licodec.exact.compiler import Grid, Output, trace
 from licodec.exact.gains import BETA, MODES
 from licodec.exact.leaves import ChannelOffset
+from licodec.exact.ranges import RangeRecorder
 from licodec.exact.schedule import Schedule, Step
 from licodec.packs import Pack, PackAdapters
 from licodec.rate import DEFAULT_OBJECTIVE

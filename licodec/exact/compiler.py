@@ -22,9 +22,9 @@ from torch import Tensor, fx, nn
 
 from licodec.exact.leaves import ChannelGain, ChannelOffset, FirstChannels, Narrowed
 from licodec.exact.program import KINDS, Operation, Port, Program
+from licodec.exact.ranges import RANGE_MARGIN
 from licodec.exact.weight_steps import quantize_weight
 
-RANGE_MARGIN = 1.25  # a grid reaches this much beyond the largest calibrated magnitude
 GRID_KEEPERS = (  # move integers, as they are
     nn.Identity,
     nn.PixelShuffle,
@@ -104,22 +104,6 @@ class LeafTracer(fx.Tracer):
 def trace(module: nn.Module, table_leaves: tuple[type[nn.Module], ...]) -> fx.GraphModule:
     graph = LeafTracer(table_leaves).trace(module)
     return fx.GraphModule(module, graph)
-
-
-class RangeRecorder(fx.Interpreter):
-    """Runs a traced module and keeps the least and largest value of every node."""
-
-    def __init__(self, traced: fx.GraphModule) -> None:
-        super().__init__(traced)
-        self.ranges: dict[str, tuple[float, float]] = {}
-
-    def run_node(self, node: fx.Node) -> object:
-        result = super().run_node(node)
-        if isinstance(result, Tensor):
-            low, high = float(result.detach().amin()), float(result.detach().amax())
-            before = self.ranges.get(node.name, (low, high))
-            self.ranges[node.name] = (min(low, before[0]), max(high, before[1]))
-        return result
 
 
 @dataclass
@@ -259,6 +243,8 @@ class Compilation:
         return min(bits, *limits, WIDEST)
 
     def choose_grid(self, members: Iterable[str], bits: int) -> Grid:
+        narrowed = {n.name for n in self.traced.graph.nodes if self.module_of(n, Narrowed)}
+        members = narrowed.intersection(members) or members
         seen = [self.ranges[m] for m in members if m in self.ranges]
         # What a ReLU cuts off before requantization does not need to be representable.
         folded = {n.all_input_nodes[0].name for n in self.traced.graph.nodes if self.is_folded(n)}
@@ -657,7 +643,7 @@ def compile_module(
 ) -> Compiled:
     """Compile one traced module.
 
-    ranges           least and largest value of every node, from :class:`RangeRecorder`
+    ranges           least and largest value of every node, from ``ranges.RangeRecorder``
     widths           bits of a weight (2-8, or 16) by "program.layer" name
     activation_bits  bits of every grid the caller does not fix (8-16)
     tables           the scalar modules and their functions, evaluated here once in float64

@@ -21,13 +21,13 @@ from licodec.exact.compiler import (
     Compiled,
     Grid,
     Output,
-    RangeRecorder,
     Source,
     compile_module,
     trace,
 )
 from licodec.exact.gains import GAIN_ONE
 from licodec.exact.leaves import ChannelOffset
+from licodec.exact.ranges import RangeRecorder
 
 
 def prepared(module: nn.Module) -> nn.Module:

@@ -13,12 +13,12 @@ from licodec.exact.bounds import analyse
 from licodec.exact.compiler import (
     Grid,
     Output,
-    RangeRecorder,
     Source,
     compile_module,
     trace,
 )
 from licodec.exact.leaves import Narrowed
+from licodec.exact.ranges import RANGE_MARGIN, RangeRecorder
 from licodec.exact.weight_steps import quantize_weight
 from tests import tiny
 
@@ -156,3 +156,34 @@ def test_every_program_of_lite_is_proved() -> None:
     for program in pack.programs.values():
         values = analyse(program, pack.tensors)
         assert max(v.high for v in values.values() if v.accumulator) < 2**53
+
+
+def narrow_reach(x: torch.Tensor) -> tuple[float, float]:
+    """Where the grid of a Narrowed that sees `x` ends, and the largest value there is."""
+    recorder = RangeRecorder(trace(nn.Sequential(Narrowed(8), nn.Identity()), ()))
+    recorder.run(x)
+    return RANGE_MARGIN * recorder.ranges["_0"][1], recorder.ranges["_1"][1]
+
+
+def test_a_narrow_grid_ends_where_rounding_and_clipping_cost_least() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(1, 2, 512, 512)
+    x[0, 0, 0, 0] = 6.0
+    reach, largest = narrow_reach(x)
+
+    def squared_error(reach: float) -> float:
+        step = reach / 127
+        return float((torch.clamp((x / step).round(), -128, 127) * step - x).square().sum())
+
+    assert largest == 6.0
+    assert 3.5 < reach < 5
+    assert squared_error(reach) < min(squared_error(1.15 * reach), squared_error(0.85 * reach))
+
+
+def test_a_narrow_grid_reaches_half_of_the_rarest_extreme() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(1, 2, 512, 512)
+    x[0, 0, 0, 0] = 64.0
+    reach, largest = narrow_reach(x)
+    assert largest == 64.0
+    assert 32 <= reach < 33.5  # half, rounded up to a sixteenth of an octave

@@ -11,13 +11,13 @@ from licodec.exact.backends import reference
 from licodec.exact.compiler import (
     Grid,
     Output,
-    RangeRecorder,
     Source,
     compile_module,
     node_grids,
     trace,
 )
 from licodec.exact.fake_quantization import FakeQuantized, RoundedForm
+from licodec.exact.ranges import RangeRecorder
 
 BITS = 12  # of activations
 INPUT = Grid(1 / 64, -(2**11), 2**11 - 1)
