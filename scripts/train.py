@@ -134,7 +134,8 @@ def hold_still_all_but(network: LiteNetwork, part: str) -> None:
 
 
 def make_average(network: LiteNetwork, decay: float) -> torch.optim.swa_utils.AveragedModel:
-    """The exponential moving average of the weights, which is what is validated and shipped."""
+    """The exponential moving average of the weights; it, or after steps in exact arithmetic the
+    weights themselves, is what is validated and shipped."""
     return torch.optim.swa_utils.AveragedModel(
         network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(decay)
     )
@@ -225,7 +226,10 @@ def main() -> None:
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
-        average.update_parameters(network)
+        if active is network:
+            average.update_parameters(network)
+        else:  # weights that were trained rounded serve on their side of each rounding alone
+            average.module.load_state_dict(network.state_dict())
         if draw.d == 1.0:
             running.append(loss.item())
 

@@ -549,6 +549,8 @@ def test_training_resumes_exactly(
             resumed = run(kept[step])
             assert resumed["step"] == 3
             assert_same(whole, resumed)
+        for name, weight in whole["network"].items():  # no average of what was trained rounded
+            assert torch.equal(whole["average"][f"module.{name}"], weight), name
     finally:
         torch.set_num_threads(threads)
 
