@@ -324,6 +324,7 @@ class Rule(StrEnum):
 
     THRESHOLD = "threshold"
     GREEDY = "greedy"
+    UNIFORM = "uniform"
 
 
 Checkpoint = Annotated[
@@ -406,7 +407,8 @@ AllocationRule = Annotated[
     typer.Option(
         "--rule",
         help="greedy: bits go where they gain most; "
-        "threshold: each layer's least bits below one tolerance, as published.",
+        "threshold: each layer's least bits below one tolerance, as published; "
+        "uniform: the same bits for all, to compare with.",
     ),
 ]
 SearchState = Annotated[

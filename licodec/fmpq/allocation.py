@@ -2,7 +2,8 @@
 
 Sizes are bits of all weights together. The published rule gives each layer the least width b
 with zeta(b) < tau and moves the tolerance tau until the size fits. The greedy rule takes bits
-away where that costs the least zeta per bit, and the sum of zeta stands for the loss.
+away where that costs the least zeta per bit, and the sum of zeta stands for the loss. The
+uniform rule, which needs no zeta, is what both are compared with.
 """
 
 from __future__ import annotations
@@ -155,6 +156,19 @@ def search_greedy(curves: Curves, budget: int, report: Report) -> Allocation:
         bits += best.bits
 
 
+def search_uniform(curves: Curves, budget: int, report: Report) -> Allocation:
+    """The same width for every layer, the largest up to `LARGEST_WIDTH` that fits.
+
+    Raises UsageError where none does.
+    """
+    check_reachable(curves.layers, budget)
+    plans = (
+        {layer.name: width for layer in curves.layers}
+        for width in range(LARGEST_WIDTH, LEAST_WIDTH - 1, -1)
+    )
+    return _allocation(curves, next(p for p in plans if plan_bits(curves.layers, p) <= budget))
+
+
 @dataclass(frozen=True)
 class _Step:
     """One layer moved by one choice: to `width`, which is `bits` more or less in all."""
@@ -186,7 +200,11 @@ def _allocation(curves: Curves, plan: Plan, tolerance: float | None = None) -> A
 
 Search = Callable[[Curves, int, Report], Allocation]
 
-RULES: Mapping[str, Search] = {"threshold": search_threshold, "greedy": search_greedy}
+RULES: Mapping[str, Search] = {
+    "threshold": search_threshold,
+    "greedy": search_greedy,
+    "uniform": search_uniform,
+}
 
 
 def complete(curves: Curves, found: Allocation) -> Allocation:

@@ -38,7 +38,7 @@ def checkpoint(tmp_path: Path) -> str:
     return "run.pt"
 
 
-@pytest.mark.parametrize("rule", ["threshold", "greedy"])
+@pytest.mark.parametrize("rule", ["threshold", "greedy", "uniform"])
 def test_a_checkpoint_becomes_a_pack(
     run: Run, checkpoint: str, tmp_path: Path, rule: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -53,7 +53,7 @@ def test_a_checkpoint_becomes_a_pack(
     bits = sum(pack.tensors[name].size * width for name, width in pack.widths.items())
     assert 0.10 * 32 * weights < bits <= 0.125 * 32 * weights
     figures = pack.card["quantization"]
-    assert list(figures["plan"].values()) != [4] * len(figures["plan"])
+    assert (set(figures["plan"].values()) == {4}) == (rule == "uniform")
     assert f"{figures['evaluations']} evaluations" in result.stdout
     assert f"naive search: {figures['naive_evaluations']}" in result.stdout
     assert sorted(os.listdir(tmp_path)) == ["pictures", "run.pt", "small.safetensors"]

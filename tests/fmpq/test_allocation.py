@@ -83,6 +83,16 @@ def test_the_published_rule(network: tuple, share: float) -> None:
         assert found.plan == threshold_plan(curves, found.tolerance)
 
 
+@settings(max_examples=40)
+@given(network=networks(), share=st.floats(0, 1.2))
+def test_uniform_bits_are_the_most_that_fit(network: tuple, share: float) -> None:
+    layers, _ = network
+    budget = budget_of(layers, share)
+    found = RULES["uniform"](curves_of(network), budget, ignore)
+    (width,) = set(found.plan.values())
+    assert width == 8 or (width + 1) * sum(layer.weights for layer in layers) > budget
+
+
 @settings(max_examples=30)
 @given(st.lists(st.floats(0.01, 9), min_size=3, max_size=3), st.integers(0, 60))
 def test_greedy_is_the_best_of_all_plans_of_equal_layers(strengths: list, extra: int) -> None:
