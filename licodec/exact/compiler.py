@@ -243,6 +243,7 @@ class Compilation:
         return min(bits, *limits, WIDEST)
 
     def choose_grid(self, members: Iterable[str], bits: int) -> Grid:
+        # A Narrowed is what is read, and its range may leave rare extremes out.
         narrowed = {n.name for n in self.traced.graph.nodes if self.module_of(n, Narrowed)}
         members = narrowed.intersection(members) or members
         seen = [self.ranges[m] for m in members if m in self.ranges]
@@ -643,7 +644,7 @@ def compile_module(
 ) -> Compiled:
     """Compile one traced module.
 
-    ranges           least and largest value of every node, from ``ranges.RangeRecorder``
+    ranges           what the grid of every node should hold, from ``ranges.RangeRecorder``
     widths           bits of a weight (2-8, or 16) by "program.layer" name
     activation_bits  bits of every grid the caller does not fix (8-16)
     tables           the scalar modules and their functions, evaluated here once in float64

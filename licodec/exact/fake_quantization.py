@@ -64,7 +64,7 @@ class RoundedForm:
     """What the compiler makes of a traced module.
 
     grids            of each node by name (``compiler.node_grids``)
-    ranges           least and largest value of each node by name
+    ranges           what the grid of each node should hold, by name
     widths           bits of each convolution's weight by its path
     activation_bits  of the grids that nothing fixes
     """

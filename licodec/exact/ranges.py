@@ -7,7 +7,7 @@ from torch import Tensor, fx
 
 from licodec.exact.leaves import Narrowed
 
-RANGE_MARGIN = 1.25  # a grid reaches this much beyond the largest calibrated magnitude
+RANGE_MARGIN = 1.25  # a grid reaches this much beyond its range
 
 
 class Magnitudes:
@@ -56,27 +56,28 @@ class RangeRecorder(fx.Interpreter):
 
     def __init__(self, traced: fx.GraphModule) -> None:
         super().__init__(traced)
-        self.ranges: dict[str, tuple[float, float]] = {}
         self._extremes: dict[str, tuple[float, float]] = {}
-        self._magnitudes: dict[str, Magnitudes] = {}
+        self._narrowed: dict[str, tuple[Magnitudes, int]] = {}  # and how many bits hold them
 
     def run_node(self, node: fx.Node) -> object:
         result = super().run_node(node)
         if isinstance(result, Tensor):
             low, high = float(result.detach().amin()), float(result.detach().amax())
             before = self._extremes.get(node.name, (low, high))
-            extremes = (min(low, before[0]), max(high, before[1]))
-            self.ranges[node.name] = self._extremes[node.name] = extremes
-            if node.op == "call_module" and isinstance(self.fetch_attr(node.target), Narrowed):
-                self.ranges[node.name] = self._narrowed(node, result, extremes)
+            self._extremes[node.name] = (min(low, before[0]), max(high, before[1]))
+        module = self.fetch_attr(node.target) if node.op == "call_module" else None
+        if isinstance(module, Narrowed):
+            magnitudes, _ = self._narrowed.setdefault(node.name, (Magnitudes(), module.bits))
+            magnitudes.add(result)
         return result
 
-    def _narrowed(
-        self, node: fx.Node, result: Tensor, extremes: tuple[float, float]
-    ) -> tuple[float, float]:
-        magnitudes = self._magnitudes.setdefault(node.name, Magnitudes())
-        magnitudes.add(result)
-        low, high = extremes
-        bits = self.fetch_attr(node.target).bits
-        reach = magnitudes.best_reach(2 ** (bits if low >= 0 else bits - 1) - 1) / RANGE_MARGIN
-        return max(low, -reach), min(high, reach)
+    @property
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """Low and high of every node, by its name, over all runs so far."""
+        found = dict(self._extremes)
+        for name, (magnitudes, bits) in self._narrowed.items():
+            low, high = self._extremes[name]
+            integers = 2 ** (bits if low >= 0 else bits - 1) - 1
+            reach = magnitudes.best_reach(integers) / RANGE_MARGIN
+            found[name] = (max(low, -reach), min(high, reach))
+        return found

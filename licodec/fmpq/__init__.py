@@ -8,7 +8,7 @@ quantized to b bits.
     checkpoints   a float network out of a file
     sensitivity   zeta_n(b), with what lies before layer n computed once
     curves        zeta of every layer, each value measured when it is first needed
-    allocation    from curves and a size to a plan: the published rule, and a greedy one
+    allocation    from curves and a size to a plan: the published rule, a greedy one, uniform bits
     state         what was measured, in a file, so that a search can be resumed
     plans         the plan and the figures that a search left in a pack's card
     packing       a network and its plan made into a weights pack

@@ -1,4 +1,4 @@
-"""Both rules: the size is met, and each does what it says."""
+"""The rules: the size is met, and each does what it says."""
 
 from __future__ import annotations
 

@@ -211,7 +211,7 @@ def _bind_attention(
         q, k = scratch.copy("q", q, of_products), scratch.copy("k", k.mT, of_products)
         v = scratch.copy("v", v, of_weights)
         products = scratch.of("products", (heads, count, w * w, w * w), of_products)
-        torch.bmm(q.flatten(0, 1), k.flatten(0, 1), out=products.flatten(0, 1))
+        torch.bmm(q.flatten(0, 1), k.flatten(0, 1), out=products.view(-1, w * w, w * w))
         scores = scratch.copy("scores", products, torch.float32)
         # Product, rounding and sum stay operations of their own, as in requantize.
         scores.mul_(multiplier).round_().add_(bias)
@@ -226,7 +226,7 @@ def _bind_attention(
         torch.index_select(table, 0, index.flatten(), out=weights.view(-1))
         totals = torch.mv(weights.view(-1, w * w), ones).view(heads, count, w * w, 1)
         sums = scratch.of("sums", tuple(v.shape), of_weights)
-        torch.bmm(weights.flatten(0, 1), v.flatten(0, 1), out=sums.flatten(0, 1))
+        torch.bmm(weights.flatten(0, 1), v.flatten(0, 1), out=sums.view(-1, w * w, depth))
         means = scratch.of("means", (count, w * w, heads, depth), torch.float64)
         torch.div(sums.to(torch.float64), totals, out=means.permute(2, 0, 1, 3))
         return means.round_().view(down, across, w, w, heads * depth)
