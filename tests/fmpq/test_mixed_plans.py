@@ -69,6 +69,8 @@ def test_a_mixed_plan_is_exact(backend: str) -> None:
     try:
         other = Codec(mixed_pack(), backend)
     except LicodecError as error:
+        if backend != "int8":  # the one that a processor may lack
+            raise
         pytest.skip(str(error))
     expected, coded = reference.encode(picture(), D), other.encode(picture(), D)
     assert coded.data == expected.data
