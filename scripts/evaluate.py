@@ -24,6 +24,9 @@ pixel by themselves. With --perceptual all is also measured by SSIMULACRA 2 (the
 ssimulacra2), which no part was trained on; --plot-perception draws rate, distortion and
 perception. --tables writes everything as Markdown.
 
+With --packs, further packs of the same or other networks code the pictures at the same d, and
+BD-rates among all packs are given: precision plans side by side.
+
 With --float, the float network of the pack's training state codes the same pictures with the
 pack's tables at the same d: ideal lengths of the symbols plus the file's overhead.
 
@@ -77,7 +80,7 @@ from rich.console import Console
 from licodec.errors import LicodecError
 from licodec.exact.interpreter import set_threads
 from licodec.images import INPUT_SUFFIXES, read_picture
-from licodec.packs import choose_pack
+from licodec.packs import choose_pack, read_name
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -88,6 +91,9 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--ds", default="0.5,0.75,1,1.5,2.5,4,7,12", help="separated by commas")
     parser.add_argument("--model", default="lite", help="a backbone, or the path of a pack")
     parser.add_argument("--plan", default="standard")
+    parser.add_argument(
+        "--packs", type=Path, nargs="+", default=[], metavar="PACK", help="further packs"
+    )
     parser.add_argument(
         "--codecs", default=",".join(PILLOW_SOURCES), help="separated by commas; '' for none"
     )
@@ -141,12 +147,24 @@ def objectives(arguments: argparse.Namespace) -> list[str] | None:
     return arguments.objectives and arguments.objectives.split(",")
 
 
+def further_sources(arguments: argparse.Namespace, ds: tuple[float, ...]) -> list[Source]:
+    """A source for each of --packs, called by its file's name. Raises LicodecError."""
+    labels = [path.stem for path in arguments.packs]
+    if len(set(labels)) < len(labels) or (labels and not ds):
+        raise LicodecError("--packs: give files of different names, and --ds to code them at")
+    return [
+        PackSource(read_name(path), ds, None, arguments.perceptual, label=label)
+        for path, label in zip(arguments.packs, labels, strict=True)
+    ]
+
+
 def make_sources(arguments: argparse.Namespace) -> list[Source]:
     """licodec first. Raises UsageError and LicodecError."""
     perceptual = arguments.perceptual
     pack = choose_pack(arguments.model, arguments.plan)
     ds = representable(pack, numbers(arguments.ds))
     sources: list[Source] = [PackSource(pack, ds, arguments.float, perceptual)] if ds else []
+    sources += further_sources(arguments, ds)
     sources += adapted_sources(
         pack,
         numbers(arguments.alphas),
@@ -187,10 +205,10 @@ def code(
 
 def fill(cache: Cache, pictures: dict[Path, str], sources: list[Source], jobs: int) -> None:
     """Make the samples that the cache lacks; `pictures` are hashes by path."""
-    tasks = [
+    tasks = [  # by source, so that a worker seldom has to open another pack
         (path, source, missing)
-        for path, key in pictures.items()
         for source in sources
+        for path, key in pictures.items()
         if (missing := cache.missing(key, source))
     ]
     if not tasks:
@@ -230,15 +248,17 @@ def collect(
 def compare(
     sources: list[Source], curves: dict[str, Curve], published: list[Curve], below: float
 ) -> list[Saving]:
-    """licodec's curves against every other codec's, the exact against the float form, and adapter
-    sets against d and against the first set, there also below a rate."""
+    """licodec's curves against every other codec's, the exact against the float form, packs
+    against those before them, and adapter sets against d and against the first set, there also
+    below a rate."""
     adapted = [curves[s.curves[0]] for s in sources if isinstance(s, AdaptedSource)]
     exact = [curves[s.exact_curve] for s in sources if isinstance(s, PackSource)]
     ours = [*exact, *adapted]
     others = [curve for curve in curves.values() if curve not in ours] + published
-    among = [(test, anchor) for anchor in exact for test in adapted]
+    among = [(test, anchor) for anchor in exact[:1] for test in adapted]
     among += [(test, adapted[0]) for test in adapted[1:]]
     pairs = [(test, other, None) for test in ours for other in others]
+    pairs += [(test, anchor, None) for anchor, test in itertools.combinations(exact, 2)]
     pairs += [(*pair, limit) for pair in among for limit in (None, below)]
     cases = [(*pair, measure) for measure in MEASURES for pair in pairs]
     return [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import importlib
 import io
+import itertools
 import json
 import math
 import os
@@ -270,6 +271,28 @@ def test_evaluation_from_end_to_end(
     monkeypatch.setattr(evaluate, "ProcessPoolExecutor", refuse)
     evaluate.run(evaluate.parse_arguments(command))
     assert json.loads(report.read_text()) == figures
+
+
+def test_evaluation_of_several_packs(
+    tmp_path: Path, tiny_pack: Path, picture_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packs = [tmp_path / "first.safetensors", tmp_path / "second.safetensors"]
+    for path in packs:
+        path.write_bytes(tiny_pack.read_bytes())
+    evaluate = script("evaluate")
+    report = tmp_path / "report.json"
+    command = [str(picture_file), "--model", str(tiny_pack), "--codecs", "", "--jobs", "1"]
+    command += ["--ds", "1,4", "--json", str(report), "--packs", *map(str, packs)]
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    evaluate.run(evaluate.parse_arguments(command))
+    figures = json.loads(report.read_text())
+    names = ["licodec lite", "licodec lite, first", "licodec lite, second"]
+    assert set(figures["curves"]) == set(names)
+    compared = {(found["test"], found["anchor"]) for found in figures["bd_rates"]}
+    assert compared == {(test, anchor) for anchor, test in itertools.combinations(names, 2)}
+    assert [found["percent"] for found in figures["bd_rates"]] == pytest.approx([0] * 3)
+    with pytest.raises(LicodecError, match="files of different names"):
+        evaluate.run(evaluate.parse_arguments([*command, str(packs[0])]))
 
 
 def test_evaluation_of_adapter_sets(

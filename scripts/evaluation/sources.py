@@ -127,18 +127,20 @@ class PackSource:
     state, the float network that it was made of beside it.
 
     The float network's samples have the ideal length of its symbols in the pack's tables plus
-    everything in the exact form's file that is not coded symbols, and pixels of 8 bits.
+    everything in the exact form's file that is not coded symbols, and pixels of 8 bits. A `label`
+    tells the curve from another pack's.
     """
 
     pack: PackName
     values: tuple[float, ...]
     state: Path | None = None
     perceptual: bool = False
+    label: str = ""
     parameter: str = "d"
 
     @property
     def exact_curve(self) -> str:
-        return f"licodec {self.pack.backbone}"
+        return f"licodec {self.pack.backbone}" + (f", {self.label}" if self.label else "")
 
     @property
     def float_curve(self) -> str:
