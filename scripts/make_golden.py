@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Make the golden files: small .lic files of the embedded pack, with their pixels' hashes.
+"""Make the golden files: small .lic files of every embedded pack, with their pixels' hashes.
 
     scripts/make_golden.py
 
-Golden files decode to these pixels for as long as their pack ships. They are made again
-only when a pack is replaced.
+Each pack has a folder, named by its weights id. Golden files decode to these pixels for ever:
+what is there is left alone, and only what is missing is made, for a new pack or a new adapter
+set.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import numpy as np
 
 from licodec.codec import Codec
 from licodec.images import Picture, read_picture
-from licodec.packs import choose_pack, embedded_folder, read_pack
+from licodec.packs import PackName, embedded_folder, installed_packs, read_pack
 from licodec.rate import AdapterRates, Rate, RateMode
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -77,21 +78,27 @@ def pixel_hash(picture: Picture) -> str:
     return digest.hexdigest()
 
 
-def main() -> None:
-    name = choose_pack("lite", "standard")
-    if name.path.parent != embedded_folder():
-        raise SystemExit(f"{name.path}: golden files are made with the embedded pack")
+def add_missing(name: PackName, folder: Path) -> None:
+    """Make the golden files of one pack that `folder` lacks, and note their hashes."""
     codec = Codec(read_pack(name.path))
-    GOLDEN.mkdir(exist_ok=True)
-    for old in GOLDEN.glob("*.lic"):
-        old.unlink()
-    hashes = {}
+    listing = folder / "pixels.json"
+    hashes = json.loads(listing.read_text()) if listing.exists() else {}
     for sample in samples(codec.pack.adapter_rates):
+        file = f"{sample.name}.lic"
+        if file in hashes:
+            continue
         coded = codec.encode_at(sample.picture, sample.rate).result
-        (GOLDEN / f"{sample.name}.lic").write_bytes(coded.data)
-        hashes[f"{sample.name}.lic"] = pixel_hash(coded.picture)
-        print(f"{sample.name}: {len(coded.data)} bytes, {hashes[sample.name + '.lic'][:16]}")
-    (GOLDEN / "pixels.json").write_text(json.dumps(hashes, indent=1) + "\n")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / file).write_bytes(coded.data)
+        hashes[file] = pixel_hash(coded.picture)
+        print(f"{name.plan_name}: {file}, {len(coded.data)} bytes, {hashes[file][:16]}")
+    listing.write_text(json.dumps(hashes, indent=1) + "\n")
+
+
+def main() -> None:
+    for name in installed_packs():
+        if name.path.parent == embedded_folder():
+            add_missing(name, GOLDEN / name.weights_id.hex())
 
 
 if __name__ == "__main__":

@@ -14,11 +14,15 @@ import pytest
 
 from licodec.codec import Library
 from licodec.container import read_file
-from licodec.packs import embedded_folder, find_pack
+from licodec.packs import embedded_folder, find_pack, installed_packs
 
 ROOT = Path(__file__).resolve().parent.parent
 GOLDEN = ROOT / "tests" / "golden"
-HASHES: dict[str, str] = json.loads((GOLDEN / "pixels.json").read_text())
+HASHES: dict[str, str] = {  # by "weights id/file"
+    f"{listing.parent.name}/{file}": digest
+    for listing in sorted(GOLDEN.glob("*/pixels.json"))
+    for file, digest in json.loads(listing.read_text()).items()
+}
 
 
 @cache
@@ -37,11 +41,17 @@ def test_pixels(name: str, backend: str) -> None:
 
 
 def test_every_golden_file_has_a_hash() -> None:
-    assert {path.name for path in GOLDEN.glob("*.lic")} == set(HASHES)
+    files = {path.relative_to(GOLDEN).as_posix() for path in GOLDEN.rglob("*.lic")}
+    assert files == set(HASHES)
 
 
-def test_the_second_decoder_agrees() -> None:
-    name = "alpha-d3.lic"
+def test_every_embedded_pack_has_golden_files() -> None:
+    embedded = [pack for pack in installed_packs() if pack.path.parent == embedded_folder()]
+    assert {pack.weights_id.hex() for pack in embedded} <= {path.name for path in GOLDEN.iterdir()}
+
+
+@pytest.mark.parametrize("name", [name for name in HASHES if name.endswith("/alpha-d3.lic")])
+def test_the_second_decoder_agrees(name: str) -> None:
     header = read_file((GOLDEN / name).read_bytes()).header
     pack = find_pack(header.weights_id, header.backbone).path
     assert pack.parent == embedded_folder()
