@@ -691,7 +691,9 @@ class Pack(NamedTuple):
     latent: Tables
     medians: np.ndarray
     thresholds: np.ndarray
-    adapters: dict[bytes, dict[str, Program]]  # by id: all programs, stand-ins in their places
+    adapters: dict[bytes, tuple[dict[str, Program], list[int]]]  # by id: all programs, stand-ins
+    # in their places, and the step shares
+    step_shares: list[int]  # of the adapter set in force; empty: steps are AQVR's
 
 
 def read_safetensors(data: bytes) -> tuple[Json, Tensors]:
@@ -741,7 +743,9 @@ def read_pack(data: bytes) -> Pack:
             require(identity.hex() == own["id"], "an adapter id of the pack is not its own")
         for key in ("id", "objective"):
             require(len({own[key] for own, _, _ in sets}) == len(sets), f"two sets of one {key}")
-        pack = pack._replace(adapters={identity: found for _, identity, found in sets})
+        pack = pack._replace(adapters={
+            identity: (found, own.get("step_shares", [])) for own, identity, found in sets
+        })  # fmt: skip
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise Fault(f"corrupt file: the pack is malformed ({error!r})") from None
     require(pack.weights_id.hex() == description["weights_id"], "the pack's id is not its own")
@@ -775,16 +779,23 @@ def assemble_pack(backbone: str, schedule: Json, programs: dict[str, Json], tens
     used = {name for name in tensors if name.startswith("tables.")}
     used.update(name for program in programs.values() for name in program.tensor_names)
     return Pack(backbone, plan, identifier(head, used, tensors), schedule, programs,
-                hyper, latent, medians, thresholds, {})  # fmt: skip
+                hyper, latent, medians, thresholds, {}, [])  # fmt: skip
 
 
 ADAPTER_SET = {"id": str, "objective": str, "programs": dict, "d": int}
+STEP_SHARES = {"step_shares": list}
+SHARE_ONE = 65535
 
 
 def adapter_set(pack: Pack, description: Json, programs: dict[str, Json], tensors: Tensors,
                 widths: dict[str, int]) -> tuple[bytes, dict[str, Program]]:  # fmt: skip
     """The id of an adapter set, and the decoder's programs with its stand-ins in their places."""
-    check_fields(description, "adapters", ADAPTER_SET)
+    check_fields(description, "adapters", ADAPTER_SET, STEP_SHARES)
+    stated = {key: description[key] for key in STEP_SHARES if key in description}
+    for shares in stated.values():
+        legal = all(type(share) is int and 0 <= share <= SHARE_ONE for share in shares)
+        sliced = len(shares) == len(pack.schedule["steps"])
+        require(legal and sliced and "reach" not in pack.schedule["steps"][0], "step shares")
     objective = re.fullmatch(r"[a-z0-9][a-z0-9-]{0,31}", description["objective"])
     in_range = pack.schedule["d_low"] <= description["d"] <= pack.schedule["d_high"]
     require(objective is not None and in_range, "the objective or the d of an adapter set")
@@ -802,6 +813,7 @@ def adapter_set(pack: Pack, description: Json, programs: dict[str, Json], tensor
         "plan": [widths[name] for name in weights],
         "programs": {plain: program.canonical for plain, program in own.items()},
         "weights_id": pack.weights_id.hex(),
+        **stated,
     }
     names = {name for program in own.values() for name in program.tensor_names}
     return identifier(head, names, tensors), whole
@@ -912,6 +924,11 @@ def step_range(d: int, unit: int, step: int, count: int) -> tuple[int, int]:
     if d >= unit:
         return unit, unit + divide_rne((d - unit) * (step + 1), count)
     return d + divide_rne((unit - d) * step, count), unit
+
+
+def even_step(d: int, unit: int, share: int) -> int:
+    """The quantization step of a whole slice, with an adapter set's step share."""
+    return unit + divide_rne((d - unit) * share, SHARE_ONE)
 
 
 def quantization_steps(scale: Planes, lo: int, hi: int) -> Planes:
@@ -1059,7 +1076,10 @@ def decode_latents(pack: Pack, runs: Runs, streams: list[Stream], rows: int, col
         seen["previous"] = latents
         read = pack.programs[step["parameters"]].planes
         mean, scale, context = runs[step["parameters"]](**{name: seen[name] for name in read})
-        steps = quantization_steps(scale, *step_range(d, unit, i, len(schedule["steps"])))
+        if pack.step_shares:
+            steps = np.array(even_step(d, unit, pack.step_shares[i]))
+        else:
+            steps = quantization_steps(scale, *step_range(d, unit, i, len(schedule["steps"])))
         indexes = scale_indexes(scale, steps, unit, pack.thresholds)
         q = reader.read(indexes.ravel() + hyper_channels).reshape(indexes.shape)
         decoded = np.clip(q * steps + mean, LATENT_LOW, LATENT_HIGH)
@@ -1109,11 +1129,11 @@ def with_adapters(pack: Pack, header: Header) -> Pack:
     """The pack with the stand-ins of the adapter set that the header names, if it names one."""
     if header.adapter_id is None:
         return pack
-    programs = pack.adapters[header.adapter_id]
+    programs, shares = pack.adapters[header.adapter_id]
     numbers = {name for program in programs.values() for name in program.gains}
     known = {name for name, gain in header.gains.items() if gain} <= numbers
     require(known, "the header's alpha or beta is not one of the adapter set's")
-    return pack._replace(programs=programs)
+    return pack._replace(programs=programs, step_shares=shares)
 
 
 def decode(file: File, pack: Pack) -> np.ndarray:

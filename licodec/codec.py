@@ -116,7 +116,7 @@ class Codec:
         if adapters is None:
             return self.entropy_model
         own = {n: self._runner(n, gains, adapters) for n in self.pack.schedule.program_order}
-        return replace(self.entropy_model, runners=own)
+        return replace(self.entropy_model, runners=own, step_shares=adapters.step_shares)
 
     def _adapters(self, gains: Gains, objective: str | None) -> PackAdapters | None:
         """The adapter set to encode with. Raises UsageError where the pack has none."""

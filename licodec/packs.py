@@ -12,7 +12,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
@@ -22,6 +22,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
+from licodec.entropy.adaptive import SHARE_ONE
 from licodec.entropy.tables import EntropyTables, tables_from_tensors
 from licodec.errors import CorruptFileError, UsageError, WeightsMissingError
 from licodec.exact.bounds import analyse
@@ -94,13 +95,21 @@ class PackAdapters:
     objective  what it was trained for, by which an encoder chooses it
     programs   by the name of the program that each stands in for. They have its ports and behind
                them none, one or both of "alpha" and "beta", numbers from 0 to GAIN_ONE
-    d          AQVR's that goes with alpha = 1, in units of 2^-g, for encoders; the neutral one
-               where alpha leaves it alone
+    d          that goes with alpha = 1, in units of 2^-g, for encoders; the neutral one where
+               alpha leaves it alone
+    step_shares  how much of d - 1 the step of each slice takes, at every position alike, each
+               from 0 to SHARE_ONE; without any, steps are AQVR's
     """
 
     objective: str
     programs: Mapping[str, str]
     d: int
+    step_shares: tuple[int, ...] = ()
+
+    @property
+    def stated_steps(self) -> dict[str, list[int]]:
+        """`step_shares` as a pack states them: nothing where there are none."""
+        return {"step_shares": list(self.step_shares)} if self.step_shares else {}
 
 
 @dataclass(frozen=True)
@@ -212,6 +221,7 @@ class Pack:
             "plan": [width for name in own.values() for _, width in self._widths_of(name)],
             "programs": {p: program_to_json(self.programs[name]) for p, name in own.items()},
             "weights_id": self.weights_id.hex(),
+            **adapters.stated_steps,
         }
         return self._digest(head, {t for name in own.values() for t in self._tensors_of(name)})
 
@@ -283,7 +293,14 @@ def write_pack(pack: Pack, path: Path) -> None:
         metadata["distortion_weight"] = pack.distortion_weight
     if pack.adapters:
         metadata["adapters"] = [
-            {"id": pack.adapter_ids[own.objective].hex(), **asdict(own)} for own in pack.adapters
+            {
+                "id": pack.adapter_ids[own.objective].hex(),
+                "objective": own.objective,
+                "programs": own.programs,
+                "d": own.d,
+                **own.stated_steps,
+            }
+            for own in pack.adapters
         ]
     text = json.dumps(metadata, sort_keys=True)
     data = safetensors.numpy.save(stored, metadata={METADATA_KEY: text})
@@ -335,13 +352,19 @@ def _are_adapter_sets(value: Any) -> bool:
 
 def _is_adapter_set(value: Any) -> bool:
     return (
-        set(value) == {"id", "objective", "programs", "d"}
+        set(value) - {"step_shares"} == {"id", "objective", "programs", "d"}
         and len(bytes.fromhex(value["id"])) == 8
         and is_objective(value["objective"])
         and type(value["d"]) is int
+        and _are_step_shares(value.get("step_shares", [SHARE_ONE]))
         and isinstance(value["programs"], dict)
         and all(map(is_name, (*value["programs"], *value["programs"].values())))
     )
+
+
+def _are_step_shares(value: Any) -> bool:
+    is_list = isinstance(value, list) and len(value) > 0
+    return is_list and all(type(share) is int and 0 <= share <= SHARE_ONE for share in value)
 
 
 def is_objective(value: Any) -> bool:
@@ -401,7 +424,7 @@ def read_pack(path: Path) -> Pack:
         widths,
         metadata["card"],
         metadata.get("distortion_weight"),
-        tuple(PackAdapters(own["objective"], own["programs"], own["d"]) for own in adapters),
+        tuple(map(_adapters_from_json, adapters)),
     )
     try:
         _check(pack)
@@ -412,6 +435,11 @@ def read_pack(path: Path) -> Pack:
     if [own.hex() for own in pack.adapter_ids.values()] != [own["id"] for own in adapters]:
         raise CorruptFileError(f"{path}: an adapter set of the weights pack does not match its id")
     return pack
+
+
+def _adapters_from_json(data: Mapping[str, Any]) -> PackAdapters:
+    shares = tuple(data.get("step_shares", ()))
+    return PackAdapters(data["objective"], data["programs"], data["d"], shares)
 
 
 def _unpack_weights(
@@ -454,6 +482,9 @@ def _check_adapters(pack: Pack, adapters: PackAdapters) -> None:
         raise CorruptFileError(f"the adapter set {adapters.objective} has neither alpha nor beta")
     if not pack.schedule.d_low <= adapters.d <= pack.schedule.d_high:
         raise CorruptFileError(f"the adapter set {adapters.objective} has a d out of range")
+    sliced = sum(isinstance(step, SliceStep) for step in pack.schedule.steps)
+    if adapters.step_shares and len(adapters.step_shares) != sliced:
+        raise CorruptFileError(f"the step shares of {adapters.objective} do not fit the slices")
     _check_interfaces(pack, adapters.programs)
     decoders = set(pack.schedule.program_order)
     for plain, name in adapters.programs.items():

@@ -1477,6 +1477,24 @@ def steps_cases() -> Iterator[Json]:
         )  # fmt: skip
 
 
+def even_steps_cases() -> Iterator[Json]:
+    for name, g, d, share in (
+        ("no share", 6, 4096, 0),
+        ("all of it", 6, 4096, 65535),
+        ("rounded down", 6, 96, 30000),
+        ("rounded up", 6, 96, 31000),
+        ("d below 1 makes finer steps", 6, 16, 40000),
+        ("the least step", 6, 1, 65535),
+        ("just over a half", 1, 3, 32768),
+        ("just under a half", 1, 3, 32767),
+    ):
+        unit = 2**g
+        step = unit + rne(Fraction((d - unit) * share, 65535))
+        yield {
+            "name": name, "latent_fraction_bits": g, "d": d, "step_share": share, "delta": step,
+        }  # fmt: skip
+
+
 def encode_rans(symbols: Sequence[tuple[int, int]]) -> bytes:
     """The stream of symbols, each (frequency, sum of the frequencies before it)."""
     x, words = 2**31, []
@@ -1827,17 +1845,20 @@ def weights_id_cases() -> Iterator[Json]:
 
     branch = {name for name in tensors if name.startswith("branch.")}
     weights_id = identifier(head, set(tensors) - branch - {"unused by decoders"})
-    # A set whose prediction adapts too, and one for samples alone.
+    # A set whose prediction adapts too, with steps of its own, and one for samples alone.
     sets = {
         "mse": ({"predict": "adapted predict", "paint": "adapted paint"}, 20),
         "ms-ssim": ({"paint": "adapted paint"}, 4),
     }
+    stated: dict[str, Json] = {"mse": {"step_shares": [40000]}, "ms-ssim": {}}
     stand_ins = {
         objective: {plain: code[name] for plain, name in programs.items()}
         for objective, (programs, _) in sets.items()
     }
     heads = {
-        objective: canonical_json({"plan": [16, 4], "programs": programs, "weights_id": weights_id})
+        objective: canonical_json(
+            {"plan": [16, 4], "programs": programs, "weights_id": weights_id} | stated[objective]
+        )
         for objective, programs in stand_ins.items()
     }
     yield {
@@ -1856,6 +1877,7 @@ def weights_id_cases() -> Iterator[Json]:
                 "objective": objective,
                 "programs": programs | {"analysis": "unused by decoders"},
                 "d": d,
+                **stated[objective],
                 "id": identifier(
                     heads[objective],
                     branch | {"paint.w", "paint.b", "paint.m"}
@@ -1903,6 +1925,7 @@ def contents() -> dict[str, Json]:
     files["steps.json"] = {
         "about": "Quantization steps, scale indexes and the latents that symbols decode to.",
         "cases": list(steps_cases()),
+        "even": list(even_steps_cases()),
     }
     files["streams.json"] = {
         "about": "rANS streams with their escapes, streams that must be refused, and how many "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from functools import cache
 
 import torch
@@ -57,7 +58,8 @@ def adapted_network(*presets: str, seed: int = 5, size: float = 0.05) -> LiteNet
     adapted = copy.deepcopy(network())
     torch.manual_seed(seed)
     for name in presets:
-        attach(adapted, PRESETS[name])
+        shares = PRESETS[name].step_shares[-len(adapted.config.slices) :]
+        attach(adapted, replace(PRESETS[name], step_shares=shares))
     with torch.no_grad():
         for _, layer in adapted_layers(adapted):
             for parameter in layer.branch.parameters():

@@ -20,17 +20,20 @@ from licodec.backbones.layers import PointwiseLinear
 class Gain(nn.Module):
     """x * value * largest, where `value` is the rate mode `mode` of the network, in [0, 1].
 
-    `d` is AQVR's that goes with a value of 1.
+    `d` is what goes with a value of 1, and `step_shares` how much of d - 1 the steps of each
+    slice take; without any, steps are AQVR's.
     """
 
-    def __init__(self, mode: str, largest: float, d: float = 1.0) -> None:
+    def __init__(
+        self, mode: str, largest: float, d: float = 1.0, step_shares: tuple[float, ...] = ()
+    ) -> None:
         super().__init__()
-        self.mode, self.largest, self.d = mode, largest, d
+        self.mode, self.largest, self.d, self.step_shares = mode, largest, d, step_shares
         self.value = 0.0
 
     @property
     def step(self) -> float:
-        """AQVR's d that goes with the value: geometric, as lambda is in alpha."""
+        """The d that goes with the value: geometric, as lambda is in alpha."""
         return self.d**self.value
 
     @property

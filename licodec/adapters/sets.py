@@ -29,7 +29,9 @@ class AdapterSet:
     rank     channels in the middle of every branch
     largest  the gain at a value of 1 of the mode
     layers   the names of the adapted layers: patterns, matched part by part between dots
-    d        AQVR's d at a value of 1 of the mode, d**value below it: 1 leaves d alone
+    d        at a value of 1 of the mode, d**value below it: 1 leaves d alone
+    step_shares  how much of d - 1 the steps of each slice take, at every position alike;
+             without any, steps are AQVR's
     """
 
     mode: str
@@ -37,10 +39,12 @@ class AdapterSet:
     largest: float
     layers: tuple[str, ...]
     d: float = 1.0
+    step_shares: tuple[float, ...] = ()
 
     def to_data(self) -> dict[str, object]:
         """Plain values, for a checkpoint."""
-        return asdict(self) | {"layers": list(self.layers)}
+        lists = {"layers": list(self.layers), "step_shares": list(self.step_shares)}
+        return asdict(self) | lists
 
     @classmethod
     def from_data(cls, data: object) -> AdapterSet:
@@ -52,8 +56,14 @@ class AdapterSet:
                 "largest": float(largest),
                 "layers": list(layers),
                 "d": float(d),
-            } if rank > 0 and d > 0 and all(isinstance(layer, str) for layer in layers):
-                return cls(mode, rank, largest, tuple(layers), d)
+                "step_shares": list(shares),
+            } if (
+                rank > 0
+                and d > 0
+                and all(isinstance(layer, str) for layer in layers)
+                and all(isinstance(share, float) and 0 <= share <= 1 for share in shares)
+            ):
+                return cls(mode, rank, largest, tuple(layers), d, tuple(shares))
         raise BadInputError("the description of its adapters is damaged")
 
 
@@ -70,8 +80,10 @@ _RESIDUAL_CONVOLUTIONS = (
 
 # `lite` codes DCT coefficients: what a lower rate wants first of all is larger steps, for every
 # coefficient alike, and a branch of low rank cannot scale 320 of them by itself, down in the
-# analysis and just as much up in the synthesis, at every alpha. AQVR's d does that exactly, so
-# d goes with alpha: _LITE_D**alpha is near the d that lambda(alpha) wants of the anchor. The
+# analysis and just as much up in the synthesis, at every alpha. So d goes with alpha, and as
+# adapters are trained for it anyway, steps are even within a slice: AQVR's finer ones where
+# scales are large cost more than they give, the more the larger d is. _LITE_D**alpha and
+# _LITE_STEP_SHARES are near what lambda(alpha) wants of the anchor without adapters. The
 # branches do the rest where the rate is felt: what the latents before and the hyper-latents
 # still tell of means and scales (in the first two slices, which a low rate mostly consists of,
 # most), and in the synthesis blocking and lost detail. The analysis is nearly the linear path
@@ -106,12 +118,13 @@ _LITE_TRANSFORMS = (
     "synthesis.fine.*.spatial",
     "synthesis.fine.*.pointwise",
 )
-_LITE_D = 20.0
+_LITE_D = 8.5
+_LITE_STEP_SHARES = (0.6, 0.45, 0.52, 0.6, 0.7, 0.85, 1.0)
 
 PRESETS = {
-    "lite_8_1_all": AdapterSet(ALPHA, 8, 1.0, _LITE_LAYERS, _LITE_D),
+    "lite_8_1_all": AdapterSet(ALPHA, 8, 1.0, _LITE_LAYERS, _LITE_D, _LITE_STEP_SHARES),
     "adapt_lite_8_1_all": AdapterSet(BETA, 8, 1.0, _LITE_LAYERS),
-    "lite_8_1_transforms": AdapterSet(ALPHA, 8, 1.0, _LITE_TRANSFORMS, _LITE_D),
+    "lite_8_1_transforms": AdapterSet(ALPHA, 8, 1.0, _LITE_TRANSFORMS, _LITE_D, _LITE_STEP_SHARES),
     "adapt_lite_8_1_transforms": AdapterSet(BETA, 8, 1.0, _LITE_TRANSFORMS),
     "stf_8_8_all": AdapterSet(ALPHA, 8, 8.0, _SWIN_MLPS),
     "adapt_stf_8_8_all": AdapterSet(BETA, 8, 8.0, _SWIN_MLPS),
@@ -148,6 +161,7 @@ class LayerAdapter:
     rank: int
     largest: float
     d: float = 1.0
+    step_shares: tuple[float, ...] = ()
 
 
 def expand(network: nn.Module, adapters: AdapterSet) -> Iterator[LayerAdapter]:
@@ -164,7 +178,14 @@ def expand(network: nn.Module, adapters: AdapterSet) -> Iterator[LayerAdapter]:
         if isinstance(module, Adapted):
             inside.add(name)
         if any(_matches(name, pattern) for pattern in adapters.layers):
-            yield LayerAdapter(name, adapters.mode, adapters.rank, adapters.largest, adapters.d)
+            yield LayerAdapter(
+                name,
+                adapters.mode,
+                adapters.rank,
+                adapters.largest,
+                adapters.d,
+                adapters.step_shares,
+            )
 
 
 def _matches(name: str, pattern: str) -> bool:
@@ -196,7 +217,7 @@ def attach_to_layer(network: nn.Module, adapter: LayerAdapter) -> bool:
         return False
     if adapter.rank < 1:
         return False
-    gain = Gain(adapter.mode, adapter.largest, adapter.d)
+    gain = Gain(adapter.mode, adapter.largest, adapter.d, adapter.step_shares)
     replacement = adapted(layer, adapter.rank, gain)
     if replacement is None:
         return False

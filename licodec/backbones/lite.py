@@ -473,7 +473,10 @@ class LiteNetwork(RateModes):
         for i, y_slice in enumerate(y.split(self.config.slices, 1)):
             seen = torch.cat(decoded, 1) if decoded else block_means
             mean, scale, context = self.slice_parameters[i](features, seen)
-            step = adaptive_step(scale.detach(), d, i, count)
+            if self.step_shares:
+                step: Tensor | float = 1 + (d - 1) * self.step_shares[i]
+            else:
+                step = adaptive_step(scale.detach(), d, i, count)
             residual, spread = (y_slice - mean) / step, scale / step
             rounded = straight_through(residual, thrifty_round(residual, spread))
             coded = residual + torch.rand_like(residual) - 0.5 if self.training else rounded

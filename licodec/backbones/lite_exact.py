@@ -37,6 +37,7 @@ from licodec.backbones.exact_parts import (
 from licodec.backbones.latent_views import LogMagnitude
 from licodec.backbones.layers import HalfTanh, ScaleExponential
 from licodec.backbones.lite import COLORS, PIXEL_UNIT, LiteConfig, LiteNetwork
+from licodec.entropy.adaptive import SHARE_ONE
 from licodec.entropy.tables import EntropyTables, tables_to_tensors
 from licodec.errors import BadInputError
 from licodec.exact.compiler import (
@@ -333,11 +334,18 @@ def _adapter_set(
     stand_ins = StandIns(packing, adapted.objective, modules, calibrated)
     add_parts(stand_ins, network.config)
     unit = 2**LATENT_FRACTION_BITS
-    return PackAdapters(adapted.objective, stand_ins.programs, round(step_of(network) * unit))
+    shares = tuple(round(share * SHARE_ONE) for share in step_shares_of(network))
+    d = round(step_of(network) * unit)
+    return PackAdapters(adapted.objective, stand_ins.programs, d, shares)
+
+
+def step_shares_of(network: LiteNetwork) -> tuple[float, ...]:
+    """What of d - 1 the steps of each slice take with the adapters; none where steps are AQVR's."""
+    return next((gain.step_shares for gain in gains(network) if gain.step_shares), ())
 
 
 def step_of(network: LiteNetwork) -> float:
-    """AQVR's d that goes with alpha = 1. Raises BadInputError where d goes with anything else."""
+    """The d that goes with alpha = 1. Raises BadInputError where d goes with anything else."""
     steps = {gain.mode: gain.d for gain in gains(network)}
     if steps.get(BETA, 1.0) != 1:
         raise BadInputError("a d goes with its beta; in packs d goes with alpha alone")

@@ -12,7 +12,10 @@ from licodec.errors import UsageError
 
 
 class RateModes(nn.Module):
-    """A network whose rate is set by :meth:`set_rate`; `d` is AQVR's in force."""
+    """A network whose rate is set by :meth:`set_rate`; `d` and `step_shares` are in force.
+
+    Without step shares, which only adapters bring, steps are AQVR's.
+    """
 
     TAKES_D: ClassVar[bool]
 
@@ -20,6 +23,7 @@ class RateModes(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.d = 1.0
+        self.step_shares: tuple[float, ...] = ()
 
     @property
     def rate_modes(self) -> tuple[str, ...]:
@@ -47,8 +51,11 @@ class RateModes(nn.Module):
                 has = ", ".join(self.rate_modes) or "no rate mode"
                 raise UsageError(f"this {self.backbone} network has no {mode}: it has {has}")
         values = {ALPHA: alpha or 0.0, BETA: beta or 0.0}
-        steps = {}  # the adapters of one mode share one d
+        steps = {}  # the adapters of one mode share one d, and those of a network the shares
+        shares: tuple[float, ...] = ()
         for gain in gains(self):
             gain.value = float(values[gain.mode])
             steps[gain.mode] = gain.step
+            shares = shares or gain.step_shares
+        self.step_shares = shares if any(values.values()) else ()
         self.d = math.prod(steps.values()) if d is None else float(d)

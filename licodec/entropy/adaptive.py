@@ -1,4 +1,5 @@
-"""AQVR in integers: the quantization step of every latent, and its scale index.
+"""AQVR in integers: the quantization step of every latent, and its scale index. Adapter sets may
+take even steps instead.
 
 "Training-Free Adaptive Quantization for Variable Rate Image Coding for Machines",
 restated without division by floats (format/SPEC.md, "Entropy coding").
@@ -7,6 +8,8 @@ restated without division by floats (format/SPEC.md, "Entropy coding").
 from __future__ import annotations
 
 import numpy as np
+
+SHARE_ONE = 2**16 - 1  # the share of d - 1 that is all of it
 
 
 def divide_half_even(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
@@ -25,6 +28,11 @@ def step_range(d: int, unit: int, index: int, count: int) -> tuple[int, int]:
     if d >= unit:
         return unit, unit + _divide((d - unit) * (index + 1), count)
     return d + _divide((unit - d) * index, count), unit
+
+
+def even_step(d: int, unit: int, share: int) -> int:
+    """The step of a whole slice, in units: 1 + (d - 1) * share / SHARE_ONE, `share` from 0."""
+    return unit + _divide((d - unit) * share, SHARE_ONE)
 
 
 def _divide(numerator: int, denominator: int) -> int:

@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from licodec.container.file import Stream
-from licodec.entropy.adaptive import adaptive_steps, scale_indexes, step_range
+from licodec.entropy.adaptive import adaptive_steps, even_step, scale_indexes, step_range
 from licodec.entropy.escapes import LARGEST_MAGNITUDE
 from licodec.entropy.quantization import SymbolCosts, nearest_symbols, thrifty_symbols
 from licodec.entropy.rans import CoderTables, StreamReader, StreamWriter
@@ -33,12 +33,21 @@ class EntropyModel:
     """What coding latents takes: the schedule, its bound programs, and the tables.
 
     `distortion_weight` is the encoder's, see ``thrifty_symbols``; None codes the nearest symbol.
+    `step_shares` are an adapter set's, one for each slice; without any, steps are AQVR's.
     """
 
     schedule: Schedule
     runners: Mapping[str, PlaneRunner]
     tables: EntropyTables
     distortion_weight: int | None = None
+    step_shares: tuple[int, ...] = ()
+
+    def step_range(self, d: int, index: int) -> tuple[int, int]:
+        """(lo, hi): the least and largest step of slice `index`, in units."""
+        unit = 1 << self.schedule.latent_fraction_bits
+        if self.step_shares:
+            return (even_step(d, unit, self.step_shares[index]),) * 2
+        return step_range(d, unit, index, len(self.schedule.steps))
 
     @cached_property
     def latent_costs(self) -> SymbolCosts:
@@ -154,8 +163,8 @@ def _walk(model: EntropyModel, hyper_latents: np.ndarray, d: int, exchange: Exch
         seen[PREVIOUS] = decoded[: step.start]
         parameters = model.runners[step.parameters]
         mean, scale, context = parameters({name: seen[name] for name in parameters.plane_ports})
-        steps = step_range(d, 1 << schedule.latent_fraction_bits, index, len(schedule.steps))
         own = decoded[step.start : step.stop]
+        steps = model.step_range(d, index)
         _code_slice(model, mean, scale, steps, step.start, own, exchange)
         del mean, scale  # of a large picture they are its largest planes
         (correction,) = model.runners[step.residual]({"context": context, "decoded": own})

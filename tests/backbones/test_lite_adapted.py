@@ -55,7 +55,7 @@ def test_round_trip_is_the_same_everywhere(rate: Rate, tmp_path: Path) -> None:
     assert header.adapter_id == tiny.adapted_pack().adapter_ids[own]
     alpha = rate.value if rate.mode is RateMode.ALPHA else 0
     assert header.alpha == round(alpha * GAIN_ONE)
-    assert header.d == (128 if rate.d else round(64 * 20**alpha))
+    assert header.d == (128 if rate.d else round(64 * 8.5**alpha))
 
     write_pack(tiny.adapted_pack(), tmp_path / "p.safetensors")
     slow = Codec(read_pack(tmp_path / "p.safetensors"), "reference")
@@ -83,7 +83,8 @@ def test_sets_change_nothing_of_the_anchor(tmp_path: Path) -> None:
 def test_a_set_holds_what_was_trained() -> None:
     pack = tiny.adapted_pack()
     for adapters in pack.adapters:
-        assert adapters.d == 20 * 64
+        assert adapters.d == 8.5 * 64
+        assert len(adapters.step_shares) == len(pack.schedule.steps)
         own = set(adapters.programs)
         everything = tiny.SETS[adapters.objective] == ("lite_8_1_all",)
         # Where values go further than the anchor's grids other programs have stand-ins too.
@@ -202,11 +203,24 @@ def test_sets_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     for adapters, message in (
         (PackAdapters("mse", swapped, 64), "mse.parameters.2 does not fit"),
         (PackAdapters("mse", {"analysis": "mse.analysis"}, 64), "neither alpha nor beta"),
+        (replace(mse, step_shares=(1, 2)), "step shares of mse do not fit the slices"),
     ):
         with pytest.raises(CorruptFileError, match=message):
             write_pack(replace(pack, adapters=(adapters,)), tmp_path / "p.safetensors")
-    for twice in ((mse, mse), (mse, replace(mse, objective="No such"))):
-        path = tmp_path / "twice.safetensors"
-        write_pack(replace(pack, adapters=twice), path)
+    outside = replace(mse, step_shares=(-1, 0, 2**16))
+    for damaged in ((mse, mse), (mse, replace(mse, objective="No such")), (outside,)):
+        path = tmp_path / "damaged.safetensors"
+        write_pack(replace(pack, adapters=damaged), path)
         with pytest.raises(CorruptFileError, match="description is damaged"):
             read_pack(path)
+        with pytest.raises(second_decoder.decoder.Fault, match="corrupt file"):
+            second_decoder.decoder.read_pack(path.read_bytes())
+
+
+def test_step_shares_are_part_of_a_set_s_id() -> None:
+    pack = tiny.adapted_pack()
+    (first, *_) = pack.adapters
+    for shares in ((), (1, 2, 3)):
+        other = replace(pack, adapters=(replace(first, step_shares=shares),))
+        assert other.weights_id == pack.weights_id
+        assert other.adapter_ids[first.objective] != pack.adapter_ids[first.objective]

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from licodec.container import Stream
+from licodec.entropy import adaptive
 from licodec.entropy.adaptive import (
     adaptive_steps,
     scale_index_table,
@@ -154,6 +155,13 @@ def test_steps(case: Json, smallest_type: bool) -> None:
     table = scale_index_table(np.array(case["thresholds"], np.int32))
     indexes = scale_indexes(scale, steps, unit, table)
     np.testing.assert_array_equal(indexes, array(case["scale_indexes"]))
+
+
+@pytest.mark.parametrize("case", cases("steps", "even"))
+def test_even_steps(case: Json) -> None:
+    unit = 1 << case["latent_fraction_bits"]
+    for even_step in (adaptive.even_step, decoder.even_step):
+        assert even_step(case["d"], unit, case["step_share"]) == case["delta"]
 
 
 @pytest.mark.parametrize("case", cases("steps"))
@@ -307,7 +315,10 @@ def test_weights_id(case: Json, tmp_path: Path) -> None:
     pack = Pack(case["backbone"], "vector", schedule, programs, tensors, case["widths"])
     assert pack.weights_id.hex() == case["weights_id"]
     sets, ids = case["adapters"], [own["id"] for own in case["adapters"]]
-    own = (PackAdapters(one["objective"], one["programs"], one["d"]) for one in sets)
+    own = (
+        PackAdapters(o["objective"], o["programs"], o["d"], tuple(o.get("step_shares", ())))
+        for o in sets
+    )
     adapted = replace(pack, adapters=tuple(own))
     assert adapted.weights_id == pack.weights_id
     assert [identifier.hex() for identifier in adapted.adapter_ids.values()] == ids
