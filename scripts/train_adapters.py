@@ -19,6 +19,11 @@ lambda and alpha 1; the second merges what came of it into the weights and train
         --fixed-lambda 60.5
     scripts/train_adapters.py PICTURES --from first.pt --merge --state second.pt --loss ms-ssim
 
+With --start the adapters begin as those of another run, for another distortion or on another
+network of the same backbone, such as one that was finished in a precision plan:
+
+    scripts/train_adapters.py PICTURES --from finished.pt --start alpha.pt --state small-alpha.pt
+
 The merged network is another one, with weights of its own. A set that shall belong to the
 anchor's pack is trained for the new distortion directly, without the first step.
 
@@ -31,10 +36,11 @@ from __future__ import annotations
 import argparse
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 from training import defaults
 from training.adapters import Task, add_options, check, fill_in, numbers, train
-from training.networks import load_backbone, modes
+from training.networks import load_backbone, modes, take_adapters
 from training.objectives import (
     LPIPS_WEIGHT,
     LambdaRange,
@@ -65,6 +71,9 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         type=numbers,
         default=defaults.ALPHAS,
         help="drawn in training, separated by commas (CALICE: 1,.95,.9,.8,.6,.4,.2)",
+    )
+    parser.add_argument(
+        "--start", type=Path, metavar="STATE", help="a run whose adapters these begin as"
     )
     parser.add_argument(
         "--fixed-lambda",
@@ -125,6 +134,8 @@ def prepare(network: RateModes, arguments: argparse.Namespace) -> AdapterSet:
     if arguments.fixed_lambda is not None:
         adapters = replace(adapters, d=1.0)  # no weights can take in a d, and these will be merged
     attach(network, adapters)
+    if arguments.start is not None:
+        take_adapters(network, arguments.start)
     return adapters
 
 

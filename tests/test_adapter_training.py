@@ -19,7 +19,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from licodec.adapters.sets import PRESETS, AdapterSet
+from licodec.adapters.sets import PRESETS, AdapterSet, adapter_parameters, anchor_of
 from licodec.backbones import from_checkpoint
 from licodec.backbones.cheng_attn import ChengConfig, ChengNetwork
 from licodec.backbones.registry import BACKBONES
@@ -302,6 +302,28 @@ def test_the_second_step_starts_where_the_first_ended(
     assert task.sets == (PRESETS["lite_8_1_all"],)
     with pytest.raises(UsageError, match="has adapters already; --merge"):
         train.make_task(train.parse_arguments(common))
+
+
+def test_adapters_begin_as_those_of_another_run(pictures: Path, tmp_path: Path) -> None:
+    source, first, second = (tmp_path / name for name in ("source.pt", "first.pt", "second.pt"))
+    lite_state(source)
+    run("train_adapters", pictures, source, first, "--steps", "1")
+    other = tmp_path / "other.pt"
+    network = copy.deepcopy(tiny.network())
+    with torch.no_grad():
+        network.analysis.linear.transform.weight.mul_(1.01)
+    torch.save(network.state_dict(), other)
+    options = ["--start", str(first)]
+    train = script("train_adapters")
+    command = [str(pictures), "--from", str(other), "--state", str(second), *options]
+    task = train.make_task(train.parse_arguments(command))
+    assert not changed(network.state_dict(), anchor_of(task.network).state_dict())
+    begun = load_adapted_lite(first)
+    own, given = (list(adapter_parameters(n, "alpha")) for n in (task.network, begun))
+    assert any(parameter.any() for parameter in given)
+    assert all(torch.equal(a, b) for a, b in zip(own, given, strict=True))
+    with pytest.raises(UsageError, match=r"first\.pt: its adapters are not of the set"):
+        train.make_task(train.parse_arguments([*command, "--adapters", "lite_8_1_transforms"]))
 
 
 # Losses and schedules ----------------------------------------------------------------------

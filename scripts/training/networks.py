@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from licodec.adapters.sets import PRESETS, AdapterSet, gains
+from licodec.adapters.sets import PRESETS, AdapterSet, adapted_layers, gains
 from licodec.backbones.checkpoints import load_network, read_checkpoint
 from licodec.backbones.rate_modes import RateModes
+from licodec.errors import UsageError
 from licodec.fmpq.checkpoints import AVERAGED_PREFIX, adapter_sets, load_adapted_lite
 from training.defaults import BACKBONES
 
@@ -36,6 +37,20 @@ def _is_lite(content: object) -> bool:
 def modes(network: RateModes) -> set[str]:
     """The modes of the adapters that `network` has."""
     return {gain.mode for gain in gains(network)}
+
+
+def take_adapters(network: RateModes, path: Path) -> None:
+    """Give the adapters of `network` the values of those in the state at `path`, whose network
+    may have other weights. Raises UsageError where its adapters are of another form."""
+    own = dict(adapted_layers(network))
+    given = dict(adapted_layers(load_backbone(path, network.backbone)))
+    try:
+        if own.keys() != given.keys():
+            raise RuntimeError
+        for name, layer in own.items():
+            layer.branch.load_state_dict(given[name].branch.state_dict())
+    except RuntimeError:
+        raise UsageError(f"{path.name}: its adapters are not of the set to be trained") from None
 
 
 def sets_of(network: RateModes, path: Path) -> tuple[AdapterSet, ...]:
