@@ -32,7 +32,7 @@ MISSING = "-"
 
 @dataclass(frozen=True)
 class Searched:
-    """A pack that a search made: its name, its plan by layer, and the card's figures."""
+    """A pack: its name, its plan by layer, and the card's figures."""
 
     name: str
     plan: Plan
@@ -78,11 +78,15 @@ def summary(state: Sensitivities, pack: Searched) -> str:
     """Size, rule, and predicted and measured change of loss of one pack."""
     bits, whole = plan_bits(state.layers, pack.plan), float_bits(state.layers)
     figures = pack.figures
-    return (
+    told = (
         f"{pack.name}: {figures['rule']}, {(bits + 7) // 8:,} bytes of weights "
         f"({100 * bits / whole:.2f} % of float32, {32 * bits / whole:.2f} bits a weight), "
-        f"loss {100 * figures['measured_loss']:+.2f} % "
-        f"(predicted {100 * figures['predicted_loss']:+.2f} %), "
+        f"loss {100 * figures['measured_loss']:+.2f} %"
+    )
+    if "evaluations" not in figures:  # a plan that was made by hand
+        return told
+    return (
+        f"{told} (predicted {100 * figures['predicted_loss']:+.2f} %), "
         f"{figures['evaluations']} evaluations (naive search: {figures['naive_evaluations']:,})"
     )
 

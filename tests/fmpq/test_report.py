@@ -35,6 +35,8 @@ def report(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
     write_state(STATE, Path("s.json"))
     write_pack(replace(tiny.pack(), card={"quantization": FIGURES}), Path("small.safetensors"))
     write_pack(tiny.pack(), Path("plain.safetensors"))
+    by_hand = {key: FIGURES[key] for key in ("plan", "measured_loss")} | {"rule": "hand-made"}
+    write_pack(replace(tiny.pack(), card={"quantization": by_hand}), Path("by-hand.safetensors"))
     other = {**FIGURES, "plan": {"analysis.z": 4}}
     write_pack(replace(tiny.pack(), card={"quantization": other}), Path("other.safetensors"))
     return importlib.import_module("fmpq_report")
@@ -49,6 +51,13 @@ def test_the_table(report: ModuleType, capsys: pytest.CaptureFixture[str]) -> No
     assert "3,375 bytes of weights (21.09 % of float32, 6.75 bits a weight)" in last
     assert "loss +1.30 % (predicted +1.00 %), 4 evaluations (naive search: 1,400)" in last
     assert Path("plan.png").stat().st_size > 1000
+
+
+def test_a_plan_made_by_hand(report: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    report.main(["s.json", "--pack", "by-hand.safetensors"])
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("by-hand: hand-made, 3,375 bytes of weights (21.09 % of float32")
+    assert last.endswith("loss +1.30 %")
 
 
 @pytest.mark.parametrize(
