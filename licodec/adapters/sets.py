@@ -258,6 +258,17 @@ def plain_path(module: nn.Module, path: str) -> tuple[str, bool]:
     return ".".join(names), False
 
 
+def plain_submodule(module: nn.Module, path: str) -> nn.Module:
+    """What is at `path` in `module` without adapters, where `module` may have them."""
+    for name in path.split("."):
+        while isinstance(module, Adapted):
+            module = module.layer
+        module = getattr(module, name)
+    while isinstance(module, Adapted):
+        module = module.layer
+    return module
+
+
 @torch.no_grad()
 def merge(network: nn.Module) -> None:
     """Fold every adapter of `network` at its largest gain into its layer, in place.

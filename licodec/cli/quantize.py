@@ -10,18 +10,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from licodec.cli.models_import import check_objective
 from licodec.cli.options import PackSize
 from licodec.cli.rendering import Reporter, Verbosity
 from licodec.errors import UsageError
 from licodec.exact.interpreter import set_threads
 from licodec.files import check_output, display_name
-from licodec.fmpq.allocation import Allocation, Report, float_bits, widest
+from licodec.fmpq.allocation import Allocation, Report, float_bits
 from licodec.fmpq.calibration import example_picture, read_pictures, trial_crops
-from licodec.fmpq.checkpoints import load_lite
-from licodec.fmpq.packing import PackForm, bytes_beside_weights, make_pack
+from licodec.fmpq.checkpoints import load_searchable
+from licodec.fmpq.packing import bytes_beside_weights
 from licodec.fmpq.plans import CARD_KEY
 from licodec.fmpq.search import Found, PlanSearch, widths_of
-from licodec.fmpq.sensitivity import TrialSettings
 from licodec.packs import SUFFIX, write_pack
 
 STATE_SUFFIX = ".search.json"
@@ -45,6 +45,8 @@ class QuantizeSettings:
     state       the search's file; None: one beside the pack that goes when the pack is there
     pictures    how many are used for ranges and tables
     crops       how many of them trials run on, and their side in pixels
+    backbone, adapters, objective
+                of a published checkpoint, as `licodec models import` takes them
     """
 
     size: PackSize
@@ -58,6 +60,9 @@ class QuantizeSettings:
     crop_size: int
     force: bool
     threads: int | None
+    backbone: str | None = None
+    adapters: tuple[Path, ...] = ()
+    objective: str | None = None
 
 
 def quantize(checkpoint: str, output: str, settings: QuantizeSettings, verbosity: Verbosity) -> int:
@@ -69,29 +74,34 @@ def quantize(checkpoint: str, output: str, settings: QuantizeSettings, verbosity
     start = time.perf_counter()
     if not output.endswith(SUFFIX):
         raise UsageError(f"-o {display_name(output)}: a pack's name ends in {SUFFIX}")
+    check_objective(settings.objective)
     check_output(output, settings.force)
     if settings.threads is not None:
         set_threads(settings.threads)
-    network = load_lite(Path(checkpoint))
+    searched = load_searchable(
+        Path(checkpoint), settings.backbone, settings.adapters, settings.objective
+    )
     source = settings.calibrate or example_picture()
     pictures = read_pictures(source, settings.pictures, CALIBRATION_SIDE)
-    crops = trial_crops(pictures, settings.crops, settings.crop_size, settings.seed)
+    crops = trial_crops(
+        pictures, settings.crops, settings.crop_size, settings.seed, searched.alignment
+    )
     if settings.calibrate is None:
         reporter.warnings([_NO_CALIBRATION])
     state = settings.state or Path(output + STATE_SUFFIX)
     with _resumable(state, reporter):
-        search = PlanSearch(network, crops, TrialSettings(), state)
+        search = PlanSearch(searched, crops, searched.settings, state)
         layers = search.layers
         if settings.size.share is not None:
             budget = search.budget(settings.size.share)
         else:
-            rest = bytes_beside_weights(network, pictures, {"plan": dict(widest(layers))})
+            rest = bytes_beside_weights(searched, layers, pictures)
             budget = _BITS * (settings.size.size - rest - _CARD_BYTES)
         with _search_progress(float_bits(layers), search, verbosity) as report:
             found = search.find(budget, settings.rule, report)
-        form = PackForm(settings.plan_name, widths_of(found.plan))
-        card = {CARD_KEY: _figures(found, search, settings)}
-        pack = make_pack(search.corrected(network, found.plan), pictures, form, card)
+        card = {**searched.card, CARD_KEY: _figures(found, search, settings)}
+        final = search.corrected(found.plan)
+        pack = final.pack(pictures, settings.plan_name, widths_of(found.plan), card)
         write_pack(pack, Path(output))
     if settings.state is None:
         state.unlink(missing_ok=True)
