@@ -6,9 +6,11 @@ import contextlib
 import math
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from licodec.cli.models_import import check_objective
 from licodec.cli.options import PackSize
@@ -19,10 +21,10 @@ from licodec.files import check_output, display_name
 from licodec.fmpq.allocation import Allocation, Report, float_bits
 from licodec.fmpq.calibration import example_picture, read_pictures, trial_crops
 from licodec.fmpq.checkpoints import load_searchable
-from licodec.fmpq.packing import bytes_beside_weights
+from licodec.fmpq.packing import bytes_beside_weights, packed_size
 from licodec.fmpq.plans import CARD_KEY
 from licodec.fmpq.search import Found, PlanSearch, widths_of
-from licodec.packs import SUFFIX, write_pack
+from licodec.packs import SUFFIX, Pack, write_pack
 
 STATE_SUFFIX = ".search.json"
 CALIBRATION_SIDE = 512  # of the centre crops that ranges and tables are made on
@@ -98,10 +100,7 @@ def quantize(checkpoint: str, output: str, settings: QuantizeSettings, verbosity
             rest = bytes_beside_weights(searched, layers, pictures)
             budget = _BITS * (settings.size.size - rest - _CARD_BYTES)
         with _search_progress(float_bits(layers), search, verbosity) as report:
-            found = search.find(budget, settings.rule, report)
-        card = {**searched.card, CARD_KEY: _figures(found, search, settings)}
-        final = search.corrected(found.plan)
-        pack = final.pack(pictures, settings.plan_name, widths_of(found.plan), card)
+            found, pack = _fitting(search, budget, pictures, settings, report)
         write_pack(pack, Path(output))
     if settings.state is None:
         state.unlink(missing_ok=True)
@@ -116,6 +115,29 @@ def quantize(checkpoint: str, output: str, settings: QuantizeSettings, verbosity
         f"{time.perf_counter() - start:.0f} s"
     )
     return 0
+
+
+def _fitting(
+    search: PlanSearch,
+    budget: int,
+    pictures: Sequence[np.ndarray],
+    settings: QuantizeSettings,
+    report: Report,
+) -> tuple[Found, Pack]:
+    """A plan of at most `budget` bits and its pack, which is no larger than was wanted.
+
+    Tables are as large as the ranges that they serve, which follow the plan: so a pack's size is
+    certain only when it is there, and a pack that is too large is made again with fewer bits.
+    """
+    while True:
+        found = search.find(budget, settings.rule, report)
+        final = search.corrected(found.plan)
+        card = {**final.card, CARD_KEY: _figures(found, search, settings)}
+        pack = final.pack(pictures, settings.plan_name, widths_of(found.plan), card)
+        wanted = settings.size.size
+        if wanted is None or (size := packed_size(pack)) <= wanted:
+            return found, pack
+        budget = found.allocation.bits - _BITS * (size - wanted)
 
 
 @contextlib.contextmanager

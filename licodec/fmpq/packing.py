@@ -143,8 +143,12 @@ def bytes_beside_weights(
     plan = dict(widest(layers))
     card = {**searched.card, "plan": plan}
     pack = searched.compiled(pictures, "", plan.__getitem__, card)
-    weights = plan_bits(layers, plan)
+    return packed_size(pack) - plan_bits(layers, plan) // 8
+
+
+def packed_size(pack: Pack) -> int:
+    """Bytes of the file that `pack` makes."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "pack"
         write_pack(pack, path)
-        return path.stat().st_size - weights // 8
+        return path.stat().st_size
