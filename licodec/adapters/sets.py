@@ -247,13 +247,13 @@ def anchor_of(network: Network) -> Network:
 
 def plain_path(module: nn.Module, path: str) -> tuple[str, bool]:
     """Where what is at `path` in `module` is without adapters, and whether it is part of a branch,
-    which is where its layer is."""
+    which is where its layer's weights are."""
     names: list[str] = []
     for name in path.split("."):
         if not isinstance(module, Adapted):
             names.append(name)
         elif name == module.BRANCH:
-            return ".".join(names), True
+            return ".".join((*names, *module.WEIGHTED)), True
         module = getattr(module, name)
     return ".".join(names), False
 

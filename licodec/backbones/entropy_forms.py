@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 import torch
@@ -15,6 +15,7 @@ from licodec.backbones.exact_parts import (
     D_RANGE,
     LATENTS,
     SCALE_FRACTION_BITS,
+    Programs,
 )
 from licodec.backbones.lite import adaptive_step
 from licodec.backbones.priors import gaussian_likelihood
@@ -24,8 +25,6 @@ from licodec.exact.leaves import FirstChannels
 from licodec.exact.schedule import NEIGHBOURS, PREVIOUS, SliceStep, Step, WavefrontStep
 
 SCALES = Grid(2.0**-SCALE_FRACTION_BITS, -(2**18), 2**18)  # raw: they may be negative
-
-Programs = Mapping[str, Callable[..., object]]  # what runs each part that is compiled
 
 
 class EntropyForm(Protocol):

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from licodec.adapters.sets import anchor_of, gains
 from licodec.backbones.cheng_attn import ChengNetwork
-from licodec.backbones.entropy_forms import EntropyForm, Programs, SlicedForm, WavefrontForm
+from licodec.backbones.entropy_forms import EntropyForm, SlicedForm, WavefrontForm
 from licodec.backbones.exact_packing import (
     OperandSteps,
     Packing,
@@ -39,6 +39,7 @@ from licodec.backbones.exact_parts import (
     LATENTS,
     SCALE_FRACTION_BITS,
     Calibrated,
+    Programs,
     calibration_gains,
     hyper_tables,
     integer_medians,
@@ -80,6 +81,12 @@ def entropy_form(network: PublishedNetwork) -> EntropyForm:
 def adaptable(network: PublishedNetwork) -> tuple[nn.Module, nn.Module]:
     """The parts that may have adapters, which is no other part."""
     return network.analysis, network.synthesis
+
+
+def check_adapters(network: PublishedNetwork) -> None:
+    """Raise ValueError where parts that may have none have adapters."""
+    if len(list(gains(network))) > sum(len(list(gains(p))) for p in adaptable(network)):
+        raise ValueError("it has adapters outside of analysis and synthesis")
 
 
 def shifted_analysis(network: PublishedNetwork) -> nn.Module:
@@ -194,8 +201,7 @@ def compile_published(
     """
     pictures, adapted = list(pictures), copy.deepcopy(network).cpu().eval()
     modes = tuple(mode for mode in MODES if mode in network.rate_modes)
-    if len(list(gains(network))) > sum(len(list(gains(p))) for p in adaptable(network)):
-        raise ValueError("it has adapters outside of analysis and synthesis")
+    check_adapters(network)
     network = anchor_of(network)
     prior = network.entropy_bottleneck
     calibrated = calibrate(network, pictures)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from torch import Tensor
 
-from licodec.backbones.exact_parts import Calibrated
+from licodec.backbones.exact_parts import Calibrated, Programs
 from licodec.backbones.lite import LiteNetwork
 from licodec.backbones.lite_exact import (
     calibrate,
@@ -21,7 +21,7 @@ from licodec.backbones.lite_exact import (
 )
 from licodec.fmpq.calibration import as_tensor
 from licodec.fmpq.packing import PackForm, make_pack
-from licodec.fmpq.searchable import Programs, Shifts, TrialSettings, shift_biases
+from licodec.fmpq.searchable import Shifts, TrialSettings, shift_biases
 from licodec.packs import Pack
 
 

@@ -13,11 +13,12 @@ import numpy as np
 from torch import Tensor
 
 from licodec.adapters.sets import anchor_of
-from licodec.backbones.exact_parts import Calibrated
+from licodec.backbones.exact_parts import Calibrated, Programs
 from licodec.backbones.published import PublishedNetwork
 from licodec.backbones.published_exact import (
     ACTIVATION_BITS,
     calibrate,
+    check_adapters,
     coded,
     compile_published,
     operand_steps,
@@ -27,7 +28,7 @@ from licodec.backbones.registry import BACKBONES
 from licodec.errors import BadInputError
 from licodec.fmpq.allocation import LARGEST_WIDTH
 from licodec.fmpq.calibration import as_tensor
-from licodec.fmpq.searchable import Programs, Shifts, TrialSettings, shift_biases
+from licodec.fmpq.searchable import Shifts, TrialSettings, shift_biases
 from licodec.packs import Pack
 
 
@@ -109,6 +110,7 @@ class SearchablePublished:
 
     def calibrate(self, pixels: Tensor) -> Mapping[str, Calibrated]:
         try:
+            check_adapters(self.whole)  # now, and not when the search is done
             return calibrate(self.network, [pixels])
         except ValueError as error:
             raise no_exact_form(self.name, error) from None

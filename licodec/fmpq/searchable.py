@@ -10,11 +10,9 @@ import numpy as np
 from torch import Tensor, nn
 
 from licodec.adapters.sets import plain_submodule
-from licodec.backbones.exact_parts import Calibrated
+from licodec.backbones.exact_parts import Calibrated, Programs
 from licodec.packs import Pack
 
-# What runs each part that is compiled, by program: planes in, planes out.
-Programs = Mapping[str, Callable[..., object]]
 # What to add to the biases of layers, (channels,) by the layer's path, by program.
 Shifts = Mapping[str, Mapping[str, Tensor]]
 
@@ -56,7 +54,7 @@ class Searchable(Protocol):
 
     def calibrate(self, pixels: Tensor) -> Mapping[str, Calibrated]:
         """The parts that are compiled, in coding order, traced, with their ranges on `pixels`
-        (N, 3, H, W) in [0, 1]. Raises BadInputError where values are not finite."""
+        (N, 3, H, W) in [0, 1]. Raises BadInputError where there will be no pack of it."""
 
     def operand_steps(
         self, calibrated: Mapping[str, Calibrated], activation_bits: int

@@ -192,15 +192,14 @@ def test_biases_reach_layers_inside_of_adapters_and_of_the_context_model() -> No
 
 
 def test_adapters_stay_with_the_pack() -> None:
-    own = SearchablePublished("stf", tiny_published.adapted_network("stf_8_8_all"), "ms-ssim")
-    small = Trials(own, pixels(), own.settings)
-    plan = {
-        layer.name: layer.choices[i % len(layer.choices)] for i, layer in enumerate(small.layers)
-    }
-    pack = own.pack(samples(), "small", plan.__getitem__, {})
-    plain = searched("stf").pack(samples(), "small", plan.__getitem__, {})
-    assert pack.weights_id == plain.weights_id
-    assert list(pack.adapter_ids) == ["ms-ssim"]
+    whole = tiny_published.adapted_network("cheng_8_1_all")
+    plan = {layer.name: layer.choices[i % len(layer.choices)]
+            for i, layer in enumerate(trials("cheng-attn").layers)}  # fmt: skip
+    adapted = SearchablePublished("cheng", whole, "ms-ssim")
+    packs = [own.pack(samples(), "small", plan.__getitem__, {})
+             for own in (adapted, searched("cheng-attn"))]  # fmt: skip
+    assert packs[0].weights_id == packs[1].weights_id
+    assert list(packs[0].adapter_ids) == ["ms-ssim"]
 
 
 def test_a_loss_that_is_not_finite(monkeypatch: pytest.MonkeyPatch) -> None:
