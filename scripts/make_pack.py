@@ -39,10 +39,12 @@ from licodec.backbones.lite_exact import AdaptedLite, standard_widths
 from licodec.errors import LicodecError, UsageError
 from licodec.fmpq.calibration import read_pictures, trial_crops
 from licodec.fmpq.checkpoints import load_adapted_lite, load_lite
+from licodec.fmpq.lite import SearchableLite
 from licodec.fmpq.packing import PackForm, make_pack, with_adapters_of
 from licodec.fmpq.plans import CARD_KEY, search_figures
 from licodec.fmpq.search import widths_of
-from licodec.fmpq.sensitivity import TrialSettings, finished_zeta
+from licodec.fmpq.searchable import TrialSettings
+from licodec.fmpq.sensitivity import finished_zeta
 from licodec.packs import Pack, is_objective, read_pack, write_pack
 
 
@@ -119,8 +121,9 @@ def main(argv: list[str] | None = None) -> None:
         pictures = read_pictures(arguments.calibrate, arguments.pictures, arguments.crop)
         if arguments.searched_for is not None:
             crops = trial_crops(pictures, *figures["crops"], figures["seed"])
-            before = load_lite(arguments.searched_for)
-            loss = finished_zeta(network, figures["plan"], before, crops, TrialSettings())
+            before = SearchableLite(load_lite(arguments.searched_for))
+            after = SearchableLite(network)
+            loss = finished_zeta(after, figures["plan"], before, crops, TrialSettings())
             card[CARD_KEY] = {**figures, "measured_loss": round(loss, 6), "finished": True}
         pack = make_pack(network, pictures, form, card, adapted)
         if existing is not None:

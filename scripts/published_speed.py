@@ -4,6 +4,7 @@
     scripts/published_speed.py                       the formula's full-size networks
     scripts/published_speed.py cheng tcm --runs 5
     scripts/published_speed.py stf --import-only
+    scripts/published_speed.py cheng --size 18% --crops 1 --crop-size 128 --packs DIR
 
 A checkpoint of stand-in weights is imported as `licodec models import` does it, with built-in
 pictures: seconds, those of processors (all that counts on a machine with other work), and the
@@ -12,6 +13,9 @@ network it was made of, best of so many runs, again in both kinds of seconds; ch
 measured against CompressAI's cheng2020_attn. Each has a process of its own. The bars: an import in
 5 minutes and 8 GB; exact decoding not slower than float, and cheng-attn's four times faster than
 CompressAI's.
+
+With --size the pack is one of mixed widths that `licodec quantize` searches, on crops of the
+built-in photograph, and how many evaluations that took is told beside those of a naive search.
 """
 
 from __future__ import annotations
@@ -37,10 +41,13 @@ from torch import Tensor
 
 from licodec.backbones.checkpoints import load_network
 from licodec.cli.models_import import ImportSettings, import_checkpoint
+from licodec.cli.options import parse_pack_size
+from licodec.cli.quantize import QuantizeSettings, quantize
 from licodec.cli.rendering import Verbosity
 from licodec.codec import Codec
 from licodec.container import read_file
 from licodec.exact.interpreter import set_threads
+from licodec.fmpq.plans import search_figures
 from licodec.images import Picture
 from licodec.packs import read_pack
 from licodec.rate import Rate
@@ -61,6 +68,10 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--bits", type=int, choices=(8, 16), default=8, help="of weights")
     parser.add_argument("--backend", help="by default the fastest that is exact here")
     parser.add_argument("--import-only", action="store_true")
+    parser.add_argument("--size", help="of packs that `licodec quantize` makes, such as 18%%")
+    parser.add_argument("--crops", type=int, default=1, help="of its trials (%(default)s)")
+    parser.add_argument("--crop-size", type=int, default=256, help="their side (%(default)s)")
+    parser.add_argument("--packs", type=Path, help="existing folder to keep packs and states in")
     parser.add_argument("--task", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args(argv)
 
@@ -72,6 +83,19 @@ def importing(job: Mapping[str, Any]) -> Mapping[str, Any]:
     )  # fmt: skip
     import_checkpoint(job["checkpoint"], job["pack"], settings, Verbosity.QUIET)
     return {"pack": Path(job["pack"]).stat().st_size, "cpu": time.process_time()}
+
+
+def searching(job: Mapping[str, Any]) -> Mapping[str, Any]:
+    pack = Path(job["pack"])
+    settings = QuantizeSettings(
+        size=parse_pack_size(job["size"]), rule="greedy", calibrate=None,
+        state=pack.with_suffix(".search.json"), plan_name="mixed", seed=1, pictures=1,
+        crops=job["crops"], crop_size=job["crop_size"], force=True, threads=job["threads"],
+    )  # fmt: skip
+    quantize(job["checkpoint"], str(pack), settings, Verbosity.QUIET)
+    figures = search_figures(pack)
+    counts = {name: figures[name] for name in ("evaluations", "naive_evaluations")}
+    return {"pack": pack.stat().st_size, "cpu": time.process_time(), **counts}
 
 
 def samples(picture: Tensor) -> np.ndarray:
@@ -115,7 +139,7 @@ def best(action: Callable[[], object], runs: int) -> Mapping[str, Any]:
 
 
 DECODERS = {"exact": exact_decoding, "float": float_decoding, "CompressAI": rival_decoding}
-TASKS = {"import": importing, **DECODERS}
+TASKS = {"import": importing, "quantize": searching, **DECODERS}
 
 
 def main() -> None:
@@ -126,13 +150,16 @@ def main() -> None:
         return
     if unknown := sorted(set(arguments.networks) - set(NETWORKS)):
         sys.exit(f"error: no network {unknown[0]!r}; there are {', '.join(NETWORKS)}")
-    table = Table(title=f"{WIDTH}x{HEIGHT}, {arguments.threads} threads, W{arguments.bits}A16")
+    making = "quantize" if arguments.size else "import"
+    widths = f"weights of {arguments.size}" if arguments.size else f"W{arguments.bits}A16"
+    table = Table(title=f"{WIDTH}x{HEIGHT}, {arguments.threads} threads, {widths}")
     for heading in (
         "network",
-        "import s",
+        f"{making} s",
         "CPU s",
         "peak GB",
         "pack MB",
+        *(("evaluations (naive)",) if arguments.size else ()),
         "exact s (CPU)",
         "float s (CPU)",
         "CompressAI s (CPU)",
@@ -140,20 +167,24 @@ def main() -> None:
         table.add_column(heading, justify="right")
     for name in arguments.networks:
         with tempfile.TemporaryDirectory() as folder:
-            checkpoint, pack = Path(folder) / f"{name}.pth", Path(folder) / "p.safetensors"
+            checkpoint = Path(folder) / f"{name}.pth"
+            pack = (arguments.packs or Path(folder)) / f"{name}.safetensors"
             torch.save({"state_dict": formula_state(name)}, checkpoint)
             job = {
                 "name": name, "checkpoint": str(checkpoint), "pack": str(pack),
                 "bits": arguments.bits, "threads": arguments.threads, "runs": arguments.runs,
-                "backend": arguments.backend,
+                "backend": arguments.backend, "size": arguments.size, "crops": arguments.crops,
+                "crop_size": arguments.crop_size,
             }  # fmt: skip
-            done = measured(Path(__file__), job | {"task": "import"})
+            done = measured(Path(__file__), job | {"task": making})
             cells = [
                 f"{done.seconds:.0f}",
                 f"{done.result['cpu']:.0f}",
                 f"{done.peak / 1e9:.2f}",
                 f"{done.result['pack'] / 1e6:.1f}",
             ]
+            if arguments.size:
+                cells.append("{evaluations} ({naive_evaluations})".format(**done.result))
             ways = [way for way in DECODERS if way != "CompressAI" or name == "cheng"]
             for way in () if arguments.import_only else ways:
                 done = measured(Path(__file__), job | {"task": way})

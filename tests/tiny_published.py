@@ -28,17 +28,25 @@ def build_stf() -> SlicedNetwork:
 
 
 def build_tcm() -> SlicedNetwork:
+    return _tcm("tcm", tcm.TcmConfig(16, 32, SLICES, (2, 1, 1), (8, 8, 16)))
+
+
+def build_icm() -> SlicedNetwork:
+    return _tcm("icm", tcm.TcmConfig(16, 16, 2, (1, 1, 1), (8, 8, 16)))
+
+
+def _tcm(name: str, config: tcm.TcmConfig) -> SlicedNetwork:
     widths = {"HYPER_LATENTS": 16, "CONTEXT_WIDTHS": (24, 16), "ATTENTION_WIDTH": 32,
               "HYPER_HEAD": 8}  # fmt: skip
     with mock.patch.multiple(tcm, **widths):
-        return tcm.TcmNetwork(config=tcm.TcmConfig(16, 32, SLICES, (2, 1, 1), (8, 8, 16)))
+        return tcm.TcmNetwork(name, config)
 
 
 def build_cheng() -> ChengNetwork:
     return ChengNetwork(config=ChengConfig(12))
 
 
-BUILDERS = {"stf": build_stf, "tcm": build_tcm, "cheng-attn": build_cheng}
+BUILDERS = {"stf": build_stf, "tcm": build_tcm, "icm": build_icm, "cheng-attn": build_cheng}
 BACKBONE_OF = {  # by adapter set
     "stf_8_8_all": "stf",
     "tcm_8_1_all": "tcm",

@@ -169,10 +169,14 @@ def _dense(convolution: nn.Conv2d) -> tuple[Tensor, Tensor | None]:
 
 
 class Adapted(nn.Module):
-    """A layer and its branch, under the attribute names LAYER and BRANCH."""
+    """A layer and its branch, under the attribute names LAYER and BRANCH.
+
+    WEIGHTED is where in the layer the module with its weights is.
+    """
 
     LAYER: ClassVar[str]
     BRANCH: ClassVar[str]
+    WEIGHTED: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, layer: nn.Module, branch: nn.Module) -> None:
         super().__init__()
@@ -201,6 +205,7 @@ class AdaptedConvolution(Adapted):
 
 class AdaptedSubpixel(Adapted):
     LAYER, BRANCH = "subpel_conv", "adapter"
+    WEIGHTED = ("0",)  # before the pixel shuffle
 
 
 class TwiceAdaptedLinear(Adapted):
@@ -213,6 +218,7 @@ class TwiceAdaptedConvolution(Adapted):
 
 class TwiceAdaptedSubpixel(Adapted):
     LAYER, BRANCH = "subpel_conv_with_adapter", "adapter"
+    WEIGHTED = AdaptedSubpixel.WEIGHTED
 
 
 TWICE = {

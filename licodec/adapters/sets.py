@@ -268,15 +268,26 @@ def anchor_of(network: Network) -> Network:
 
 def plain_path(module: nn.Module, path: str) -> tuple[str, bool]:
     """Where what is at `path` in `module` is without adapters, and whether it is part of a branch,
-    which is where its layer is."""
+    which is where its layer's weights are."""
     names: list[str] = []
     for name in path.split("."):
         if not isinstance(module, Adapted):
             names.append(name)
         elif name == module.BRANCH:
-            return ".".join(names), True
+            return ".".join((*names, *module.WEIGHTED)), True
         module = getattr(module, name)
     return ".".join(names), False
+
+
+def plain_submodule(module: nn.Module, path: str) -> nn.Module:
+    """What is at `path` in `module` without adapters, where `module` may have them."""
+    for name in path.split("."):
+        while isinstance(module, Adapted):
+            module = module.layer
+        module = getattr(module, name)
+    while isinstance(module, Adapted):
+        module = module.layer
+    return module
 
 
 @torch.no_grad()

@@ -49,42 +49,67 @@ def load_network(
     Raises UsageError for an unknown backbone, and BadInputError for a file that is no
     checkpoint and a state dict that is not one of the backbone's, or has no adapters for it.
     """
+    return network_of(*_read(source, "checkpoint"), backbone, adapters)
+
+
+def network_of(
+    name: str,
+    loaded: object,
+    backbone: str | None = None,
+    adapters: Sequence[Source] = (),
+) -> PublishedNetwork:
+    """The same of what torch.load gave of a file that messages call `name`."""
     backbone = OTHER_NAMES.get(backbone, backbone)
     if backbone is not None and backbone not in BACKBONES:
         raise UsageError(f"backbone {backbone!r} is not known: give one of {', '.join(BACKBONES)}")
-    name, state = _read_state(source, "checkpoint")
+    state = _state(name, loaded)
     network = _network(name, state, backbone)
     if not adapters:
         return network
     files: dict[str, Mapping[str, Tensor]] = {}
     for i, file in enumerate(adapters):
-        own, read = _read_state(file, f"adapters {i + 1}")
-        files[own if own not in files else f"{own} ({i + 1})"] = read
+        own, read = _read(file, f"adapters {i + 1}")
+        files[own if own not in files else f"{own} ({i + 1})"] = _state(own, read)
     whole = with_adapters(state, files, network.backbone)
     return _network(f"{name} with {', '.join(files)}", whole, network.backbone)
 
 
-def _read_state(source: Source, unnamed: str) -> tuple[str, dict[str, Tensor]]:
-    """What messages call a checkpoint, and its state dict with licodec's names."""
+def backbone_of(name: str, loaded: object) -> str | None:
+    """The published backbone whose checkpoint torch.load gave, None where it is of another.
+
+    Raises BadInputError where it is no checkpoint.
+    """
+    return recognise(_shapes(_state(name, loaded)))
+
+
+def _read(source: Source, unnamed: str) -> tuple[str, object]:
+    """What messages call a checkpoint, and what it holds."""
     if isinstance(source, Mapping):
-        name, loaded = unnamed, source
-    else:
-        path = Path(source)
-        name, loaded = path.name, read_checkpoint(path)
+        return unnamed, source
+    path = Path(source)
+    return path.name, read_checkpoint(path)
+
+
+def _state(name: str, loaded: object) -> dict[str, Tensor]:
+    """The state dict of a checkpoint with licodec's names."""
     state = state_dict_of(name, loaded)
     try:
-        return name, normalized(state)
+        return normalized(state)
     except BadInputError as error:
         raise BadInputError(f"{name}: {error}") from None
 
 
+def _shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    return {key: tuple(value.shape) for key, value in state.items()}
+
+
 def _network(name: str, state: Mapping[str, Tensor], backbone: str | None) -> PublishedNetwork:
-    shapes = {key: tuple(value.shape) for key, value in state.items()}
+    shapes = _shapes(state)
     known = ", ".join(BACKBONES)
     found = recognise(shapes)
     if found is None and backbone is None:
         raise BadInputError(
-            f"{name}: its keys ({_listed(list(shapes))}) are those of no backbone that licodec "
+            f"{name}: its keys ({listed(list(shapes))}) are those of no backbone that licodec "
             f"imports: {known}"
         )
     if found and backbone and not same_network(found, backbone):
@@ -107,7 +132,7 @@ def _require_match(
     name: str, network: PublishedNetwork, shapes: Mapping[str, tuple[int, ...]]
 ) -> None:
     """Raise BadInputError unless `shapes` has just the parameters of `network`."""
-    expected = {key: tuple(value.shape) for key, value in network.state_dict().items()}
+    expected = _shapes(network.state_dict())
     missing = [key for key in expected if key not in shapes]
     unknown = [key for key in shapes if key not in expected]
     wrong = [
@@ -116,7 +141,7 @@ def _require_match(
         if key in shapes and shapes[key] != shape
     ]
     problems = [
-        f"{len(keys)} {label} ({_listed(keys)})"
+        f"{len(keys)} {label} ({listed(keys)})"
         for keys, label in (
             (missing, "missing"),
             (unknown, "unknown"),
@@ -130,7 +155,8 @@ def _require_match(
         )
 
 
-def _listed(keys: Sequence[str]) -> str:
+def listed(keys: Sequence[str]) -> str:
+    """Some keys as a message names them: the first few, and how many more."""
     rest = f" and {len(keys) - NAMED} more" if len(keys) > NAMED else ""
     return ", ".join(keys[:NAMED]) + rest
 

@@ -15,17 +15,16 @@ from licodec.backbones.exact_parts import (
     D_RANGE,
     LATENTS,
     SCALE_FRACTION_BITS,
+    Programs,
 )
 from licodec.backbones.lite import adaptive_step
+from licodec.backbones.priors import gaussian_likelihood
 from licodec.backbones.published import SlicedNetwork, SliceParameters
 from licodec.exact.compiler import Grid, Output
 from licodec.exact.leaves import FirstChannels
-from licodec.exact.ranges import RangeRecorder
 from licodec.exact.schedule import NEIGHBOURS, PREVIOUS, SliceStep, Step, WavefrontStep
 
 SCALES = Grid(2.0**-SCALE_FRACTION_BITS, -(2**18), 2**18)  # raw: they may be negative
-
-Recorders = Mapping[str, RangeRecorder]  # of the parts that are compiled, by program
 
 
 class EntropyForm(Protocol):
@@ -43,12 +42,18 @@ class EntropyForm(Protocol):
 
     def decoded(
         self,
-        recorders: Recorders,
+        programs: Programs,
         y: Tensor,
         features: Tensor | tuple[Tensor, ...],
         ds: Sequence[float],
     ) -> Iterator[Tensor]:
         """The decoded latents of `y` at each d; the parts are run on the way."""
+
+    def coded(
+        self, programs: Programs, y: Tensor, features: Tensor | tuple[Tensor, ...]
+    ) -> tuple[Tensor, Tensor]:
+        """Decoded latents and likelihoods as the network's forward gives them at d = 1, every
+        part run once."""
 
     def add(self, packing: Target, features: Mapping[str, Value]) -> tuple[Step, ...]:
         """Compile the parts; the steps that run them."""
@@ -89,20 +94,28 @@ class SlicedForm:
 
     def decoded(
         self,
-        recorders: Recorders,
+        programs: Programs,
         y: Tensor,
         features: tuple[Tensor, Tensor],
         ds: Sequence[float],
     ) -> Iterator[Tensor]:
         for d in ds:
-            decoded: list[Tensor] = []
-            for i, own in enumerate(y.chunk(self.network.slices, 1)):
-                previous = (torch.cat(decoded, 1),) if i else ()
-                mean, scale, context = recorders[f"parameters.{i}"].run(*features, *previous)
-                step = adaptive_step(scale, d, i, self.network.slices)
-                y_hat = torch.round((own - mean) / step) * step + mean
-                decoded.append(y_hat + recorders[f"residual.{i}"].run(context, y_hat))
-            yield torch.cat(decoded, 1)
+            yield self.coded(programs, y, features, d)[0]
+
+    def coded(
+        self, programs: Programs, y: Tensor, features: tuple[Tensor, Tensor], d: float = 1.0
+    ) -> tuple[Tensor, Tensor]:
+        decoded: list[Tensor] = []
+        likelihoods = []
+        for i, own in enumerate(y.chunk(self.network.slices, 1)):
+            previous = (torch.cat(decoded, 1),) if i else ()
+            mean, scale, context = programs[f"parameters.{i}"](*features, *previous)
+            step = adaptive_step(scale, d, i, self.network.slices)
+            rounded = torch.round((own - mean) / step)
+            likelihoods.append(gaussian_likelihood(rounded, scale / step))
+            y_hat = rounded * step + mean
+            decoded.append(y_hat + programs[f"residual.{i}"](context, y_hat))
+        return torch.cat(decoded, 1), torch.cat(likelihoods, 1)
 
     def add(self, packing: Target, features: Mapping[str, Value]) -> tuple[Step, ...]:
         size, steps = self.size, []
@@ -124,7 +137,8 @@ class NeighbourParameters(nn.Module):
     neighbours (N, 12 M, h, w), position by position) -> (mean, scale).
 
     The context model is a matrix here, of what its kernel lets a position see, and the last
-    layer two, so that means and scales have grids of their own.
+    layer two, so that means and scales have grids of their own. Biases share their memory with
+    the network's: what is added to one in place is added to the other.
     """
 
     def __init__(self, network: ChengNetwork) -> None:
@@ -147,7 +161,7 @@ def _pointwise(matrix: Tensor, bias: Tensor) -> nn.Conv2d:
     """A 1x1 convolution with the weights `matrix` (O, I)."""
     convolution = nn.Conv2d(matrix.shape[1], matrix.shape[0], 1)
     convolution.weight = nn.Parameter(matrix.detach()[:, :, None, None].contiguous())
-    convolution.bias = nn.Parameter(bias.detach().clone())
+    convolution.bias = nn.Parameter(bias.detach())
     return convolution
 
 
@@ -174,14 +188,21 @@ class WavefrontForm:
         return {"parameters": NeighbourParameters(self.network).eval()}
 
     def decoded(
-        self, recorders: Recorders, y: Tensor, features: Tensor, ds: Sequence[float]
+        self, programs: Programs, y: Tensor, features: Tensor, ds: Sequence[float]
     ) -> Iterator[Tensor]:
         y_hat = self.network.decoded_from(y, features)
         # As for the synthesis: a range that is too wide costs little, one too narrow much.
         noise = torch.randn(y.shape, generator=torch.Generator().manual_seed(0))
         for latents in (y_hat, noise):
-            recorders["parameters"].run(features, neighbours_of(latents))
+            programs["parameters"](features, neighbours_of(latents))
         yield y_hat
+
+    def coded(self, programs: Programs, y: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
+        # As published: what is estimated rounds y itself, while coding rounds y - mean, which
+        # would take one run of the part for every step of the wavefront.
+        rounded = torch.round(y)
+        mean, scale = programs["parameters"](features, neighbours_of(rounded))
+        return rounded, gaussian_likelihood(torch.round(y - mean), scale)
 
     def add(self, packing: Target, features: Mapping[str, Value]) -> tuple[Step, ...]:
         count = self.network.latents

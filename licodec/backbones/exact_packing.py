@@ -20,9 +20,11 @@ from licodec.exact.compiler import (
     Grid,
     Output,
     Source,
+    Tables,
     compile_module,
 )
 from licodec.exact.gains import GAIN_ONE, MODES
+from licodec.exact.operands import read_operands
 from licodec.exact.program import Program
 
 BRANCH_BITS = 8  # of a branch's weights, unless those of its layer have more
@@ -80,9 +82,7 @@ class Packing:
     calibrated: Mapping[str, Calibrated]
     widths: Callable[[str], int]
     activation_bits: int
-    tables: Mapping[type[nn.Module], Callable[[nn.Module, np.ndarray], np.ndarray]] = field(
-        default_factory=lambda: TABLES
-    )
+    tables: Tables = field(default_factory=lambda: TABLES)
     programs: dict[str, Program] = field(default_factory=dict)
     tensors: dict[str, np.ndarray] = field(default_factory=dict)
     stored_widths: dict[str, int] = field(default_factory=dict)
@@ -107,10 +107,7 @@ class Packing:
         self.programs[source.name] = compiled.program
         self.tensors.update(compiled.tensors)
         self.stored_widths.update(compiled.widths)
-        return {
-            output: Value(compiled.output_grids[output], compiled.output_steps[output])
-            for output in source.outputs
-        }
+        return _values(compiled)
 
     def share(self, name: str, other: str) -> None:
         """Let the program `name` use the tensors of the program `other` that equal its own."""
@@ -128,6 +125,34 @@ class Packing:
                 self.stored_widths.pop(replaced, None)
             operations.append(replace(operation, tensors=tensors))
         self.programs[name] = replace(self.programs[name], operations=tuple(operations))
+
+
+def _values(compiled: Compiled) -> dict[str, Value]:
+    """The outputs of a program."""
+    grids, steps = compiled.output_grids, compiled.output_steps
+    return {output: Value(grid, steps[output]) for output, grid in grids.items()}
+
+
+@dataclass
+class OperandSteps:
+    """Notes what the operand of every convolution counts in, and compiles no weight.
+
+    found  (channels,) by the layer's "program.layer" name
+    """
+
+    calibrated: Mapping[str, Calibrated]
+    activation_bits: int
+    tables: Tables = field(default_factory=lambda: TABLES)
+    found: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def add(
+        self, name: str, inputs: Mapping[str, Value], outputs: Mapping[str, Output]
+    ) -> dict[str, Value]:
+        part, source = self.calibrated[name], source_of(name, inputs, outputs)
+        bits = self.activation_bits
+        read = read_operands(source, part.traced, part.ranges, bits, self.tables, RULES)
+        self.found |= {f"{name}.{layer}": steps for layer, steps in read.steps.items()}
+        return _values(read.compiled)
 
 
 @dataclass

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -35,6 +35,8 @@ TAIL_MASS = 2.0**-17  # what a table may leave to its escape
 LATENTS = Grid(2.0**-LATENT_FRACTION_BITS, -(2**15), 2**15 - 1)
 
 Ranges = Mapping[str, tuple[float, float]]
+# What runs each part that is compiled, by program: planes in, planes out.
+Programs = Mapping[str, Callable[..., object]]
 
 
 def calibration_gains(modes: Sequence[str]) -> list[dict[str, float]]:

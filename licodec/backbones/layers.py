@@ -151,20 +151,23 @@ class GDN(nn.Module):
         gamma = lower_bound(self.gamma, math.sqrt(self.PEDESTAL))
         return beta**2 - self.PEDESTAL, gamma**2 - self.PEDESTAL
 
-    def pool(self, x: Tensor) -> Tensor:
+    def pool(self, x: Tensor, beta: Tensor, gamma: Tensor) -> Tensor:
         """beta + gamma x^2, (N, C, H, W)."""
-        beta, gamma = self.constants()
         return F.conv2d(x * x, gamma[:, :, None, None], beta)
 
+    def normalized(self, x: Tensor, beta: Tensor, gamma: Tensor) -> Tensor:
+        """What :meth:`forward` gives with these constants."""
+        return x * torch.rsqrt(self.pool(x, beta, gamma))
+
     def forward(self, x: Tensor) -> Tensor:
-        return x * torch.rsqrt(self.pool(x))
+        return self.normalized(x, *self.constants())
 
 
 class InverseGDN(GDN):
     """x[i] * sqrt(beta[i] + sum_j gamma[i, j] x[j]^2)."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        return x * torch.sqrt(self.pool(x))
+    def normalized(self, x: Tensor, beta: Tensor, gamma: Tensor) -> Tensor:
+        return x * torch.sqrt(self.pool(x, beta, gamma))
 
 
 class MaskedConvolution(nn.Conv2d):

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from licodec.adapters.branches import Adapted, Gain
 from licodec.adapters.sets import anchor_of, gains
 from licodec.backbones.exact_packing import (
+    OperandSteps,
     Packing,
     StandIns,
     Target,
@@ -207,6 +208,15 @@ def sources(
     noted = _Sources(calibrated, activation_bits)
     add_parts(noted, network.config)
     return noted.found
+
+
+def operand_steps(
+    network: LiteNetwork, calibrated: Mapping[str, Calibrated], activation_bits: int
+) -> Mapping[str, np.ndarray]:
+    """What the operand of every convolution counts in, (channels,) by "program.layer" name."""
+    steps = OperandSteps(calibrated, activation_bits, TABLE_FUNCTIONS)
+    add_parts(steps, network.config)
+    return steps.found
 
 
 def standard_widths(layer: str) -> int:

@@ -25,13 +25,21 @@ from torch import Tensor, nn
 from licodec.adapters.sets import anchor_of, gains
 from licodec.backbones.cheng_attn import ChengNetwork
 from licodec.backbones.entropy_forms import EntropyForm, SlicedForm, WavefrontForm
-from licodec.backbones.exact_packing import Packing, StandIns, Target, Value, output_nodes
+from licodec.backbones.exact_packing import (
+    OperandSteps,
+    Packing,
+    StandIns,
+    Target,
+    Value,
+    output_nodes,
+)
 from licodec.backbones.exact_parts import (
     CALIBRATION_DS,
     LATENT_FRACTION_BITS,
     LATENTS,
     SCALE_FRACTION_BITS,
     Calibrated,
+    Programs,
     calibration_gains,
     hyper_tables,
     integer_medians,
@@ -75,6 +83,12 @@ def adaptable(network: PublishedNetwork) -> tuple[nn.Module, nn.Module]:
     return network.analysis, network.synthesis
 
 
+def check_adapters(network: PublishedNetwork) -> None:
+    """Raise ValueError where parts that may have none have adapters."""
+    if len(list(gains(network))) > sum(len(list(gains(p))) for p in adaptable(network)):
+        raise ValueError("it has adapters outside of analysis and synthesis")
+
+
 def shifted_analysis(network: PublishedNetwork) -> nn.Module:
     """The analysis of pixels less one half."""
     return nn.Sequential(ChannelOffset(torch.full((COLORS,), 0.5)), network.analysis)
@@ -109,14 +123,15 @@ def calibrate(
     """
     form = entropy_form(network)
     recorders = {name: RangeRecorder(trace(m, LEAVES)) for name, m in parts(network).items()}
+    programs = {name: recorder.run for name, recorder in recorders.items()}
     for picture, setting in product(pictures, gains):
         network.set_rate(**setting)
-        y = recorders["analysis"].run(picture - 0.5)
-        z = torch.round(recorders["hyper_analysis"].run(y))
-        for y_hat in form.decoded(recorders, y, recorders["hyper_synthesis"].run(z), ds):
-            recorders["synthesis"].run(y_hat)
+        y = programs["analysis"](picture - 0.5)
+        z = torch.round(programs["hyper_analysis"](y))
+        for y_hat in form.decoded(programs, y, programs["hyper_synthesis"](z), ds):
+            programs["synthesis"](y_hat)
         noise = torch.randn(y.shape, generator=torch.Generator().manual_seed(0))
-        recorders["synthesis"].run(noise)
+        programs["synthesis"](noise)
     return _calibrated(recorders)
 
 
@@ -127,9 +142,37 @@ def _calibrated(recorders: Mapping[str, RangeRecorder]) -> dict[str, Calibrated]
     return {name: Calibrated(r.module, r.ranges) for name, r in recorders.items()}
 
 
-def hyper_grid(prior: FactorizedPrior, seen: tuple[float, float]) -> Grid:
+def coded(network: PublishedNetwork, programs: Programs, pixels: Tensor) -> dict:
+    """What ``network.forward`` gives of `pixels`, whose sides are multiples of its alignment, with
+    every part run once, by `programs`."""
+    prior = network.entropy_bottleneck
+    _, rest = integer_medians(prior)
+    y = programs["analysis"](pixels - 0.5)
+    z = torch.round(programs["hyper_analysis"](y))
+    features = programs["hyper_synthesis"](z)
+    y_hat, y_likelihoods = entropy_form(network).coded(programs, y, features)
+    _, z_likelihoods = prior(z + rest[:, None, None])
+    likelihoods = {"y": y_likelihoods, "z": z_likelihoods}
+    return {"x_hat": programs["synthesis"](y_hat), "likelihoods": likelihoods}
+
+
+def operand_steps(
+    network: PublishedNetwork,
+    calibrated: Mapping[str, Calibrated],
+    activation_bits: int = ACTIVATION_BITS,
+) -> Mapping[str, np.ndarray]:
+    """What the operand of every convolution counts in, (channels,) by "program.layer" name."""
+    steps = OperandSteps(calibrated, activation_bits)
+    _add_parts(steps, network, hyper_grid(network.entropy_bottleneck, calibrated))
+    return steps.found
+
+
+def hyper_grid(prior: FactorizedPrior, calibrated: Mapping[str, Calibrated]) -> Grid:
     """Integers that hold the prior's tails and what calibration saw of hyper-latents less the
     rests of their medians."""
+    analysis = calibrated["hyper_analysis"]
+    (end,) = output_nodes(analysis.traced)
+    seen = analysis.ranges[end.name]
     tails = float(prior.quantiles.detach().abs().max())
     wanted = REACH_MARGIN * max(tails, -seen[0], seen[1])
     reach = LEAST_REACH
@@ -158,15 +201,13 @@ def compile_published(
     """
     pictures, adapted = list(pictures), copy.deepcopy(network).cpu().eval()
     modes = tuple(mode for mode in MODES if mode in network.rate_modes)
-    if len(list(gains(network))) > sum(len(list(gains(p))) for p in adaptable(network)):
-        raise ValueError("it has adapters outside of analysis and synthesis")
+    check_adapters(network)
     network = anchor_of(network)
     prior = network.entropy_bottleneck
     calibrated = calibrate(network, pictures)
     form = entropy_form(network)
     packing = Packing(calibrated, widths, activation_bits)
-    (end,) = output_nodes(calibrated["hyper_analysis"].traced)
-    hyper = hyper_grid(prior, calibrated["hyper_analysis"].ranges[end.name])
+    hyper = hyper_grid(prior, calibrated)
     steps = _add_parts(packing, network, hyper)
     adapters = ()
     if modes:

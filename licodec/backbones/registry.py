@@ -31,15 +31,17 @@ class SizeError(ValueError):
 class Backbone:
     """One published backbone.
 
-    marks     keys that only its state dicts have, in every layout
-    build     from shapes, the network without its weights; raises SizeError
-    largest   the largest gain of its adapters, by rate mode
+    marks       keys that only its state dicts have, in every layout
+    build       from shapes, the network without its weights; raises SizeError
+    largest     the largest gain of its adapters, by rate mode
+    lagrangian  lambda of the loss lambda * 255^2 * MSE + bpp that its anchor is trained for
     """
 
     name: str
     marks: tuple[str, ...]
     build: Callable[[str, Shapes], PublishedNetwork]
     largest: Mapping[str, float]
+    lagrangian: float
 
 
 def _size(shapes: Shapes, key: str, dimensions: int) -> int:
@@ -86,7 +88,8 @@ def _tcm_family(name: str) -> Backbone:
         "atten_mean.0.0.in_conv.weight",
         "atten_scale.0.0.in_conv.weight",
     )
-    return Backbone(name, marks, _tcm, {ALPHA: PRESETS["tcm_8_1_all"].largest, BETA: UNPUBLISHED})
+    largest = {ALPHA: PRESETS["tcm_8_1_all"].largest, BETA: UNPUBLISHED}
+    return Backbone(name, marks, _tcm, largest, 0.05)
 
 
 BACKBONES = {
@@ -104,6 +107,7 @@ BACKBONES = {
                 ALPHA: PRESETS["stf_8_8_all"].largest,
                 BETA: PRESETS["adapt_stf_8_8_all"].largest,
             },
+            0.0483,
         ),
         _tcm_family("tcm"),
         _tcm_family("icm"),
@@ -112,6 +116,7 @@ BACKBONES = {
             ("g_a.3.conv_a.0.conv.0.weight", "g_s.0.conv_a.0.conv.0.weight"),
             _cheng,
             {ALPHA: PRESETS["cheng_8_1_all"].largest, BETA: UNPUBLISHED},
+            0.0483,
         ),
     )
 }

@@ -173,6 +173,8 @@ def quantize(
     checkpoint: options.Checkpoint,
     size: options.WeightsSize,
     output: options.PackOutput,
+    backbone: options.ImportedBackbone = None,
+    adapters: options.SeparateAdapters = None,
     calibrate: options.Calibrate = None,
     rule: options.AllocationRule = options.Rule.GREEDY,
     state: options.SearchState = None,
@@ -181,12 +183,13 @@ def quantize(
     pictures: options.PictureCount = 24,
     crops: options.CropCount = 4,
     crop_size: options.CropSize = 256,
+    objective: options.ImportedObjective = None,
     force: options.Force = False,
     threads: options.Threads = None,
     verbose: options.Verbose = False,
     quiet: options.Quiet = False,
 ) -> int:
-    """Make a weights pack of a given size from a checkpoint (FMPQ).
+    """Make a weights pack of a given size from a checkpoint of any backbone (FMPQ).
 
     Searches how many bits each layer needs: it measures what quantizing one layer alone does
     to rate and distortion on calibration pictures. An interrupted search goes on where it was
@@ -210,6 +213,9 @@ def quantize(
         crop_size,
         force,
         threads,
+        backbone,
+        tuple(adapters or ()),
+        objective,
     )
     return run(checkpoint, output, settings, verbosity)
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from licodec.backbones.checkpoints import load_network
-from licodec.backbones.published_exact import ACTIVATION_BITS, compile_published
 from licodec.cli.rendering import Reporter, Verbosity
-from licodec.errors import BadInputError, UsageError
+from licodec.errors import UsageError
 from licodec.exact.interpreter import set_threads
 from licodec.files import check_output, display_name
-from licodec.fmpq.calibration import as_tensor, built_in_pictures, read_pictures
+from licodec.fmpq.calibration import built_in_pictures, read_pictures
+from licodec.fmpq.published import card_of, published_pack
 from licodec.packs import SUFFIX, is_objective, write_pack
 
 CALIBRATION_SIDE = 384  # of the centre crops that ranges are measured on
@@ -58,10 +58,7 @@ def import_checkpoint(
     start = time.perf_counter()
     if not output.endswith(SUFFIX):
         raise UsageError(f"-o {display_name(output)}: a pack's name ends in {SUFFIX}")
-    if settings.objective is not None and not is_objective(settings.objective):
-        raise UsageError(
-            f"--objective {settings.objective!a}: give lower-case letters, digits and hyphens"
-        )
+    check_objective(settings.objective)
     check_output(output, settings.force)
     if settings.threads is not None:
         set_threads(settings.threads)
@@ -70,25 +67,16 @@ def import_checkpoint(
     pictures = _pictures(settings)
     if settings.calibrate is None:
         reporter.warnings([_NO_CALIBRATION])
-    card = {
-        "checkpoint": name,
-        "parameters": sum(parameter.numel() for parameter in network.parameters()),
-        "weight_bits": settings.bits,
-        "activation_bits": ACTIVATION_BITS,
-    }
-    if settings.adapters:
-        card["adapters"] = [path.name for path in settings.adapters]
-    try:
-        pack = compile_published(
-            network,
-            [network.padded(as_tensor(pixels)) for pixels in pictures],
-            plan_name=settings.plan_name,
-            card=card,
-            widths=lambda layer: settings.bits,
-            objective=settings.objective,
-        )
-    except ValueError as error:
-        raise BadInputError(f"{name}: has no exact form: {error}") from None
+    card = card_of(name, network, settings.adapters) | {"weight_bits": settings.bits}
+    pack = published_pack(
+        name,
+        network,
+        pictures,
+        plan_name=settings.plan_name,
+        card=card,
+        widths=lambda layer: settings.bits,
+        objective=settings.objective,
+    )
     write_pack(pack, Path(output))
     modes = ", ".join(pack.rate_modes) or "none"
     reporter.result(
@@ -98,6 +86,12 @@ def import_checkpoint(
         f"{time.perf_counter() - start:.0f} s"
     )
     return 0
+
+
+def check_objective(objective: str | None) -> None:
+    """Raise UsageError for what cannot name an objective."""
+    if objective is not None and not is_objective(objective):
+        raise UsageError(f"--objective {objective!a}: give lower-case letters, digits and hyphens")
 
 
 def _pictures(settings: ImportSettings) -> list[np.ndarray]:

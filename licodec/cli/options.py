@@ -331,7 +331,8 @@ Checkpoint = Annotated[
     str,
     typer.Argument(
         metavar="CHECKPOINT",
-        help="Training state of scripts/train.py, or a state dict of lite.",
+        help="Training state of scripts/train.py, a state dict of lite, or a published checkpoint "
+        "of stf, tcm, icm or cheng-attn.",
         show_default=False,
     ),
 ]
@@ -428,7 +429,9 @@ PictureCount = Annotated[
     int, typer.Option("--pictures", min=1, help="Pictures for ranges and tables.")
 ]
 CropCount = Annotated[int, typer.Option("--crops", min=1, help="Crops that trials run on.")]
-CropSize = Annotated[int, typer.Option(min=64, help="Their side, a multiple of 64.")]
+CropSize = Annotated[
+    int, typer.Option(min=64, help="Their side, a multiple of 64; of 128 for tcm and icm.")
+]
 
 
 @dataclass(frozen=True)

@@ -6,23 +6,25 @@ import contextlib
 import math
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+from licodec.cli.models_import import check_objective
 from licodec.cli.options import PackSize
 from licodec.cli.rendering import Reporter, Verbosity
 from licodec.errors import UsageError
 from licodec.exact.interpreter import set_threads
 from licodec.files import check_output, display_name
-from licodec.fmpq.allocation import Allocation, Report, float_bits, widest
+from licodec.fmpq.allocation import Allocation, Report, float_bits
 from licodec.fmpq.calibration import example_picture, read_pictures, trial_crops
-from licodec.fmpq.checkpoints import load_lite
-from licodec.fmpq.packing import PackForm, bytes_beside_weights, make_pack
+from licodec.fmpq.checkpoints import load_searchable
+from licodec.fmpq.packing import bytes_beside_weights, packed_size
 from licodec.fmpq.plans import CARD_KEY
 from licodec.fmpq.search import Found, PlanSearch, widths_of
-from licodec.fmpq.sensitivity import TrialSettings
-from licodec.packs import SUFFIX, write_pack
+from licodec.packs import SUFFIX, Pack, write_pack
 
 STATE_SUFFIX = ".search.json"
 CALIBRATION_SIDE = 512  # of the centre crops that ranges and tables are made on
@@ -45,6 +47,8 @@ class QuantizeSettings:
     state       the search's file; None: one beside the pack that goes when the pack is there
     pictures    how many are used for ranges and tables
     crops       how many of them trials run on, and their side in pixels
+    backbone, adapters, objective
+                of a published checkpoint, as `licodec models import` takes them
     """
 
     size: PackSize
@@ -58,6 +62,9 @@ class QuantizeSettings:
     crop_size: int
     force: bool
     threads: int | None
+    backbone: str | None = None
+    adapters: tuple[Path, ...] = ()
+    objective: str | None = None
 
 
 def quantize(checkpoint: str, output: str, settings: QuantizeSettings, verbosity: Verbosity) -> int:
@@ -69,29 +76,31 @@ def quantize(checkpoint: str, output: str, settings: QuantizeSettings, verbosity
     start = time.perf_counter()
     if not output.endswith(SUFFIX):
         raise UsageError(f"-o {display_name(output)}: a pack's name ends in {SUFFIX}")
+    check_objective(settings.objective)
     check_output(output, settings.force)
     if settings.threads is not None:
         set_threads(settings.threads)
-    network = load_lite(Path(checkpoint))
+    searched = load_searchable(
+        Path(checkpoint), settings.backbone, settings.adapters, settings.objective
+    )
     source = settings.calibrate or example_picture()
     pictures = read_pictures(source, settings.pictures, CALIBRATION_SIDE)
-    crops = trial_crops(pictures, settings.crops, settings.crop_size, settings.seed)
+    crops = trial_crops(
+        pictures, settings.crops, settings.crop_size, settings.seed, searched.alignment
+    )
     if settings.calibrate is None:
         reporter.warnings([_NO_CALIBRATION])
     state = settings.state or Path(output + STATE_SUFFIX)
     with _resumable(state, reporter):
-        search = PlanSearch(network, crops, TrialSettings(), state)
+        search = PlanSearch(searched, crops, searched.settings, state)
         layers = search.layers
         if settings.size.share is not None:
             budget = search.budget(settings.size.share)
         else:
-            rest = bytes_beside_weights(network, pictures, {"plan": dict(widest(layers))})
+            rest = bytes_beside_weights(searched, layers, pictures)
             budget = _BITS * (settings.size.size - rest - _CARD_BYTES)
         with _search_progress(float_bits(layers), search, verbosity) as report:
-            found = search.find(budget, settings.rule, report)
-        form = PackForm(settings.plan_name, widths_of(found.plan))
-        card = {CARD_KEY: _figures(found, search, settings)}
-        pack = make_pack(search.corrected(network, found.plan), pictures, form, card)
+            found, pack = _fitting(search, budget, pictures, settings, report)
         write_pack(pack, Path(output))
     if settings.state is None:
         state.unlink(missing_ok=True)
@@ -106,6 +115,29 @@ def quantize(checkpoint: str, output: str, settings: QuantizeSettings, verbosity
         f"{time.perf_counter() - start:.0f} s"
     )
     return 0
+
+
+def _fitting(
+    search: PlanSearch,
+    budget: int,
+    pictures: Sequence[np.ndarray],
+    settings: QuantizeSettings,
+    report: Report,
+) -> tuple[Found, Pack]:
+    """A plan of at most `budget` bits and its pack, which is no larger than was wanted.
+
+    Tables are as large as the ranges that they serve, which follow the plan: so a pack's size is
+    certain only when it is there, and a pack that is too large is made again with fewer bits.
+    """
+    while True:
+        found = search.find(budget, settings.rule, report)
+        final = search.corrected(found.plan)
+        card = {**final.card, CARD_KEY: _figures(found, search, settings)}
+        pack = final.pack(pictures, settings.plan_name, widths_of(found.plan), card)
+        wanted = settings.size.size
+        if wanted is None or (size := packed_size(pack)) <= wanted:
+            return found, pack
+        budget = found.allocation.bits - _BITS * (size - wanted)
 
 
 @contextlib.contextmanager

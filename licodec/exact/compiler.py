@@ -133,6 +133,7 @@ class Rule:
 
 
 Rules = Mapping[type[nn.Module], Rule]
+Tables = Mapping[type[nn.Module], Callable[[nn.Module, np.ndarray], np.ndarray]]
 
 
 class Compilation:
@@ -145,7 +146,7 @@ class Compilation:
         ranges: Mapping[str, tuple[float, float]],
         widths: Callable[[str], int],
         activation_bits: int,
-        tables: Mapping[type[nn.Module], Callable[[nn.Module, np.ndarray], np.ndarray]],
+        tables: Tables,
         rules: Rules,
     ) -> None:
         self.source, self.traced, self.ranges = source, traced, ranges
@@ -639,7 +640,7 @@ def compile_module(
     ranges: Mapping[str, tuple[float, float]],
     widths: Callable[[str], int],
     activation_bits: int,
-    tables: Mapping[type[nn.Module], Callable[[nn.Module, np.ndarray], np.ndarray]],
+    tables: Tables,
     rules: Rules = MappingProxyType({}),
 ) -> Compiled:
     """Compile one traced module.

@@ -6,6 +6,9 @@ quantized to b bits.
 
     calibration   the pictures, and the crops that trials run on
     checkpoints   a float network out of a file
+    searchable    what a search must know of a network; `lite` and `published` tell it
+    layers        the kinds of layers that have a width
+    replay        a module run again from the recording of its float run
     sensitivity   zeta_n(b), with what lies before layer n computed once
     curves        zeta of every layer, each value measured when it is first needed
     allocation    from curves and a size to a plan: the published rule, a greedy one, uniform bits

@@ -157,13 +157,14 @@ def search_greedy(curves: Curves, budget: int, report: Report) -> Allocation:
 
 
 def search_uniform(curves: Curves, budget: int, report: Report) -> Allocation:
-    """The same width for every layer, the largest up to `LARGEST_WIDTH` that fits.
+    """The same width for every layer, the largest up to `LARGEST_WIDTH` that fits; where a layer
+    must have more, that.
 
     Raises UsageError where none does.
     """
     check_reachable(curves.layers, budget)
     plans = (
-        {layer.name: width for layer in curves.layers}
+        {layer.name: max(width, layer.choices[0]) for layer in curves.layers}
         for width in range(LARGEST_WIDTH, LEAST_WIDTH - 1, -1)
     )
     return _allocation(curves, next(p for p in plans if plan_bits(curves.layers, p) <= budget))

@@ -80,15 +80,17 @@ def _centre(pixels: np.ndarray, side: int) -> np.ndarray:
     return np.array(np.broadcast_to(crop, (height, width, 3)))
 
 
-def trial_crops(pictures: Sequence[np.ndarray], count: int, side: int, seed: int) -> Tensor:
+def trial_crops(
+    pictures: Sequence[np.ndarray], count: int, side: int, seed: int, alignment: int = ALIGNMENT
+) -> Tensor:
     """`count` crops (count, 3, side, side) in [0, 1] at random places, of as many different
     pictures as there are. A function of the seed.
 
-    Raises UsageError where `side` is no multiple of 64, BadInputError where no picture is
-    that large.
+    Raises UsageError where `side` is no multiple of `alignment`, the network's, BadInputError
+    where no picture is that large.
     """
-    if side % ALIGNMENT or side < ALIGNMENT:
-        raise UsageError(f"--crop-size {side}: give a multiple of {ALIGNMENT}")
+    if side % alignment or side < alignment:
+        raise UsageError(f"--crop-size {side}: give a multiple of {alignment}")
     large = [picture for picture in pictures if min(picture.shape[:2]) >= side]
     if not large:
         raise BadInputError(

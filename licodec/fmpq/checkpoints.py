@@ -1,18 +1,57 @@
-"""Float networks of `lite` out of checkpoint files."""
+"""Float networks out of checkpoint files: those of `lite`, and what a search takes."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from torch import Tensor
 
 from licodec.adapters.sets import AdapterSet, attach
-from licodec.backbones.checkpoints import read_checkpoint
+from licodec.backbones.checkpoints import backbone_of, listed, network_of, read_checkpoint
 from licodec.backbones.lite import LiteNetwork
-from licodec.errors import BadInputError
+from licodec.backbones.registry import BACKBONES
+from licodec.errors import BadInputError, UsageError
 from licodec.files import display_name
+from licodec.fmpq.lite import SearchableLite
+from licodec.fmpq.published import SearchablePublished, card_of
+from licodec.fmpq.searchable import Searchable
 
 AVERAGED_PREFIX = "module."  # of the weight average in a training state
+LITE = "lite"
+MARK = "analysis.linear.transform.weight"  # a key that only state dicts of `lite` have
+
+
+def load_searchable(
+    path: Path,
+    backbone: str | None = None,
+    adapters: Sequence[Path] = (),
+    objective: str | None = None,
+) -> Searchable:
+    """What a search takes, of a checkpoint of `lite` (:func:`load_lite`) or of a published one.
+
+    `backbone` and `adapters` are those of ``licodec.backbones.checkpoints.load_network``,
+    `objective` that of ``compile_published``; of `lite` there is only the anchor. Raises
+    UsageError, and BadInputError where the file is no checkpoint or one of no known backbone.
+    """
+    name, content = display_name(path), read_checkpoint(path)
+    weights = _weights(content)
+    if weights is None:
+        raise _no_checkpoint(name)
+    if backbone == LITE or (backbone is None and MARK in weights):
+        if adapters or objective is not None:
+            raise UsageError(
+                f"{name}: a checkpoint of lite, whose packs get adapters by scripts/make_pack.py; "
+                "leave --adapters and --objective out"
+            )
+        return SearchableLite(_lite(name, content))
+    if backbone is None and backbone_of(name, content) is None:
+        raise BadInputError(
+            f"{name}: its keys ({listed(list(weights))}) are those of no backbone that licodec "
+            f"quantizes: {', '.join((LITE, *BACKBONES))}"
+        )
+    network = network_of(name, content, backbone, adapters)
+    return SearchablePublished(name, network, objective, card_of(path.name, network, adapters))
 
 
 def load_lite(path: Path) -> LiteNetwork:
@@ -22,7 +61,10 @@ def load_lite(path: Path) -> LiteNetwork:
     Raises BadInputError where the file is no checkpoint, one of another backbone, or one with
     adapters (:func:`load_adapted_lite` reads those).
     """
-    name, content = display_name(path), read_checkpoint(path)
+    return _lite(display_name(path), read_checkpoint(path))
+
+
+def _lite(name: str, content: object) -> LiteNetwork:
     if _adapter_sets(name, content):
         raise BadInputError(f"{name}: holds adapters; give the anchor that they were trained on")
     return _filled(name, LiteNetwork(), content)
@@ -60,9 +102,7 @@ def _filled(name: str, network: LiteNetwork, content: object) -> LiteNetwork:
     """`network` in evaluation mode with the weights in `content`. Raises BadInputError."""
     weights = _weights(content)
     if weights is None:
-        raise BadInputError(
-            f"{name}: not a checkpoint; give a training state of scripts/train.py or a state dict"
-        )
+        raise _no_checkpoint(name)
     expected = network.state_dict()
     missing = [key for key in expected if key not in weights]
     further = [key for key in weights if key not in expected]
@@ -74,6 +114,12 @@ def _filled(name: str, network: LiteNetwork, content: object) -> LiteNetwork:
             )
     network.load_state_dict(weights)
     return network.eval()
+
+
+def _no_checkpoint(name: str) -> BadInputError:
+    return BadInputError(
+        f"{name}: not a checkpoint; give a training state of scripts/train.py or a state dict"
+    )
 
 
 def _weights(content: object) -> dict[str, Tensor] | None:

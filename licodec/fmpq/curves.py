@@ -6,7 +6,7 @@ width (isotonic regression); the rules see the smoothed values.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 # Measures zeta of the layer of that name at that width in bits.
@@ -34,6 +34,7 @@ class Curves:
         self.layers = tuple(layers)
         self._measure = measure
         self._values: dict[str, dict[int, float]] = {layer.name: {} for layer in self.layers}
+        self._smoothed: dict[str, dict[int, float]] = {}  # until another value is measured
 
     @property
     def evaluations(self) -> int:
@@ -44,16 +45,20 @@ class Curves:
         """What is known of `layer` as it was measured, by width, ascending."""
         return dict(sorted(self._values[layer.name].items()))
 
-    def smoothed(self, layer: Layer) -> dict[int, float]:
+    def smoothed(self, layer: Layer) -> Mapping[int, float]:
         """The same made to fall with the width."""
-        values = self.measured(layer)
-        return dict(zip(values, falling(list(values.values())), strict=True))
+        if layer.name not in self._smoothed:
+            values = self.measured(layer)
+            falls = falling(list(values.values()))
+            self._smoothed[layer.name] = dict(zip(values, falls, strict=True))
+        return self._smoothed[layer.name]
 
     def zeta(self, layer: Layer, width: int) -> float:
         """The smoothed value at `width`, measured now where it is not known."""
         values = self._values[layer.name]
         if width not in values:
             values[width] = self._measure(layer.name, width)
+            self._smoothed.pop(layer.name, None)
         return self.smoothed(layer)[width]
 
     def least_width(self, layer: Layer, tolerance: float) -> int:

@@ -16,7 +16,10 @@ from licodec.entropy.fitting import fitted_tables
 from licodec.entropy.quantization import COST_UNIT
 from licodec.entropy.tables import tables_to_tensors
 from licodec.errors import UsageError
+from licodec.fmpq.allocation import plan_bits, widest
 from licodec.fmpq.calibration import as_picture, as_tensor
+from licodec.fmpq.curves import Layer
+from licodec.fmpq.searchable import Searchable
 from licodec.packs import Pack, write_pack
 from licodec.rate import d_to_units
 
@@ -133,13 +136,19 @@ def _close(a: np.ndarray, b: np.ndarray) -> bool:
 
 
 def bytes_beside_weights(
-    network: LiteNetwork, pictures: Sequence[np.ndarray], card: Mapping[str, object]
+    searched: Searchable, layers: Sequence[Layer], pictures: Sequence[np.ndarray]
 ) -> int:
-    """How large a pack of `network` is less its weights, whatever their widths."""
-    tensors = [as_tensor(pixels) for pixels in pictures]
-    pack = compile_lite(network, tensors, plan_name="", card=card)
-    weights = sum(pack.tensors[name].size * width for name, width in pack.widths.items())
+    """How large a pack of a network is less the weights of `layers`, which are those that its
+    plan names, whatever their widths."""
+    plan = dict(widest(layers))
+    card = {**searched.card, "plan": plan}
+    pack = searched.compiled(pictures, "", plan.__getitem__, card)
+    return packed_size(pack) - plan_bits(layers, plan) // 8
+
+
+def packed_size(pack: Pack) -> int:
+    """Bytes of the file that `pack` makes."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "pack"
         write_pack(pack, path)
-        return path.stat().st_size - weights // 8
+        return path.stat().st_size

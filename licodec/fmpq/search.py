@@ -8,7 +8,6 @@ from pathlib import Path
 
 from torch import Tensor
 
-from licodec.backbones.lite import LiteNetwork
 from licodec.fmpq.allocation import (
     RULES,
     Allocation,
@@ -19,7 +18,8 @@ from licodec.fmpq.allocation import (
     naive_evaluations,
 )
 from licodec.fmpq.curves import Curves, Layer
-from licodec.fmpq.sensitivity import Trials, TrialSettings, fingerprint
+from licodec.fmpq.searchable import Searchable, TrialSettings
+from licodec.fmpq.sensitivity import Trials, fingerprint
 from licodec.fmpq.state import Sensitivities, resumed, write_state
 
 
@@ -50,12 +50,12 @@ class PlanSearch:
     """
 
     def __init__(
-        self, network: LiteNetwork, pixels: Tensor, settings: TrialSettings, state: Path
+        self, searched: Searchable, pixels: Tensor, settings: TrialSettings, state: Path
     ) -> None:
         self._state = state
-        self._fingerprint = fingerprint(network, [pixels], settings)
+        self._fingerprint = fingerprint(searched.network, [pixels], settings)
         self._values = dict(resumed(state, self._fingerprint))
-        self._trials = Trials(network, pixels, settings)
+        self._trials = Trials(searched, pixels, settings)
         self.curves = Curves(self._trials.layers, self._measure)
 
     @property
@@ -88,9 +88,9 @@ class PlanSearch:
             naive_evaluations(self.layers),
         )
 
-    def corrected(self, network: LiteNetwork, plan: Plan) -> LiteNetwork:
-        """`network` with the biases that go with `plan`."""
-        return self._trials.corrected(network, plan)
+    def corrected(self, plan: Plan) -> Searchable:
+        """The network with the biases that go with `plan`."""
+        return self._trials.corrected(plan)
 
 
 def widths_of(plan: Plan) -> Callable[[str], int]:

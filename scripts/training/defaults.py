@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from licodec.backbones import registry
 from training.objectives import LambdaRange
 
 # Alphas and betas drawn in training, each as likely: src/opt.py.
@@ -36,7 +37,10 @@ class BackboneDefaults:
     rate_of: str = NOISE
 
 
-_USUAL, _TCM = LambdaRange(0.0483, 0.0018), LambdaRange(0.05, 0.0025)
+_USUAL, _TCM = (
+    LambdaRange(registry.BACKBONES[name].lagrangian, least)
+    for name, least in (("stf", 0.0018), ("tcm", 0.0025))
+)
 
 BACKBONES = {
     # Ours: its convolutional branches are trained as those of cheng-attn, but on symbols: its

@@ -169,7 +169,11 @@ def test_bad_requests(
         (b"nothing of the kind", "other.pt: a text file, not a checkpoint"),
         ([1, 2], "other.pt: not a checkpoint"),
         ({"step": 3}, "other.pt: not a checkpoint"),
-        ({"g_a.0.weight": torch.zeros(1)}, "checkpoint of another backbone than lite: it lacks"),
+        (
+            {"g_a.0.weight": torch.zeros(1)},
+            "other.pt: its keys (g_a.0.weight) are those of no backbone that licodec quantizes: "
+            "lite, stf, tcm, icm, cheng-attn",
+        ),
         ("further", "checkpoint of another backbone than lite: it has g_a"),
         ("reshaped", "it has another shape of analysis.linear.transform.bias"),
     ],

@@ -12,8 +12,10 @@ import torch
 from licodec.backbones.lite_exact import parts
 from licodec.exact.weight_steps import quantize_weight
 from licodec.fmpq.allocation import Allocation
+from licodec.fmpq.lite import SearchableLite
 from licodec.fmpq.search import PlanSearch
-from licodec.fmpq.sensitivity import Trials, TrialSettings, choices, fingerprint
+from licodec.fmpq.searchable import TrialSettings
+from licodec.fmpq.sensitivity import Trials, choices, fingerprint
 from tests import tiny
 
 UNCORRECTED = TrialSettings(correct_bias=False)
@@ -23,9 +25,13 @@ def pixels() -> torch.Tensor:
     return torch.cat(tiny.pictures()[:2])
 
 
+def searched() -> SearchableLite:
+    return SearchableLite(tiny.network())
+
+
 @cache
 def trials() -> Trials:
-    return Trials(tiny.network(), pixels(), UNCORRECTED)
+    return Trials(searched(), pixels(), UNCORRECTED)
 
 
 @torch.no_grad()
@@ -94,14 +100,15 @@ def test_every_weighted_layer_is_listed_once() -> None:
 
 
 def test_the_linear_path_may_keep_sixteen_bits() -> None:
-    assert choices("synthesis.linear.transform")[-2:] == (8, 16)
-    assert choices("synthesis.coarse.1") == (2, 3, 4, 5, 6, 7, 8)
+    found = {layer.name: layer.choices for layer in trials().layers}
+    assert found["synthesis.linear.transform"] == (2, 3, 4, 5, 6, 7, 8, 16)
+    assert found["synthesis.coarse.1"] == choices(2, 8) == (2, 3, 4, 5, 6, 7, 8)
 
 
 def test_corrected_biases_are_those_of_the_trial() -> None:
-    found = Trials(tiny.network(), pixels(), TrialSettings())
+    found = Trials(searched(), pixels(), TrialSettings())
     layer = "synthesis.coarse.1"
-    corrected = found.corrected(tiny.network(), {layer: 2})
+    corrected = found.corrected({layer: 2}).network
     before = dict(tiny.network().named_parameters())
     changed = [n for n, p in corrected.named_parameters() if not torch.equal(p, before[n])]
     assert changed == ["synthesis.coarse.1.bias"]
@@ -114,7 +121,7 @@ def test_an_interrupted_search_resumes_with_the_same_plan(
         """Nobody looks."""
 
     def search(name: str) -> PlanSearch:
-        return PlanSearch(tiny.network(), pixels(), UNCORRECTED, tmp_path / name)
+        return PlanSearch(searched(), pixels(), UNCORRECTED, tmp_path / name)
 
     whole = search("whole")
     budget = whole.budget(0.125)

@@ -1,0 +1,89 @@
+"""`lite` as a search sees it."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from torch import Tensor
+
+from licodec.backbones.exact_parts import Calibrated, Programs
+from licodec.backbones.lite import LiteNetwork
+from licodec.backbones.lite_exact import (
+    calibrate,
+    compile_lite,
+    operand_steps,
+    parts,
+    standard_widths,
+)
+from licodec.fmpq.calibration import as_tensor
+from licodec.fmpq.packing import PackForm, make_pack
+from licodec.fmpq.searchable import Shifts, TrialSettings, shift_biases
+from licodec.packs import Pack
+
+
+@dataclass(frozen=True)
+class SearchableLite:
+    """`lite` without adapters (``licodec.fmpq.searchable.Searchable``)."""
+
+    network: LiteNetwork
+    settings: TrialSettings = field(default_factory=TrialSettings)
+    card: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def alignment(self) -> int:
+        return self.network.ALIGNMENT
+
+    def standard_width(self, layer: str) -> int:
+        return standard_widths(layer)
+
+    def calibrate(self, pixels: Tensor) -> Mapping[str, Calibrated]:
+        return calibrate(self.network, [pixels])
+
+    def operand_steps(
+        self, calibrated: Mapping[str, Calibrated], activation_bits: int
+    ) -> Mapping[str, np.ndarray]:
+        return operand_steps(self.network, calibrated, activation_bits)
+
+    def coded(self, programs: Programs, pixels: Tensor) -> Mapping:
+        with self._run_by(programs):
+            return self.network(pixels)
+
+    @contextlib.contextmanager
+    def _run_by(self, programs: Programs) -> Iterator[None]:
+        """Let `programs` stand in for the forward passes of the parts, which the network calls."""
+        modules = {part.name: part.module for part in parts(self.network)}
+        for name, module in modules.items():
+            module.forward = programs[name]
+        try:
+            yield
+        finally:
+            for module in modules.values():
+                del module.forward
+
+    def corrected(self, shifts: Shifts) -> SearchableLite:
+        network = copy.deepcopy(self.network)
+        shift_biases({part.name: part.module for part in parts(network)}, shifts)
+        return SearchableLite(network, self.settings, self.card)
+
+    def compiled(
+        self,
+        pictures: Sequence[np.ndarray],
+        plan_name: str,
+        widths: Callable[[str], int],
+        card: Mapping[str, object],
+    ) -> Pack:
+        tensors = [as_tensor(pixels) for pixels in pictures]
+        return compile_lite(self.network, tensors, plan_name=plan_name, card=card, widths=widths)
+
+    def pack(
+        self,
+        pictures: Sequence[np.ndarray],
+        plan_name: str,
+        widths: Callable[[str], int],
+        card: Mapping[str, object],
+    ) -> Pack:
+        return make_pack(self.network, pictures, PackForm(plan_name, widths), card)
