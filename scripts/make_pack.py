@@ -51,7 +51,7 @@ from licodec.fmpq.searchable import TrialSettings
 from licodec.fmpq.sensitivity import Trials, finished_zeta
 from licodec.packs import Pack, is_objective, read_pack, write_pack
 
-TRIAL_CROPS, TRIAL_SIDE, TRIAL_SEED = 4, 256, 1  # the defaults of `licodec quantize`
+TRIAL_CROPS, TRIAL_SIDE, TRIAL_SEED = 6, 256, 1  # the defaults of `licodec quantize`
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:

@@ -2,8 +2,8 @@
 
 Sizes are bits of all weights together. The published rule gives each layer the least width b
 with zeta(b) < tau and moves the tolerance tau until the size fits. The greedy rule takes bits
-away where that costs the least zeta per bit, and the sum of zeta stands for the loss. The
-uniform rule, which needs no zeta, is what both are compared with.
+away where that is expected to cost the least zeta per bit; the sum of zeta stands for the loss.
+The uniform rule, which needs no zeta, is what both are compared with.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from licodec.fmpq.curves import Curves, Layer
 
 LEAST_WIDTH, LARGEST_WIDTH = 2, 8  # b runs over these; b_max is the larger
 FLOAT_BITS = 32
+PROBES = (2, 4)  # widths that the greedy rule has measured for every layer
 NAIVE_TOLERANCES = 100  # tried one after the other by the search that FMPQ compares itself with
 
 # Tolerances are tried on a scale that is linear within the first and logarithmic beyond it, to
@@ -34,7 +35,8 @@ class Allocation:
     """A plan and what is expected of it.
 
     bits       of all weights
-    zeta       the sum of the layers' smoothed zeta, as far as they are known
+    zeta       the sum of the layers' zeta: smoothed, as far as they are known, or as the greedy
+               rule expects them
     tolerance  tau of the published rule, infinite where the plan is the widest (-) or the
                narrowest (+) there is; None under the greedy rule
     """
@@ -100,16 +102,16 @@ def search_threshold(curves: Curves, budget: int, report: Report) -> Allocation:
     """
     check_reachable(curves.layers, budget)
     if plan_bits(curves.layers, widest(curves.layers)) <= budget:
-        return _allocation(curves, widest(curves.layers), -math.inf)
+        return _complete(curves, _allocation(curves, widest(curves.layers), -math.inf))
     # Later measurements smooth earlier ones, so a plan counts when the rule still gives it on
     # all that is known at the end; each further round has measured something new.
     while True:
         tolerance = _bisected(curves, budget, report)
         if tolerance == math.inf:
-            return _allocation(curves, narrowest(curves.layers), tolerance)
+            return _complete(curves, _allocation(curves, narrowest(curves.layers), tolerance))
         settled = _allocation(curves, threshold_plan(curves, tolerance), tolerance)
         if settled.bits <= budget:
-            return settled
+            return _complete(curves, settled)
 
 
 def _bisected(curves: Curves, budget: int, report: Report) -> float:
@@ -132,28 +134,30 @@ def _bisected(curves: Curves, budget: int, report: Report) -> float:
 
 
 def search_greedy(curves: Curves, budget: int, report: Report) -> Allocation:
-    """From the widest plan, the step down that costs the least zeta per bit, until it fits;
-    then bits that are left over go where they gain most.
+    """From the widest plan, the step down that is expected to cost the least zeta per bit, until
+    it fits; then bits that are left over go where they gain most.
 
-    Raises UsageError where no plan fits.
+    Each layer is measured at PROBES first, and then where a step would lead, if that can be told
+    from noise. Raises UsageError where no plan fits.
     """
     layers = curves.layers
     check_reachable(layers, budget)
     plan = dict(widest(layers))
-    while (bits := plan_bits(layers, plan)) > budget:
-        steps = [_step(curves, layer, plan, -1) for layer in layers]
-        costs = [step for step in steps if step is not None]
-        cheapest = min(costs, key=lambda step: (step.zeta_per_bit, -step.bits, step.layer))
-        plan[cheapest.layer] = cheapest.width
-        report(_allocation(curves, plan))
+    if plan_bits(layers, plan) > budget:
+        for layer in layers:
+            for width in (b for b in PROBES if b in layer.choices):
+                curves.zeta(layer, width)
+            report(_expected(curves, plan))
+    while plan_bits(layers, plan) > budget:
+        steps = [step for layer in layers if (step := _step(curves, layer, plan, -1))]
+        _take(curves, plan, min(steps, key=lambda step: (step.zeta_per_bit, -step.bits)), report)
     while True:
-        steps = [_step(curves, layer, plan, 1) for layer in layers]
-        gains = [s for s in steps if s and s.zeta_per_bit > 0 and bits + s.bits <= budget]
+        left = budget - plan_bits(layers, plan)
+        steps = [step for layer in layers if (step := _step(curves, layer, plan, 1))]
+        gains = [step for step in steps if step.zeta_per_bit > 0 and step.bits <= left]
         if not gains:
-            return _allocation(curves, plan)
-        best = max(gains, key=lambda step: (step.zeta_per_bit, -step.bits, step.layer))
-        plan[best.layer] = best.width
-        bits += best.bits
+            return _expected(curves, plan)
+        _take(curves, plan, max(gains, key=lambda step: (step.zeta_per_bit, -step.bits)), report)
 
 
 def search_uniform(curves: Curves, budget: int, report: Report) -> Allocation:
@@ -167,7 +171,8 @@ def search_uniform(curves: Curves, budget: int, report: Report) -> Allocation:
         {layer.name: max(width, layer.choices[0]) for layer in curves.layers}
         for width in range(LARGEST_WIDTH, LEAST_WIDTH - 1, -1)
     )
-    return _allocation(curves, next(p for p in plans if plan_bits(curves.layers, p) <= budget))
+    plan = next(p for p in plans if plan_bits(curves.layers, p) <= budget)
+    return _complete(curves, _allocation(curves, plan))
 
 
 @dataclass(frozen=True)
@@ -176,7 +181,7 @@ class _Step:
 
     zeta_per_bit: float
     bits: int
-    layer: str
+    layer: Layer
     width: int
 
 
@@ -186,11 +191,23 @@ def _step(curves: Curves, layer: Layer, plan: Plan, direction: int) -> _Step | N
     if not 0 <= place < len(layer.choices):
         return None
     here, there = plan[layer.name], layer.choices[place]
-    for width in (here, there):
-        curves.zeta(layer, width)
-    values = curves.smoothed(layer)
+    values = curves.expected(layer)
     bits = layer.weights * abs(there - here)
-    return _Step(abs(values[there] - values[here]) / bits, bits, layer.name, there)
+    return _Step(abs(values[there] - values[here]) / bits, bits, layer, there)
+
+
+def _take(curves: Curves, plan: dict[str, int], step: _Step, report: Report) -> None:
+    """Take a step, or measure where it leads, by which another may become the best."""
+    if curves.is_worth_measuring(step.layer, step.width):
+        curves.zeta(step.layer, step.width)
+    else:
+        plan[step.layer.name] = step.width
+    report(_expected(curves, plan))
+
+
+def _expected(curves: Curves, plan: Plan) -> Allocation:
+    zeta = sum(curves.expected(layer)[plan[layer.name]] for layer in curves.layers)
+    return Allocation(dict(plan), plan_bits(curves.layers, plan), zeta)
 
 
 def _allocation(curves: Curves, plan: Plan, tolerance: float | None = None) -> Allocation:
@@ -208,7 +225,7 @@ RULES: Mapping[str, Search] = {
 }
 
 
-def complete(curves: Curves, found: Allocation) -> Allocation:
+def _complete(curves: Curves, found: Allocation) -> Allocation:
     """`found` with the zeta of every layer at its width, measured where it was not needed yet."""
     for layer in curves.layers:
         curves.zeta(layer, found.plan[layer.name])

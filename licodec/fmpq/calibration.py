@@ -86,6 +86,9 @@ def trial_crops(
     """`count` crops (count, 3, side, side) in [0, 1] at random places, of as many different
     pictures as there are. A function of the seed.
 
+    Every second one is of half size where the picture is large enough: pictures as cameras give
+    them have little detail from pixel to pixel, and layers that code it would seem to need no bits.
+
     Raises UsageError where `side` is no multiple of `alignment`, the network's, BadInputError
     where no picture is that large.
     """
@@ -102,9 +105,12 @@ def trial_crops(
     crops = []
     for i in range(count):
         picture = large[order[i % len(large)]]
-        top, left = (int(rng.integers(n - side + 1)) for n in picture.shape[:2])
-        crops.append(picture[top : top + side, left : left + side])
-    return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float().contiguous() / 255
+        factor = 2 if i % 2 and min(picture.shape[:2]) >= 2 * side else 1
+        source = factor * side
+        top, left = (int(rng.integers(n - source + 1)) for n in picture.shape[:2])
+        crop = picture[top : top + source, left : left + source].astype(np.float32)
+        crops.append(crop.reshape(side, factor, side, factor, 3).mean((1, 3)))
+    return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).contiguous() / 255
 
 
 def as_tensor(pixels: np.ndarray) -> Tensor:

@@ -13,7 +13,6 @@ from licodec.fmpq.allocation import (
     Allocation,
     Plan,
     Report,
-    complete,
     float_bits,
     naive_evaluations,
 )
@@ -80,7 +79,7 @@ class PlanSearch:
 
         Raises UsageError where no plan fits.
         """
-        allocation = complete(self.curves, RULES[rule](self.curves, budget, report))
+        allocation = RULES[rule](self.curves, budget, report)
         return Found(
             allocation,
             self._trials.zeta(allocation.plan),

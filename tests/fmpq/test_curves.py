@@ -1,14 +1,15 @@
-"""Curves: measured once, smoothed, bisected."""
+"""Curves: measured once, smoothed, estimated, bisected."""
 
 from __future__ import annotations
 
 from collections import Counter
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from licodec.fmpq.curves import Curves, Layer, falling
+from licodec.fmpq.curves import NOISE, Curves, Layer, expected_zeta, falling
 
 CHOICES = (2, 3, 4, 5, 6, 7, 8)
 LAYER = Layer("a", 10, CHOICES)
@@ -35,6 +36,28 @@ def test_smoothing_falls_and_keeps_the_sum(zeta: list[float]) -> None:
 
 def test_what_falls_already_is_kept() -> None:
     assert falling([3.0, 2.0, 2.0, -1.0]) == [3.0, 2.0, 2.0, -1.0]
+
+
+@given(st.dictionaries(st.sampled_from(CHOICES), st.floats(-1, 10)))
+def test_the_estimate_falls_and_is_above_zero(measured: dict[int, float]) -> None:
+    found = list(expected_zeta(measured, CHOICES).values())
+    assert all(a >= b > 0 for a, b in pairwise(found))
+
+
+@given(st.floats(1e-3, 100), st.sampled_from(CHOICES))
+def test_the_law_fills_in_what_was_not_measured(strength: float, width: int) -> None:
+    law = {b: strength * 4.0**-b for b in CHOICES}
+    found = expected_zeta({width: law[width]}, CHOICES)
+    assert found == pytest.approx(law)
+
+
+def test_noise_cannot_make_bits_worthless() -> None:
+    """A layer that is known to lose at 3 bits: at 5 what was measured is within the noise."""
+    found = expected_zeta({3: 0.02, 5: -NOISE}, CHOICES)
+    assert 0 < found[5] < 0.02 / 16
+    assert found[4] > found[5] >= found[6]
+    # What stands out of the noise counts as it was measured.
+    assert expected_zeta({3: 0.02, 5: 0.01}, CHOICES)[5] == pytest.approx(0.01, rel=0.05)
 
 
 @given(values.map(lambda v: sorted(v, reverse=True)), tolerances)
