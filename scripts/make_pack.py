@@ -32,6 +32,7 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,11 +48,10 @@ from licodec.fmpq.lite import SearchableLite
 from licodec.fmpq.packing import PackForm, make_pack, with_adapters_of
 from licodec.fmpq.plans import CARD_KEY, search_figures
 from licodec.fmpq.search import widths_of
-from licodec.fmpq.searchable import TrialSettings
 from licodec.fmpq.sensitivity import Trials, finished_zeta
 from licodec.packs import Pack, is_objective, read_pack, write_pack
 
-TRIAL_CROPS, TRIAL_SIDE, TRIAL_SEED = 6, 256, 1  # the defaults of `licodec quantize`
+TRIAL_CROPS, TRIAL_SIDE, TRIAL_SEED = 8, 256, 1  # the defaults of `licodec quantize`
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -105,7 +105,8 @@ def hand_made_figures(network: LiteNetwork, pictures: Sequence[np.ndarray]) -> d
     side = min(TRIAL_SIDE, max(min(pixels.shape[:2]) for pixels in pictures))
     form = {"crops": [TRIAL_CROPS, side], "seed": TRIAL_SEED}
     crops = trial_crops(pictures, TRIAL_CROPS, side, TRIAL_SEED)
-    trials = Trials(SearchableLite(network), crops, TrialSettings(correct_bias=False))
+    searched = SearchableLite(network)
+    trials = Trials(searched, crops, replace(searched.settings, correct_bias=False))
     plan = {layer.name: standard_widths(layer.name) for layer in trials.layers}
     bits = plan_bits(trials.layers, plan)
     return {
@@ -148,7 +149,7 @@ def main(argv: list[str] | None = None) -> None:
             crops = trial_crops(pictures, *figures["crops"], figures["seed"])
             before = SearchableLite(load_lite(arguments.searched_for))
             after = SearchableLite(network)
-            loss = finished_zeta(after, figures["plan"], before, crops, TrialSettings())
+            loss = finished_zeta(after, figures["plan"], before, crops, before.settings)
             card[CARD_KEY] = {**figures, "measured_loss": round(loss, 6), "finished": True}
         elif existing is None:
             card[CARD_KEY] = hand_made_figures(network, pictures)

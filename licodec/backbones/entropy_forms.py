@@ -50,10 +50,10 @@ class EntropyForm(Protocol):
         """The decoded latents of `y` at each d; the parts are run on the way."""
 
     def coded(
-        self, programs: Programs, y: Tensor, features: Tensor | tuple[Tensor, ...]
+        self, programs: Programs, y: Tensor, features: Tensor | tuple[Tensor, ...], d: float
     ) -> tuple[Tensor, Tensor]:
-        """Decoded latents and likelihoods as the network's forward gives them at d = 1, every
-        part run once."""
+        """Decoded latents and likelihoods as the network's forward gives them at `d`, every part
+        run once. Raises ValueError for a d that the network does not take."""
 
     def add(self, packing: Target, features: Mapping[str, Value]) -> tuple[Step, ...]:
         """Compile the parts; the steps that run them."""
@@ -103,7 +103,7 @@ class SlicedForm:
             yield self.coded(programs, y, features, d)[0]
 
     def coded(
-        self, programs: Programs, y: Tensor, features: tuple[Tensor, Tensor], d: float = 1.0
+        self, programs: Programs, y: Tensor, features: tuple[Tensor, Tensor], d: float
     ) -> tuple[Tensor, Tensor]:
         decoded: list[Tensor] = []
         likelihoods = []
@@ -197,7 +197,11 @@ class WavefrontForm:
             programs["parameters"](features, neighbours_of(latents))
         yield y_hat
 
-    def coded(self, programs: Programs, y: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
+    def coded(
+        self, programs: Programs, y: Tensor, features: Tensor, d: float
+    ) -> tuple[Tensor, Tensor]:
+        if d != 1:
+            raise ValueError(f"{self.network.backbone} has no d")
         # As published: what is estimated rounds y itself, while coding rounds y - mean, which
         # would take one run of the part for every step of the wavefront.
         rounded = torch.round(y)

@@ -142,15 +142,15 @@ def _calibrated(recorders: Mapping[str, RangeRecorder]) -> dict[str, Calibrated]
     return {name: Calibrated(r.module, r.ranges) for name, r in recorders.items()}
 
 
-def coded(network: PublishedNetwork, programs: Programs, pixels: Tensor) -> dict:
-    """What ``network.forward`` gives of `pixels`, whose sides are multiples of its alignment, with
-    every part run once, by `programs`."""
+def coded(network: PublishedNetwork, programs: Programs, pixels: Tensor, d: float = 1.0) -> dict:
+    """What ``network.forward`` gives of `pixels`, whose sides are multiples of its alignment, at
+    `d`, with every part run once, by `programs`. A network without d takes 1 alone."""
     prior = network.entropy_bottleneck
     _, rest = integer_medians(prior)
     y = programs["analysis"](pixels - 0.5)
     z = torch.round(programs["hyper_analysis"](y))
     features = programs["hyper_synthesis"](z)
-    y_hat, y_likelihoods = entropy_form(network).coded(programs, y, features)
+    y_hat, y_likelihoods = entropy_form(network).coded(programs, y, features, d)
     _, z_likelihoods = prior(z + rest[:, None, None])
     likelihoods = {"y": y_likelihoods, "z": z_likelihoods}
     return {"x_hat": programs["synthesis"](y_hat), "likelihoods": likelihoods}

@@ -181,7 +181,7 @@ def quantize(
     plan_name: options.PlanName = options.DEFAULT_PACK_PLAN,
     seed: options.Seed = 1,
     pictures: options.PictureCount = 24,
-    crops: options.CropCount = 6,
+    crops: options.CropCount = 8,
     crop_size: options.CropSize = 256,
     objective: options.ImportedObjective = None,
     force: options.Force = False,

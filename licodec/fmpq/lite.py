@@ -24,13 +24,16 @@ from licodec.fmpq.packing import PackForm, make_pack
 from licodec.fmpq.searchable import Shifts, TrialSettings, shift_biases
 from licodec.packs import Pack
 
+# The coarsest slices and the hyper-latents are felt at a low rate, the finest at a high one.
+SETTINGS = TrialSettings(ds=(1.0, 6.0))
+
 
 @dataclass(frozen=True)
 class SearchableLite:
     """`lite` without adapters (``licodec.fmpq.searchable.Searchable``)."""
 
     network: LiteNetwork
-    settings: TrialSettings = field(default_factory=TrialSettings)
+    settings: TrialSettings = SETTINGS
     card: Mapping[str, object] = field(default_factory=dict)
 
     @property
@@ -48,9 +51,9 @@ class SearchableLite:
     ) -> Mapping[str, np.ndarray]:
         return operand_steps(self.network, calibrated, activation_bits)
 
-    def coded(self, programs: Programs, pixels: Tensor) -> Mapping:
+    def coded(self, programs: Programs, pixels: Tensor, d: float) -> Mapping:
         with self._run_by(programs):
-            return self.network(pixels)
+            return self.network(pixels, d)
 
     @contextlib.contextmanager
     def _run_by(self, programs: Programs) -> Iterator[None]:

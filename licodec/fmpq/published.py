@@ -99,7 +99,8 @@ class SearchablePublished:
 
     @property
     def settings(self) -> TrialSettings:
-        return TrialSettings(BACKBONES[self.whole.backbone].lagrangian, ACTIVATION_BITS)
+        lagrangian = BACKBONES[self.whole.backbone].lagrangian
+        return TrialSettings(lagrangian, activation_bits=ACTIVATION_BITS)
 
     @property
     def alignment(self) -> int:
@@ -120,8 +121,8 @@ class SearchablePublished:
     ) -> Mapping[str, np.ndarray]:
         return operand_steps(self.network, calibrated, activation_bits)
 
-    def coded(self, programs: Programs, pixels: Tensor) -> Mapping:
-        return coded(self.network, programs, pixels)
+    def coded(self, programs: Programs, pixels: Tensor, d: float) -> Mapping:
+        return coded(self.network, programs, pixels, d)
 
     def corrected(self, shifts: Shifts) -> SearchablePublished:
         whole = copy.deepcopy(self.whole)

@@ -21,14 +21,20 @@ Shifts = Mapping[str, Mapping[str, Tensor]]
 class TrialSettings:
     """How trials are run.
 
-    lagrangian       lambda of the loss lambda * 255^2 * MSE + bpp
+    lagrangian       lambda of the loss lambda * 255^2 * MSE + bpp, at d = 1
+    ds               AQVR's d; each is tried on its share of the crops
     activation_bits  of the grids that weights are quantized over, as the compiler does
     correct_bias     give a quantized layer's channels the means that they had in float
     """
 
     lagrangian: float = 0.0483
+    ds: tuple[float, ...] = (1.0,)
     activation_bits: int = 12
     correct_bias: bool = True
+
+    def lagrangian_at(self, d: float) -> float:
+        """The lambda that d is right for: from 0.0483 to 0.0018 where d goes from 1 to 20."""
+        return self.lagrangian * d**-1.1
 
 
 class Searchable(Protocol):
@@ -61,9 +67,9 @@ class Searchable(Protocol):
     ) -> Mapping[str, np.ndarray]:
         """What the operand of every convolution counts in, (channels,) by "program.layer" name."""
 
-    def coded(self, programs: Programs, pixels: Tensor) -> Mapping:
-        """{"x_hat" (N, 3, H, W), "likelihoods": {"y", "z"}} of `pixels`, with every part run by
-        `programs`."""
+    def coded(self, programs: Programs, pixels: Tensor, d: float) -> Mapping:
+        """{"x_hat" (N, 3, H, W), "likelihoods": {"y", "z"}} of `pixels` at one of the settings' d,
+        with every part run by `programs`."""
 
     def corrected(self, shifts: Shifts) -> Self:
         """A copy with biases moved by `shifts`."""

@@ -23,32 +23,32 @@ from licodec.errors import BadInputError
 from licodec.fmpq.allocation import LARGEST_WIDTH
 from licodec.fmpq.curves import Layer
 from licodec.fmpq.replay import Replay
-from licodec.fmpq.searchable import Searchable, TrialSettings
+from licodec.fmpq.searchable import Searchable, Shifts, TrialSettings
 
 RUINOUS = 1e6  # zeta of a trial whose loss is not finite: more than any tolerance that is tried
 
 Widths = Mapping[str, int]  # bits by "program.layer"; a layer that is not named stays float
 
 
-class Trials:
-    """The RD-loss of a network with some layers quantized, on one batch of crops.
+class TrialsAt:
+    """The RD-loss of a network with some layers quantized, on one batch of crops at one d.
 
-    `pixels` is (N, 3, H, W) in [0, 1] with sides that are multiples of the network's
-    alignment. `float_loss` is the loss in float, `evaluations` counts the forward passes.
-    Raises BadInputError where that loss is not finite.
+    `pixels` is (N, 3, H, W) in [0, 1] with sides that are multiples of the network's alignment,
+    `replays` are of its parts, in coding order. `float_loss` is the loss in float.
+    Raises BadInputError where that is not finite.
     """
 
-    def __init__(self, searched: Searchable, pixels: Tensor, settings: TrialSettings) -> None:
-        self.settings = settings
-        self._searched = searched
-        self._pixels = pixels
-        calibrated = searched.calibrate(pixels)
-        steps = searched.operand_steps(calibrated, settings.activation_bits)
-        self._replays = {
-            name: Replay(name, part.traced, settings.correct_bias, _uneven(steps, name))
-            for name, part in calibrated.items()
-        }
-        self.evaluations = 0
+    def __init__(
+        self,
+        searched: Searchable,
+        pixels: Tensor,
+        d: float,
+        lagrangian: float,
+        replays: Mapping[str, Replay],
+    ) -> None:
+        self.replays = replays
+        self._searched, self._pixels = searched, pixels
+        self._d, self._lagrangian = d, lagrangian
         self.float_loss = self.loss({})
         if not math.isfinite(self.float_loss):
             raise BadInputError(
@@ -56,42 +56,93 @@ class Trials:
                 "damaged, or not those of a trained network"
             )
 
+    @torch.inference_mode()
+    def loss(self, widths: Widths) -> float:
+        """lambda * 255^2 * MSE + bpp with the layers named in `widths` quantized."""
+        for replay in self.replays.values():
+            own = replay.name + "."
+            replay.widths = {n.removeprefix(own): b for n, b in widths.items() if n.startswith(own)}
+        programs = {name: replay.forward for name, replay in self.replays.items()}
+        output = self._searched.coded(programs, self._pixels, self._d)
+        error = torch.mean((output["x_hat"].clamp(0, 1) - self._pixels) ** 2)
+        bits = -sum(likelihood.log2().sum() for likelihood in output["likelihoods"].values())
+        count = self._pixels.shape[0] * self._pixels.shape[2] * self._pixels.shape[3]
+        return float(self._lagrangian * 255**2 * error + bits / count)
+
+    @property
+    def corrections(self) -> Shifts:
+        """What the last trial added to biases."""
+        return {name: replay.corrections for name, replay in self.replays.items()}
+
+
+class Trials:
+    """zeta of a network with some layers quantized: the mean over the settings' d, each tried on
+    its share of the crops, pair by pair.
+
+    `pixels` is as in :class:`TrialsAt`. `evaluations` counts the passes over all crops.
+    """
+
+    def __init__(self, searched: Searchable, pixels: Tensor, settings: TrialSettings) -> None:
+        self._searched = searched
+        calibrated = searched.calibrate(pixels)
+        steps = searched.operand_steps(calibrated, settings.activation_bits)
+
+        def replays() -> dict[str, Replay]:
+            return {
+                name: Replay(name, part.traced, settings.correct_bias, _uneven(steps, name))
+                for name, part in calibrated.items()
+            }
+
+        ds = settings.ds[: len(pixels)]
+        turns = torch.arange(len(pixels)) // (2 if len(pixels) >= 2 * len(ds) else 1) % len(ds)
+        self.at = tuple(
+            TrialsAt(searched, pixels[turns == i], d, settings.lagrangian_at(d), replays())
+            for i, d in enumerate(ds)
+        )
+        self.evaluations = 1
+
+    @property
+    def float_loss(self) -> float:
+        return sum(own.float_loss for own in self.at) / len(self.at)
+
     @property
     def layers(self) -> tuple[Layer, ...]:
         """Every weighted layer of encoder and decoder with the widths to choose from."""
         found = []
-        for replay in self._replays.values():
+        for replay in self.at[0].replays.values():
             for target, module, kind in replay.layers:
                 name = f"{replay.name}.{target}"
                 widths = choices(kind.least, self._searched.standard_width(name))
                 found.append(Layer(name, kind.weight(module).numel(), widths))
         return tuple(found)
 
-    @torch.inference_mode()
-    def loss(self, widths: Widths) -> float:
-        """lambda * 255^2 * MSE + bpp with the layers named in `widths` quantized."""
-        self.evaluations += 1
-        for replay in self._replays.values():
-            own = replay.name + "."
-            replay.widths = {n.removeprefix(own): b for n, b in widths.items() if n.startswith(own)}
-        programs = {name: replay.forward for name, replay in self._replays.items()}
-        output = self._searched.coded(programs, self._pixels)
-        error = torch.mean((output["x_hat"].clamp(0, 1) - self._pixels) ** 2)
-        bits = -sum(likelihood.log2().sum() for likelihood in output["likelihoods"].values())
-        count = self._pixels.shape[0] * self._pixels.shape[2] * self._pixels.shape[3]
-        return float(self.settings.lagrangian * 255**2 * error + bits / count)
-
     def zeta(self, widths: Widths) -> float:
-        """The change of the loss as a fraction of the float loss; RUINOUS where the loss is not
-        finite."""
-        change = (self.loss(widths) - self.float_loss) / self.float_loss
+        """The change of the loss as a fraction of the float loss, with the layers named in `widths`
+        quantized; RUINOUS where the loss is not finite."""
+        return self.change([own.float_loss for own in self.at], widths)
+
+    def change(self, losses: Sequence[float], widths: Widths) -> float:
+        """The same against other losses, one for each d."""
+        self.evaluations += 1
+        pairs = zip(self.at, losses, strict=True)
+        change = sum(own.loss(widths) / loss - 1 for own, loss in pairs) / len(self.at)
         return change if math.isfinite(change) else RUINOUS
 
     def corrected(self, widths: Widths) -> Searchable:
         """The network with the biases that make up for quantization to `widths`."""
-        self.loss(widths)
-        replays = self._replays.items()
-        return self._searched.corrected({name: replay.corrections for name, replay in replays})
+        self.zeta(widths)
+        return self._searched.corrected(_means([own.corrections for own in self.at]))
+
+
+def _means(shifts: Sequence[Shifts]) -> Shifts:
+    first, *others = shifts
+    return {
+        name: {
+            path: sum((other[name][path] for other in others), shift) / len(shifts)
+            for path, shift in own.items()
+        }
+        for name, own in first.items()
+    }
 
 
 def _uneven(steps: Mapping[str, np.ndarray], program: str) -> dict[str, Tensor]:
@@ -115,9 +166,8 @@ def finished_zeta(
 
     Its biases were trained with the rounded weights, and are not corrected again.
     """
-    float_loss = Trials(searched, pixels, settings).float_loss
-    loss = Trials(finished, pixels, replace(settings, correct_bias=False)).loss(widths)
-    return (loss - float_loss) / float_loss
+    before = [own.float_loss for own in Trials(searched, pixels, settings).at]
+    return Trials(finished, pixels, replace(settings, correct_bias=False)).change(before, widths)
 
 
 def choices(least: int, standard: int) -> tuple[int, ...]:

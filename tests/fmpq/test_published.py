@@ -24,7 +24,7 @@ from licodec.fmpq.allocation import Allocation, narrowest, plan_bits, search_uni
 from licodec.fmpq.curves import Curves
 from licodec.fmpq.published import SearchablePublished
 from licodec.fmpq.search import PlanSearch
-from licodec.fmpq.sensitivity import RUINOUS, Trials
+from licodec.fmpq.sensitivity import RUINOUS, Trials, TrialsAt
 from licodec.packs import read_pack, write_pack
 from tests import tiny_published
 from tests.tiny_published import network
@@ -99,7 +99,7 @@ def test_a_trial_is_a_pass_with_that_weight_replaced(backbone: str, layer: str) 
     module.weight.data = stored
     if module.bias is not None:
         module.bias.data = module.bias.data + shift
-    output = own.coded(own_parts, pixels())
+    output = own.coded(own_parts, pixels(), 1.0)
     error = torch.mean((output["x_hat"].clamp(0, 1) - pixels()) ** 2)
     bits = -sum(likelihood.log2().sum() for likelihood in output["likelihoods"].values())
     loss = own.settings.lagrangian * 255**2 * error + bits / (128 * 128)
@@ -110,13 +110,13 @@ def test_a_trial_is_a_pass_with_that_weight_replaced(backbone: str, layer: str) 
 def _measured(backbone: str, layer: str, width: int) -> tuple[float, Tensor | None]:
     """The loss of a trial, and what it adds to the layer's bias."""
     program, _, path = layer.partition(".")
-    loss = trials(backbone).loss({layer: width})
-    return loss, trials(backbone)._replays[program].corrections.get(path)
+    loss = trials(backbone).at[0].loss({layer: width})
+    return loss, trials(backbone).at[0].replays[program].corrections.get(path)
 
 
 def test_operands_of_several_steps_are_known() -> None:
     """The features of the hyper-synthesis and the latents count in different steps."""
-    steps = trials("stf")._replays["parameters.1"].steps["mean.0"]
+    steps = trials("stf").at[0].replays["parameters.1"].steps["mean.0"]
     latents, features = network("stf").latents, tiny_published.SLICES
     assert len(steps) == latents + latents // features
     assert float(steps[-1]) == 2.0**-6 != float(steps[0])
@@ -205,10 +205,10 @@ def test_adapters_stay_with_the_pack() -> None:
 def test_a_loss_that_is_not_finite(monkeypatch: pytest.MonkeyPatch) -> None:
     own = searched("cheng-attn")
     found = Trials(own, pixels(), own.settings)
-    monkeypatch.setattr(found, "loss", lambda widths: float("nan"))
+    monkeypatch.setattr(found.at[0], "loss", lambda widths: float("nan"))
     assert found.zeta({}) == RUINOUS
     with monkeypatch.context() as patch, pytest.raises(BadInputError, match="is not finite"):
-        patch.setattr(Trials, "loss", lambda self, widths: float("inf"))
+        patch.setattr(TrialsAt, "loss", lambda self, widths: float("inf"))
         Trials(own, pixels(), own.settings)
     broken = copy.deepcopy(network("cheng-attn"))
     with torch.no_grad():

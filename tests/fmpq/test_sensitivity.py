@@ -66,19 +66,19 @@ def test_reuse_changes_nothing(layer: str) -> None:
         if layer.startswith(part.name + ".")
     )
     module = program.module.get_submodule(target)
-    mixed = trials()._replays[program.name].steps.get(target)
+    mixed = trials().at[0].replays[program.name].steps.get(target)
     if mixed is None:
         integers, steps = quantize_weight(module.weight.detach().numpy(), 3)
         weight = integers * steps[:, None, None, None]
         module.weight.data = torch.from_numpy(weight).float()
-        assert trials().loss({layer: 3}) == pytest.approx(loss_of(network), rel=1e-5)
+        assert trials().at[0].loss({layer: 3}) == pytest.approx(loss_of(network), rel=1e-5)
     assert trials().zeta({}) == pytest.approx(0, abs=1e-6)
 
 
 def test_only_what_depends_on_the_layer_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     found = trials()
     called = []
-    for name, replay in found._replays.items():
+    for name, replay in found.at[0].replays.items():
         ran = replay.call_module
 
         def call(target: str, args: tuple, kwargs: dict, name: str = name, ran=ran) -> object:
@@ -86,8 +86,24 @@ def test_only_what_depends_on_the_layer_runs(monkeypatch: pytest.MonkeyPatch) ->
             return ran(target, args, kwargs)
 
         monkeypatch.setattr(replay, "call_module", call)
-    found.loss({"parameters.1.head.log_scale": 2})
+    found.zeta({"parameters.1.head.log_scale": 2})
     assert set(called) == {"parameters.1"} and len(called) == 2
+
+
+@torch.no_grad()
+def test_crops_are_tried_at_every_d() -> None:
+    """Pair by pair, each with the lambda of its d, and every d counts the same."""
+    settings = TrialSettings(ds=(1.0, 6.0), correct_bias=False)
+    found = Trials(searched(), torch.cat([pixels()] * 2), settings)
+    assert found.at[0].float_loss == pytest.approx(loss_of(tiny.network()), rel=1e-5)
+    output = tiny.network()(pixels(), 6.0)
+    error = torch.mean((output["x_hat"].clamp(0, 1) - pixels()) ** 2)
+    bits = -sum(likelihood.log2().sum() for likelihood in output["likelihoods"].values())
+    expected = 0.0483 * 6**-1.1 * 255**2 * error + bits / (pixels().numel() / 3)
+    assert found.at[1].float_loss == pytest.approx(float(expected), rel=1e-5)
+    widths = {"synthesis.linear.transform": 2}
+    changes = [own.loss(widths) / own.float_loss - 1 for own in found.at]
+    assert found.zeta(widths) == pytest.approx(sum(changes) / 2)
 
 
 def test_every_weighted_layer_is_listed_once() -> None:
