@@ -78,7 +78,7 @@ def test_an_interrupted_search_says_how_to_resume(
     run: Run, checkpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arguments = ("quantize", checkpoint, "--size", "12.5%", *FEW, "-o", "small.safetensors")
-    ran, count = Trials.loss, []
+    ran, count = Trials.zeta, []
 
     def stop(self: Trials, widths: dict[str, int]) -> float:
         if len(count) == 10:
@@ -87,14 +87,14 @@ def test_an_interrupted_search_says_how_to_resume(
         return ran(self, widths)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Trials, "loss", stop)
+        patch.setattr(Trials, "zeta", stop)
         result = run(*arguments)
     assert result.exit_code == 130
     hint, last = result.stderr.splitlines()
     assert "small.safetensors.search.json" in hint and "resumes" in hint
     assert last == "error: interrupted"
     assert not (tmp_path / "small.safetensors").exists()
-    assert len(read_state(tmp_path / "small.safetensors.search.json").values) == 9
+    assert len(read_state(tmp_path / "small.safetensors.search.json").values) == 10
     assert run(*arguments).exit_code == 0
     assert not (tmp_path / "small.safetensors.search.json").exists()
 
