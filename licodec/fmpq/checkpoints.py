@@ -19,7 +19,7 @@ from licodec.fmpq.searchable import Searchable
 
 AVERAGED_PREFIX = "module."  # of the weight average in a training state
 LITE = "lite"
-MARK = "analysis.linear.transform.weight"  # a key that only state dicts of `lite` have
+LITE_KEY = "analysis.linear.transform.weight"  # in its state dicts alone, with adapters or without
 
 
 def load_searchable(
@@ -38,7 +38,7 @@ def load_searchable(
     weights = _weights(content)
     if weights is None:
         raise _no_checkpoint(name)
-    if backbone == LITE or (backbone is None and MARK in weights):
+    if backbone == LITE or (backbone is None and LITE_KEY in weights):
         if adapters or objective is not None:
             raise UsageError(
                 f"{name}: a checkpoint of lite, whose packs get adapters by scripts/make_pack.py; "

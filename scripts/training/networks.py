@@ -8,11 +8,14 @@ from licodec.adapters.sets import PRESETS, AdapterSet, adapted_layers, gains
 from licodec.backbones.checkpoints import load_network, read_checkpoint
 from licodec.backbones.rate_modes import RateModes
 from licodec.errors import UsageError
-from licodec.fmpq.checkpoints import AVERAGED_PREFIX, adapter_sets, load_adapted_lite
+from licodec.fmpq.checkpoints import (
+    AVERAGED_PREFIX,
+    LITE,
+    LITE_KEY,
+    adapter_sets,
+    load_adapted_lite,
+)
 from training.defaults import BACKBONES
-
-LITE = "lite"
-LITE_KEY = "analysis.linear.transform.weight"  # a layer without an adapter of its own
 
 
 def load_backbone(path: Path, backbone: str | None) -> RateModes:
