@@ -38,6 +38,7 @@ from typing import Any
 
 import numpy as np
 
+from licodec.adapters.sets import anchor_of
 from licodec.backbones.lite import DISTORTION_WEIGHT, LiteNetwork
 from licodec.backbones.lite_exact import AdaptedLite, standard_widths
 from licodec.errors import LicodecError, UsageError
@@ -58,7 +59,12 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("state", type=Path, help="state file of scripts/train.py")
+    parser.add_argument(
+        "state",
+        type=Path,
+        help="state file of scripts/train.py, or of scripts/train_adapters.py,\n"
+        "of which the pack then gets the network without adapters",
+    )
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--calibrate", type=Path, required=True, help="folder of pictures")
     parser.add_argument("--pictures", type=int, default=24, help="how many of them to use")
@@ -142,7 +148,7 @@ def main(argv: list[str] | None = None) -> None:
             arguments.activation_bits,
             arguments.distortion_weight,
         )
-        network = load_lite(arguments.state)
+        network = anchor_of(load_adapted_lite(arguments.state))
         adapted = [AdaptedLite(name, load_adapted_lite(file)) for name, file in states.items()]
         pictures = read_pictures(arguments.calibrate, arguments.pictures, arguments.crop)
         if arguments.searched_for is not None:

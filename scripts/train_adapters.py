@@ -24,6 +24,11 @@ network of the same backbone, such as one that was finished in a precision plan:
 
     scripts/train_adapters.py PICTURES --from finished.pt --start alpha.pt --state small-alpha.pt
 
+With --learn network the network's own weights learn at one alpha, with the d and the steps of the
+adapters, which stay at nothing: what a network for that rate alone would be, to compare with.
+
+    scripts/train_adapters.py PICTURES --from lite.pt --state half.pt --learn network --alphas 0.5
+
 The merged network is another one, with weights of its own. A set that shall belong to the
 anchor's pack is trained for the new distortion directly, without the first step.
 
@@ -39,7 +44,17 @@ from dataclasses import replace
 from pathlib import Path
 
 from training import defaults
-from training.adapters import Task, add_options, check, fill_in, numbers, train
+from training.adapters import (
+    Learning,
+    Task,
+    add_options,
+    check,
+    fill_in,
+    learn_adapters,
+    learn_network,
+    numbers,
+    train,
+)
 from training.networks import load_backbone, modes, take_adapters
 from training.objectives import (
     LPIPS_WEIGHT,
@@ -56,6 +71,8 @@ from training.objectives import (
 from licodec.adapters.sets import PRESETS, AdapterSet, attach, merge
 from licodec.backbones.rate_modes import RateModes
 from licodec.errors import LicodecError, UsageError
+
+LEARNING: dict[str, Learning] = {"adapters": learn_adapters, "network": learn_network}
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -85,6 +102,9 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         "--merge",
         action="store_true",
         help="the second: fold the adapters that the network has into its weights",
+    )
+    parser.add_argument(
+        "--learn", choices=LEARNING, default="adapters", help="what learns (%(default)s)"
     )
     parser.add_argument(
         "--lpips-weight", type=float, default=LPIPS_WEIGHT, help="(CALICE: %(default)s)"
@@ -143,9 +163,10 @@ def make_task(arguments: argparse.Namespace) -> Task:
     network = load_backbone(arguments.source, arguments.backbone)
     adapters = prepare(network, arguments)
     fill_in(arguments, network.backbone)
+    learn = LEARNING[arguments.learn]
     first_step = arguments.fixed_lambda is not None
     alphas = (1.0,) if first_step else arguments.alphas
-    seen = (1.0,) if first_step else defaults.VALIDATION_ALPHAS
+    seen = alphas if first_step or learn is learn_network else defaults.VALIDATION_ALPHAS
     objective = make_objective(arguments, network.backbone)
     return Task(
         network,
@@ -153,7 +174,8 @@ def make_task(arguments: argparse.Namespace) -> Task:
         objective,
         tuple(map(RatePoint, alphas)),
         tuple(map(RatePoint, seen)),
-        arguments.loss,
+        arguments.loss if learn is learn_adapters else f"{arguments.loss}, {arguments.learn}",
+        learn,
     )
 
 

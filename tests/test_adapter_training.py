@@ -98,6 +98,16 @@ def run(name: str, pictures: Path, source: Path, state: Path, *options: str) -> 
     return torch.load(state, weights_only=True)
 
 
+def starting_networks(patch: pytest.MonkeyPatch) -> list[nn.Module]:
+    """Where runs of scripts/train_adapters.py put their networks as they are at the start."""
+    train, starts = script("train_adapters"), []
+    begin = train.train
+    patch.setattr(
+        train, "train", lambda task, o: (starts.append(copy.deepcopy(task.network)), begin(task, o))
+    )
+    return starts
+
+
 def plain(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """The weights that are no adapters', by their names without any."""
     inner = (".linear_with_lora", ".conv_with_adapter", ".subpel_conv_with_adapter")
@@ -181,7 +191,7 @@ def test_a_step_changes_only_the_adapters_for_alpha(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    train, networks = script("train_adapters"), script("training.networks")
+    networks = script("training.networks")
     monkeypatch.setattr(script("training.defaults"), "VALIDATION_ALPHAS", (0.0, 1.0))
     path = tmp_path / "source.pt"
     if backbone == "lite":
@@ -190,11 +200,7 @@ def test_a_step_changes_only_the_adapters_for_alpha(
         published_checkpoint(backbone, path, monkeypatch)
     if options[-1] == "--alexnet":
         options = (*options, str(alexnet))
-    starts: list[nn.Module] = []
-    begin = train.train
-    monkeypatch.setattr(
-        train, "train", lambda task, o: (starts.append(copy.deepcopy(task.network)), begin(task, o))
-    )
+    starts = starting_networks(monkeypatch)
     state = run("train_adapters", pictures, path, tmp_path / "run.pt", "--steps", "1", *options)
     assert_only_adapters_learned(starts[0], state["state_dict"])
     found = losses(capsys.readouterr().out)
@@ -302,6 +308,21 @@ def test_the_second_step_starts_where_the_first_ended(
     assert task.sets == (PRESETS["lite_8_1_all"],)
     with pytest.raises(UsageError, match="has adapters already; --merge"):
         train.make_task(train.parse_arguments(common))
+
+
+def test_the_network_learns_in_the_place_of_its_adapters(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starts = starting_networks(monkeypatch)
+    source, path = lite_state(tmp_path / "lite.pt"), tmp_path / "run.pt"
+    options = ("--steps", "1", "--alphas", "0.5")
+    state = run("train_adapters", pictures, source, path, *options, "--learn", "network")
+    assert state["settings"]["points"] == [[0.5, 0.0]]
+    learned = changed(starts[0].state_dict(), state["state_dict"])
+    assert learned
+    assert not any(".adapter." in key for key in learned)
+    with pytest.raises(SystemExit, match=r"begun with objective = mse, network, not mse"):
+        run("train_adapters", pictures, source, path, *options)
 
 
 def test_adapters_begin_as_those_of_another_run(pictures: Path, tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
-"""The training of one adapter set on a frozen network: steps, validation, checkpoints.
+"""The training of one adapter set on a frozen network, or of the network in its place: steps,
+validation, checkpoints.
 
 Everything random is a function of (seed, step), so a run resumed from its state continues
 exactly.
@@ -12,16 +13,21 @@ import math
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from licodec.adapters.sets import AdapterSet, adapter_parameters, freeze_all_but
+from licodec.adapters.sets import (
+    AdapterSet,
+    adapted_layers,
+    adapter_parameters,
+    freeze_all_but,
+)
 from licodec.backbones.checkpoints import read_checkpoint
 from licodec.backbones.rate_modes import RateModes
 from licodec.errors import BadInputError, UsageError
@@ -95,9 +101,26 @@ def numbers(text: str) -> tuple[float, ...]:
     return values
 
 
+Learning = Callable[[RateModes, AdapterSet], list[nn.Parameter]]
+
+
+def learn_adapters(network: RateModes, adapters: AdapterSet) -> list[nn.Parameter]:
+    """The parameters of `adapters`, all others frozen."""
+    freeze_all_but(network, adapters.mode)
+    return list(adapter_parameters(network, adapters.mode))
+
+
+def learn_network(network: RateModes, adapters: AdapterSet) -> list[nn.Parameter]:
+    """The parameters of the network itself; adapters stay as they are."""
+    network.requires_grad_(True)
+    for _, layer in adapted_layers(network):
+        layer.branch.requires_grad_(False)
+    return [parameter for parameter in network.parameters() if parameter.requires_grad]
+
+
 @dataclass(frozen=True)
 class Task:
-    """What a run trains: the last of the network's adapter sets, for an objective."""
+    """What a run trains, and for which objective."""
 
     network: RateModes
     sets: tuple[AdapterSet, ...]  # as they were attached
@@ -105,6 +128,7 @@ class Task:
     points: tuple[RatePoint, ...]  # each as likely
     validation: tuple[RatePoint, ...]
     name: str  # of the objective, for the checkpoint
+    learn: Learning = learn_adapters  # those of the last set
 
 
 @dataclass(frozen=True)
@@ -233,15 +257,14 @@ def train(task: Task, arguments: argparse.Namespace) -> None:
     held_out, training = find_pictures(arguments)
     epoch = math.ceil(len(training) / arguments.batch)
     steps = arguments.steps or arguments.epochs * epoch
-    device, mode = arguments.device, task.sets[-1].mode
+    device = arguments.device
     settings = run_settings(task, steps, arguments)
     network = task.network
     state = resumed(arguments.state, settings)
     if state is not None:
         network.load_state_dict(state["state_dict"])
     network.to(device, memory_format=torch.channels_last)
-    freeze_all_but(network, mode)
-    learning = list(adapter_parameters(network, mode))
+    learning = task.learn(network, task.sets[-1])
     optimizer = torch.optim.Adam(learning, lr=arguments.learning_rate, fused=True)
     first = 0
     if state is not None:
@@ -250,8 +273,7 @@ def train(task: Task, arguments: argparse.Namespace) -> None:
         print(f"resumed at step {first} of {steps}", file=sys.stderr)
     else:
         whole, own = (sum(p.numel() for p in group) for group in (network.parameters(), learning))
-        share = own / (whole - own)
-        print(f"{own:,} parameters to train, {share:.2%} of the rest; {steps:,} steps", flush=True)
+        print(f"{own:,} parameters to train beside {whole - own:,}; {steps:,} steps", flush=True)
 
     drawing = ThreadPoolExecutor(1)  # draws the next step's crops while this one computes
     following = drawing.submit(draw_step, training, task.points, first, arguments)
