@@ -46,7 +46,7 @@ from licodec.fmpq.allocation import float_bits, plan_bits
 from licodec.fmpq.calibration import read_pictures, trial_crops
 from licodec.fmpq.checkpoints import load_adapted_lite, load_lite
 from licodec.fmpq.lite import SearchableLite
-from licodec.fmpq.packing import PackForm, make_pack, with_adapters_of
+from licodec.fmpq.packing import PackForm, add_adapters, make_pack
 from licodec.fmpq.plans import CARD_KEY, search_figures
 from licodec.fmpq.search import widths_of
 from licodec.fmpq.sensitivity import Trials, finished_zeta
@@ -159,9 +159,10 @@ def main(argv: list[str] | None = None) -> None:
             card[CARD_KEY] = {**figures, "measured_loss": round(loss, 6), "finished": True}
         elif existing is None:
             card[CARD_KEY] = hand_made_figures(network, pictures)
-        pack = make_pack(network, pictures, form, card, adapted)
         if existing is not None:
-            pack = with_adapters_of(existing, pack)
+            pack = add_adapters(existing, network, pictures, form, adapted)
+        else:
+            pack = make_pack(network, pictures, form, card, adapted)
         write_pack(pack, arguments.output)
     except LicodecError as error:
         sys.exit(f"error: {error}")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import itertools
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -30,6 +31,7 @@ from licodec.backbones.exact_parts import (
     LATENTS,
     SCALE_FRACTION_BITS,
     Calibrated,
+    Programs,
     Ranges,
     calibration_gains,
     hyper_tables,
@@ -103,11 +105,17 @@ def parts(network: LiteNetwork) -> list[Part]:
     ]
 
 
-def _recording(recorder: RangeRecorder) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
-    def hook(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        recorder.run(*inputs)
-
-    return hook
+@contextlib.contextmanager
+def run_by(network: LiteNetwork, programs: Programs) -> Iterator[None]:
+    """Let `programs` stand in for the forward passes of the parts, which `network` calls."""
+    modules = {part.name: part.module for part in parts(network)}
+    for name, module in modules.items():
+        module.forward = programs[name]
+    try:
+        yield
+    finally:
+        for module in modules.values():
+            del module.forward
 
 
 @torch.no_grad()
@@ -121,18 +129,13 @@ def calibrate(
     rate is neutral afterwards."""
     training = network.training
     network.eval()
-    recorders = {}
-    handles = []
-    for part in parts(network):
-        recorder = recorders[part.name] = RangeRecorder(trace(part.module, LEAVES))
-        handles.append(part.module.register_forward_pre_hook(_recording(recorder)))
+    recorders = {p.name: RangeRecorder(trace(p.module, LEAVES)) for p in parts(network)}
     try:
-        for picture, rate in itertools.product(pictures, rates):
-            network.set_rate(**rate)
-            network(picture)
+        with run_by(network, {name: recorder.run for name, recorder in recorders.items()}):
+            for picture, rate in itertools.product(pictures, rates):
+                network.set_rate(**rate)
+                network(picture)
     finally:
-        for handle in handles:
-            handle.remove()
         network.train(training)
         network.set_rate()
     return {name: Calibrated(r.module, r.ranges) for name, r in recorders.items()}

@@ -62,7 +62,7 @@ class RangeRecorder(fx.Interpreter):
     def run_node(self, node: fx.Node) -> object:
         result = super().run_node(node)
         if isinstance(result, Tensor):
-            low, high = float(result.detach().amin()), float(result.detach().amax())
+            low, high = map(float, result.detach().aminmax())
             before = self._extremes.get(node.name, (low, high))
             self._extremes[node.name] = (min(low, before[0]), max(high, before[1]))
         module = self.fetch_attr(node.target) if node.op == "call_module" else None

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,6 +16,7 @@ from licodec.backbones.lite_exact import (
     compile_lite,
     operand_steps,
     parts,
+    run_by,
     standard_widths,
 )
 from licodec.fmpq.calibration import as_tensor
@@ -52,20 +52,8 @@ class SearchableLite:
         return operand_steps(self.network, calibrated, activation_bits)
 
     def coded(self, programs: Programs, pixels: Tensor, d: float) -> Mapping:
-        with self._run_by(programs):
+        with run_by(self.network, programs):
             return self.network(pixels, d)
-
-    @contextlib.contextmanager
-    def _run_by(self, programs: Programs) -> Iterator[None]:
-        """Let `programs` stand in for the forward passes of the parts, which the network calls."""
-        modules = {part.name: part.module for part in parts(self.network)}
-        for name, module in modules.items():
-            module.forward = programs[name]
-        try:
-            yield
-        finally:
-            for module in modules.values():
-                del module.forward
 
     def corrected(self, shifts: Shifts) -> SearchableLite:
         network = copy.deepcopy(self.network)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from licodec.entropy.fitting import fitted_tables
 from licodec.entropy.quantization import COST_UNIT
 from licodec.entropy.tables import tables_to_tensors
 from licodec.errors import UsageError
+from licodec.exact.program import Program
 from licodec.fmpq.allocation import plan_bits, widest
 from licodec.fmpq.calibration import as_picture, as_tensor
 from licodec.fmpq.curves import Layer
@@ -25,6 +26,8 @@ from licodec.rate import d_to_units
 
 FITTING_DS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 CLOSENESS = 1e-3  # of tensors that differ in the last bits of the ranges they were made of
+TABLE = "table"  # an operation's kind and the role of its tensor
+RANGE_ENDS = ("low", "high")
 FITTING_ROUNDS = 2  # tables decide which symbols are cheap, and those decide the tables
 
 
@@ -57,6 +60,31 @@ def make_pack(
     `pictures` are (H, W, 3) uint8 with sides that are multiples of 64. Raises BadInputError for
     adapters that were trained on another network.
     """
+    return with_fitted_tables(_compiled(network, pictures, form, card, adapted), pictures)
+
+
+def add_adapters(
+    pack: Pack,
+    network: LiteNetwork,
+    pictures: Sequence[np.ndarray],
+    form: PackForm,
+    adapted: Sequence[AdaptedLite],
+) -> Pack:
+    """`pack`, which was made of `network`, `pictures` and `form`, with the adapter sets `adapted`.
+
+    Raises BadInputError as :func:`make_pack` does and UsageError as :func:`with_adapters_of`.
+    """
+    return with_adapters_of(pack, _compiled(network, pictures, form, pack.card, adapted))
+
+
+def _compiled(
+    network: LiteNetwork,
+    pictures: Sequence[np.ndarray],
+    form: PackForm,
+    card: Mapping[str, object],
+    adapted: Sequence[AdaptedLite],
+) -> Pack:
+    """All of the pack but tables that are fitted to pictures."""
     pack = compile_lite(
         network,
         [as_tensor(pixels) for pixels in pictures],
@@ -66,8 +94,7 @@ def make_pack(
         activation_bits=form.activation_bits,
         adapted=adapted,
     )
-    weight = round(form.distortion_weight * COST_UNIT)
-    return with_fitted_tables(replace(pack, distortion_weight=weight), pictures)
+    return replace(pack, distortion_weight=round(form.distortion_weight * COST_UNIT))
 
 
 def with_fitted_tables(pack: Pack, pictures: Sequence[np.ndarray]) -> Pack:
@@ -94,38 +121,83 @@ def with_adapters_of(pack: Pack, made: Pack) -> Pack:
     """
     decoders = (*pack.schedule.program_order, ANALYSIS, HYPER_ANALYSIS)
     same = pack.schedule == made.schedule and pack.plan == made.plan
-    if not same or any(pack.programs[name] != made.programs[name] for name in decoders):
+    if not same or any(
+        _form(pack.programs[name]) != _form(made.programs[name]) for name in decoders
+    ):
         raise UsageError(f"the pack {pack.title} is of another network or plan than the adapters'")
-    sets = {name for own in made.adapters for name in own.programs.values()}
-    old = {name for own in pack.adapters for name in own.programs.values()}
-    kept = {
-        tensor
-        for name, program in pack.programs.items()
-        if name not in old
-        for operation in program.operations
-        for tensor in operation.tensors.values()
-    } | {name for name in pack.tensors if name.startswith("tables.")}
+    old = _stand_ins(pack)
+    anchor = {name: program for name, program in pack.programs.items() if name not in old}
+    made = _with_own_tables(made, pack.tensors, _table_lows(anchor.values()))
+    added = {name: made.programs[name] for name in _stand_ins(made)}
+    kept = {tensor for program in anchor.values() for _, tensor in _roles(program)}
+    kept |= {name for name in pack.tensors if name.startswith("tables.")}
     tensors = {name: pack.tensors[name] for name in kept}
-    for name in sets:
-        for operation in made.programs[name].operations:
-            for role, tensor in operation.tensors.items():
-                values = made.tensors[tensor]
-                own = tensors.setdefault(tensor, values)
-                if role != "bias" and not _close(own, values):
-                    raise UsageError(
-                        f"the pack {pack.title} has another {tensor} than the adapters' network: "
-                        "give the state and the calibration that it was made of"
-                    )
-    programs = {name: program for name, program in pack.programs.items() if name not in old}
+    for role, tensor in (pair for program in added.values() for pair in _roles(program)):
+        values = made.tensors[tensor]
+        if not _close(tensors.setdefault(tensor, values), values) and role != "bias":
+            raise UsageError(
+                f"the pack {pack.title} has another {tensor} than the adapters' network: "
+                "give the state and the calibration that it was made of"
+            )
     stated = {name: (pack if name in kept else made).widths.get(name) for name in tensors}
     widths = {name: width for name, width in stated.items() if width is not None}
     return replace(
-        pack,
-        programs=programs | {name: made.programs[name] for name in sets},
-        tensors=tensors,
-        widths=widths,
-        adapters=made.adapters,
+        pack, programs=anchor | added, tensors=tensors, widths=widths, adapters=made.adapters
     )
+
+
+def _stand_ins(pack: Pack) -> set[str]:
+    """The programs of the adapter sets."""
+    return {name for own in pack.adapters for name in own.programs.values()}
+
+
+def _roles(program: Program) -> Iterator[tuple[str, str]]:
+    """Every tensor that `program` names, and what for."""
+    for operation in program.operations:
+        yield from operation.tensors.items()
+
+
+def _with_own_tables(made: Pack, given: Mapping[str, np.ndarray], lows: Mapping[str, int]) -> Pack:
+    """`made`, where stand-ins use tables of their own instead of those in `given` that begin or
+    end elsewhere, as the last bits of a range may decide. `lows` are those of the tables given."""
+    programs, tensors = dict(made.programs), dict(made.tensors)
+    for name in _stand_ins(made):
+        operations = []
+        for operation in programs[name].operations:
+            table = operation.tensors.get(TABLE)
+            if operation.kind == TABLE and table in lows:
+                fits = lows[table] == operation.attributes["low"]
+                if not (fits and given[table].shape == tensors[table].shape):
+                    own = f"{name}.{table}"
+                    tensors[own] = tensors[table]
+                    operation = replace(operation, tensors={TABLE: own})
+            operations.append(operation)
+        programs[name] = replace(programs[name], operations=tuple(operations))
+    return replace(made, programs=programs, tensors=tensors)
+
+
+def _form(program: Program) -> Program:
+    """`program` but for the ends of its ranges."""
+    return replace(
+        program,
+        operations=tuple(
+            replace(
+                operation,
+                attributes={k: v for k, v in operation.attributes.items() if k not in RANGE_ENDS},
+            )
+            for operation in program.operations
+        ),
+    )
+
+
+def _table_lows(programs: Iterable[Program]) -> dict[str, int]:
+    """Which operand the first entry of each stored table is for."""
+    return {
+        operation.tensors[TABLE]: operation.attributes["low"]
+        for program in programs
+        for operation in program.operations
+        if operation.kind == TABLE
+    }
 
 
 def _close(a: np.ndarray, b: np.ndarray) -> bool:

@@ -196,6 +196,40 @@ def test_sets_are_added_to_a_pack_that_exists() -> None:
         with_adapters_of(other, made)
 
 
+def test_sets_keep_tables_that_begin_elsewhere_than_the_packs() -> None:
+    made = tiny.adapted_pack()
+    sets = made.adapters_named("mse").programs
+    name, shared = next(
+        (name, operation)
+        for name, stand_in in sets.items()
+        for operation in made.programs[name].operations
+        if operation.kind == "table"
+        and any(operation.tensors == own.tensors for own in made.programs[stand_in].operations)
+    )
+    table = shared.tensors["table"]
+    longer = replace(shared, attributes={"low": shared.attributes["low"] - 1})
+    anchor = tiny.anchor_pack()
+    operations = tuple(longer if o == shared else o for o in anchor.programs[name].operations)
+    anchor = replace(
+        anchor,
+        programs={
+            **anchor.programs,
+            name: replace(anchor.programs[name], operations=operations),
+        },
+        tensors={
+            **anchor.tensors,
+            table: np.concatenate([anchor.tensors[table][:1], anchor.tensors[table]]),
+        },
+    )
+    grown = with_adapters_of(anchor, made)
+    assert grown.weights_id == anchor.weights_id != made.weights_id
+    gains = Gains(20000)
+    coded, expected = (
+        Codec(pack, "float32").encode(picture(), 300, gains, "mse") for pack in (grown, made)
+    )
+    assert np.array_equal(coded.picture.pixels, expected.picture.pixels)
+
+
 def test_sets_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     pack = tiny.adapted_pack()
     mse = pack.adapters_named("mse")
