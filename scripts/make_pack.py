@@ -14,9 +14,12 @@ trained on the network of `state`.
     scripts/make_pack.py run.pt --calibrate PICTURES -o lite.safetensors \\
         --adapters mse=alpha.pt ms-ssim=alpha-msssim.pt perceptual=beta.pt
 
---onto PACK adds the sets to a pack of that state that exists, of either plan and whatever machine
+--onto PACK adds the sets to a pack of that state that exists, of any plan and whatever machine
 made it: files that were encoded with it stay good. It takes the same calibration pictures and
-options as the pack did.
+options as the pack did. Several packs go into a folder, under the names they have:
+
+    scripts/make_pack.py run.pt --calibrate PICTURES --onto weights/*.safetensors \\
+        --adapters mse=alpha.pt -o adapted/
 
 --widths-of PACK takes the plan that `licodec quantize` searched and left in that pack, for a
 network that scripts/train.py --widths-of finished in it. Its card's loss is measured anew, against
@@ -31,7 +34,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -65,7 +68,9 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         help="state file of scripts/train.py, or of scripts/train_adapters.py,\n"
         "of which the pack then gets the network without adapters",
     )
-    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, help="file, or folder for several packs"
+    )
     parser.add_argument("--calibrate", type=Path, required=True, help="folder of pictures")
     parser.add_argument("--pictures", type=int, default=24, help="how many of them to use")
     parser.add_argument("--crop", type=int, default=512, help="largest side of the centre crop")
@@ -87,7 +92,9 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--adapters", nargs="+", default=[], metavar="NAME=FILE", help="adapter sets by objective"
     )
-    parser.add_argument("--onto", type=Path, metavar="PACK", help="the pack to add them to")
+    parser.add_argument(
+        "--onto", type=Path, nargs="+", metavar="PACK", help="the packs to add them to"
+    )
     return parser.parse_args(argv)
 
 
@@ -125,51 +132,67 @@ def hand_made_figures(network: LiteNetwork, pictures: Sequence[np.ndarray]) -> d
     }
 
 
-def figures_of(pack: Pack | None, searched: Path | None) -> Mapping[str, Any]:
-    """What a search left in the card of the pack to add to, or of the one whose plan is taken;
-    empty where no search made the plan."""
-    if searched is not None:
-        return search_figures(searched)
-    return {} if pack is None else pack.card.get(CARD_KEY, {})
+def form_of(arguments: argparse.Namespace, plan_name: str, figures: Mapping[str, Any]) -> PackForm:
+    """What the options say of a pack, whose card has the `figures` of its plan or none."""
+    widths = widths_of(figures["plan"]) if "plan" in figures else standard_widths
+    return PackForm(plan_name, widths, arguments.activation_bits, arguments.distortion_weight)
+
+
+def make(arguments: argparse.Namespace) -> Iterator[tuple[Path, Pack]]:
+    """Every pack that the options ask for, and where to write it. Raises LicodecError."""
+    states = adapter_states(arguments.adapters)
+    if (arguments.widths_of is None) != (arguments.searched_for is None):
+        raise UsageError("--widths-of and --searched-for go together")
+    network = anchor_of(load_adapted_lite(arguments.state))
+    adapted = [AdaptedLite(name, load_adapted_lite(file)) for name, file in states.items()]
+    pictures = read_pictures(arguments.calibrate, arguments.pictures, arguments.crop)
+    if arguments.onto:
+        yield from add_to_existing(arguments, network, pictures, adapted)
+        return
+    card = json.loads(arguments.card.read_text()) if arguments.card else {}
+    if arguments.searched_for is None:
+        form = form_of(arguments, arguments.plan, {})
+        card[CARD_KEY] = hand_made_figures(network, pictures)
+    else:
+        figures = search_figures(arguments.widths_of)
+        form = form_of(arguments, arguments.plan, figures)
+        crops = trial_crops(pictures, *figures["crops"], figures["seed"])
+        before = SearchableLite(load_lite(arguments.searched_for))
+        after = SearchableLite(network)
+        loss = finished_zeta(after, figures["plan"], before, crops, before.settings)
+        card[CARD_KEY] = {**figures, "measured_loss": round(loss, 6), "finished": True}
+    yield arguments.output, make_pack(network, pictures, form, card, adapted)
+
+
+def add_to_existing(
+    arguments: argparse.Namespace,
+    network: LiteNetwork,
+    pictures: Sequence[np.ndarray],
+    adapted: Sequence[AdaptedLite],
+) -> Iterator[tuple[Path, Pack]]:
+    """The packs of --onto with the sets, in the file or folder of -o. Raises LicodecError."""
+    packs = [read_pack(path) for path in arguments.onto]
+    forms = [form_of(arguments, pack.plan_name, pack.card.get(CARD_KEY, {})) for pack in packs]
+    places = [arguments.output]
+    if len(packs) > 1 or arguments.output.is_dir():
+        if len({path.name for path in arguments.onto}) < len(packs):
+            raise UsageError("--onto: two of the packs have the same name; give them one by one")
+        arguments.output.mkdir(parents=True, exist_ok=True)
+        places = [arguments.output / path.name for path in arguments.onto]
+    made = add_adapters(list(zip(packs, forms, strict=True)), network, pictures, adapted)
+    yield from zip(places, made, strict=True)
 
 
 def main(argv: list[str] | None = None) -> None:
     arguments = parse_arguments(argv)
-    card = json.loads(arguments.card.read_text()) if arguments.card else {}
     try:
-        states = adapter_states(arguments.adapters)
-        if (arguments.widths_of is None) != (arguments.searched_for is None):
-            raise UsageError("--widths-of and --searched-for go together")
-        existing = read_pack(arguments.onto) if arguments.onto else None
-        figures = figures_of(existing, arguments.widths_of)
-        form = PackForm(
-            arguments.plan,
-            widths_of(figures["plan"]) if "plan" in figures else standard_widths,
-            arguments.activation_bits,
-            arguments.distortion_weight,
-        )
-        network = anchor_of(load_adapted_lite(arguments.state))
-        adapted = [AdaptedLite(name, load_adapted_lite(file)) for name, file in states.items()]
-        pictures = read_pictures(arguments.calibrate, arguments.pictures, arguments.crop)
-        if arguments.searched_for is not None:
-            crops = trial_crops(pictures, *figures["crops"], figures["seed"])
-            before = SearchableLite(load_lite(arguments.searched_for))
-            after = SearchableLite(network)
-            loss = finished_zeta(after, figures["plan"], before, crops, before.settings)
-            card[CARD_KEY] = {**figures, "measured_loss": round(loss, 6), "finished": True}
-        elif existing is None:
-            card[CARD_KEY] = hand_made_figures(network, pictures)
-        if existing is not None:
-            pack = add_adapters(existing, network, pictures, form, adapted)
-        else:
-            pack = make_pack(network, pictures, form, card, adapted)
-        write_pack(pack, arguments.output)
+        for path, pack in make(arguments):
+            write_pack(pack, path)
+            print(f"{path}: id {pack.weights_id.hex()}, {path.stat().st_size:,} bytes")
+            for objective, identifier in pack.adapter_ids.items():
+                print(f"{path}: adapters for {objective}, id {identifier.hex()}")
     except LicodecError as error:
         sys.exit(f"error: {error}")
-    size = arguments.output.stat().st_size
-    print(f"{arguments.output}: id {pack.weights_id.hex()}, {size:,} bytes")
-    for objective, identifier in pack.adapter_ids.items():
-        print(f"{arguments.output}: adapters for {objective}, id {identifier.hex()}")
 
 
 if __name__ == "__main__":

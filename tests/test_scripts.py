@@ -365,7 +365,6 @@ def test_the_perceptual_measure() -> None:
 def test_packs_are_made_with_adapters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_pack = script("make_pack")
     network = tiny.adapted_network("lite_8_1_transforms")
-    monkeypatch.setattr(make_pack, "load_lite", lambda path: tiny.network())
     monkeypatch.setattr(make_pack, "load_adapted_lite", lambda path: network)
     (tmp_path / "a.png").write_bytes(encode_picture(Picture(textured(64, 64)), "PNG"))
     made, grown = tmp_path / "made.safetensors", tmp_path / "grown.safetensors"
@@ -375,6 +374,15 @@ def test_packs_are_made_with_adapters(tmp_path: Path, monkeypatch: pytest.Monkey
     anchor, adapted = read_pack(made), read_pack(grown)
     assert adapted.weights_id == anchor.weights_id
     assert list(adapted.adapter_ids) == ["mse"] and not anchor.adapters
+    other = tmp_path / "other.safetensors"
+    write_pack(replace(anchor, plan_name="other"), other)
+    folder = str(tmp_path / "both")
+    onto = ["--adapters", "mse=a.pt", "--onto", str(made), str(other)]
+    make_pack.main([*command, folder, *onto])
+    assert read_pack(tmp_path / "both" / "made.safetensors").adapter_ids == adapted.adapter_ids
+    assert read_pack(tmp_path / "both" / "other.safetensors").plan_name == "other"
+    with pytest.raises(SystemExit, match="have the same name"):
+        make_pack.main([*command, folder, *onto, str(made)])
     for entries in (["mse"], ["Mse=a.pt"], ["mse=a.pt", "mse=b.pt"]):
         with pytest.raises(UsageError, match="give NAME=FILE"):
             make_pack.adapter_states(entries)
@@ -384,6 +392,7 @@ def test_packs_are_made_in_a_searched_plan(tmp_path: Path, monkeypatch: pytest.M
     make_pack = script("make_pack")
     network = tiny.network()
     monkeypatch.setattr(make_pack, "load_lite", lambda path: network)
+    monkeypatch.setattr(make_pack, "load_adapted_lite", lambda path: copy.deepcopy(network))
     (tmp_path / "a.png").write_bytes(encode_picture(Picture(textured(64, 64)), "PNG"))
     plan = {f"{part.name}.{name}": 2 for part in parts(network) for name in layers_of(part.module)}
     figures = {"plan": plan, "crops": [1, 64], "seed": 1, "measured_loss": 0.5, "rule": "greedy"}

@@ -10,7 +10,12 @@ import torch
 
 from licodec.adapters.sets import PRESETS, adapted_layers, attach
 from licodec.backbones.lite import LiteConfig, LiteNetwork
-from licodec.backbones.lite_exact import AdaptedLite, compile_lite
+from licodec.backbones.lite_exact import (
+    AdaptedLite,
+    CalibratedLite,
+    calibrate_lite,
+    compile_lite,
+)
 from licodec.packs import Pack
 
 CONFIG = LiteConfig(
@@ -43,7 +48,11 @@ def pictures() -> list[torch.Tensor]:
 
 @cache
 def pack() -> Pack:
-    return compile_lite(network(), pictures(), plan_name="standard", card={"name": "tiny"})
+    return _compiled(calibrate_lite(network(), pictures()))
+
+
+def _compiled(calibrated: CalibratedLite) -> Pack:
+    return compile_lite(calibrated, plan_name="standard", card={"name": "tiny"})
 
 
 SETS = {  # presets of adapter sets by objective
@@ -74,11 +83,9 @@ def adapted_pack() -> Pack:
         AdaptedLite(objective, adapted_network(*presets, seed=seed))
         for seed, (objective, presets) in enumerate(SETS.items())
     ]
-    return compile_lite(
-        network(), pictures()[1:2], plan_name="standard", card={"name": "tiny"}, adapted=adapted
-    )
+    return _compiled(calibrate_lite(network(), pictures()[1:2], adapted))
 
 
 @cache
 def anchor_pack() -> Pack:
-    return compile_lite(network(), pictures()[1:2], plan_name="standard", card={"name": "tiny"})
+    return _compiled(calibrate_lite(network(), pictures()[1:2]))

@@ -7,7 +7,7 @@ import copy
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -279,31 +279,62 @@ class AdaptedLite:
     network: LiteNetwork
 
 
+@dataclass(frozen=True)
+class CalibratedLite:
+    """A network and those with adapters for it, ready to be compiled at any plan.
+
+    network  gives pixels counted from 0
+    parts    its own, with their ranges
+    adapted  the networks with adapters and their parts
+    """
+
+    network: LiteNetwork
+    parts: Mapping[str, Calibrated]
+    adapted: tuple[tuple[AdaptedLite, Mapping[str, Calibrated]], ...] = ()
+
+
+def calibrate_lite(
+    network: LiteNetwork, pictures: Iterable[Tensor], adapted: Sequence[AdaptedLite] = ()
+) -> CalibratedLite:
+    """Trace `network` and `adapted` and record their ranges on `pictures`, as :func:`calibrate`
+    does. Raises BadInputError for adapters that were trained on another network."""
+    pictures = list(pictures)
+    for one in adapted:
+        _require_same_trunk(one, network)
+    network = with_pixel_offset(network)
+    own = [replace(one, network=with_pixel_offset(one.network)) for one in adapted]
+    return CalibratedLite(
+        network,
+        calibrate(network, pictures),
+        tuple((one, calibrate(one.network, pictures, _rates(one.network))) for one in own),
+    )
+
+
+def _rates(network: LiteNetwork) -> list[Mapping[str, float]]:
+    """Where ranges of a network with adapters are measured."""
+    modes = [mode for mode in MODES if mode in network.rate_modes]
+    return [*ANCHOR_RATES, *calibration_gains(modes)]
+
+
 def compile_lite(
-    network: LiteNetwork,
-    pictures: Iterable[Tensor],
+    calibrated: CalibratedLite,
     *,
     plan_name: str,
     card: Mapping[str, object],
     widths: Callable[[str], int] = standard_widths,
     activation_bits: int = 12,
-    adapted: Sequence[AdaptedLite] = (),
 ) -> Pack:
-    """Calibrate `network` on `pictures` and compile it into a pack.
+    """Compile a network into a pack.
 
     `widths` gives the bits of a weight by "program.layer" name, `activation_bits` those of
-    every grid that the schedule does not fix. Each of `adapted` becomes an adapter set; they
-    change nothing of the rest. Raises BadInputError for adapters that were trained on another
-    network or that a pack cannot describe.
+    every grid that the schedule does not fix. Each network with adapters becomes an adapter set;
+    they change nothing of the rest. Raises BadInputError for adapters that a pack cannot
+    describe.
     """
-    pictures = list(pictures)
-    for one in adapted:
-        _require_same_trunk(one, network)
-    network = with_pixel_offset(network)
-    config = network.config
-    packing = Packing(calibrate(network, pictures), widths, activation_bits, TABLE_FUNCTIONS)
+    network, config = calibrated.network, calibrated.network.config
+    packing = Packing(calibrated.parts, widths, activation_bits, TABLE_FUNCTIONS)
     add_parts(packing, config)
-    sets = tuple(_adapter_set(packing, one, pictures) for one in adapted)
+    sets = tuple(_adapter_set(packing, *one) for one in calibrated.adapted)
     edges = [0, *itertools.accumulate(config.slices)]
     steps = tuple(
         SliceStep(start, stop, f"parameters.{i}", f"residual.{i}")
@@ -336,14 +367,11 @@ def compile_lite(
 
 
 def _adapter_set(
-    packing: Packing, adapted: AdaptedLite, pictures: Sequence[Tensor]
+    packing: Packing, adapted: AdaptedLite, calibrated: Mapping[str, Calibrated]
 ) -> PackAdapters:
     """Compile the stand-ins of one set beside the anchor's programs."""
-    network = with_pixel_offset(adapted.network)
-    modes = [mode for mode in MODES if mode in network.rate_modes]
-    rates = [*ANCHOR_RATES, *calibration_gains(modes)]
+    network = adapted.network
     modules = {part.name: part.module for part in parts(network)}
-    calibrated = calibrate(network, pictures, rates)
     stand_ins = StandIns(packing, adapted.objective, modules, calibrated)
     add_parts(stand_ins, network.config)
     unit = 2**LATENT_FRACTION_BITS

@@ -13,6 +13,7 @@ from licodec.backbones.exact_parts import Calibrated, Programs
 from licodec.backbones.lite import LiteNetwork
 from licodec.backbones.lite_exact import (
     calibrate,
+    calibrate_lite,
     compile_lite,
     operand_steps,
     parts,
@@ -67,8 +68,8 @@ class SearchableLite:
         widths: Callable[[str], int],
         card: Mapping[str, object],
     ) -> Pack:
-        tensors = [as_tensor(pixels) for pixels in pictures]
-        return compile_lite(self.network, tensors, plan_name=plan_name, card=card, widths=widths)
+        calibrated = calibrate_lite(self.network, [as_tensor(pixels) for pixels in pictures])
+        return compile_lite(calibrated, plan_name=plan_name, card=card, widths=widths)
 
     def pack(
         self,

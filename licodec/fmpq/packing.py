@@ -10,7 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from licodec.backbones.lite import DISTORTION_WEIGHT, LiteNetwork
-from licodec.backbones.lite_exact import AdaptedLite, compile_lite, standard_widths
+from licodec.backbones.lite_exact import (
+    AdaptedLite,
+    CalibratedLite,
+    calibrate_lite,
+    compile_lite,
+    standard_widths,
+)
 from licodec.codec import ANALYSIS, HYPER_ANALYSIS, Codec
 from licodec.entropy.fitting import fitted_tables
 from licodec.entropy.quantization import COST_UNIT
@@ -60,39 +66,34 @@ def make_pack(
     `pictures` are (H, W, 3) uint8 with sides that are multiples of 64. Raises BadInputError for
     adapters that were trained on another network.
     """
-    return with_fitted_tables(_compiled(network, pictures, form, card, adapted), pictures)
+    calibrated = calibrate_lite(network, [as_tensor(pixels) for pixels in pictures], adapted)
+    return with_fitted_tables(_compiled(calibrated, form, card), pictures)
 
 
 def add_adapters(
-    pack: Pack,
+    packs: Sequence[tuple[Pack, PackForm]],
     network: LiteNetwork,
     pictures: Sequence[np.ndarray],
-    form: PackForm,
     adapted: Sequence[AdaptedLite],
-) -> Pack:
-    """`pack`, which was made of `network`, `pictures` and `form`, with the adapter sets `adapted`.
+) -> Iterator[Pack]:
+    """Each of `packs`, which were made of `network`, `pictures` and their forms, with the adapter
+    sets `adapted`.
 
     Raises BadInputError as :func:`make_pack` does and UsageError as :func:`with_adapters_of`.
     """
-    return with_adapters_of(pack, _compiled(network, pictures, form, pack.card, adapted))
+    calibrated = calibrate_lite(network, [as_tensor(pixels) for pixels in pictures], adapted)
+    for pack, form in packs:
+        yield with_adapters_of(pack, _compiled(calibrated, form, pack.card))
 
 
-def _compiled(
-    network: LiteNetwork,
-    pictures: Sequence[np.ndarray],
-    form: PackForm,
-    card: Mapping[str, object],
-    adapted: Sequence[AdaptedLite],
-) -> Pack:
+def _compiled(calibrated: CalibratedLite, form: PackForm, card: Mapping[str, object]) -> Pack:
     """All of the pack but tables that are fitted to pictures."""
     pack = compile_lite(
-        network,
-        [as_tensor(pixels) for pixels in pictures],
+        calibrated,
         plan_name=form.plan_name,
         card=card,
         widths=form.widths,
         activation_bits=form.activation_bits,
-        adapted=adapted,
     )
     return replace(pack, distortion_weight=round(form.distortion_weight * COST_UNIT))
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from licodec.backbones.lite import PIXEL_UNIT, LiteNetwork
-from licodec.backbones.lite_exact import AdaptedLite, compile_lite
+from licodec.backbones.lite_exact import AdaptedLite, calibrate_lite
 from licodec.codec import Codec
 from licodec.container import read_file
 from licodec.errors import BadInputError, CorruptFileError, UsageError
@@ -174,9 +174,7 @@ def test_adapters_of_another_network_are_refused() -> None:
     )
     for network, message in cases:
         with pytest.raises(BadInputError, match=message):
-            compile_lite(
-                tiny.network(), [], plan_name="x", card={}, adapted=[AdaptedLite("mse", network)]
-            )
+            calibrate_lite(tiny.network(), [], [AdaptedLite("mse", network)])
 
 
 def test_sets_are_added_to_a_pack_that_exists() -> None:

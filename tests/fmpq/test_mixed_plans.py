@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from licodec import packs
-from licodec.backbones.lite_exact import compile_lite
+from licodec.backbones.lite_exact import calibrate_lite, compile_lite
 from licodec.codec import REFERENCE, Codec, Library
 from licodec.container import read_file
 from licodec.errors import LicodecError, WeightsMissingError
@@ -30,8 +30,7 @@ def mixed_pack() -> Pack:
     """Every width from 2 to 8 in turn."""
     widths = itertools.cycle(range(2, 9))
     return compile_lite(
-        tiny.network(),
-        tiny.pictures(),
+        calibrate_lite(tiny.network(), tiny.pictures()),
         plan_name="small",
         card={"quantization": {"measured_loss": 0.0123}},
         widths=lambda _: next(widths),
