@@ -6,7 +6,7 @@
 
 Each step draws an alpha; lambda(alpha) is geometric between two ends, and the adapters of the
 backbone's preset learn, nothing else. At alpha 0 the network stays what it was. With `lite`
-AQVR's d goes with alpha (d 20 at alpha 1). Losses, defaults and their ends of lambda:
+a d goes with alpha and steps are even within a slice. Losses, defaults and their ends of lambda:
 
     mse      lambda * 255^2 * MSE + bpp            0.0483 to 0.0018; tcm, icm 0.05 to 0.0025
     ms-ssim  lambda * (1 - MS-SSIM) + bpp          60.5 to 2.40
@@ -146,7 +146,7 @@ def prepare(network: RateModes, arguments: argparse.Namespace) -> AdapterSet:
         raise UsageError(
             f"{arguments.source.name}: has adapters already; --merge folds them into its weights"
         )
-    name = arguments.adapters or defaults.BACKBONES[network.backbone].alpha
+    name = arguments.adapters or defaults.BACKBONES[network.backbone].alpha_for(arguments.loss)
     if name not in PRESETS or PRESETS[name].mode != "alpha":
         known = ", ".join(key for key, preset in PRESETS.items() if preset.mode == "alpha")
         raise UsageError(f"--adapters {name}: no preset for alpha; there are {known}")

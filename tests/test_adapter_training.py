@@ -305,7 +305,7 @@ def test_the_second_step_starts_where_the_first_ended(
         expected = adapted(x)["x_hat"]
         assert torch.allclose(task.network(x)["x_hat"], expected, atol=1e-5)
         assert not torch.allclose(tiny.network()(x)["x_hat"], expected, atol=1e-3)
-    assert task.sets == (PRESETS["lite_8_1_all"],)
+    assert task.sets == (PRESETS["lite_8_1_ms_ssim"],)
     with pytest.raises(UsageError, match="has adapters already; --merge"):
         train.make_task(train.parse_arguments(common))
 

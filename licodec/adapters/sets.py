@@ -120,9 +120,16 @@ _LITE_TRANSFORMS = (
 )
 _LITE_D = 8.5
 _LITE_STEP_SHARES = (0.6, 0.45, 0.52, 0.6, 0.7, 0.85, 1.0)
+# MS-SSIM sees contrast and structure over several scales: it wants the coarsest slices, which hold
+# means and slow changes, much finer than the others, and forgives the finest more.
+_LITE_MS_SSIM_D = 13.8
+_LITE_MS_SSIM_STEP_SHARES = (0.11, 0.15, 0.4, 0.81, 0.95, 0.85, 1.0)
 
 PRESETS = {
     "lite_8_1_all": AdapterSet(ALPHA, 8, 1.0, _LITE_LAYERS, _LITE_D, _LITE_STEP_SHARES),
+    "lite_8_1_ms_ssim": AdapterSet(
+        ALPHA, 8, 1.0, _LITE_LAYERS, _LITE_MS_SSIM_D, _LITE_MS_SSIM_STEP_SHARES
+    ),
     "adapt_lite_8_1_all": AdapterSet(BETA, 8, 1.0, _LITE_LAYERS),
     "lite_8_1_transforms": AdapterSet(ALPHA, 8, 1.0, _LITE_TRANSFORMS, _LITE_D, _LITE_STEP_SHARES),
     "adapt_lite_8_1_transforms": AdapterSet(BETA, 8, 1.0, _LITE_TRANSFORMS),

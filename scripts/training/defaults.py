@@ -25,6 +25,7 @@ NOISE, SYMBOLS = "noise", "symbols"
 @dataclass(frozen=True)
 class BackboneDefaults:
     """alpha, beta     presets of ``licodec.adapters.sets``
+    ms_ssim         that for alpha where MS-SSIM is the loss; None where it is the same
     learning_rate   of Adam, falling to 0 as a cosine
     lambdas         of the loss mse
     rate_of         what a step counts the bits of, NOISE as published or SYMBOLS
@@ -35,6 +36,11 @@ class BackboneDefaults:
     learning_rate: float
     lambdas: LambdaRange
     rate_of: str = NOISE
+    ms_ssim: str | None = None
+
+    def alpha_for(self, loss: str) -> str:
+        """The preset for alpha under `loss`."""
+        return self.ms_ssim or self.alpha if loss == MS_SSIM else self.alpha
 
 
 _USUAL, _TCM = (
@@ -45,7 +51,9 @@ _USUAL, _TCM = (
 BACKBONES = {
     # Ours: its convolutional branches are trained as those of cheng-attn, but on symbols: its
     # encoder prefers smaller ones, which noise knows nothing of.
-    "lite": BackboneDefaults("lite_8_1_all", "adapt_lite_8_1_all", 1e-4, _USUAL, SYMBOLS),
+    "lite": BackboneDefaults(
+        "lite_8_1_all", "adapt_lite_8_1_all", 1e-4, _USUAL, SYMBOLS, "lite_8_1_ms_ssim"
+    ),
     "stf": BackboneDefaults("stf_8_8_all", "adapt_stf_8_8_all", 1e-5, _USUAL),
     "tcm": BackboneDefaults("tcm_8_1_all", "adapt_tcm_8_1_all", 1e-4, _TCM),
     # Unpublished; its network is TCM's and its anchor was trained at TCM's lambda.
