@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from licodec import packs
 from licodec.errors import CorruptFileError, UsageError, WeightsMissingError
 from licodec.exact.schedule import schedule_from_json, schedule_to_json
+from licodec.fmpq.plans import search_figures
 from licodec.packs import (
     METADATA_KEY,
     choose_pack,
@@ -140,3 +141,20 @@ def test_packs_are_found_by_id_and_by_name(path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv(packs.SEARCH_VARIABLE, "")
     with pytest.raises(WeightsMissingError, match=f"{pack_id.hex()} .backbone lite"):
         find_pack(pack_id, "lite")
+
+
+def test_the_plans_of_lite_that_ship() -> None:
+    """Each fills no more than its share of float32, states its loss, and mixes widths."""
+    found = packs.installed_packs()
+    shipped = {own.plan_name: own for own in found if own.path.parent == packs.embedded_folder()}
+    shares = {"small": 0.125, "standard": 0.18, "precise": 0.265}
+    assert shipped.keys() == shares.keys()
+    for plan, largest in shares.items():
+        figures = search_figures(shipped[plan].path)
+        pack = read_pack(shipped[plan].path)
+        bits = sum(pack.tensors[name].size * width for name, width in pack.widths.items())
+        weights = sum(pack.tensors[name].size for name in pack.widths)
+        assert bits / (32 * weights) <= largest
+        assert figures["weights_bytes"] == bits // 8
+        assert abs(figures["measured_loss"]) < 0.03
+        assert len(set(pack.plan)) > 1
