@@ -691,8 +691,8 @@ class Pack(NamedTuple):
     latent: Tables
     medians: np.ndarray
     thresholds: np.ndarray
-    adapters: dict[bytes, tuple[dict[str, Program], list[int]]]  # by id: all programs, stand-ins
-    # in their places, and the step shares
+    # By id: all programs, stand-ins in their places, and the step shares from beta 0 to 1.
+    adapters: dict[bytes, tuple[dict[str, Program], list[list[int]]]]
     step_shares: list[int]  # of the adapter set in force; empty: steps are AQVR's
 
 
@@ -744,7 +744,8 @@ def read_pack(data: bytes) -> Pack:
         for key in ("id", "objective"):
             require(len({own[key] for own, _, _ in sets}) == len(sets), f"two sets of one {key}")
         pack = pack._replace(adapters={
-            identity: (found, own.get("step_shares", [])) for own, identity, found in sets
+            identity: (found, [own[key] for key in STEP_SHARES if key in own])
+            for own, identity, found in sets
         })  # fmt: skip
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise Fault(f"corrupt file: the pack is malformed ({error!r})") from None
@@ -783,7 +784,7 @@ def assemble_pack(backbone: str, schedule: Json, programs: dict[str, Json], tens
 
 
 ADAPTER_SET = {"id": str, "objective": str, "programs": dict, "d": int}
-STEP_SHARES = {"step_shares": list}
+STEP_SHARES = {"step_shares": list, "beta_step_shares": list}  # in the order of beta
 SHARE_ONE = 65535
 
 
@@ -806,7 +807,10 @@ def adapter_set(pack: Pack, description: Json, programs: dict[str, Json], tensor
     }
     whole = pack.programs | own
     check_interfaces(pack.schedule, whole, len(pack.medians), stand_ins=set(own))
-    require(any(program.gains for program in own.values()), "an adapter set without alpha and beta")
+    gains = {gain for program in own.values() for gain in program.gains}
+    require(bool(gains), "an adapter set without alpha and beta")
+    bent = "beta_step_shares" in stated
+    require(not bent or ("step_shares" in stated and "beta" in gains), "step shares of beta")
     weights = [name for program in own.values() for name in program.weight_names]
     require(set(weights) <= set(widths), "a weight has no stated width")
     head = {
@@ -924,6 +928,11 @@ def step_range(d: int, unit: int, step: int, count: int) -> tuple[int, int]:
     if d >= unit:
         return unit, unit + divide_rne((d - unit) * (step + 1), count)
     return d + divide_rne((unit - d) * step, count), unit
+
+
+def share_between(share: int, other: int, beta: int) -> int:
+    """The step share at a beta, from those at 0 and at 65535."""
+    return share + int(divide_rne((other - share) * beta, SHARE_ONE))
 
 
 def even_step(d: int, unit: int, share: int) -> int:
@@ -1129,10 +1138,14 @@ def with_adapters(pack: Pack, header: Header) -> Pack:
     """The pack with the stand-ins of the adapter set that the header names, if it names one."""
     if header.adapter_id is None:
         return pack
-    programs, shares = pack.adapters[header.adapter_id]
+    programs, ends = pack.adapters[header.adapter_id]
     numbers = {name for program in programs.values() for name in program.gains}
     known = {name for name, gain in header.gains.items() if gain} <= numbers
     require(known, "the header's alpha or beta is not one of the adapter set's")
+    shares = list(ends[0]) if ends else []
+    if len(ends) == 2:
+        pairs, beta = zip(*ends, strict=True), header.gains["beta"]
+        shares = [share_between(*pair, beta) for pair in pairs]
     return pack._replace(programs=programs, step_shares=shares)
 
 

@@ -116,7 +116,8 @@ class Codec:
         if adapters is None:
             return self.entropy_model
         own = {n: self._runner(n, gains, adapters) for n in self.pack.schedule.program_order}
-        return replace(self.entropy_model, runners=own, step_shares=adapters.step_shares)
+        shares = adapters.step_shares_at(gains.beta)
+        return replace(self.entropy_model, runners=own, step_shares=shares)
 
     def _adapters(self, gains: Gains, objective: str | None) -> PackAdapters | None:
         """The adapter set to encode with. Raises UsageError where the pack has none."""

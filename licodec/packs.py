@@ -22,11 +22,11 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from licodec.entropy.adaptive import SHARE_ONE
+from licodec.entropy.adaptive import SHARE_ONE, share_between
 from licodec.entropy.tables import EntropyTables, tables_from_tensors
 from licodec.errors import CorruptFileError, UsageError, WeightsMissingError
 from licodec.exact.bounds import analyse
-from licodec.exact.gains import GAIN_ONE, MODES
+from licodec.exact.gains import BETA, GAIN_ONE, MODES
 from licodec.exact.program import (
     WEIGHTED_KINDS,
     Program,
@@ -51,6 +51,8 @@ METADATA_KEY = "licodec"
 FORMAT = 1
 PROFILE = "int-1"
 LARGEST_PACK = 2**31  # bytes
+# Keys of an adapter set that it may lack, in the order of beta: 0 and 1.
+STEP_SHARES = ("step_shares", "beta_step_shares")
 LARGEST_DISTORTION_WEIGHT = 2**24  # keeps the encoder's sums within 64 bits
 SEARCH_VARIABLE = "LICODEC_WEIGHTS"
 _OBJECTIVE = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
@@ -99,17 +101,26 @@ class PackAdapters:
                alpha leaves it alone
     step_shares  how much of d - 1 the step of each slice takes, at every position alike, each
                from 0 to SHARE_ONE; without any, steps are AQVR's
+    beta_step_shares  the same at beta = 1, where they are others than at beta = 0
     """
 
     objective: str
     programs: Mapping[str, str]
     d: int
     step_shares: tuple[int, ...] = ()
+    beta_step_shares: tuple[int, ...] = ()
 
     @property
     def stated_steps(self) -> dict[str, list[int]]:
-        """`step_shares` as a pack states them: nothing where there are none."""
-        return {"step_shares": list(self.step_shares)} if self.step_shares else {}
+        """The shares as a pack states them: nothing where there are none."""
+        return {key: list(shares) for key in STEP_SHARES if (shares := getattr(self, key))}
+
+    def step_shares_at(self, beta: int) -> tuple[int, ...]:
+        """What is in force at `beta`, 0 to GAIN_ONE."""
+        if not self.beta_step_shares:
+            return self.step_shares
+        pairs = zip(self.step_shares, self.beta_step_shares, strict=True)
+        return tuple(share_between(*pair, beta) for pair in pairs)
 
 
 @dataclass(frozen=True)
@@ -352,11 +363,11 @@ def _are_adapter_sets(value: Any) -> bool:
 
 def _is_adapter_set(value: Any) -> bool:
     return (
-        set(value) - {"step_shares"} == {"id", "objective", "programs", "d"}
+        set(value) - set(STEP_SHARES) == {"id", "objective", "programs", "d"}
         and len(bytes.fromhex(value["id"])) == 8
         and is_objective(value["objective"])
         and type(value["d"]) is int
-        and _are_step_shares(value.get("step_shares", [SHARE_ONE]))
+        and all(_are_step_shares(value[key]) for key in STEP_SHARES if key in value)
         and isinstance(value["programs"], dict)
         and all(map(is_name, (*value["programs"], *value["programs"].values())))
     )
@@ -438,8 +449,8 @@ def read_pack(path: Path) -> Pack:
 
 
 def _adapters_from_json(data: Mapping[str, Any]) -> PackAdapters:
-    shares = tuple(data.get("step_shares", ()))
-    return PackAdapters(data["objective"], data["programs"], data["d"], shares)
+    shares = (tuple(data.get(key, ())) for key in STEP_SHARES)
+    return PackAdapters(data["objective"], data["programs"], data["d"], *shares)
 
 
 def _unpack_weights(
@@ -478,13 +489,16 @@ def _check(pack: Pack) -> None:
 
 def _check_adapters(pack: Pack, adapters: PackAdapters) -> None:
     """Stand-ins fit where the programs stood, and alpha or beta scales one of a decoder."""
-    if not pack.gain_modes(adapters):
+    modes = pack.gain_modes(adapters)
+    if not modes:
         raise CorruptFileError(f"the adapter set {adapters.objective} has neither alpha nor beta")
     if not pack.schedule.d_low <= adapters.d <= pack.schedule.d_high:
         raise CorruptFileError(f"the adapter set {adapters.objective} has a d out of range")
     sliced = sum(isinstance(step, SliceStep) for step in pack.schedule.steps)
-    if adapters.step_shares and len(adapters.step_shares) != sliced:
+    if any(len(shares) != sliced for shares in adapters.stated_steps.values()):
         raise CorruptFileError(f"the step shares of {adapters.objective} do not fit the slices")
+    if adapters.beta_step_shares and (not adapters.step_shares or BETA not in modes):
+        raise CorruptFileError(f"the step shares of {adapters.objective} are for a beta it lacks")
     _check_interfaces(pack, adapters.programs)
     decoders = set(pack.schedule.program_order)
     for plain, name in adapters.programs.items():
@@ -495,7 +509,7 @@ def _check_adapters(pack: Pack, adapters: PackAdapters) -> None:
         ports = [port.name for port in pack.programs[plain].inputs]
         own = [port.name for port in pack.programs[name].inputs if port.channels is not None]
         numbers = {port.name for port in pack.programs[name].inputs if port.channels is None}
-        if own != ports or not numbers <= set(pack.gain_modes(adapters)):
+        if own != ports or not numbers <= set(modes):
             raise CorruptFileError(f"program {name} does not fit the coding schedule")
 
 

@@ -1495,6 +1495,23 @@ def even_steps_cases() -> Iterator[Json]:
         }  # fmt: skip
 
 
+def shares_between_cases() -> Iterator[Json]:
+    for name, share, other, beta in (
+        ("beta 0", 20000, 60000, 0),
+        ("beta 1", 20000, 60000, 65535),
+        ("rising", 0, 65535, 12345),
+        ("falling", 60000, 3, 40000),
+        ("rounded up", 100, 101, 32768),
+        ("rounded down", 100, 101, 32767),
+        ("falling, rounded", 101, 100, 32768),
+    ):
+        between = share + rne(Fraction((other - share) * beta, 65535))
+        yield {
+            "name": name, "step_share": share, "beta_step_share": other, "beta": beta,
+            "share_in_force": between,
+        }  # fmt: skip
+
+
 def encode_rans(symbols: Sequence[tuple[int, int]]) -> bytes:
     """The stream of symbols, each (frequency, sum of the frequencies before it)."""
     x, words = 2**31, []
@@ -1774,6 +1791,13 @@ def weights_id_cases() -> Iterator[Json]:
              operation("clamp", "features", 'the "scale"', low=0, high=7)],
             "mean", 'the "scale"', "features",
         ),
+        "adapted correct": program(
+            [port("context", 1, -8, 7), port("decoded", 1, *latent), number("beta", 0, 65535)],
+            [operation("clamp", "decoded", "a", low=-100, high=100),
+             operation("scale", "a beta", "b"),
+             operation("requantize", "b", "half", multiplier="branch.gain", low=-1, high=1)],
+            "half",
+        ),
         "analysis": program(
             [port("pixels", 1, 0, 255)],
             [operation("clamp", "pixels", "y", low=0, high=1)],
@@ -1845,12 +1869,18 @@ def weights_id_cases() -> Iterator[Json]:
 
     branch = {name for name in tensors if name.startswith("branch.")}
     weights_id = identifier(head, set(tensors) - branch - {"unused by decoders"})
-    # A set whose prediction adapts too, with steps of its own, and one for samples alone.
+    # A set whose prediction adapts too, with steps of its own, one for samples alone, and one
+    # whose steps go with beta.
     sets = {
         "mse": ({"predict": "adapted predict", "paint": "adapted paint"}, 20),
         "ms-ssim": ({"paint": "adapted paint"}, 4),
+        "perceptual": ({"correct": "adapted correct", "paint": "adapted paint"}, 30),
     }
-    stated: dict[str, Json] = {"mse": {"step_shares": [40000]}, "ms-ssim": {}}
+    stated: dict[str, Json] = {
+        "mse": {"step_shares": [40000]},
+        "ms-ssim": {},
+        "perceptual": {"step_shares": [40000], "beta_step_shares": [9000]},
+    }
     stand_ins = {
         objective: {plain: code[name] for plain, name in programs.items()}
         for objective, (programs, _) in sets.items()
@@ -1926,6 +1956,7 @@ def contents() -> dict[str, Json]:
         "about": "Quantization steps, scale indexes and the latents that symbols decode to.",
         "cases": list(steps_cases()),
         "even": list(even_steps_cases()),
+        "between": list(shares_between_cases()),
     }
     files["streams.json"] = {
         "about": "rANS streams with their escapes, streams that must be refused, and how many "

@@ -58,7 +58,7 @@ def _compiled(calibrated: CalibratedLite) -> Pack:
 SETS = {  # presets of adapter sets by objective
     "mse": ("lite_8_1_all",),
     "ms-ssim": ("lite_8_1_transforms",),
-    "perceptual": ("lite_8_1_transforms", "adapt_lite_8_1_transforms"),
+    "perceptual": ("lite_8_1_perceptual", "adapt_lite_8_1_perceptual"),
 }
 
 

@@ -21,7 +21,7 @@ class Gain(nn.Module):
     """x * value * largest, where `value` is the rate mode `mode` of the network, in [0, 1].
 
     `d` is what goes with a value of 1, and `step_shares` how much of d - 1 the steps of each
-    slice take; without any, steps are AQVR's.
+    slice take, those of beta at a beta of 1; without any, steps are AQVR's, or alpha's.
     """
 
     def __init__(

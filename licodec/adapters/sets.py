@@ -31,7 +31,8 @@ class AdapterSet:
     layers   the names of the adapted layers: patterns, matched part by part between dots
     d        at a value of 1 of the mode, d**value below it: 1 leaves d alone
     step_shares  how much of d - 1 the steps of each slice take, at every position alike;
-             without any, steps are AQVR's
+             without any, steps are AQVR's. A set for beta, beside one for alpha that has
+             them, states those at beta = 1, or none where beta leaves them alone
     """
 
     mode: str
@@ -124,11 +125,20 @@ _LITE_STEP_SHARES = (0.6, 0.45, 0.52, 0.6, 0.7, 0.85, 1.0)
 # means and slow changes, much finer than the others, and forgives the finest more.
 _LITE_MS_SSIM_D = 13.8
 _LITE_MS_SSIM_STEP_SHARES = (0.11, 0.15, 0.4, 0.81, 0.95, 0.85, 1.0)
+# What looks better is much the same: beta leads from the steps for MSE to those for MS-SSIM, with a
+# d that leaves the rate about where it is. At alpha = 1 these are the steps of _LITE_D.
+_LITE_PERCEPTUAL_STEP_SHARES = (0.35, 0.26, 0.3, 0.35, 0.41, 0.5, 0.59)
 
 PRESETS = {
     "lite_8_1_all": AdapterSet(ALPHA, 8, 1.0, _LITE_LAYERS, _LITE_D, _LITE_STEP_SHARES),
     "lite_8_1_ms_ssim": AdapterSet(
         ALPHA, 8, 1.0, _LITE_LAYERS, _LITE_MS_SSIM_D, _LITE_MS_SSIM_STEP_SHARES
+    ),
+    "lite_8_1_perceptual": AdapterSet(
+        ALPHA, 8, 1.0, _LITE_LAYERS, _LITE_MS_SSIM_D, _LITE_PERCEPTUAL_STEP_SHARES
+    ),
+    "adapt_lite_8_1_perceptual": AdapterSet(
+        BETA, 8, 1.0, _LITE_LAYERS, step_shares=_LITE_MS_SSIM_STEP_SHARES
     ),
     "adapt_lite_8_1_all": AdapterSet(BETA, 8, 1.0, _LITE_LAYERS),
     "lite_8_1_transforms": AdapterSet(ALPHA, 8, 1.0, _LITE_TRANSFORMS, _LITE_D, _LITE_STEP_SHARES),

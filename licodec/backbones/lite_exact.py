@@ -375,14 +375,16 @@ def _adapter_set(
     stand_ins = StandIns(packing, adapted.objective, modules, calibrated)
     add_parts(stand_ins, network.config)
     unit = 2**LATENT_FRACTION_BITS
-    shares = tuple(round(share * SHARE_ONE) for share in step_shares_of(network))
+    shares = [tuple(round(share * SHARE_ONE) for share in own) for own in step_shares_of(network)]
     d = round(step_of(network) * unit)
-    return PackAdapters(adapted.objective, stand_ins.programs, d, shares)
+    return PackAdapters(adapted.objective, stand_ins.programs, d, *shares)
 
 
-def step_shares_of(network: LiteNetwork) -> tuple[float, ...]:
-    """What of d - 1 the steps of each slice take with the adapters; none where steps are AQVR's."""
-    return next((gain.step_shares for gain in gains(network) if gain.step_shares), ())
+def step_shares_of(network: LiteNetwork) -> list[tuple[float, ...]]:
+    """What of d - 1 the steps of each slice take with the adapters for alpha, and at beta = 1;
+    none where steps are AQVR's, or alpha's."""
+    shares = {gain.mode: gain.step_shares for gain in gains(network)}
+    return [shares.get(mode, ()) for mode in MODES]
 
 
 def step_of(network: LiteNetwork) -> float:

@@ -11,6 +11,15 @@ from licodec.adapters.sets import ALPHA, BETA, gains
 from licodec.errors import UsageError
 
 
+def shares_between(
+    shares: tuple[float, ...], at_one: tuple[float, ...], beta: float
+) -> tuple[float, ...]:
+    """Step shares at `beta`, from `shares` at 0 to `at_one`, where those are others."""
+    if not at_one:
+        return shares
+    return tuple(s + (t - s) * beta for s, t in zip(shares, at_one, strict=True))
+
+
 class RateModes(nn.Module):
     """A network whose rate is set by :meth:`set_rate`; `d` and `step_shares` are in force.
 
@@ -51,11 +60,11 @@ class RateModes(nn.Module):
                 has = ", ".join(self.rate_modes) or "no rate mode"
                 raise UsageError(f"this {self.backbone} network has no {mode}: it has {has}")
         values = {ALPHA: alpha or 0.0, BETA: beta or 0.0}
-        steps = {}  # the adapters of one mode share one d, and those of a network the shares
-        shares: tuple[float, ...] = ()
+        steps, shares = {}, {}  # the adapters of one mode have these in common
         for gain in gains(self):
             gain.value = float(values[gain.mode])
             steps[gain.mode] = gain.step
-            shares = shares or gain.step_shares
-        self.step_shares = shares if any(values.values()) else ()
+            shares[gain.mode] = gain.step_shares
+        ends = (shares.get(ALPHA, ()), shares.get(BETA, ()))
+        self.step_shares = shares_between(*ends, values[BETA]) if any(values.values()) else ()
         self.d = math.prod(steps.values()) if d is None else float(d)

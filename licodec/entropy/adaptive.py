@@ -35,6 +35,11 @@ def even_step(d: int, unit: int, share: int) -> int:
     return unit + _divide((d - unit) * share, SHARE_ONE)
 
 
+def share_between(share: int, other: int, place: int) -> int:
+    """The share at `place`, from `share` at 0 to `other` at SHARE_ONE."""
+    return share + _divide((other - share) * place, SHARE_ONE)
+
+
 def _divide(numerator: int, denominator: int) -> int:
     return int(divide_half_even(np.array(numerator), np.array(denominator)))
 

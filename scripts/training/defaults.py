@@ -52,7 +52,7 @@ BACKBONES = {
     # Ours: its convolutional branches are trained as those of cheng-attn, but on symbols: its
     # encoder prefers smaller ones, which noise knows nothing of.
     "lite": BackboneDefaults(
-        "lite_8_1_all", "adapt_lite_8_1_all", 1e-4, _USUAL, SYMBOLS, "lite_8_1_ms_ssim"
+        "lite_8_1_all", "adapt_lite_8_1_perceptual", 1e-4, _USUAL, SYMBOLS, "lite_8_1_ms_ssim"
     ),
     "stf": BackboneDefaults("stf_8_8_all", "adapt_stf_8_8_all", 1e-5, _USUAL),
     "tcm": BackboneDefaults("tcm_8_1_all", "adapt_tcm_8_1_all", 1e-4, _TCM),

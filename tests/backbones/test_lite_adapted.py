@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from licodec.adapters.sets import PRESETS
 from licodec.backbones.lite import PIXEL_UNIT, LiteNetwork
 from licodec.backbones.lite_exact import AdaptedLite, calibrate_lite
 from licodec.codec import Codec
@@ -55,7 +56,8 @@ def test_round_trip_is_the_same_everywhere(rate: Rate, tmp_path: Path) -> None:
     assert header.adapter_id == tiny.adapted_pack().adapter_ids[own]
     alpha = rate.value if rate.mode is RateMode.ALPHA else 0
     assert header.alpha == round(alpha * GAIN_ONE)
-    assert header.d == (128 if rate.d else round(64 * 8.5**alpha))
+    largest = PRESETS[tiny.SETS[own][0]].d
+    assert header.d == (128 if rate.d else round(64 * largest**alpha))
 
     write_pack(tiny.adapted_pack(), tmp_path / "p.safetensors")
     slow = Codec(read_pack(tmp_path / "p.safetensors"), "reference")
@@ -83,10 +85,12 @@ def test_sets_change_nothing_of_the_anchor(tmp_path: Path) -> None:
 def test_a_set_holds_what_was_trained() -> None:
     pack = tiny.adapted_pack()
     for adapters in pack.adapters:
-        assert adapters.d == 8.5 * 64
+        preset = PRESETS[tiny.SETS[adapters.objective][0]]
+        assert adapters.d == round(preset.d * 64)
         assert len(adapters.step_shares) == len(pack.schedule.steps)
+        assert bool(adapters.beta_step_shares) == (adapters.objective == "perceptual")
         own = set(adapters.programs)
-        everything = tiny.SETS[adapters.objective] == ("lite_8_1_all",)
+        everything = adapters.objective != "ms-ssim"
         # Where values go further than the anchor's grids other programs have stand-ins too.
         assert own == {*pack.schedule.program_order, "analysis", "hyper_analysis"} or (
             not everything and own >= TRANSFORMS
@@ -236,6 +240,7 @@ def test_sets_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         (PackAdapters("mse", swapped, 64), "mse.parameters.2 does not fit"),
         (PackAdapters("mse", {"analysis": "mse.analysis"}, 64), "neither alpha nor beta"),
         (replace(mse, step_shares=(1, 2)), "step shares of mse do not fit the slices"),
+        (replace(mse, beta_step_shares=(1, 2, 3)), "step shares of mse are for a beta it lacks"),
     ):
         with pytest.raises(CorruptFileError, match=message):
             write_pack(replace(pack, adapters=(adapters,)), tmp_path / "p.safetensors")
@@ -249,10 +254,21 @@ def test_sets_that_do_not_fit_are_refused(tmp_path: Path) -> None:
             second_decoder.decoder.read_pack(path.read_bytes())
 
 
+def test_beta_leads_from_one_set_of_steps_to_another() -> None:
+    pack = tiny.adapted_pack()
+    adapters = pack.adapters_named("perceptual")
+    assert adapters.step_shares_at(0) == adapters.step_shares
+    assert adapters.step_shares_at(GAIN_ONE) == adapters.beta_step_shares != adapters.step_shares
+    codec = Codec(pack, "float32")
+    models = [codec._model(Gains(GAIN_ONE, beta), adapters) for beta in (0, 20000, GAIN_ONE)]
+    first, between, last = (model.step_range(800, 0) for model in models)
+    assert first < between < last  # each (lo, hi) of one number
+
+
 def test_step_shares_are_part_of_a_set_s_id() -> None:
     pack = tiny.adapted_pack()
     (first, *_) = pack.adapters
-    for shares in ((), (1, 2, 3)):
-        other = replace(pack, adapters=(replace(first, step_shares=shares),))
+    for shares in ({"step_shares": ()}, {"step_shares": (1, 2, 3)}, {"beta_step_shares": (1,)}):
+        other = replace(pack, adapters=(replace(first, **shares),))
         assert other.weights_id == pack.weights_id
         assert other.adapter_ids[first.objective] != pack.adapter_ids[first.objective]

@@ -33,7 +33,15 @@ from licodec.exact.bounds import analyse
 from licodec.exact.interpreter import choose
 from licodec.exact.program import KINDS, program_from_json
 from licodec.exact.schedule import schedule_from_json
-from licodec.packs import Pack, PackAdapters, pack_bits, read_pack, unpack_bits, write_pack
+from licodec.packs import (
+    STEP_SHARES,
+    Pack,
+    PackAdapters,
+    pack_bits,
+    read_pack,
+    unpack_bits,
+    write_pack,
+)
 from tests.conformance.second_decoder import FORMAT, decoder
 
 Json = dict[str, Any]
@@ -162,6 +170,13 @@ def test_even_steps(case: Json) -> None:
     unit = 1 << case["latent_fraction_bits"]
     for even_step in (adaptive.even_step, decoder.even_step):
         assert even_step(case["d"], unit, case["step_share"]) == case["delta"]
+
+
+@pytest.mark.parametrize("case", cases("steps", "between"))
+def test_step_shares_between_the_ends_of_beta(case: Json) -> None:
+    for share_between in (adaptive.share_between, decoder.share_between):
+        found = share_between(case["step_share"], case["beta_step_share"], case["beta"])
+        assert found == case["share_in_force"]
 
 
 @pytest.mark.parametrize("case", cases("steps"))
@@ -316,7 +331,9 @@ def test_weights_id(case: Json, tmp_path: Path) -> None:
     assert pack.weights_id.hex() == case["weights_id"]
     sets, ids = case["adapters"], [own["id"] for own in case["adapters"]]
     own = (
-        PackAdapters(o["objective"], o["programs"], o["d"], tuple(o.get("step_shares", ())))
+        PackAdapters(
+            o["objective"], o["programs"], o["d"], *(tuple(o.get(k, ())) for k in STEP_SHARES)
+        )
         for o in sets
     )
     adapted = replace(pack, adapters=tuple(own))
