@@ -34,7 +34,7 @@ def shown(run: Run, file: str) -> dict[str, object]:
     [
         (("--alpha", "0.5"), "mse", 187),
         (("--alpha", "0.5", "--objective", "ms-ssim"), "ms-ssim", 187),
-        (("--alpha", "0.5", "--beta", "1"), "perceptual", 187),
+        (("--alpha", "0.5", "--beta", "1"), "perceptual", 238),
         (("--alpha", "0.5", "-d", "2"), "mse", 128),
         (("--objective", "ms-ssim", "-q", "50"), "ms-ssim", 256),
         (("--objective", "ms-ssim", "-q", "80"), None, 49),
