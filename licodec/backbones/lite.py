@@ -389,6 +389,24 @@ def thrifty_round(x: Tensor, scale: Tensor) -> Tensor:
     return torch.where(saved > DISTORTION_WEIGHT * growth, nearer_zero, nearest)
 
 
+def noisy_likelihood(x: Tensor, scale: Tensor, rounded: Tensor) -> Tensor:
+    """Of x and uniform noise, which stands for rounding (Balle et al., ICLR 2017)."""
+    return gaussian_likelihood(x + torch.rand_like(x) - 0.5, scale)
+
+
+def symbol_likelihood(x: Tensor, scale: Tensor, rounded: Tensor) -> Tensor:
+    """Of the symbols `rounded`, with a gradient to x as if noise stood for rounding.
+
+    Their own would be 0 at the symbol 0, which most are, so that nothing would ever draw an x
+    towards it: what learns would drift to higher rates. The scale has the symbols' gradient.
+    """
+    likelihood = gaussian_likelihood(rounded.detach(), scale)
+    if not (torch.is_grad_enabled() and x.requires_grad):
+        return likelihood
+    logarithm = noisy_likelihood(x, scale.detach(), rounded).log()
+    return likelihood * torch.exp(logarithm - logarithm.detach())
+
+
 def adaptive_step(scale: Tensor, d: float, index: int, count: int) -> Tensor | float:
     """AQVR's quantization step for slice `index` of `count`, in float (section 5's formulas).
 
@@ -479,8 +497,8 @@ class LiteNetwork(RateModes):
                 step = adaptive_step(scale.detach(), d, i, count)
             residual, spread = (y_slice - mean) / step, scale / step
             rounded = straight_through(residual, thrifty_round(residual, spread))
-            coded = residual + torch.rand_like(residual) - 0.5 if self.training else rounded
-            likelihoods.append(gaussian_likelihood(coded, spread))
+            likelihood = noisy_likelihood if self.training else symbol_likelihood
+            likelihoods.append(likelihood(residual, spread, rounded))
             y_hat = rounded * step + mean
             decoded.append(y_hat + self.residual_predictions[i](context, y_hat))
         return torch.cat(decoded, 1), {"y": torch.cat(likelihoods, 1), "z": z_likelihood}

@@ -12,6 +12,7 @@ from licodec.backbones.lite import (
     LiteNetwork,
     adaptive_step,
     dct_basis,
+    symbol_likelihood,
     thrifty_round,
 )
 from licodec.backbones.lite_exact import calibrate, quantization_aware
@@ -65,6 +66,23 @@ def test_shipped_size_is_within_its_budget() -> None:
 def test_a_form_without_room_for_the_block_means_is_refused(config: dict) -> None:
     with pytest.raises(ValueError, match="block means"):
         LiteConfig(**config)
+
+
+def test_symbols_of_zero_draw_what_learns_towards_them() -> None:
+    """Their bits are the symbols', but a residual of 0.4 costs more than one of 0.1: it is nearer
+    to becoming a 1."""
+    torch.manual_seed(0)
+    x = torch.tensor([-0.4, -0.1, 0.1, 0.4]).repeat(4096, 1).requires_grad_()
+    scale = torch.full_like(x, 0.5).requires_grad_()
+    rounded = torch.round(x).detach()
+    likelihood = symbol_likelihood(x, scale, rounded)
+    assert torch.equal(likelihood, gaussian_likelihood(rounded, scale))
+    (-likelihood.log()).sum().backward()
+    pull = x.grad.mean(0)
+    assert pull[0] < pull[1] < 0 < pull[2] < pull[3]
+    plain = torch.full_like(x, 0.5).requires_grad_()
+    (-gaussian_likelihood(rounded, plain).log()).sum().backward()
+    assert torch.equal(scale.grad, plain.grad)
 
 
 def test_thrifty_rounding_prefers_what_is_cheap() -> None:
