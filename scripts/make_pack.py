@@ -14,11 +14,11 @@ trained on the network of `state`.
     scripts/make_pack.py run.pt --calibrate PICTURES -o lite.safetensors \\
         --adapters mse=alpha.pt ms-ssim=alpha-msssim.pt perceptual=beta.pt
 
---onto PACK adds the sets to a pack of that state that exists, of any plan and whatever machine
-made it: files that were encoded with it stay good. It takes the same calibration pictures and
-options as the pack did. Several packs go into a folder, under the names they have:
+--onto PACK adds the sets to a pack of that state that exists, whatever machine made it: files that
+were encoded with it stay good. It takes the same calibration pictures and options as the pack did.
+A pack of `licodec quantize` whose corrected biases moved its ranges is refused. Several packs go into a folder, under the names they have:
 
-    scripts/make_pack.py run.pt --calibrate PICTURES --onto weights/*.safetensors \\
+    scripts/make_pack.py run.pt --calibrate PICTURES --onto a.safetensors b.safetensors \\
         --adapters mse=alpha.pt -o adapted/
 
 --widths-of PACK takes the plan that `licodec quantize` searched and left in that pack, for a
