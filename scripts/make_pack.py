@@ -16,7 +16,8 @@ trained on the network of `state`.
 
 --onto PACK adds the sets to a pack of that state that exists, whatever machine made it: files that
 were encoded with it stay good. It takes the same calibration pictures and options as the pack did.
-A pack of `licodec quantize` whose corrected biases moved its ranges is refused. Several packs go into a folder, under the names they have:
+A pack of `licodec quantize` whose corrected biases moved its ranges is refused. Several packs go
+into a folder, under the names they have:
 
     scripts/make_pack.py run.pt --calibrate PICTURES --onto a.safetensors b.safetensors \\
         --adapters mse=alpha.pt -o adapted/
