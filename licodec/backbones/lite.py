@@ -389,7 +389,7 @@ def thrifty_round(x: Tensor, scale: Tensor) -> Tensor:
     return torch.where(saved > DISTORTION_WEIGHT * growth, nearer_zero, nearest)
 
 
-def noisy_likelihood(x: Tensor, scale: Tensor, rounded: Tensor) -> Tensor:
+def noisy_likelihood(x: Tensor, scale: Tensor) -> Tensor:
     """Of x and uniform noise, which stands for rounding (Balle et al., ICLR 2017)."""
     return gaussian_likelihood(x + torch.rand_like(x) - 0.5, scale)
 
@@ -403,7 +403,7 @@ def symbol_likelihood(x: Tensor, scale: Tensor, rounded: Tensor) -> Tensor:
     likelihood = gaussian_likelihood(rounded.detach(), scale)
     if not (torch.is_grad_enabled() and x.requires_grad):
         return likelihood
-    logarithm = noisy_likelihood(x, scale.detach(), rounded).log()
+    logarithm = noisy_likelihood(x, scale.detach()).log()
     return likelihood * torch.exp(logarithm - logarithm.detach())
 
 
@@ -497,8 +497,11 @@ class LiteNetwork(RateModes):
                 step = adaptive_step(scale.detach(), d, i, count)
             residual, spread = (y_slice - mean) / step, scale / step
             rounded = straight_through(residual, thrifty_round(residual, spread))
-            likelihood = noisy_likelihood if self.training else symbol_likelihood
-            likelihoods.append(likelihood(residual, spread, rounded))
+            likelihoods.append(
+                noisy_likelihood(residual, spread)
+                if self.training
+                else symbol_likelihood(residual, spread, rounded)
+            )
             y_hat = rounded * step + mean
             decoded.append(y_hat + self.residual_predictions[i](context, y_hat))
         return torch.cat(decoded, 1), {"y": torch.cat(likelihoods, 1), "z": z_likelihood}
