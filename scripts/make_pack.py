@@ -6,21 +6,7 @@ scripts/make_pack.py run.pt --calibrate PICTURES --plan precise -o lite-precise.
 All weights take 8 bits and the linear path 16; `licodec quantize` searches plans. The card says
 what that changes of the loss on a few crops.
 
-With --adapters the pack gets adapter sets, each with an id of its own; the anchor and its id are
-those without. NAME is the objective by which encoders choose the set: `mse`, `ms-ssim`,
-`perceptual`. The states are those of scripts/train_adapters.py and scripts/train_perception.py,
-trained on the network of `state`.
-
-    scripts/make_pack.py run.pt --calibrate PICTURES -o lite.safetensors \\
-        --adapters mse=alpha.pt ms-ssim=alpha-msssim.pt perceptual=beta.pt
-
---onto PACK adds the sets to a pack of that state that exists, whatever machine made it: files that
-were encoded with it stay good. It takes the same calibration pictures and options as the pack did.
-A pack of `licodec quantize` whose corrected biases moved its ranges is refused. Several packs go
-into a folder, under the names they have:
-
-    scripts/make_pack.py run.pt --calibrate PICTURES --onto a.safetensors b.safetensors \\
-        --adapters mse=alpha.pt -o adapted/
+scripts/add_adapters.py puts adapter sets into it.
 
 --widths-of PACK takes the plan that `licodec quantize` searched and left in that pack, for a
 network that scripts/train.py --widths-of finished in it. Its card's loss is measured anew, against
@@ -35,7 +21,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -44,17 +30,17 @@ import numpy as np
 
 from licodec.adapters.sets import anchor_of
 from licodec.backbones.lite import DISTORTION_WEIGHT, LiteNetwork
-from licodec.backbones.lite_exact import AdaptedLite, standard_widths
+from licodec.backbones.lite_exact import standard_widths
 from licodec.errors import LicodecError, UsageError
 from licodec.fmpq.allocation import float_bits, plan_bits
 from licodec.fmpq.calibration import read_pictures, trial_crops
 from licodec.fmpq.checkpoints import load_adapted_lite, load_lite
 from licodec.fmpq.lite import SearchableLite
-from licodec.fmpq.packing import PackForm, add_adapters, make_pack
+from licodec.fmpq.packing import PackForm, make_pack
 from licodec.fmpq.plans import CARD_KEY, search_figures
 from licodec.fmpq.search import widths_of
 from licodec.fmpq.sensitivity import Trials, finished_zeta
-from licodec.packs import Pack, is_objective, read_pack, write_pack
+from licodec.packs import Pack, write_pack
 
 TRIAL_CROPS, TRIAL_SIDE, TRIAL_SEED = 8, 256, 1  # the defaults of `licodec quantize`
 
@@ -69,9 +55,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         help="state file of scripts/train.py, or of scripts/train_adapters.py,\n"
         "of which the pack then gets the network without adapters",
     )
-    parser.add_argument(
-        "-o", "--output", type=Path, required=True, help="file, or folder for several packs"
-    )
+    parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--calibrate", type=Path, required=True, help="folder of pictures")
     parser.add_argument("--pictures", type=int, default=24, help="how many of them to use")
     parser.add_argument("--crop", type=int, default=512, help="largest side of the centre crop")
@@ -90,27 +74,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         "--searched-for", type=Path, metavar="STATE", help="the float network of that search"
     )
     parser.add_argument("--card", type=Path, help="JSON to carry: description, data, licences")
-    parser.add_argument(
-        "--adapters", nargs="+", default=[], metavar="NAME=FILE", help="adapter sets by objective"
-    )
-    parser.add_argument(
-        "--onto", type=Path, nargs="+", metavar="PACK", help="the packs to add them to"
-    )
     return parser.parse_args(argv)
-
-
-def adapter_states(entries: list[str]) -> dict[str, Path]:
-    """State files by objective. Raises UsageError."""
-    found: dict[str, Path] = {}
-    for entry in entries:
-        name, sign, file = entry.partition("=")
-        if not sign or not file or not is_objective(name) or name in found:
-            raise UsageError(
-                f"--adapters {entry}: give NAME=FILE, each NAME once, of lower-case letters, "
-                "digits and hyphens"
-            )
-        found[name] = Path(file)
-    return found
 
 
 def hand_made_figures(network: LiteNetwork, pictures: Sequence[np.ndarray]) -> dict[str, Any]:
@@ -133,67 +97,41 @@ def hand_made_figures(network: LiteNetwork, pictures: Sequence[np.ndarray]) -> d
     }
 
 
-def form_of(arguments: argparse.Namespace, plan_name: str, figures: Mapping[str, Any]) -> PackForm:
-    """What the options say of a pack, whose card has the `figures` of its plan or none."""
-    widths = widths_of(figures["plan"]) if "plan" in figures else standard_widths
-    return PackForm(plan_name, widths, arguments.activation_bits, arguments.distortion_weight)
+def form_of(arguments: argparse.Namespace, widths: Callable[[str], int]) -> PackForm:
+    """What the options say of a pack with these bits by layer."""
+    return PackForm(arguments.plan, widths, arguments.activation_bits, arguments.distortion_weight)
 
 
-def make(arguments: argparse.Namespace) -> Iterator[tuple[Path, Pack]]:
-    """Every pack that the options ask for, and where to write it. Raises LicodecError."""
-    states = adapter_states(arguments.adapters)
+def make(arguments: argparse.Namespace) -> Pack:
+    """The pack that the options ask for. Raises LicodecError."""
     if (arguments.widths_of is None) != (arguments.searched_for is None):
         raise UsageError("--widths-of and --searched-for go together")
     network = anchor_of(load_adapted_lite(arguments.state))
-    adapted = [AdaptedLite(name, load_adapted_lite(file)) for name, file in states.items()]
     pictures = read_pictures(arguments.calibrate, arguments.pictures, arguments.crop)
-    if arguments.onto:
-        yield from add_to_existing(arguments, network, pictures, adapted)
-        return
     card = json.loads(arguments.card.read_text()) if arguments.card else {}
     if arguments.searched_for is None:
-        form = form_of(arguments, arguments.plan, {})
+        form = form_of(arguments, standard_widths)
         card[CARD_KEY] = hand_made_figures(network, pictures)
     else:
         figures = search_figures(arguments.widths_of)
-        form = form_of(arguments, arguments.plan, figures)
+        form = form_of(arguments, widths_of(figures["plan"]))
         crops = trial_crops(pictures, *figures["crops"], figures["seed"])
         before = SearchableLite(load_lite(arguments.searched_for))
         after = SearchableLite(network)
         loss = finished_zeta(after, figures["plan"], before, crops, before.settings)
         card[CARD_KEY] = {**figures, "measured_loss": round(loss, 6), "finished": True}
-    yield arguments.output, make_pack(network, pictures, form, card, adapted)
-
-
-def add_to_existing(
-    arguments: argparse.Namespace,
-    network: LiteNetwork,
-    pictures: Sequence[np.ndarray],
-    adapted: Sequence[AdaptedLite],
-) -> Iterator[tuple[Path, Pack]]:
-    """The packs of --onto with the sets, in the file or folder of -o. Raises LicodecError."""
-    packs = [read_pack(path) for path in arguments.onto]
-    forms = [form_of(arguments, pack.plan_name, pack.card.get(CARD_KEY, {})) for pack in packs]
-    places = [arguments.output]
-    if len(packs) > 1 or arguments.output.is_dir():
-        if len({path.name for path in arguments.onto}) < len(packs):
-            raise UsageError("--onto: two of the packs have the same name; give them one by one")
-        arguments.output.mkdir(parents=True, exist_ok=True)
-        places = [arguments.output / path.name for path in arguments.onto]
-    made = add_adapters(list(zip(packs, forms, strict=True)), network, pictures, adapted)
-    yield from zip(places, made, strict=True)
+    return make_pack(network, pictures, form, card)
 
 
 def main(argv: list[str] | None = None) -> None:
     arguments = parse_arguments(argv)
     try:
-        for path, pack in make(arguments):
-            write_pack(pack, path)
-            print(f"{path}: id {pack.weights_id.hex()}, {path.stat().st_size:,} bytes")
-            for objective, identifier in pack.adapter_ids.items():
-                print(f"{path}: adapters for {objective}, id {identifier.hex()}")
+        pack = make(arguments)
+        write_pack(pack, arguments.output)
     except LicodecError as error:
         sys.exit(f"error: {error}")
+    size = arguments.output.stat().st_size
+    print(f"{arguments.output}: id {pack.weights_id.hex()}, {size:,} bytes")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Train the adapters that give a frozen network a continuous rate, alpha (CALICE).
 
-    scripts/train_adapters.py PICTURES --from lite.pt --state alpha.pt
+    scripts/train_adapters.py PICTURES --from weights/lite-precise.safetensors --state alpha.pt
     scripts/train_adapters.py PICTURES --from stf_0483_best.pth.tar --state stf-alpha.pt
 
 Each step draws an alpha; lambda(alpha) is geometric between two ends, and the adapters of the

@@ -62,6 +62,7 @@ def textured(height: int, width: int, channels: int = 3) -> np.ndarray:
         "evaluate",
         "exactness",
         "fmpq_report",
+        "add_adapters",
         "make_pack",
         "other_pictures",
         "prepare_data",
@@ -362,30 +363,34 @@ def test_the_perceptual_measure() -> None:
     assert measured(original[:4], noisy[:4]) is None
 
 
-def test_packs_are_made_with_adapters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    make_pack = script("make_pack")
+def test_adapters_are_added_to_packs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_pack, add_adapters = script("make_pack"), script("add_adapters")
     network = tiny.adapted_network("lite_8_1_transforms")
-    monkeypatch.setattr(make_pack, "load_adapted_lite", lambda path: network)
+    for module in (make_pack, add_adapters):
+        monkeypatch.setattr(module, "load_adapted_lite", lambda path: network)
     (tmp_path / "a.png").write_bytes(encode_picture(Picture(textured(64, 64)), "PNG"))
     made, grown = tmp_path / "made.safetensors", tmp_path / "grown.safetensors"
-    command = ["state.pt", "--calibrate", str(tmp_path / "a.png"), "-o"]
-    make_pack.main([*command, str(made)])
-    make_pack.main([*command, str(grown), "--adapters", "mse=a.pt", "--onto", str(made)])
+    calibrate = ["--calibrate", str(tmp_path / "a.png")]
+    make_pack.main(["state.pt", *calibrate, "-o", str(made)])
+    command = [*calibrate, "--adapters", "mse=a.pt", "-o"]
+    add_adapters.main([str(made), *command, str(grown)])
     anchor, adapted = read_pack(made), read_pack(grown)
     assert adapted.weights_id == anchor.weights_id
     assert list(adapted.adapter_ids) == ["mse"] and not anchor.adapters
+    assert adapted.adapter_ids["mse"].hex() in capsys.readouterr().out
     other = tmp_path / "other.safetensors"
     write_pack(replace(anchor, plan_name="other"), other)
-    folder = str(tmp_path / "both")
-    onto = ["--adapters", "mse=a.pt", "--onto", str(made), str(other)]
-    make_pack.main([*command, folder, *onto])
-    assert read_pack(tmp_path / "both" / "made.safetensors").adapter_ids == adapted.adapter_ids
-    assert read_pack(tmp_path / "both" / "other.safetensors").plan_name == "other"
+    folder = tmp_path / "both"
+    add_adapters.main([str(made), str(other), *command, str(folder)])
+    assert read_pack(folder / "made.safetensors").adapter_ids == adapted.adapter_ids
+    assert read_pack(folder / "other.safetensors").plan_name == "other"
     with pytest.raises(SystemExit, match="have the same name"):
-        make_pack.main([*command, folder, *onto, str(made)])
+        add_adapters.main([str(made), str(made), *command, str(folder)])
     for entries in (["mse"], ["Mse=a.pt"], ["mse=a.pt", "mse=b.pt"]):
         with pytest.raises(UsageError, match="give NAME=FILE"):
-            make_pack.adapter_states(entries)
+            add_adapters.adapter_states(entries)
 
 
 def test_packs_are_made_in_a_searched_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

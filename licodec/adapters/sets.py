@@ -283,6 +283,17 @@ def anchor_of(network: Network) -> Network:
     return plain(copy.deepcopy(network).cpu().eval())
 
 
+@torch.no_grad()
+def on_trunk(network: Network, trunk: Network) -> Network:
+    """A copy of `network`, which has adapters, whose other weights are those of `trunk`, a network
+    of the same form without any."""
+    network = copy.deepcopy(network)
+    for name, values in (*trunk.named_parameters(), *trunk.named_buffers()):
+        path, _, leaf = name.rpartition(".")
+        getattr(plain_submodule(network, path), leaf).copy_(values)
+    return network
+
+
 def plain_path(module: nn.Module, path: str) -> tuple[str, bool]:
     """Where what is at `path` in `module` is without adapters, and whether it is part of a branch,
     which is where its layer's weights are."""

@@ -302,12 +302,17 @@ def calibrate_lite(
     for one in adapted:
         _require_same_trunk(one, network)
     network = with_pixel_offset(network)
-    own = [replace(one, network=with_pixel_offset(one.network)) for one in adapted]
     return CalibratedLite(
-        network,
-        calibrate(network, pictures),
-        tuple((one, calibrate(one.network, pictures, _rates(one.network))) for one in own),
+        network, calibrate(network, pictures), calibrate_adapted(adapted, pictures)
     )
+
+
+def calibrate_adapted(
+    adapted: Sequence[AdaptedLite], pictures: Sequence[Tensor]
+) -> tuple[tuple[AdaptedLite, Mapping[str, Calibrated]], ...]:
+    """Each of `adapted`, its pixels counted from 0, and its parts with their ranges."""
+    own = [replace(one, network=with_pixel_offset(one.network)) for one in adapted]
+    return tuple((one, calibrate(one.network, pictures, _rates(one.network))) for one in own)
 
 
 def _rates(network: LiteNetwork) -> list[Mapping[str, float]]:

@@ -10,12 +10,14 @@ from torch import Tensor
 from licodec.adapters.sets import AdapterSet, attach
 from licodec.backbones.checkpoints import backbone_of, listed, network_of, read_checkpoint
 from licodec.backbones.lite import LiteNetwork
+from licodec.backbones.lite_recovery import recover_lite
 from licodec.backbones.registry import BACKBONES
 from licodec.errors import BadInputError, UsageError
 from licodec.files import display_name
 from licodec.fmpq.lite import SearchableLite
 from licodec.fmpq.published import SearchablePublished, card_of
 from licodec.fmpq.searchable import Searchable
+from licodec.packs import SUFFIX, read_pack
 
 AVERAGED_PREFIX = "module."  # of the weight average in a training state
 LITE = "lite"
@@ -34,16 +36,18 @@ def load_searchable(
     `objective` that of ``compile_published``; of `lite` there is only the anchor. Raises
     UsageError, and BadInputError where the file is no checkpoint or one of no known backbone.
     """
-    name, content = display_name(path), read_checkpoint(path)
+    name = display_name(path)
+    if is_pack(path):
+        if backbone not in (None, LITE):
+            raise UsageError(f"{name}: packs are read back of lite alone; give a checkpoint")
+        _refuse(name, adapters, objective)
+        return SearchableLite(load_lite(path))
+    content = read_checkpoint(path)
     weights = _weights(content)
     if weights is None:
         raise _no_checkpoint(name)
     if backbone == LITE or (backbone is None and LITE_KEY in weights):
-        if adapters or objective is not None:
-            raise UsageError(
-                f"{name}: a checkpoint of lite, whose packs get adapters by scripts/make_pack.py; "
-                "leave --adapters and --objective out"
-            )
+        _refuse(name, adapters, objective)
         return SearchableLite(_lite(name, content))
     if backbone is None and backbone_of(name, content) is None:
         raise BadInputError(
@@ -54,13 +58,29 @@ def load_searchable(
     return SearchablePublished(name, network, objective, card_of(path.name, network, adapters))
 
 
+def _refuse(name: str, adapters: Sequence[Path], objective: str | None) -> None:
+    """Raise UsageError for what only published checkpoints take."""
+    if adapters or objective is not None:
+        raise UsageError(
+            f"{name}: of lite, whose packs get adapters by scripts/add_adapters.py; leave "
+            "--adapters and --objective out"
+        )
+
+
+def is_pack(path: Path) -> bool:
+    """Whether `path` is, by its name, a weights pack; all else are checkpoints."""
+    return path.suffix == SUFFIX
+
+
 def load_lite(path: Path) -> LiteNetwork:
-    """`lite` with the weights of a training state of scripts/train.py (their average) or of a
-    bare state dict, for inference.
+    """`lite` with the weights of a training state of scripts/train.py (their average), of a bare
+    state dict, or of a pack as ``lite_recovery.recover_lite`` finds them, for inference.
 
     Raises BadInputError where the file is no checkpoint, one of another backbone, or one with
-    adapters (:func:`load_adapted_lite` reads those).
+    adapters (:func:`load_adapted_lite` reads those), and CorruptFileError for a damaged pack.
     """
+    if is_pack(path):
+        return recover_lite(read_pack(path)).network
     return _lite(display_name(path), read_checkpoint(path))
 
 
@@ -72,7 +92,9 @@ def _lite(name: str, content: object) -> LiteNetwork:
 
 def load_adapted_lite(path: Path) -> LiteNetwork:
     """The same with the adapters that a state of scripts/train_adapters.py or
-    scripts/train_perception.py holds beside the weights, at the anchor."""
+    scripts/train_perception.py holds beside the weights, at the anchor; of a pack without."""
+    if is_pack(path):
+        return load_lite(path)
     name, content = display_name(path), read_checkpoint(path)
     network = LiteNetwork()
     for adapters in _adapter_sets(name, content):
@@ -81,10 +103,12 @@ def load_adapted_lite(path: Path) -> LiteNetwork:
 
 
 def adapter_sets(path: Path) -> tuple[AdapterSet, ...]:
-    """The adapter sets that a training state of `lite` holds, in the order of their attachment.
+    """The adapter sets that :func:`load_adapted_lite` finds, in the order of their attachment.
 
     Raises BadInputError where the file is no checkpoint or describes them wrongly.
     """
+    if is_pack(path):
+        return ()
     return _adapter_sets(display_name(path), read_checkpoint(path))
 
 

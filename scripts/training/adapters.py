@@ -56,7 +56,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("pictures", type=Path, help="folder of training pictures")
     add("--state", type=Path, required=True, help="checkpoint of the run, resumed where it exists")
     add("--from", dest="source", type=Path, required=True,
-        help="the network: a state file of lite or a published checkpoint")  # fmt: skip
+        help="the network: a pack or a state file of lite, or a published checkpoint")  # fmt: skip
     add("--backbone", choices=list(defaults.BACKBONES), help="read off the keys by default")
     add("--learning-rate", type=float,
         help="of Adam, to 0 as a cosine (CALICE's commands: 1e-5 for stf, else 1e-4)")  # fmt: skip

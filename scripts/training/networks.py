@@ -13,18 +13,19 @@ from licodec.fmpq.checkpoints import (
     LITE,
     LITE_KEY,
     adapter_sets,
+    is_pack,
     load_adapted_lite,
 )
 from training.defaults import BACKBONES
 
 
 def load_backbone(path: Path, backbone: str | None) -> RateModes:
-    """The float network in a state file of `lite` or in a published checkpoint, with the
-    adapters that it holds.
+    """The float network in a state file or a pack of `lite` or in a published checkpoint, with
+    the adapters that it holds; those of a pack are left out.
 
     `backbone` is read off the keys where it is None. Raises UsageError and BadInputError.
     """
-    if backbone is None and _is_lite(read_checkpoint(path)):
+    if backbone is None and (is_pack(path) or _is_lite(read_checkpoint(path))):
         backbone = LITE
     return load_adapted_lite(path) if backbone == LITE else load_network(path, backbone)
 

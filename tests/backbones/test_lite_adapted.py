@@ -16,9 +16,8 @@ from licodec.backbones.lite import PIXEL_UNIT, LiteNetwork
 from licodec.backbones.lite_exact import AdaptedLite, calibrate_lite
 from licodec.codec import Codec
 from licodec.container import read_file
-from licodec.errors import BadInputError, CorruptFileError, UsageError
+from licodec.errors import BadInputError, CorruptFileError
 from licodec.exact.gains import GAIN_ONE, Gains
-from licodec.fmpq.packing import with_adapters_of
 from licodec.images import Picture
 from licodec.packs import PackAdapters, read_name, read_pack, write_pack
 from licodec.rate import Rate, RateMode
@@ -179,57 +178,6 @@ def test_adapters_of_another_network_are_refused() -> None:
     for network, message in cases:
         with pytest.raises(BadInputError, match=message):
             calibrate_lite(tiny.network(), [], [AdaptedLite("mse", network)])
-
-
-def test_sets_are_added_to_a_pack_that_exists() -> None:
-    """Its anchor stays as it is, to the last bit of numbers that another machine rounded."""
-    anchor, made = tiny.anchor_pack(), tiny.adapted_pack()
-    name = next(t for t in anchor.tensors if t.startswith("synthesis.") and "multiplier" in t)
-    nudged = np.nextafter(anchor.tensors[name], np.float32(np.inf))
-    anchor = replace(anchor, tensors={**anchor.tensors, name: nudged})
-    assert anchor.weights_id != made.weights_id
-    grown = with_adapters_of(anchor, made)
-    assert grown.weights_id == anchor.weights_id
-    assert with_adapters_of(grown, made).adapter_ids == grown.adapter_ids
-    coded = Codec(grown, "float32").encode(picture(), 300, Gains(20000), "ms-ssim")
-    assert coded.header.adapter_id == grown.adapter_ids["ms-ssim"]
-    other = replace(anchor, tensors={**anchor.tensors, name: 2 * nudged})
-    with pytest.raises(UsageError, match=f"another {name}"):
-        with_adapters_of(other, made)
-
-
-def test_sets_keep_tables_that_begin_elsewhere_than_the_packs() -> None:
-    made = tiny.adapted_pack()
-    sets = made.adapters_named("mse").programs
-    name, shared = next(
-        (name, operation)
-        for name, stand_in in sets.items()
-        for operation in made.programs[name].operations
-        if operation.kind == "table"
-        and any(operation.tensors == own.tensors for own in made.programs[stand_in].operations)
-    )
-    table = shared.tensors["table"]
-    longer = replace(shared, attributes={"low": shared.attributes["low"] - 1})
-    anchor = tiny.anchor_pack()
-    operations = tuple(longer if o == shared else o for o in anchor.programs[name].operations)
-    anchor = replace(
-        anchor,
-        programs={
-            **anchor.programs,
-            name: replace(anchor.programs[name], operations=operations),
-        },
-        tensors={
-            **anchor.tensors,
-            table: np.concatenate([anchor.tensors[table][:1], anchor.tensors[table]]),
-        },
-    )
-    grown = with_adapters_of(anchor, made)
-    assert grown.weights_id == anchor.weights_id != made.weights_id
-    gains = Gains(20000)
-    coded, expected = (
-        Codec(pack, "float32").encode(picture(), 300, gains, "mse") for pack in (grown, made)
-    )
-    assert np.array_equal(coded.picture.pixels, expected.picture.pixels)
 
 
 def test_sets_that_do_not_fit_are_refused(tmp_path: Path) -> None:
