@@ -68,6 +68,7 @@ def textured(height: int, width: int, channels: int = 3) -> np.ndarray:
         "prepare_data",
         "published_snr",
         "published_speed",
+        "side_by_side",
         "train",
         "train_adapters",
         "train_entropy_model",
@@ -361,6 +362,30 @@ def test_the_perceptual_measure() -> None:
     assert measured(original, noisy) < 90
     assert measured(original[:, :, :1], original[:, :, :1]) == pytest.approx(100)
     assert measured(original[:4], noisy[:4]) is None
+
+
+def test_settings_are_shown_side_by_side(tmp_path: Path) -> None:
+    shown = script("side_by_side")
+    write_pack(tiny.adapted_pack(), tmp_path / "p.safetensors")
+    pixels = textured(64, 100)
+    (tmp_path / "a.png").write_bytes(encode_picture(Picture(pixels), "PNG"))
+    out = tmp_path / "out.png"
+    command = [str(tmp_path / "a.png"), "--model", str(tmp_path / "p.safetensors"), "-o", str(out)]
+    rates = ["--rates", "d=2", "alpha=0.5,objective=ms-ssim", "alpha=1,beta=0.5", "alpha=1,d=2"]
+    shown.main([*command, "--crop", "10,20,40,30", *rates])
+    sheet = read_picture(out, "out.png").pixels
+    assert sheet.shape == (60 + shown.LABEL_HEIGHT, 5 * 80 + 4 * shown.GAP, 3)
+    np.testing.assert_array_equal(sheet[:60:2, :80:2], pixels[20:50, 10:50])
+    crops = [sheet[:60:2, i * 86 : i * 86 + 80 : 2] for i in range(5)]
+    assert all(np.any(a != b) for a, b in itertools.combinations(crops, 2))
+    for wrong, message in (
+        (["--crop", "10,20,40", "--rates", "d=2"], "give LEFT,TOP,WIDTH,HEIGHT"),
+        (["--crop", "80,0,40,10", "--rates", "d=2"], "not within the picture's 100x64 pixels"),
+        (["--crop", "0,0,8,8", "--rates", "beta=1"], "give d=D or alpha=A"),
+        (["--crop", "0,0,8,8", "--rates", "d=two"], "give d=D or alpha=A"),
+    ):
+        with pytest.raises(SystemExit, match=message):
+            shown.main([*command, *wrong])
 
 
 def test_adapters_are_added_to_packs(

@@ -7,7 +7,7 @@ use its integers wherever they can. Its anchor stays as it is, bit by bit, and s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -27,7 +27,7 @@ from licodec.backbones.lite_recovery import recover_lite
 from licodec.errors import BadInputError
 from licodec.exact.program import Operation
 from licodec.fmpq.calibration import as_tensor
-from licodec.packs import Pack
+from licodec.packs import Pack, PackAdapters
 
 CLOSENESS = 1e-3  # of tensors that differ in the last bits of the steps they were made of
 # How far a network may be from a pack's that takes its adapters, in the norm of its weights: two
@@ -38,7 +38,8 @@ LARGEST_DISTANCE = 0.5
 def add_adapters(
     pack: Pack, adapted: Sequence[AdaptedLite], pictures: Sequence[np.ndarray]
 ) -> Pack:
-    """`pack` with the adapter sets `adapted` in the place of its own.
+    """`pack` with the adapter sets `adapted`, in the place of those that it has for the same
+    objectives.
 
     Ranges are measured on `pictures`, (H, W, 3) uint8 with sides that are multiples of 64. Raises
     BadInputError for a pack that is not of `lite`, and for sets that were trained on another
@@ -79,25 +80,33 @@ def distance(network: LiteNetwork, other: LiteNetwork) -> float:
 
 
 def with_adapters_of(pack: Pack, made: Pack) -> Pack:
-    """`pack`, bit by bit, with the adapter sets of `made` in the place of its own.
+    """`pack`, bit by bit, with the adapter sets of `made`, in the place of its own for the same
+    objectives.
 
     `made` is what `pack` was recovered as and compiled again. Where its stand-ins use what its
     anchor has, they get what `pack` has in that place, and copies of their own where that is
     something else: a table that begins at another entry, say.
     """
-    old = _stand_ins(pack)
-    anchor = {name: program for name, program in pack.programs.items() if name not in old}
+    new = {own.objective: own for own in made.adapters}
+    kept = [own for own in pack.adapters if own.objective not in new]
+    replaced = _stand_ins(pack.adapters) - _stand_ins(kept)
+    programs = {name: own for name, own in pack.programs.items() if name not in replaced}
+    anchor = {name: own for name, own in programs.items() if name not in _stand_ins(kept)}
     stored = {
         tensor: (operation, role)
         for program in anchor.values()
         for operation in program.operations
         for role, tensor in operation.tensors.items()
     }
-    tensors = {name: pack.tensors[name] for name in stored}
-    tensors |= {name: t for name, t in pack.tensors.items() if name.startswith("tables.")}
+    used = {t for own in programs.values() for o in own.operations for t in o.tensors.values()}
+    tensors = {
+        name: values
+        for name, values in pack.tensors.items()
+        if name in used or name.startswith("tables.")
+    }
     widths = {name: width for name, width in pack.widths.items() if name in tensors}
     added = {}
-    for name in _stand_ins(made):
+    for name in sorted(_stand_ins(made.adapters)):
         operations = []
         for operation in made.programs[name].operations:
             names = {}
@@ -111,9 +120,9 @@ def with_adapters_of(pack: Pack, made: Pack) -> Pack:
                         widths[own] = made.widths[tensor]
             operations.append(replace(operation, tensors=names))
         added[name] = replace(made.programs[name], operations=tuple(operations))
-    return replace(
-        pack, programs=anchor | added, tensors=tensors, widths=widths, adapters=made.adapters
-    )
+    adapters = (*kept, *made.adapters)
+    programs |= added
+    return replace(pack, programs=programs, tensors=tensors, widths=widths, adapters=adapters)
 
 
 def _is_stored(
@@ -130,6 +139,6 @@ def _is_stored(
     return bool(difference <= CLOSENESS * np.linalg.norm(stored.astype(np.float64)))
 
 
-def _stand_ins(pack: Pack) -> set[str]:
-    """The programs of the adapter sets."""
-    return {name for own in pack.adapters for name in own.programs.values()}
+def _stand_ins(adapters: Iterable[PackAdapters]) -> set[str]:
+    """The programs of adapter sets."""
+    return {name for own in adapters for name in own.programs.values()}

@@ -73,11 +73,16 @@ def test_the_grown_pack_does_what_one_does_that_was_made_with_the_set() -> None:
     assert len(first.data) == pytest.approx(len(second.data), rel=0.03)
 
 
-def test_sets_take_the_place_of_those_that_are_there() -> None:
-    once = add_adapters(tiny.anchor_pack(), adapted(), pictures())
-    again = add_adapters(once, adapted(), pictures())
-    assert again.adapter_ids == once.adapter_ids
-    assert again.tensors.keys() == once.tensors.keys()
+def test_a_set_takes_the_place_of_the_one_for_its_objective() -> None:
+    before = tiny.adapted_pack()
+    grown = add_adapters(before, adapted(), pictures())
+    assert set(grown.adapter_ids) == set(before.adapter_ids)
+    changed = {o for o, own in grown.adapter_ids.items() if own != before.adapter_ids[o]}
+    assert changed == {"mse"}
+    again = add_adapters(grown, adapted(), pictures())
+    assert again.adapter_ids == grown.adapter_ids
+    assert again.tensors.keys() == grown.tensors.keys()
+    assert again.programs.keys() == grown.programs.keys()
 
 
 def test_stand_ins_use_the_pack_s_integers_to_the_last_bit() -> None:
