@@ -144,7 +144,8 @@ def test_packs_are_found_by_id_and_by_name(path: Path, monkeypatch: pytest.Monke
 
 
 def test_the_plans_of_lite_that_ship() -> None:
-    """Each fills no more than its share of float32, states its loss, and mixes widths."""
+    """Each fills no more than its share of float32, states its loss, mixes widths, and has the
+    adapter sets."""
     found = packs.installed_packs()
     shipped = {own.plan_name: own for own in found if own.path.parent == packs.embedded_folder()}
     shares = {"small": 0.125, "standard": 0.18, "precise": 0.265}
@@ -152,9 +153,14 @@ def test_the_plans_of_lite_that_ship() -> None:
     for plan, largest in shares.items():
         figures = search_figures(shipped[plan].path)
         pack = read_pack(shipped[plan].path)
-        bits = sum(pack.tensors[name].size * width for name, width in pack.widths.items())
-        weights = sum(pack.tensors[name].size for name in pack.widths)
+        stand_ins = {name for own in pack.adapters for name in own.programs.values()}
+        anchor = (program for name, program in pack.programs.items() if name not in stand_ins)
+        used = {t for own in anchor for o in own.operations for t in o.tensors.values()}
+        widths = {name: width for name, width in pack.widths.items() if name in used}
+        bits = sum(pack.tensors[name].size * width for name, width in widths.items())
+        weights = sum(pack.tensors[name].size for name in widths)
         assert bits / (32 * weights) <= largest
         assert figures["weights_bytes"] == bits // 8
         assert abs(figures["measured_loss"]) < 0.03
         assert len(set(pack.plan)) > 1
+        assert list(pack.adapter_ids) == ["mse", "ms-ssim", "perceptual"]

@@ -11,7 +11,8 @@ its phase. As texture is described well by such statistics of oriented bands (He
 SIGGRAPH 1995; Portilla & Simoncelli, IJCV 2000), bands are derivatives of Gaussians, which
 are steerable (Freeman & Adelson, PAMI 1991), over octaves. Differences are divided by the
 energy of the original there, as contrast masks them (Teo & Heeger, ICIP 1994), so that the
-result is a share, of about LPIPS' size.
+result is a share, of about LPIPS' size. What hardly shows counts less: for faint grain a decoder
+without noise of its own would put a regular pattern, which shows more.
 
 Statistics alone would let structure drift; 1 - MS-SSIM, which sees it, is added. Neither is
 the measure that results are judged by.
@@ -27,7 +28,7 @@ OCTAVES = 4
 WINDOW = 8  # coefficients each way whose statistics are compared, at every octave
 LEAST_SIDE = WINDOW << (OCTAVES - 1)  # the coarsest octave holds one window
 PLANE_WEIGHTS = (4.0, 1.0, 1.0)  # luma, blue and red difference
-VISIBLE = 4 / 255  # deviation of a band below which differences hardly show
+VISIBLE = 12 / 255  # deviation of a band below which differences hardly show
 LEAST_VARIANCE = 1e-7  # keeps the gradient of a standard deviation finite
 
 

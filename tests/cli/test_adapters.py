@@ -119,3 +119,30 @@ def test_a_pack_with_further_sets_is_installed_beside(
         assert "is installed already" in run("models", "install", path).stdout
     assert len(list(packs.user_folder().iterdir())) == 2
     assert packs.choose_pack("lite", "standard").adapters  # the one that does more comes first
+
+
+@pytest.mark.parametrize(
+    ("command", "options", "message"),
+    [
+        (
+            "encode",
+            ("--alpha", "0.5"),
+            "--alpha: the pack lite (standard) has no alpha; it has d (al",
+        ),
+        (
+            "encode",
+            ("--alpha", "0.5", "--beta", "1"),
+            "--alpha: the pack lite (standard) has no alp",
+        ),
+        ("encode", ("--beta", "0.5"), "--beta: the pack lite (standard) has no beta; it has d"),
+        ("batch", ("--alpha", "1"), "--alpha: the pack lite (standard) has no alpha"),
+    ],
+)
+def test_a_pack_without_sets(
+    run: Run, photo: Path, tmp_path: Path, command: str, options: tuple[str, ...], message: str
+) -> None:
+    write_pack(tiny.anchor_pack(), tmp_path / "p.safetensors")
+    source = {"encode": photo.name, "batch": "."}[command]
+    result = run(command, source, "--model", "p.safetensors", *options)
+    assert result.exit_code == 2
+    assert message in one_error(result)

@@ -144,7 +144,7 @@ def test_an_empty_folder(run: Run, tmp_path: Path) -> None:
         ((".", "--decode", "-d", "9"), 2, "rate options and --psnr are for encoding"),
         ((".", "--decode", "--psnr"), 2, "rate options and --psnr are for encoding"),
         ((".", "--format", "png"), 2, "--format is for --decode"),
-        ((".", "--alpha", "1"), 2, "--alpha: the pack lite (standard) has no alpha"),
+        ((".", "--alpha", "2"), 2, "alpha 2 is out of range"),
     ],
 )
 def test_batches_that_make_no_sense(

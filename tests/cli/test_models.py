@@ -52,8 +52,10 @@ def test_no_packs(run: Run, user_folder: Path) -> None:
 
 
 def test_verify(run: Run, pack_path: Path, tmp_path: Path) -> None:
-    identifier = packs.read_name(pack_path).weights_id.hex()
-    good = f"{pack_path}: ok, lite (standard), {identifier}, rate modes d\n"
+    name = packs.read_name(pack_path)
+    identifier = name.weights_id.hex()
+    sets = "".join(f", adapters {o.adapter_id.hex()} ({o.objective})" for o in name.adapters)
+    good = f"{pack_path}: ok, lite (standard), {identifier}, rate modes d, alpha, beta{sets}\n"
     for names in ((str(pack_path),), (identifier,)):
         result = run("models", "verify", *names)
         assert result.exit_code == 0 and good in result.stdout
@@ -76,7 +78,8 @@ def test_install(run: Run, pack_path: Path, user_folder: Path, tmp_path: Path) -
     result = run("models", "install", str(pack_path))
     assert result.exit_code == 0
     name = packs.read_name(pack_path)
-    target = user_folder / f"lite-standard-{name.weights_id.hex()}.safetensors"
+    ids = "-".join(i.hex() for i in (name.weights_id, *(own.adapter_id for own in name.adapters)))
+    target = user_folder / f"lite-standard-{ids}.safetensors"
     assert result.stdout.endswith(f"installed: {target}\n")
     assert target.read_bytes() == pack_path.read_bytes()
     assert "lite" in run("models").stdout
