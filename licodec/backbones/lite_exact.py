@@ -400,9 +400,14 @@ def step_of(network: LiteNetwork) -> float:
     return steps.get(ALPHA, 1.0)
 
 
-def _require_same_trunk(adapted: AdaptedLite, network: LiteNetwork) -> None:
+def require_adapters(adapted: AdaptedLite) -> None:
+    """Raise BadInputError for a network without any."""
     if not any(gains(adapted.network)):
         raise BadInputError(f"the network for {adapted.objective} has no adapters")
+
+
+def _require_same_trunk(adapted: AdaptedLite, network: LiteNetwork) -> None:
+    require_adapters(adapted)
     own, expected = anchor_of(adapted.network).state_dict(), anchor_of(network).state_dict()
     if any(not torch.equal(own[key], value) for key, value in expected.items()):
         raise BadInputError(

@@ -20,6 +20,7 @@ from licodec.backbones.lite_exact import (
     CalibratedLite,
     calibrate_adapted,
     compile_lite,
+    require_adapters,
     with_pixel_offset,
     with_ranges,
 )
@@ -42,11 +43,13 @@ def add_adapters(
     objectives.
 
     Ranges are measured on `pictures`, (H, W, 3) uint8 with sides that are multiples of 64. Raises
-    BadInputError for a pack that is not of `lite`, and for sets that were trained on another
-    network than the pack's, or than one another; another precision is no other network.
+    BadInputError for a pack that is not of `lite`, for a network without adapters, and for sets
+    that were trained on another network than the pack's, or than one another; another precision
+    is no other network.
     """
     trunk = anchor_of(adapted[0].network)
     for one in adapted:
+        require_adapters(one)
         if distance(anchor_of(one.network), trunk) > 0:
             raise BadInputError(
                 f"the adapters for {one.objective} and for {adapted[0].objective} were trained on "
@@ -87,7 +90,7 @@ def with_adapters_of(pack: Pack, made: Pack) -> Pack:
     anchor has, they get what `pack` has in that place, and copies of their own where that is
     something else: a table that begins at another entry, say.
     """
-    new = {own.objective: own for own in made.adapters}
+    new = {own.objective for own in made.adapters}
     kept = [own for own in pack.adapters if own.objective not in new]
     replaced = _stand_ins(pack.adapters) - _stand_ins(kept)
     programs = {name: own for name, own in pack.programs.items() if name not in replaced}

@@ -144,3 +144,5 @@ def test_sets_of_another_network_are_refused() -> None:
         add_adapters(tiny.pack(), [other], pictures())
     with pytest.raises(BadInputError, match="for ms-ssim and for mse were trained on different"):
         add_adapters(tiny.pack(), [*adapted(), replace(other, objective="ms-ssim")], pictures())
+    with pytest.raises(BadInputError, match="the network for mse has no adapters"):
+        add_adapters(tiny.pack(), [AdaptedLite("mse", tiny.network())], pictures())
