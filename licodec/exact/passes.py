@@ -20,7 +20,6 @@ from functools import cache
 import numpy as np
 
 from licodec.errors import LicodecError
-from licodec.exact.bounds import accumulator_bound
 
 EXACT_IN_FLOAT32 = 2**24
 EXACT_IN_FLOAT64 = 2**53
@@ -37,7 +36,7 @@ class NoExactSplit(LicodecError):
 class KernelLimits:
     """What a convolution kernel computes exactly.
 
-    sum_limit     every |bias| + sum |w| * |x| of a pass must be below it
+    sum_limit     every sum of a pass, and every part of one, must be below it in magnitude
     operand_high  the kernel takes operands in [0, operand_high]; None: any, signed
     weight_low, weight_high  range of the weights; both None: any
     """
@@ -67,10 +66,6 @@ class OperandPart:
     low: int
     high: int
 
-    @property
-    def largest(self) -> int:
-        return max(-self.low, self.high)
-
     def of(self, x: np.ndarray) -> np.ndarray:
         """The part of each element of the integer array `x`."""
         shifted = x >> self.shift
@@ -83,7 +78,8 @@ class Pass:
     """One convolution: coefficient * (bias + sum weight * operand[channels]).
 
     weight (O, I, k, k) and bias (O,) are integers; `channels` selects the I input channels
-    (all of them where the convolution has groups); `bound` limits the sum's magnitude.
+    (all of them where the convolution has groups); `bound` limits the magnitude of the sum, and
+    of what it is on the way, in whatever order its terms and the bias are added.
     """
 
     coefficient: int
@@ -127,6 +123,23 @@ def split_into_passes(
             if _exact(passes, limits):
                 return passes
     raise NoExactSplit(f"sums over {weight.shape[1:]} weights are too large to be split")
+
+
+def partial_sum_bound(weight: np.ndarray, bias: np.ndarray, low: int, high: int) -> int:
+    """The largest magnitude of any part of a sum bias + sum w * x, for x in [low, high], which
+    holds 0: weight (O, ...), bias (O,).
+
+    No part is above the sum of all terms that can be positive, nor below that of those that
+    can be negative. Where low is 0 this is half of |bias| + sum |w| * high, as weights of both
+    signs do not add up.
+    """
+    flat = weight.reshape(len(weight), -1)
+    positive = np.maximum(flat, 0).sum(1, dtype=np.int64)
+    negative = np.minimum(flat, 0).sum(1, dtype=np.int64)
+    bias = bias.astype(np.int64)
+    above = np.maximum(bias, 0) + positive * high + negative * low
+    below = np.minimum(bias, 0) + negative * high + positive * low
+    return int(np.maximum(above, -below).max(initial=0))
 
 
 @cache
@@ -212,7 +225,7 @@ def _combine(
             own = share if start == 0 else np.zeros_like(bias)
             if operand.offset:
                 own = own - operand.offset * part.sum((1, 2, 3), dtype=np.int64)
-            bound = accumulator_bound(part, own, operand.largest)
+            bound = partial_sum_bound(part, own, operand.low, operand.high)
             selected = slice(None) if blocks == 1 else slice(start, stop)
             passes.append(Pass(coefficient, selected, operand, part, own, bound))
     return tuple(passes)

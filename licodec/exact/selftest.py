@@ -36,7 +36,7 @@ class Sums:
 
     least, largest  range of the weights
     total           sum of the weights' magnitudes for an output, at the most that leaves
-                    the passes as they are
+                    the passes as they are whatever the weights' signs
     bias            magnitude of the bias to the byte: a power of 256, or 0
     """
 
@@ -162,7 +162,7 @@ def _sums(operation: Operation, x: ValueInfo, roles: Tensors, limits: KernelLimi
         # The first pass takes most of the bias, the others what rounding to it leaves over.
         shares = [bias_magnitude // passes[0].coefficient + 1] + [128] * (len(passes) - 1)
         room = [
-            (limits.sum_limit - 1 - share) // max(1, one.operand.largest)
+            (limits.sum_limit - 1 - share) // max(1, -one.operand.low, one.operand.high)
             for one, share in zip(passes, shares, strict=True)
         ]
         total = min(*room, largest * weight[0].size)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from licodec.exact.bounds import accumulator_bound
 from licodec.exact.passes import (
     EXACT_IN_FLOAT32,
     FLOAT32_KERNEL,
@@ -16,6 +17,7 @@ from licodec.exact.passes import (
     KernelLimits,
     NoExactSplit,
     Pass,
+    partial_sum_bound,
     split_into_passes,
 )
 from tests.exact.programs import RANGES
@@ -134,15 +136,32 @@ def test_bytes_are_preferred_and_an_even_cut_is_the_way_out():
 
 
 def test_the_limit_itself():
-    """The bound must be below 2^24: one more in the bias costs another pass."""
+    """The bound must be below 2^24: one more in the bias costs another pass, where the bias has
+    the sign of the products."""
     weight = uniform(1, 257, 1, 255)  # 257 * 255 * 256 = 2^24 - 256
     room = EXACT_IN_FLOAT32 - 1 - 257 * 255 * 255
-    for bias, count in ((room, 1), (room + 1, 2), (-room, 1), (-room - 1, 2)):
-        biases = np.array([bias], np.int32)
-        passes = split_into_passes(weight, biases, 0, 255, 1, FLOAT32_KERNEL)
-        assert len(passes) == count
-        x = np.full((257, 2, 2), 255)
-        assert_exact(passes, weight, biases, x, 0, 1, FLOAT32_KERNEL)
+    for sign in (1, -1):
+        for bias, count in ((room, 1), (room + 1, 2), (-room, 1), (-room - 1, 1)):
+            biases = np.array([sign * bias], np.int32)
+            passes = split_into_passes(sign * weight, biases, 0, 255, 1, FLOAT32_KERNEL)
+            assert len(passes) == count
+            x = np.full((257, 2, 2), 255)
+            assert_exact(passes, sign * weight, biases, x, 0, 1, FLOAT32_KERNEL)
+
+
+def test_weights_of_both_signs_do_not_add_up():
+    """2^24 is too small for the weights' magnitudes, but not for those of one sign."""
+    weight = uniform(2, 514, 1, 255)
+    weight[0, 257:] *= -1
+    weight[1, :257] *= -1
+    assert 255 * np.abs(weight[0]).sum() > EXACT_IN_FLOAT32
+    passes = split_into_passes(weight, np.zeros(2, np.int32), 0, 255, 1, FLOAT32_KERNEL)
+    assert len(passes) == 1
+    x = np.zeros((514, 2, 2), np.int64)
+    x[257:] = 255
+    assert_exact(passes, weight, np.zeros(2, np.int32), x, 0, 1, FLOAT32_KERNEL)
+    signed = split_into_passes(weight, np.zeros(2, np.int32), -255, 255, 1, FLOAT32_KERNEL)
+    assert len(signed) == 2
 
 
 def test_channel_blocks_come_last():
@@ -164,11 +183,20 @@ def test_no_split_is_an_error():
         split_into_passes(uniform(1, 4096, 3, 127), ZERO, 0, 255, 1, KernelLimits(8))
 
 
-def test_bounds_are_those_of_the_passes():
-    random = np.random.default_rng(0)
-    weight = random.integers(-127, 128, (8, 16, 3, 3)).astype(np.int8)
-    bias = random.integers(-(2**20), 2**20, 8).astype(np.int32)
-    for limits in KERNELS:
-        for one in split_into_passes(weight, bias, -2048, 2047, 1, limits):
-            bound = accumulator_bound(one.weight, one.bias, one.operand.largest)
-            assert one.bound == bound < EXACT_IN_FLOAT32
+@given(
+    weight=st.lists(st.integers(-128, 127), min_size=1, max_size=6),
+    bias=st.integers(-1000, 1000),
+    span=st.sampled_from([(0, 255), (-3, 7), (-255, 0), (0, 0)]),
+    order=st.randoms(),
+)
+@settings(deadline=None)
+def test_no_part_of_a_sum_is_beyond_its_bound(weight, bias, span, order):
+    bound = partial_sum_bound(np.array([weight]), np.array([bias]), *span)
+    extremes = []
+    for pick in (max, min):
+        # Those terms alone that go one way: what is left is zeros, which the span holds.
+        terms = [bias, *(pick(0, w * span[0], w * span[1]) for w in weight)]
+        extremes.append(sum(pick(0, term) for term in terms))
+        order.shuffle(terms)
+        assert all(abs(part) <= bound for part in itertools.accumulate(terms))
+    assert max(map(abs, extremes)) == bound

@@ -46,7 +46,7 @@ def backend(limits: KernelLimits = FLOAT32_KERNEL, **kernels) -> types.SimpleNam
 def small() -> tuple[Program, dict[str, np.ndarray]]:
     """All kinds of operation."""
     builder = Builder("small")
-    x = builder.port("x", 20, 0, 4095)
+    x = builder.port("x", 20, 0, 65535)  # sums over it are beyond 2^24
     y = builder.layer(x, 20, 3, -2048, 2047, 2000)
     shuffled = builder.shuffle(y, 2)
     back = builder.operation("pixel_unshuffle", (shuffled,), 20, factor=2)
@@ -261,7 +261,7 @@ def test_a_wrong_backend_is_found(name):
 
 def test_the_message_names_the_operation_and_the_error():
     (first, *_) = verdict(backend(conv2d=failing))
-    assert first.startswith("conv2d of 20 channels in 0...4095")
+    assert first.startswith("conv2d of 20 channels in 0...65535")
     assert first.endswith("cannot run (could not create a primitive)")
     (first, *_) = verdict(backend(add=wrapping_add))
     assert "integers are wrong" in first and first.startswith("add of 20 channels")
