@@ -182,6 +182,22 @@ def test_igdn(case, multiplier):
     assert found[:, 0].T.tolist() == expected
 
 
+@given(
+    root=st.one_of(st.integers(1, 2**24 - 1), st.integers(2**24 - 1000, 2**24 - 1)),
+    step=st.sampled_from([-1, 0, 1]),
+)
+@settings(max_examples=40, deadline=None)
+def test_the_root_of_a_normalization_around_squares(root, step):
+    radicand = root**2 + step
+    rest = radicand % 2**17
+    weight = [[rest // 4, rest % 4], [0, 0]]  # of x^2 with x = 2 and 1
+    bits = {"bias_bits": 17, "root_bits": 0}
+    builder = gdn_builder("igdn", weight, [radicand >> 17, 0], (0, 2), **bits)
+    output = builder.requantize("igdn_0", 0.5, -LARGEST, LARGEST)
+    found = run_everywhere(builder, output, x=np.array([2, 1])[:, None, None])
+    assert found[0, 0, 0] == math.isqrt(radicand)
+
+
 @given(case=normalizations(), fraction_bits=st.integers(0, 12))
 @settings(max_examples=40)
 def test_gdn(case, fraction_bits):

@@ -90,12 +90,15 @@ def _bind_roots(
     weight = torch.tensor(roles["weight"], dtype=torch.float64, device=device).T * unit
     bias = torch.tensor(roles["bias"], dtype=torch.float64, device=device)
     bias *= 2.0 ** operation.attributes["bias_bits"] * unit
+    # floor(sqrt(v)) = floor(sqrt(v + 1/2)) for integers v, and below 2^48 the latter root is 2^-26
+    # or more from any integer: eight units in its last place, which no library's is wrong by.
+    bias += 0.5
 
     def roots(wide: Tensor, scratch: Scratch) -> Tensor:
         shape = tuple(wide.shape)
         squares = torch.mul(wide, wide, out=scratch.of("squares", shape, torch.float64))
         norm = scratch.of("norm", shape, torch.float64)
-        return isqrt(torch.addmm(bias, squares, weight, out=norm), scratch)
+        return torch.addmm(bias, squares, weight, out=norm).sqrt_().floor_()
 
     return roots
 
