@@ -318,6 +318,15 @@ def write_pack(pack: Pack, path: Path) -> None:
     save_atomically(path, data, overwrite=True)
 
 
+def is_pack(path: Path) -> bool:
+    """Whether the content of a file is that of a weights pack, as far as its metadata goes."""
+    try:
+        with safetensors.safe_open(path, "np") as file:
+            return METADATA_KEY in (file.metadata() or {})
+    except (OSError, safetensors.SafetensorError):
+        return False
+
+
 def _read_metadata(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > LARGEST_PACK:

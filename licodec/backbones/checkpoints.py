@@ -1,7 +1,7 @@
 """Checkpoints of the published backbones: files and state dicts to float networks.
 
-Files are loaded with ``weights_only=True`` alone. Every key and every shape is checked
-before any weight is used.
+Files are those of torch.save, loaded with ``weights_only=True`` alone, or safetensors; which one
+says their content, not their name. Every key and every shape is checked before any weight is used.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import safetensors.torch
 import torch
 from torch import Tensor
 
@@ -28,10 +29,13 @@ from licodec.backbones.registry import (
 from licodec.backbones.separate_adapters import with_adapters
 from licodec.errors import BadInputError, UsageError
 from licodec.files import open_input
+from licodec.packs import is_pack
 
 NAMED = 3  # keys that a message names before it counts the rest
 ZIP_START = b"PK\x03\x04"
 PICKLE_START = b"\x80"
+SAFETENSORS_START = re.compile(rb"[\s\S]{5}\0{3}\{")  # the length of a JSON object, and the object
+DAMAGED = "truncated or damaged: download or copy the checkpoint again"
 
 
 Source = str | Path | Mapping[str, object]
@@ -189,20 +193,40 @@ def state_dict_of(name: str, loaded: object) -> dict[str, Tensor]:
 
 
 def read_checkpoint(path: Path) -> object:
-    """What a file that torch.save wrote holds: tensors and plain values.
+    """What a file that torch.save wrote holds: tensors and plain values; or one of safetensors.
 
     Raises BadInputError, which says what the file is instead, or what is wrong with it.
     """
     with open_input(path) as file:
         start = file.read(512)
-    name = path.name
-    _require_checkpoint(name, path, start)
+    if SAFETENSORS_START.match(start):
+        return _read_safetensors(path)
+    _require_checkpoint(path.name, path, start)
+    return _read_saved(path)
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file by name. Raises BadInputError."""
+    if is_pack(path):
+        raise BadInputError(
+            f"{path.name}: a weights pack, which is imported already: put it in place with "
+            "'licodec models install'"
+        )
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return safetensors.torch.load_file(path)
+    except (OSError, safetensors.SafetensorError):
+        raise BadInputError(f"{path.name}: {DAMAGED}") from None
+
+
+def _read_saved(path: Path) -> object:
+    """What torch.save wrote. Raises BadInputError."""
+    try:
+        with open_input(path) as file:  # by its name torch.load would judge what it is
+            return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise BadInputError(f"{name}: {_refusal(str(error))}") from None
+        raise BadInputError(f"{path.name}: {_refusal(str(error))}") from None
     except MemoryError:
-        raise BadInputError(f"{name}: asks for more memory than there is") from None
+        raise BadInputError(f"{path.name}: asks for more memory than there is") from None
     except (
         RuntimeError,
         EOFError,
@@ -217,9 +241,7 @@ def read_checkpoint(path: Path) -> object:
         zipfile.BadZipFile,
     ):
         # What the reader raises depends on where the file stops making sense.
-        raise BadInputError(
-            f"{name}: truncated or damaged: download or copy the checkpoint again"
-        ) from None
+        raise BadInputError(f"{path.name}: {DAMAGED}") from None
 
 
 def _require_checkpoint(name: str, path: Path, start: bytes) -> None:
@@ -268,4 +290,4 @@ def _refusal(message: str) -> str:
         )
     if re.search(r"Unsupported|not allowed|Trying to|[Cc]an only|disallowed", message):
         return "refused: it holds more than tensors and could run code; save a plain state dict"
-    return "truncated or damaged: download or copy the checkpoint again"
+    return DAMAGED

@@ -17,7 +17,7 @@ from licodec.files import display_name
 from licodec.fmpq.lite import SearchableLite
 from licodec.fmpq.published import SearchablePublished, card_of
 from licodec.fmpq.searchable import Searchable
-from licodec.packs import SUFFIX, read_pack
+from licodec.packs import is_pack, read_pack
 
 AVERAGED_PREFIX = "module."  # of the weight average in a training state
 LITE = "lite"
@@ -65,11 +65,6 @@ def _refuse(name: str, adapters: Sequence[Path], objective: str | None) -> None:
             f"{name}: of lite, whose packs get adapters by scripts/add_adapters.py; leave "
             "--adapters and --objective out"
         )
-
-
-def is_pack(path: Path) -> bool:
-    """Whether `path` is, by its name, a weights pack; all else are checkpoints."""
-    return path.suffix == SUFFIX
 
 
 def load_lite(path: Path) -> LiteNetwork:

@@ -13,9 +13,9 @@ from licodec.fmpq.checkpoints import (
     LITE,
     LITE_KEY,
     adapter_sets,
-    is_pack,
     load_adapted_lite,
 )
+from licodec.packs import is_pack
 from training.defaults import BACKBONES
 
 

@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 import torch
 
 from licodec.adapters.sets import PRESETS, AdapterSet, attach
@@ -215,6 +216,29 @@ def test_truncated_files(state: State, tmp_path: Path) -> None:
             path.write_bytes(whole[:length])
             with pytest.raises(BadInputError, match="truncated"):
                 from_checkpoint(path)
+
+
+def test_a_file_of_safetensors(network: ChengNetwork, state: State, tmp_path: Path) -> None:
+    path = tmp_path / "cheng.bin"
+    safetensors.torch.save_file(state, path)
+    assert_same(from_checkpoint(path), network)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(BadInputError, match="truncated or damaged"):
+        from_checkpoint(path)
+
+
+def test_names_do_not_say_what_files_are(state: State, tmp_path: Path) -> None:
+    path = tmp_path / "cheng.safetensors"
+    torch.save(state, path)
+    assert from_checkpoint(path).backbone == "cheng-attn"
+
+
+def test_a_pack_is_no_checkpoint(tmp_path: Path) -> None:
+    path = tmp_path / "cheng.pth"
+    metadata = {"licodec": "{}"}
+    safetensors.torch.save_file({"a": torch.zeros(1)}, path, metadata=metadata)
+    with pytest.raises(BadInputError, match="a weights pack, which is imported already"):
+        from_checkpoint(path)
 
 
 def test_a_zip_archive_of_something_else(tmp_path: Path) -> None:

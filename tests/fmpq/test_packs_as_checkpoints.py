@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from licodec.backbones.lite_recovery import recover_lite
-from licodec.errors import CorruptFileError, UsageError
+from licodec.errors import BadInputError, UsageError
 from licodec.fmpq import checkpoints
 from licodec.packs import write_pack
 from tests import tiny
@@ -47,6 +47,14 @@ def test_what_is_asked_beside_a_pack_of_lite_is_refused(path: Path) -> None:
         checkpoints.load_searchable(path, adapters=[path])
     with pytest.raises(UsageError, match=r"p\.safetensors: packs are read back of lite alone"):
         checkpoints.load_searchable(path, backbone="stf")
+
+
+def test_what_a_file_is_says_its_content(path: Path) -> None:
+    renamed = path.rename(path.with_suffix(".pth"))
+    assert checkpoints.load_searchable(renamed).network is not None
+    renamed.write_bytes(renamed.read_bytes()[:-1])
+    with pytest.raises(BadInputError, match="truncated or damaged"):
+        checkpoints.load_searchable(renamed)
     path.write_bytes(b"")
-    with pytest.raises(CorruptFileError, match="not a readable weights pack"):
+    with pytest.raises(BadInputError, match="the file is empty"):
         checkpoints.load_searchable(path)
