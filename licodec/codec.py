@@ -10,7 +10,7 @@ settings give the same file on every machine, and a file the same pixels.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -33,7 +33,8 @@ from licodec.exact.interpreter import Interpreter, choose
 from licodec.exact.planes import PlaneRunner
 from licodec.images import Picture, compress_alpha, decompress_alpha, psnr
 from licodec.packs import Pack, PackAdapters, PackName, find_pack, read_pack
-from licodec.rate import Found, Rate, RateScale, Setting, Target, TargetKind, search, target_of
+from licodec.rate import Rate, RateScale, Setting, target_of
+from licodec.targets import Found, Target, TargetKind, search
 
 REFERENCE = "reference"
 STRIP_PIXELS = 1 << 22  # pixels of one strip; smaller pictures run whole
@@ -67,6 +68,15 @@ class Coded:
     @property
     def d(self) -> float:
         return self.header.d_value
+
+
+@dataclass(frozen=True)
+class _Sized:
+    """Coded latents, before their synthesis, and the bytes that their file will have."""
+
+    size: int
+    streams: tuple[Stream, ...]
+    latents: np.ndarray
 
 
 class Codec:
@@ -190,32 +200,48 @@ class Codec:
         setting: Setting,
     ) -> Coded:
         """Decode what was coded and build the file."""
+        header = self._header(picture, setting)
+        decoded = self._synthesise(latents, header)
+        alpha_plane = None if picture.alpha is None else compress_alpha(picture.alpha)
+        crc = _checksum(decoded, picture.alpha)
+        data = self._file(picture, header, streams, alpha_plane, crc)
+        return Coded(data, header, replace(picture, pixels=decoded))
+
+    def _header(self, picture: Picture, setting: Setting) -> Header:
         height, width, channels = picture.pixels.shape
-        schedule, gains = self.pack.schedule, setting.gains
-        adapters = self._adapters(gains, setting.objective)
-        header = Header(
+        gains, adapters = setting.gains, self._adapters(setting.gains, setting.objective)
+        return Header(
             width=width,
             height=height,
             channels=channels,
             has_alpha=picture.alpha is not None,
             backbone=self.pack.backbone,
             weights_id=self.pack.weights_id,
-            d_fraction_bits=schedule.latent_fraction_bits,
+            d_fraction_bits=self.pack.schedule.latent_fraction_bits,
             d=setting.d,
             alpha=gains.alpha,
             beta=gains.beta,
             adapter_id=None if adapters is None else self.pack.adapter_ids[adapters.objective],
         )
-        decoded = self._synthesise(latents, header)
-        lic = LicFile(
-            header=header,
-            plan=storable_plan(self.pack.plan),
-            streams=streams,
-            pixel_crc=_checksum(decoded, picture.alpha),
-            alpha_plane=None if picture.alpha is None else compress_alpha(picture.alpha),
-            metadata=Metadata(picture.icc, picture.exif, picture.xmp),
+
+    def _file(
+        self,
+        picture: Picture,
+        header: Header,
+        streams: tuple[Stream, ...],
+        alpha_plane: bytes | None,
+        pixel_crc: int,
+    ) -> bytes:
+        return write_file(
+            LicFile(
+                header=header,
+                plan=storable_plan(self.pack.plan),
+                streams=streams,
+                pixel_crc=pixel_crc,
+                alpha_plane=alpha_plane,
+                metadata=Metadata(picture.icc, picture.exif, picture.xmp),
+            )
         )
-        return Coded(write_file(lic), header, replace(picture, pixels=decoded))
 
     def encode_at(self, picture: Picture, rate: Rate) -> Found[Coded]:
         """The coding at a rate, or the nearest one where it is a target out of reach.
@@ -232,23 +258,41 @@ class Codec:
     def encode_to_target(
         self, picture: Picture, target: Target, rate: Rate | None = None
     ) -> Found[Coded]:
-        """The coding that meets `target`, by the beta and the objective of `rate`; the analysis
-        runs once, unless the search is over alpha, which the analysis depends on."""
+        """The coding that meets `target`, by the beta and the objective of `rate`.
+
+        The analysis runs once, unless the search is over alpha, which the analysis depends on;
+        for a size, the synthesis runs once, too.
+        """
+        axis = self.rate_scale.axis(rate or Rate())
         analysed: dict[Gains, Analysed] = {}
 
-        def attempt(setting: Setting) -> Coded:
+        def encoded(setting: Setting) -> tuple[tuple[Stream, ...], np.ndarray]:
             gains = setting.gains
             if gains not in analysed:
                 analysed.clear()
                 analysed[gains] = self.analyse(picture, gains, setting.objective)
-            return self.code(picture, analysed[gains], setting.d)
+            return self._encode_latents(analysed[gains], setting.d)
 
-        measure: Callable[[Coded], float] = (
-            (lambda coded: len(coded.data))
-            if target.kind is TargetKind.SIZE
-            else (lambda coded: psnr(picture.pixels, coded.picture.pixels))
-        )
-        return search(self.rate_scale.axis(rate or Rate()), target, attempt, measure)
+        if target.kind is TargetKind.PSNR:
+            return search(
+                axis,
+                target,
+                lambda setting: self._finish(picture, *encoded(setting), setting),
+                lambda coded: psnr(picture.pixels, coded.picture.pixels),
+            )
+        alpha_plane = None if picture.alpha is None else compress_alpha(picture.alpha)
+
+        def sized(setting: Setting) -> _Sized:
+            streams, latents = encoded(setting)
+            header = self._header(picture, setting)
+            # Whatever the pixels' checksum is, the file is as long.
+            data = self._file(picture, header, streams, alpha_plane, 0)
+            return _Sized(len(data), streams, latents)
+
+        found = search(axis, target, sized, lambda coded: coded.size)
+        chosen = found.result
+        coded = self._finish(picture, chosen.streams, chosen.latents, found.setting)
+        return Found(found.setting, coded, found.met)
 
     # Decoding ------------------------------------------------------------------------------
 

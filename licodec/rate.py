@@ -1,4 +1,4 @@
-"""The rate mode: `d`, `alpha` and `beta`, the quality scale, and searches for a target.
+"""The rate mode: `d`, `alpha` and `beta`, the quality scale, and what targets mean.
 
 AQVR's d > 0 multiplies quantization steps: 1 is the trained codec, larger is smaller
 files. Files and searches count it in units of 2^-g (the pack's latent fraction bits).
@@ -16,19 +16,19 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING
 
 from licodec.errors import UsageError
 from licodec.exact.gains import ANCHOR, GAIN_ONE, MODES, Gains
+from licodec.targets import Axis, Target, TargetKind, by_difference, by_ratio
 
 if TYPE_CHECKING:  # the command line's options come from here, and `--help` loads no NumPy
     from licodec.exact.schedule import Schedule
 
-Result = TypeVar("Result")
-
 NEUTRAL_QUALITY = 75.0  # the quality that is d = 1
 QUALITY_PER_DOUBLING = 12.5  # 0 is d = 64, 100 is d = 0.25
 SEARCH_RATIO = 1.004  # a search ends when its d is known this closely: under 0.5 % of size
+SEARCH_STRIDE = 4.0  # factor of d between a search's first attempts
 SEARCH_GAIN = GAIN_ONE // 512  # and one over alpha when it is known this closely
 
 
@@ -148,6 +148,10 @@ class AdapterRates:
     modes: tuple[str, ...]
     d: int
 
+    def brings_d(self, neutral: int) -> bool:
+        """Whether a coarser d goes with its alpha."""
+        return self.d > neutral
+
     def d_at(self, alpha: int, neutral: int) -> int:
         """The d that goes with an alpha: geometric between the neutral one and the set's."""
         return round(neutral * (self.d / neutral) ** (alpha / GAIN_ONE))
@@ -233,10 +237,10 @@ class RateScale:
                 d = d_from_quality(rate.value)  # refuses what is out of range
                 if not self.goes_over_alpha(rate):
                     return self._with_d(d, ANCHOR, rate)
-                axis = self.axis(rate)
-                if axis.interval.ratio == 1:  # over alpha itself
+                own = self._scaled_for(rate)
+                if not own.brings_d(self.neutral_d):
                     return self._with_alpha(1 - rate.value / 100, rate)
-                return axis.setting(d_to_units(d, self.schedule))
+                return self.axis(rate).setting(d_to_units(d, self.schedule))
             case _:
                 self.axis(rate)
                 return None
@@ -267,24 +271,25 @@ class RateScale:
         alpha alone, where d does not go with it. Raises UsageError for what the pack lacks.
         """
         schedule, neutral = self.schedule, self.neutral_d
-        whole = Interval(
-            schedule.d_low, schedule.d_high, lambda low, high: round(math.sqrt(low * high)), 1,
-            SEARCH_RATIO,
-        )  # fmt: skip
+        start = min(max(neutral, schedule.d_low), schedule.d_high)
+        whole = by_ratio(schedule.d_low, schedule.d_high, start, SEARCH_STRIDE, SEARCH_RATIO)
         if not self.goes_over_alpha(rate):
             self._require("d")
             return Axis(whole, Setting)
-        beta = gain_to_units("beta", rate.beta)
-        own = self.adapters_for(Gains(GAIN_ONE, beta), rate.objective)
+        beta, own = gain_to_units("beta", rate.beta), self._scaled_for(rate)
 
         def setting(d: int, alpha: int) -> Setting:
             gains = Gains(alpha, beta)
             return Setting(d, gains, None if gains.neutral else own.objective)
 
-        if own.d <= neutral:
-            alphas = Interval(0, GAIN_ONE, lambda low, high: (low + high) // 2, SEARCH_GAIN, 1)
+        if not own.brings_d(neutral):
+            alphas = by_difference(0, GAIN_ONE, GAIN_ONE // 2, GAIN_ONE // 2 + 1, SEARCH_GAIN)
             return Axis(alphas, lambda alpha: setting(neutral, alpha))
         return Axis(whole, lambda d: setting(d, own.alpha_at(d, neutral)))
+
+    def _scaled_for(self, rate: Rate) -> AdapterRates:
+        """The adapter set whose alpha a quality or a target of `rate` goes over."""
+        return self.adapters_for(Gains(GAIN_ONE, gain_to_units("beta", rate.beta)), rate.objective)
 
     def _require(self, mode: str) -> None:
         if mode not in self.modes:
@@ -293,44 +298,6 @@ class RateScale:
 
 
 _MODES_IN_WORDS = {"d": "d (also as a quality or a target)", "alpha": "alpha", "beta": "beta"}
-
-
-@dataclass(frozen=True)
-class Interval:
-    """Where a search goes: integers from `low` to `high`, halved at `middle`, until what is left
-    is no wider than `width` or its ends' ratio no larger than `ratio`."""
-
-    low: int
-    high: int
-    middle: Callable[[int, int], int]
-    width: int
-    ratio: float
-
-    def is_narrow(self, low: int, high: int) -> bool:
-        return high - low <= self.width or high <= low * self.ratio
-
-
-@dataclass(frozen=True)
-class Axis:
-    """What a search goes over: integers, and the setting that each means."""
-
-    interval: Interval
-    setting: Callable[[int], Setting]
-
-
-class TargetKind(Enum):
-    """What a target bounds."""
-
-    SIZE = "size"  # bytes of the file, at most
-    PSNR = "psnr"  # dB over the decoded pixels, at least
-
-
-@dataclass(frozen=True)
-class Target:
-    """The best quality within `value` bytes, or the smallest file with `value` dB."""
-
-    kind: TargetKind
-    value: float
 
 
 def target_of(rate: Rate, width: int, height: int) -> Target:
@@ -344,51 +311,3 @@ def target_of(rate: Rate, width: int, height: int) -> Target:
             return Target(TargetKind.PSNR, rate.value)
         case _:
             raise ValueError(f"{rate.mode} is not a target")
-
-
-@dataclass(frozen=True)
-class Found(Generic[Result]):
-    """The outcome of a search: its setting, what it gave, and whether it met the target."""
-
-    setting: Setting
-    result: Result
-    met: bool
-
-
-def search(
-    axis: Axis,
-    target: Target,
-    attempt: Callable[[Setting], Result],
-    measure: Callable[[Result], float],
-) -> Found[Result]:
-    """The setting on `axis` that meets `target` most closely.
-
-    `attempt` codes at a setting and `measure` gives the target's quantity of the outcome.
-    Both size and PSNR fall along the axis. A target out of reach gives the nearest outcome.
-    """
-    interval, setting = axis.interval, axis.setting
-    by_size = target.kind is TargetKind.SIZE
-
-    def small_enough(result: Result) -> bool:
-        """Size: the bound holds, finer may do. PSNR: the bound is broken, finer must do."""
-        value = measure(result)
-        return value <= target.value if by_size else value < target.value
-
-    low, high = interval.low, interval.high
-    finest = attempt(setting(low))
-    if small_enough(finest):
-        return Found(setting(low), finest, by_size)
-    coarsest = attempt(setting(high))
-    if not small_enough(coarsest):
-        return Found(setting(high), coarsest, not by_size)
-    best_low, best_high = finest, coarsest
-    while not interval.is_narrow(low, high):
-        middle = min(max(interval.middle(low, high), low + 1), high - 1)
-        result = attempt(setting(middle))
-        if small_enough(result):
-            high, best_high = middle, result
-        else:
-            low, best_low = middle, result
-    if by_size:
-        return Found(setting(high), best_high, True)
-    return Found(setting(low), best_low, True)

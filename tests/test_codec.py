@@ -14,7 +14,7 @@ from licodec.container import read_file, write_file
 from licodec.errors import CorruptFileError, PixelChecksumError, WeightsMissingError
 from licodec.images import Picture, psnr
 from licodec.packs import write_pack
-from licodec.rate import Target, TargetKind
+from licodec.targets import Target, TargetKind
 from tests import tiny
 
 

@@ -21,7 +21,8 @@ from licodec.exact.gains import Gains
 from licodec.exact.program import Operation
 from licodec.exact.schedule import schedule_from_json, schedule_to_json
 from licodec.packs import read_pack, write_pack
-from licodec.rate import Rate, RateMode, Target, TargetKind
+from licodec.rate import Rate, RateMode
+from licodec.targets import Target, TargetKind
 from tests import tiny_published as tiny
 from tests.backbones.test_published_exact import coded_latents, decibels
 from tests.conformance import second_decoder
