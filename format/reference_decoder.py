@@ -727,6 +727,9 @@ def read_pack(data: bytes) -> Pack:
         known = description["format"] == 1 and description["profile"] == "int-1"
         require(known, "the pack is of another format or profile; a newer decoder is needed")
         widths = {}
+        for name in tensors.keys() - description["weights"].keys():
+            if tensors[name].dtype == np.int16:
+                tensors[name] = tensors[name].astype(np.int32)
         for name, form in description["weights"].items():
             width, shape = form["width"], form["shape"]
             require(type(width) is int and width in WIDTHS, f"weight {name} of {width} bits")

@@ -1,7 +1,7 @@
 """Weights packs: find, read, write.
 
 A pack is one safetensors file: programs, coding schedule and card as JSON in its
-metadata, integer tensors beside them, weights under eight bits packed into bytes.
+metadata, integer tensors beside them, each in the narrowest form that holds it.
 Normative counterpart: format/SPEC.md, "Weights packs".
 """
 
@@ -285,10 +285,11 @@ def write_pack(pack: Pack, path: Path) -> None:
     stored, packed = {}, {}
     for name, tensor in pack.tensors.items():
         width = pack.widths.get(name)
-        if width is not None:
-            packed[name] = {"shape": list(tensor.shape), "width": width}
-        subbyte = width is not None and width < 8
-        stored[name] = pack_bits(tensor, width) if subbyte else np.ascontiguousarray(tensor)
+        if width is None:
+            stored[name] = np.ascontiguousarray(_narrowed(tensor))
+            continue
+        packed[name] = {"shape": list(tensor.shape), "width": width}
+        stored[name] = pack_bits(tensor, width) if width < 8 else np.ascontiguousarray(tensor)
     metadata = {
         "format": FORMAT,
         "backbone": pack.backbone,
@@ -325,6 +326,13 @@ def is_pack(path: Path) -> bool:
             return METADATA_KEY in (file.metadata() or {})
     except (OSError, safetensors.SafetensorError):
         return False
+
+
+def _narrowed(tensor: np.ndarray) -> np.ndarray:
+    """In int16 where that holds all of an int32 tensor: tables of activations are large."""
+    span = np.iinfo(np.int16)
+    fits = tensor.dtype == np.int32 and span.min <= tensor.min(initial=0)
+    return tensor.astype(np.int16) if fits and tensor.max(initial=0) <= span.max else tensor
 
 
 def _read_metadata(path: Path) -> dict[str, Any]:
@@ -431,7 +439,7 @@ def read_pack(path: Path) -> Pack:
         stored = safetensors.numpy.load_file(path)
         programs = {n: program_from_json(n, p) for n, p in metadata["programs"].items()}
         schedule = schedule_from_json(metadata["schedule"])
-        tensors, widths = _unpack_weights(stored, metadata["weights"])
+        tensors, widths = _as_used(stored, metadata["weights"])
     except (OSError, safetensors.SafetensorError, KeyError, TypeError, AttributeError) as error:
         raise CorruptFileError(f"{path}: the weights pack is damaged ({error})") from None
     adapters = metadata.get("adapters", [])
@@ -462,10 +470,15 @@ def _adapters_from_json(data: Mapping[str, Any]) -> PackAdapters:
     return PackAdapters(data["objective"], data["programs"], data["d"], *shares)
 
 
-def _unpack_weights(
+def _as_used(
     stored: Mapping[str, np.ndarray], packed: Mapping[str, Any]
 ) -> tuple[dict[str, np.ndarray], dict[str, int]]:
-    tensors, widths = dict(stored), {}
+    """The tensors as operations take them, and the widths of weights."""
+    widths = {}
+    tensors = {
+        name: tensor.astype(np.int32) if name not in packed and tensor.dtype == np.int16 else tensor
+        for name, tensor in stored.items()
+    }
     for name, form in packed.items():
         width, shape = form["width"], tuple(form["shape"])
         if width not in (2, 3, 4, 5, 6, 7, 8, 16):

@@ -53,6 +53,23 @@ def test_a_pack_comes_back_whole(path: Path) -> None:
     assert again.tensors.keys() == pack.tensors.keys()
     for name, tensor in pack.tensors.items():
         assert np.array_equal(again.tensors[name], tensor), name
+        assert again.tensors[name].dtype == tensor.dtype, name
+
+
+@pytest.mark.parametrize("extreme", [2**15 - 1, -(2**15), 2**15, -(2**15) - 1])
+def test_what_16_bits_hold_is_stored_in_them(tmp_path: Path, extreme: int) -> None:
+    pack = tiny.pack()
+    name = next(name for name in pack.tensors if name.endswith("bias"))
+    bias = pack.tensors[name].copy()
+    bias[-1] = extreme
+    changed = replace(pack, tensors={**pack.tensors, name: bias})
+    write_pack(changed, tmp_path / "p.safetensors")
+    stored = safetensors.numpy.load_file(tmp_path / "p.safetensors")[name]
+    assert stored.dtype == (np.int16 if -(2**15) <= extreme < 2**15 else np.int32)
+    again = read_pack(tmp_path / "p.safetensors")
+    assert again.weights_id == changed.weights_id
+    assert again.tensors[name].dtype == np.int32
+    assert np.array_equal(again.tensors[name], bias)
 
 
 def test_the_id_covers_what_decoding_uses_and_nothing_else() -> None:
