@@ -13,6 +13,7 @@ from licodec.backbones.lite import LiteConfig, LiteNetwork
 from licodec.backbones.lite_exact import (
     AdaptedLite,
     CalibratedLite,
+    calibrate_adapted,
     calibrate_lite,
     compile_lite,
 )
@@ -83,7 +84,8 @@ def adapted_pack() -> Pack:
         AdaptedLite(objective, adapted_network(*presets, seed=seed))
         for seed, (objective, presets) in enumerate(SETS.items())
     ]
-    return _compiled(calibrate_lite(network(), pictures()[1:2], adapted))
+    calibrated = calibrate_lite(network(), pictures()[1:2])
+    return _compiled(replace(calibrated, adapted=calibrate_adapted(adapted, pictures()[1:2])))
 
 
 @cache

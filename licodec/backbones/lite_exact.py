@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from licodec.adapters.branches import Adapted, Gain
-from licodec.adapters.sets import anchor_of, gains
+from licodec.adapters.sets import gains
 from licodec.backbones.exact_packing import (
     OperandSteps,
     Packing,
@@ -293,18 +293,10 @@ class CalibratedLite:
     adapted: tuple[tuple[AdaptedLite, Mapping[str, Calibrated]], ...] = ()
 
 
-def calibrate_lite(
-    network: LiteNetwork, pictures: Iterable[Tensor], adapted: Sequence[AdaptedLite] = ()
-) -> CalibratedLite:
-    """Trace `network` and `adapted` and record their ranges on `pictures`, as :func:`calibrate`
-    does. Raises BadInputError for adapters that were trained on another network."""
-    pictures = list(pictures)
-    for one in adapted:
-        _require_same_trunk(one, network)
+def calibrate_lite(network: LiteNetwork, pictures: Iterable[Tensor]) -> CalibratedLite:
+    """Trace `network` and record its ranges on `pictures`, as :func:`calibrate` does."""
     network = with_pixel_offset(network)
-    return CalibratedLite(
-        network, calibrate(network, pictures), calibrate_adapted(adapted, pictures)
-    )
+    return CalibratedLite(network, calibrate(network, pictures))
 
 
 def calibrate_adapted(
@@ -404,12 +396,3 @@ def require_adapters(adapted: AdaptedLite) -> None:
     """Raise BadInputError for a network without any."""
     if not any(gains(adapted.network)):
         raise BadInputError(f"the network for {adapted.objective} has no adapters")
-
-
-def _require_same_trunk(adapted: AdaptedLite, network: LiteNetwork) -> None:
-    require_adapters(adapted)
-    own, expected = anchor_of(adapted.network).state_dict(), anchor_of(network).state_dict()
-    if any(not torch.equal(own[key], value) for key, value in expected.items()):
-        raise BadInputError(
-            f"the adapters for {adapted.objective} were trained on another network than the pack's"
-        )

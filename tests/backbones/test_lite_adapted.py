@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -13,10 +12,9 @@ import torch
 
 from licodec.adapters.sets import PRESETS
 from licodec.backbones.lite import PIXEL_UNIT, LiteNetwork
-from licodec.backbones.lite_exact import AdaptedLite, calibrate_lite
 from licodec.codec import Codec
 from licodec.container import read_file
-from licodec.errors import BadInputError, CorruptFileError
+from licodec.errors import CorruptFileError
 from licodec.exact.gains import GAIN_ONE, Gains
 from licodec.images import Picture
 from licodec.packs import PackAdapters, read_name, read_pack, write_pack
@@ -165,19 +163,6 @@ def test_targets_and_quality_go_over_alpha() -> None:
     found = codec().encode_at(picture(), Rate(RateMode.SIZE, len(at.data), objective="ms-ssim"))
     assert found.met and len(found.result.data) <= len(at.data)
     assert at.header.alpha > 0 and at.header.d == round(64 * 2 ** (20 / 12.5))
-
-
-def test_adapters_of_another_network_are_refused() -> None:
-    other = tiny.adapted_network("lite_8_1_transforms")
-    with torch.no_grad():
-        other.synthesis.fine[-2].layer.bias += 1
-    cases = (
-        (other, "trained on another network"),
-        (copy.deepcopy(tiny.network()), "has no adapters"),
-    )
-    for network, message in cases:
-        with pytest.raises(BadInputError, match=message):
-            calibrate_lite(tiny.network(), [], [AdaptedLite("mse", network)])
 
 
 def test_sets_that_do_not_fit_are_refused(tmp_path: Path) -> None:

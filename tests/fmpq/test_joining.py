@@ -10,7 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from licodec.backbones.lite_exact import AdaptedLite, calibrate_lite, compile_lite
+from licodec.backbones.lite_exact import (
+    AdaptedLite,
+    calibrate_adapted,
+    calibrate_lite,
+    compile_lite,
+)
 from licodec.codec import Codec
 from licodec.errors import BadInputError
 from licodec.exact.gains import Gains
@@ -59,8 +64,10 @@ def test_sets_are_added_to_a_pack_that_exists(make) -> None:
 
 
 def test_the_grown_pack_does_what_one_does_that_was_made_with_the_set() -> None:
-    calibrated = calibrate_lite(tiny.network(), tiny.pictures()[1:2], adapted())
-    made = compile_lite(calibrated, plan_name="standard", card={})
+    seen = tiny.pictures()[1:2]
+    calibrated = calibrate_lite(tiny.network(), seen)
+    with_set = replace(calibrated, adapted=calibrate_adapted(adapted(), seen))
+    made = compile_lite(with_set, plan_name="standard", card={})
     grown = add_adapters(tiny.anchor_pack(), adapted(), pictures())
     rng = np.random.default_rng(2)
     smooth = np.linspace(0, 200, 64)[:, None, None] + np.linspace(0, 50, 128)[None, :, None]
