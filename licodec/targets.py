@@ -151,7 +151,8 @@ def search(
         ends = [finer.distance, -coarser.distance]
         ends[0 if here.passed else 1] *= 0.5**again
         count += 1
-        even = count % BISECT_EVERY == 0 or sum(ends) <= 0
+        # The PSNR of equal pixels is infinite, and says nothing of how far the answer is.
+        even = count % BISECT_EVERY == 0 or not 0 < sum(ends) < math.inf
         share = 0.5 if even else ends[0] / sum(ends)
         side = here.passed
         here = attempted(interval.between(finer.place, coarser.place, share))

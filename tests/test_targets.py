@@ -68,6 +68,15 @@ def test_outcomes_may_be_uneven(steps: list[int], value: int, kind: TargetKind) 
     assert len(set(tried)) == len(tried)
 
 
+@given(exact=st.integers(LOW, HIGH), value=st.floats(1, 60))
+def test_equal_pixels_have_infinite_psnr(exact: int, value: float) -> None:
+    def measure(d: int) -> float:
+        return math.inf if d < exact else 60 - d / 100
+
+    target = Target(PSNR, value)
+    assert_beside_the_target(sought(target, measure), target, measure)
+
+
 @given(exponent=st.floats(0.5, 1.2), bend=st.floats(0, 0.1), d=st.floats(20, 4000))
 def test_few_attempts_are_needed(exponent: float, bend: float, d: float) -> None:
     """Sizes and PSNR as pictures have them."""
