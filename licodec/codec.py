@@ -202,9 +202,8 @@ class Codec:
         """Decode what was coded and build the file."""
         header = self._header(picture, setting)
         decoded = self._synthesise(latents, header)
-        alpha_plane = None if picture.alpha is None else compress_alpha(picture.alpha)
         crc = _checksum(decoded, picture.alpha)
-        data = self._file(picture, header, streams, alpha_plane, crc)
+        data = self._file(picture, header, streams, _alpha_plane(picture), crc)
         return Coded(data, header, replace(picture, pixels=decoded))
 
     def _header(self, picture: Picture, setting: Setting) -> Header:
@@ -280,7 +279,7 @@ class Codec:
                 lambda setting: self._finish(picture, *encoded(setting), setting),
                 lambda coded: psnr(picture.pixels, coded.picture.pixels),
             )
-        alpha_plane = None if picture.alpha is None else compress_alpha(picture.alpha)
+        alpha_plane = _alpha_plane(picture)
 
         def sized(setting: Setting) -> _Sized:
             streams, latents = encoded(setting)
@@ -366,6 +365,10 @@ class Codec:
                     1, 2, 0
                 )
         return pixels
+
+
+def _alpha_plane(picture: Picture) -> bytes | None:
+    return None if picture.alpha is None else compress_alpha(picture.alpha)
 
 
 def _strips(synthesis: PlaneRunner, latents: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
