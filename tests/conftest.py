@@ -15,6 +15,14 @@ hypothesis.settings.register_profile("licodec", deadline=None)
 hypothesis.settings.load_profile("licodec")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(specs: list[object]) -> None:
+    """Let the workers share the cores: threads wait for one another in a loop, and with more of
+    them than cores some tests take ten times as long."""
+    threads = max(1, (os.cpu_count() or 1) // len(specs))
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+
+
 @pytest.fixture(scope="session")
 def pack_path() -> Path:
     """A whole pack of `lite`: the one that ships, or the first that LICODEC_WEIGHTS names."""
