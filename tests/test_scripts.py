@@ -59,6 +59,7 @@ def textured(height: int, width: int, channels: int = 3) -> np.ndarray:
     "name",
     [
         "benchmark",
+        "compare_states",
         "evaluate",
         "exactness",
         "fmpq_report",
@@ -753,3 +754,42 @@ def test_validations_are_tabulated(tmp_path: Path, capsys: pytest.CaptureFixture
     earlier.write_text("step 100  loss\n")
     with pytest.raises(SystemExit, match="no validations"):
         table.main([str(earlier)])
+
+
+class Scripted:
+    """In the place of a float network: known rates, and errors of known size everywhere."""
+
+    ALIGNMENT = 64
+
+    def set_rate(self, d: float | None = None, alpha: float | None = None) -> None:
+        self.error, self.bpp = (0.01 * d, 2 / d) if d else (0.03, 0.6 - 0.1 * alpha)
+
+    def __call__(self, pixels: torch.Tensor) -> dict[str, Any]:
+        likelihood = torch.full_like(pixels[:, :1], 2**-self.bpp)
+        sign = torch.where(pixels < 0.5, 1, -1)  # so that nothing is clamped
+        return {"x_hat": pixels + sign * self.error, "likelihoods": {"y": likelihood}}
+
+
+def test_states_are_compared_with_the_curve_over_d(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    compare = script("compare_states")
+    monkeypatch.setattr(compare, "load_backbone", lambda path, backbone: Scripted())
+    Image.fromarray(np.full((70, 65, 3), 90, np.uint8)).save(tmp_path / "grey.png")
+    threads = ["--threads", str(torch.get_num_threads())]
+    common = [str(tmp_path), "--anchor", "anchor.pt", *threads]
+    compare.main([*common, "--ds", "2,3,4", "run.pt@0,1"])
+    *_, same, less = capsys.readouterr().out.splitlines()
+    # At the error of d = 3, where the anchor takes 2 / 3 of a bit.
+    assert same == "| run | 0 | 0.6000 | 30.46 | \N{MINUS SIGN}10.0 % |"
+    assert less == "| run | 1 | 0.5000 | 30.46 | \N{MINUS SIGN}25.0 % |"
+    compare.main([*common, "--ds", "4,5", "run.pt@1"])
+    assert capsys.readouterr().out.endswith("| 30.46 | beyond it |\n")
+    with pytest.raises(SystemExit, match="STATE@ALPHAS"):
+        compare.main([*common, "run.pt"])
+
+
+def test_rates_between_two_points_lie_on_a_line_of_logarithms() -> None:
+    compare = script("compare_states")
+    curve = [compare.Point(0.4, 34.0), compare.Point(0.1, 30.0)]
+    assert compare.rate_change(compare.Point(0.19, 32.0), curve) == pytest.approx(-0.05)
