@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from licodec.codec import Library
 from licodec.container import describe, read_file
 from licodec.errors import BadInputError
 from licodec.images import Picture, read_picture
+from licodec.library import Library
 from licodec.packs import choose_pack
 from licodec.rate import RateMode, choose_rate
 
@@ -64,7 +64,8 @@ def encode(
         RateMode.BETA: beta,
     }
     rate = choose_rate(values, lambda mode: mode.value, objective)
-    codec = _library(backend).open(choose_pack(model, plan))
+    codecs = _library(backend).open(choose_pack(model, plan))
+    codec = codecs.to_encode(picture.width, picture.height, rate)
     return codec.encode_at(picture, rate).result.data
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
@@ -22,7 +21,6 @@ from licodec.container import (
     Metadata,
     Stream,
     check_picture_size,
-    read_file,
     storable_plan,
     write_file,
 )
@@ -32,7 +30,7 @@ from licodec.exact.gains import ANCHOR, Gains
 from licodec.exact.interpreter import Interpreter, choose
 from licodec.exact.planes import PlaneRunner
 from licodec.images import Picture, compress_alpha, decompress_alpha, psnr
-from licodec.packs import Pack, PackAdapters, PackName, find_pack, read_pack
+from licodec.packs import Pack, PackAdapters
 from licodec.rate import Rate, RateScale, Setting, target_of
 from licodec.targets import Found, Target, TargetKind, search
 
@@ -85,41 +83,47 @@ class Codec:
     def __init__(self, pack: Pack, backend: str | None = None) -> None:
         self.pack = pack
         self._requested = backend
-        schedule = pack.schedule
-        names = (*schedule.program_order, *ENCODER_PROGRAMS)
-        anchor = {name: pack.programs[name] for name in names if name in pack.programs}
-        self.interpreter: Interpreter = choose(backend, anchor, pack.tensors)
-        self._interpreters: dict[str, Interpreter] = {}  # of adapter sets, by objective
-        self._runners = {name: self._bound(name, name, self.interpreter) for name in anchor}
+        self._interpreters: dict[tuple[str | None, bool], Interpreter] = {}
+        self._runners: dict[str, PlaneRunner] = {}
+        order = dict.fromkeys(pack.schedule.program_order)
+        runners = {name: self._runner(name, ANCHOR, None) for name in order}
         self.entropy_model = EntropyModel(
-            schedule, self._runners, pack.tables, pack.distortion_weight
+            pack.schedule, runners, pack.tables, pack.distortion_weight
         )
 
-    def _bound(self, place: str, name: str, interpreter: Interpreter) -> PlaneRunner:
-        """The program `name`, which runs in the place of the program `place`."""
-        program = self.pack.programs[name]
-        return PlaneRunner.bind(
-            program,
-            self.pack.tensors,
-            interpreter.prepare(program),
-            STRIP_PIXELS // _pixels_per_position(place, self.pack),
-        )
+    @property
+    def interpreter(self) -> Interpreter:
+        """What decodes without adapters."""
+        return self._interpreter_of(False, None)
 
-    def _interpreter_of(self, adapters: PackAdapters) -> Interpreter:
-        """The interpreter of a set's stand-ins: like them, it is made when it is first needed, as
-        proving a backend takes time. Raises LicodecError as ``choose``."""
-        if adapters.objective not in self._interpreters:
-            own = {name: self.pack.programs[name] for name in adapters.programs.values()}
-            found = choose(self._requested, own, self.pack.tensors)
-            self._interpreters[adapters.objective] = found
-        return self._interpreters[adapters.objective]
+    def _interpreter_of(self, of_encoder: bool, adapters: PackAdapters | None) -> Interpreter:
+        """The interpreter of the decoder's programs, or of those that only the encoder runs, or
+        of a set's stand-ins for them: made when it is first needed, as proving a backend takes
+        time. Raises LicodecError as ``choose``."""
+        key = (None if adapters is None else adapters.objective, of_encoder)
+        if key not in self._interpreters:
+            names = ENCODER_PROGRAMS if of_encoder else self.pack.schedule.program_order
+            if adapters is not None:
+                names = tuple(adapters.programs[n] for n in names if n in adapters.programs)
+            own = {name: self.pack.programs[name] for name in names}
+            self._interpreters[key] = choose(self._requested, own, self.pack.tensors)
+        return self._interpreters[key]
 
-    def _runner(self, name: str, gains: Gains, adapters: PackAdapters | None) -> PlaneRunner:
-        """A bound program or its stand-in."""
-        chosen = name if adapters is None else adapters.programs.get(name, name)
-        if chosen not in self._runners:
-            self._runners[chosen] = self._bound(name, chosen, self._interpreter_of(adapters))
-        return self._runners[chosen].with_numbers(gains.by_mode())
+    def _runner(self, place: str, gains: Gains, adapters: PackAdapters | None) -> PlaneRunner:
+        """The program that runs in the place of a program: itself or its stand-in."""
+        stand_in = None if adapters is None else adapters.programs.get(place)
+        name = stand_in or place
+        if name not in self._runners:
+            own = adapters if stand_in else None
+            interpreter = self._interpreter_of(place in ENCODER_PROGRAMS, own)
+            program = self.pack.programs[name]
+            self._runners[name] = PlaneRunner.bind(
+                program,
+                self.pack.tensors,
+                interpreter.prepare(program),
+                STRIP_PIXELS // pixels_per_position(place, self.pack),
+            )
+        return self._runners[name].with_numbers(gains.by_mode())
 
     def _model(self, gains: Gains, adapters: PackAdapters | None) -> EntropyModel:
         """The entropy model, with the stand-ins of an adapter set."""
@@ -136,6 +140,7 @@ class Codec:
 
     @property
     def backend(self) -> str:
+        """That of :attr:`interpreter`."""
         return self.interpreter.backend
 
     @property
@@ -379,7 +384,7 @@ def _strips(synthesis: PlaneRunner, latents: np.ndarray) -> Iterator[tuple[int, 
         top += strip.shape[1]
 
 
-def _pixels_per_position(name: str, pack: Pack) -> int:
+def pixels_per_position(name: str, pack: Pack) -> int:
     """Pixels that one input position of a program stands for."""
     if name == ANALYSIS:
         return 1
@@ -403,48 +408,3 @@ def _checksum(pixels: np.ndarray, alpha: np.ndarray | None) -> int:
     """CRC-32 over interleaved samples, then the alpha plane."""
     checksum = zlib.crc32(np.ascontiguousarray(pixels).data)
     return checksum if alpha is None else zlib.crc32(np.ascontiguousarray(alpha).data, checksum)
-
-
-class Library:
-    """Codecs by pack, opened once each: what a batch or a service keeps.
-
-    `backend` forces one; otherwise each pack runs on the fastest that proves exact.
-    """
-
-    def __init__(self, backend: str | None = None) -> None:
-        self._backend = backend
-        self._codecs: dict[Path, tuple[PackName, Codec]] = {}
-
-    def open(self, name: PackName) -> Codec:
-        """The codec of an installed pack."""
-        own, codec = self._codecs.get(name.path, (None, None))
-        if codec is None or own != name:
-            codec = Codec(read_pack(name.path), self._backend)
-            self._codecs[name.path] = name, codec
-        return codec
-
-    def codec_for(self, lic: LicFile) -> Codec:
-        """The codec of the pack that a file names. Raises WeightsMissingError."""
-        wanted, adapter_id = lic.header.weights_id, lic.header.adapter_id
-        for name, codec in self._codecs.values():
-            if name.weights_id == wanted and name.has_adapters(adapter_id):
-                return codec
-        return self.open(find_pack(wanted, lic.header.backbone, adapter_id))
-
-    def decode(self, data: bytes) -> Picture:
-        """Decode the bytes of a .lic file; see `decode_file`."""
-        return self.decode_file(read_file(data))
-
-    def decode_file(self, lic: LicFile) -> Picture:
-        """Decode a file.
-
-        A checksum failure is tried again on the reference backend before it is reported.
-        Raises CorruptFileError, LimitError, WeightsMissingError, PixelChecksumError.
-        """
-        codec = self.codec_for(lic)
-        try:
-            return codec.decode(lic)
-        except PixelChecksumError:
-            if codec.backend == REFERENCE:
-                raise
-            return Codec(codec.pack, REFERENCE).decode(lic)

@@ -25,7 +25,7 @@ import safetensors.numpy
 from licodec.entropy.adaptive import SHARE_ONE, share_between
 from licodec.entropy.tables import EntropyTables, tables_from_tensors
 from licodec.errors import CorruptFileError, UsageError, WeightsMissingError
-from licodec.exact.bounds import analyse
+from licodec.exact.bounds import ValueInfo, analyse
 from licodec.exact.gains import BETA, GAIN_ONE, MODES
 from licodec.exact.program import (
     WEIGHTED_KINDS,
@@ -55,6 +55,7 @@ LARGEST_PACK = 2**31  # bytes
 STEP_SHARES = ("step_shares", "beta_step_shares")
 LARGEST_DISTORTION_WEIGHT = 2**24  # keeps the encoder's sums within 64 bits
 SEARCH_VARIABLE = "LICODEC_WEIGHTS"
+Analysed = dict[str, dict[str, ValueInfo]]  # what is known of every value, by program
 _OBJECTIVE = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 
 
@@ -268,9 +269,16 @@ def unpack_bits(data: np.ndarray, width: int, shape: tuple[int, ...]) -> np.ndar
     count = int(np.prod(shape))
     if data.dtype != np.uint8 or data.shape != ((count * width + 7) // 8,):
         raise CorruptFileError("packed weights have the wrong length")
-    bits = np.unpackbits(data)[: count * width].reshape(count, width)
-    unsigned = np.packbits(np.pad(bits, ((0, 0), (8 - width, 0))), axis=1)[:, 0]
-    return (unsigned.astype(np.int16) - (1 << (width - 1))).astype(np.int8).reshape(shape)
+    groups = -(-count // 8)  # eight integers are `width` whole bytes
+    padded = np.zeros((groups, width), np.uint8)
+    padded.ravel()[: len(data)] = data
+    words = np.zeros(groups, np.uint64)
+    for column in padded.T:
+        words = words << np.uint64(8) | column
+    places = np.arange(7 * width, -1, -width).astype(np.uint64)
+    unsigned = words[:, None] >> places & np.uint64((1 << width) - 1)
+    signed = unsigned.astype(np.int16) - (1 << (width - 1))
+    return signed.astype(np.int8).ravel()[:count].reshape(shape)
 
 
 # Reading and writing -----------------------------------------------------------------------
@@ -498,18 +506,19 @@ def _check(pack: Pack) -> None:
     for name in (*pack.schedule.program_order, *further):
         if name not in pack.programs:
             raise CorruptFileError(f"program {name} is missing")
-    for program in pack.programs.values():
-        analyse(program, pack.tensors)
+    analysed: Analysed = {}
+    for name, program in pack.programs.items():
+        analysed[name] = analyse(program, pack.tensors)
         for operation in program.operations:
             if operation.kind in WEIGHTED_KINDS and operation.tensors["weight"] not in pack.widths:
                 raise CorruptFileError(f"program {program.name}: a weight has no stated width")
-    _check_interfaces(pack, {})
+    _check_interfaces(pack, {}, analysed)
     for adapters in pack.adapters:
-        _check_adapters(pack, adapters)
+        _check_adapters(pack, adapters, analysed)
     tables_from_tensors(pack.tensors)
 
 
-def _check_adapters(pack: Pack, adapters: PackAdapters) -> None:
+def _check_adapters(pack: Pack, adapters: PackAdapters, analysed: Analysed) -> None:
     """Stand-ins fit where the programs stood, and alpha or beta scales one of a decoder."""
     modes = pack.gain_modes(adapters)
     if not modes:
@@ -521,7 +530,7 @@ def _check_adapters(pack: Pack, adapters: PackAdapters) -> None:
         raise CorruptFileError(f"the step shares of {adapters.objective} do not fit the slices")
     if adapters.beta_step_shares and (not adapters.step_shares or BETA not in modes):
         raise CorruptFileError(f"the step shares of {adapters.objective} are for a beta it lacks")
-    _check_interfaces(pack, adapters.programs)
+    _check_interfaces(pack, adapters.programs, analysed)
     decoders = set(pack.schedule.program_order)
     for plain, name in adapters.programs.items():
         if plain in decoders:
@@ -535,7 +544,7 @@ def _check_adapters(pack: Pack, adapters: PackAdapters) -> None:
             raise CorruptFileError(f"program {name} does not fit the coding schedule")
 
 
-def _check_interfaces(pack: Pack, stand_ins: Mapping[str, str]) -> None:
+def _check_interfaces(pack: Pack, stand_ins: Mapping[str, str], analysed: Analysed) -> None:
     """The programs' inputs and outputs are those that the schedule connects.
 
     `stand_ins` are of an adapter set, by the names of the programs whose places they take.
@@ -549,7 +558,7 @@ def _check_interfaces(pack: Pack, stand_ins: Mapping[str, str]) -> None:
             raise CorruptFileError(f"program {stands_in} does not fit the coding schedule")
 
     def described(name: str) -> tuple[dict[str, Any], list[Any]]:
-        values = analyse(programs[name], pack.tensors)
+        values = analysed[stand_ins.get(name, name)]
         # Planes come in multiples of so many rows, and every value must have whole rows.
         hyper = name == schedule.hyper_synthesis
         stride = schedule.hyper_stride if hyper else schedule.latent_stride

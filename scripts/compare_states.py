@@ -50,7 +50,8 @@ def measured(network: RateModes, paths: Iterable[Path]) -> Point:
     found = []
     for path in paths:
         pixels = read_pixels(path)
-        pixels = to_tensor(centre_crop(pixels, max(pixels.shape), network.ALIGNMENT)[None])
+        crop = centre_crop(pixels, max(pixels.shape), network.ALIGNMENT)
+        pixels = to_tensor(crop[None].copy())  # what Pillow gives cannot be written to
         output = network(pixels)
         output["x_hat"] = output["x_hat"].clamp(0, 1)
         bpp, mse = rate_and_distortion(output, pixels)
@@ -86,7 +87,7 @@ def rows(arguments: argparse.Namespace) -> Iterator[str]:
     for d in arguments.ds:
         anchor.set_rate(d=d)
         curve.append(point := measured(anchor, paths))
-        yield f"| {arguments.anchor.stem} | d = {d:g} | {point.bpp:.4f} | {point.psnr:.2f} | |"
+        yield f"| {arguments.anchor} | d = {d:g} | {point.bpp:.4f} | {point.psnr:.2f} | |"
     for path, alphas in states:
         network = load_backbone(path, None)
         for alpha in alphas:
@@ -95,7 +96,7 @@ def rows(arguments: argparse.Namespace) -> Iterator[str]:
             change = rate_change(point, curve)
             told = "beyond it" if change is None else f"{100 * change:+.1f} %"
             told = told.replace("-", "\N{MINUS SIGN}")
-            yield f"| {path.stem} | {alpha:g} | {point.bpp:.4f} | {point.psnr:.2f} | {told} |"
+            yield f"| {path} | {alpha:g} | {point.bpp:.4f} | {point.psnr:.2f} | {told} |"
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -38,11 +38,12 @@ from typing import Any
 
 import numpy as np
 
-from licodec.codec import Codec, Library
+from licodec.codec import Codec
 from licodec.container import read_file
 from licodec.errors import LicodecError
 from licodec.exact.interpreter import set_threads
 from licodec.images import Picture, encode_picture, read_picture
+from licodec.library import Library
 from licodec.packs import Pack, choose_pack, read_name, read_pack
 from licodec.rate import Rate, RateMode
 
@@ -180,7 +181,7 @@ def work(job: Mapping[str, Any]) -> dict[str, Any]:
         set_threads(job["threads"])
     library = Library(job["backend"])
     try:
-        codec = library.open(read_name(Path(job["pack"])))
+        codec = library.open(read_name(Path(job["pack"]))).fastest
     except LicodecError as error:
         return {"refused": {job["backend"]: str(error)}}
     encoded = {}
@@ -202,7 +203,7 @@ def _decoded_hash(library: Library, path: Path) -> str:
     """The hash of a file's pixels, or the error in its place."""
     try:
         lic = read_file(path.read_bytes())
-        return pixel_hash(library.codec_for(lic).decode(lic))
+        return pixel_hash(library.codecs_for(lic).fastest.decode(lic))
     except LicodecError as error:
         return f"error: {error}"
 

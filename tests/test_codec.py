@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from licodec import codec as codec_module
-from licodec.codec import Codec, Library
+from licodec.codec import Codec
 from licodec.container import read_file, write_file
 from licodec.errors import CorruptFileError, PixelChecksumError, WeightsMissingError
 from licodec.images import Picture, psnr
+from licodec.library import Library
 from licodec.packs import write_pack
 from licodec.targets import Target, TargetKind
 from tests import tiny

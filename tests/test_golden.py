@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from licodec.codec import Library
 from licodec.container import read_file
+from licodec.library import Library
 from licodec.packs import embedded_folder, find_pack, installed_packs
 
 ROOT = Path(__file__).resolve().parent.parent

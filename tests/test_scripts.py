@@ -70,6 +70,7 @@ def textured(height: int, width: int, channels: int = 3) -> np.ndarray:
         "published_snr",
         "published_speed",
         "side_by_side",
+        "start_up",
         "train",
         "train_adapters",
         "train_entropy_model",
@@ -781,8 +782,8 @@ def test_states_are_compared_with_the_curve_over_d(
     compare.main([*common, "--ds", "2,3,4", "run.pt@0,1"])
     *_, same, less = capsys.readouterr().out.splitlines()
     # At the error of d = 3, where the anchor takes 2 / 3 of a bit.
-    assert same == "| run | 0 | 0.6000 | 30.46 | \N{MINUS SIGN}10.0 % |"
-    assert less == "| run | 1 | 0.5000 | 30.46 | \N{MINUS SIGN}25.0 % |"
+    assert same == "| run.pt | 0 | 0.6000 | 30.46 | \N{MINUS SIGN}10.0 % |"
+    assert less == "| run.pt | 1 | 0.5000 | 30.46 | \N{MINUS SIGN}25.0 % |"
     compare.main([*common, "--ds", "4,5", "run.pt@1"])
     assert capsys.readouterr().out.endswith("| 30.46 | beyond it |\n")
     with pytest.raises(SystemExit, match="STATE@ALPHAS"):

@@ -12,7 +12,6 @@ from licodec.cli.naming import LIC_SUFFIX, Job, aside, command_line, decoded_nam
 from licodec.cli.options import Machine
 from licodec.cli.reading import read_lic, source_name
 from licodec.cli.rendering import Notice, Reporter, ResultStream, Verbosity, about
-from licodec.codec import Library
 from licodec.container import read_file
 from licodec.errors import LicodecError, UsageError
 from licodec.files import check_output, display_name, is_standard_stream, write_bytes
@@ -24,6 +23,7 @@ from licodec.images import (
     metadata_subset,
     output_format,
 )
+from licodec.library import Library
 
 DEFAULT_FORMAT = "PNG"
 
@@ -83,7 +83,8 @@ class Decoder:
     @cached_property
     def library(self) -> Library:
         machine.prepare(self.settings.machine)
-        return Library(self.settings.machine.backend)
+        chosen = self.settings.machine
+        return Library(chosen.backend, machine.start_work(chosen))
 
     def decode(self, job: Job) -> DecodeResult:
         """Read, decode and write one file. Raises LicodecError."""
@@ -97,7 +98,7 @@ class Decoder:
             reading = time.perf_counter() - start
             codec = self.library.codec_for(lic)  # takes seconds the first time
             start = time.perf_counter() - reading
-            decoded = self.library.decode_file(lic)
+            decoded = self.library.decode_with(codec, lic)
             kept = metadata_subset(decoded, settings.metadata)
             chosen = settings.format or format_of(job.target)
             image = encode_picture(kept, chosen)

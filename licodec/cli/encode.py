@@ -26,6 +26,7 @@ from licodec.errors import LicodecError, UsageError
 from licodec.exact.gains import GAIN_ONE, Gains
 from licodec.files import check_output, display_name, is_standard_stream, write_bytes
 from licodec.images import INPUT_SUFFIXES, Picture, metadata_subset, psnr
+from licodec.library import PackCodecs
 from licodec.packs import Pack, choose_pack, read_pack
 from licodec.rate import Rate, RateMode, RateScale, Setting
 
@@ -110,9 +111,10 @@ class Encoder:
         return Made(pack.weights_id, self.setting.d, self.setting.gains, adapter_id)
 
     @cached_property
-    def codec(self) -> Codec:
-        machine.prepare(self.settings.machine)
-        return Codec(self.pack, self.settings.machine.backend)
+    def codecs(self) -> PackCodecs:
+        chosen = self.settings.machine
+        machine.prepare(chosen)
+        return PackCodecs(self.pack, chosen.backend, machine.start_work(chosen))
 
     def encode(self, job: Job) -> EncodeResult:
         """Read, encode and write one picture. Raises LicodecError."""
@@ -123,7 +125,8 @@ class Encoder:
         with machine.memory_errors():
             picture = read_source(job.source)
         reading = time.perf_counter() - start
-        codec = self.codec  # opening it takes seconds, which are not this picture's
+        # Opening it may take seconds, which are not this picture's.
+        codec = self.codecs.to_encode(picture.width, picture.height, settings.rate)
         start = time.perf_counter() - reading
         kept = metadata_subset(picture, settings.metadata)
         with about(name), machine.memory_errors():

@@ -11,6 +11,7 @@ from licodec.cli.rendering import Notice
 from licodec.codec import REFERENCE, Codec
 from licodec.errors import LimitError
 from licodec.exact.interpreter import set_threads
+from licodec.library import START_WORK
 
 GPU_VARIABLE = "CUDA_VISIBLE_DEVICES"  # read by CUDA when torch first asks for devices
 
@@ -23,12 +24,21 @@ def prepare(machine: Machine) -> None:
         set_threads(machine.threads)
 
 
+def start_work(machine: Machine) -> float:
+    """What the reference backend may do first: nothing where the number of threads is set, which
+    NumPy has chosen by now."""
+    return START_WORK if machine.threads is None else 0.0
+
+
 def notice(codec: Codec, machine: Machine) -> Notice:
     """Which pack runs on what and why on nothing faster, with a warning where that is slow."""
     pack, rejected = codec.pack, codec.interpreter.rejected
     line = f"{pack.backbone} ({pack.plan_name}, {pack.weights_id.hex()}) on {codec.backend}"
-    detail = "; ".join([line, *(f"not {name}: {why}" for name, why in rejected.items())])
-    if codec.backend != REFERENCE or machine.backend is not None:
+    if codec.backend != REFERENCE or machine.backend is not None or rejected:
+        detail = "; ".join([line, *(f"not {name}: {why}" for name, why in rejected.items())])
+    else:
+        detail = f"{line}: for so little the others take longer to start"
+    if codec.backend != REFERENCE or machine.backend is not None or not rejected:
         return Notice(detail)
     return Notice(detail, ("no fast backend works here, so this is slow; -v says why",))
 

@@ -250,7 +250,8 @@ BackendName = Annotated[
     Backend | None,
     typer.Option(
         "--backend",
-        help="Force one; by default the fastest that proves itself exact here.",
+        help="Force one; by default the fastest that proves itself exact here, and the reference "
+        "for what it has done before the others have started.",
         rich_help_panel=MACHINE_PANEL,
     ),
 ]
@@ -262,7 +263,11 @@ DeviceName = Annotated[
 ]
 Threads = Annotated[
     int | None,
-    typer.Option(min=1, help="Threads; by default all cores.", rich_help_panel=MACHINE_PANEL),
+    typer.Option(
+        min=1,
+        help="Threads; by default all cores. With it the fastest backend does everything.",
+        rich_help_panel=MACHINE_PANEL,
+    ),
 ]
 Jobs = Annotated[
     int | None,

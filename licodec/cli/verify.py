@@ -8,16 +8,16 @@ from licodec.cli import machine
 from licodec.cli.options import Machine
 from licodec.cli.reading import read_lic, source_name
 from licodec.cli.rendering import Reporter, Verbosity, about, counted
-from licodec.codec import Library
 from licodec.container import read_file
 from licodec.errors import CorruptFileError, LicodecError
+from licodec.library import Library
 
 
 def verify_files(sources: list[str], chosen: Machine, verbosity: Verbosity) -> int:
     """Check each file in memory; returns the exit code, the highest of the files'."""
     reporter = Reporter(verbosity)
     machine.prepare(chosen)
-    library = Library(chosen.backend)
+    library = Library(chosen.backend, machine.start_work(chosen))
     exit_codes = []
     for source in sources:
         try:
@@ -46,7 +46,7 @@ def _verify(source: str, library: Library, chosen: Machine, reporter: Reporter) 
         codec = library.codec_for(lic)
         reporter.notice(machine.notice(codec, chosen))
         start = time.perf_counter()
-        library.decode_file(lic)
+        library.decode_with(codec, lic)
         if lic.damaged:
             chunks = ", ".join(chunk.name for chunk in lic.damaged)
             raise CorruptFileError(f"metadata damaged (chunk {chunks}); the pixels are right")

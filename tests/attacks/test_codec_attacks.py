@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from licodec.codec import REFERENCE, Codec, Library
+from licodec.codec import REFERENCE, Codec
 from licodec.container import Chunk, read_file, write_file
 from licodec.container.chunks import write_chunks
 from licodec.errors import CorruptFileError, LicodecError, PixelChecksumError
 from licodec.images import Picture
+from licodec.library import Library
 from licodec.packs import read_name, read_pack
 from tests.attacks.tools import cut_and_close, join_chunks, repair_checksums, split_chunks
 

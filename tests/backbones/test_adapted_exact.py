@@ -12,10 +12,11 @@ import torch
 import licodec
 from licodec.adapters.sets import PRESETS, AdapterSet, attach
 from licodec.backbones.published_exact import compile_published
-from licodec.codec import Codec, Library
+from licodec.codec import Codec
 from licodec.container import read_file, write_file
 from licodec.errors import CorruptFileError, UsageError, WeightsMissingError
 from licodec.exact.gains import GAIN_ONE, Gains
+from licodec.library import Library
 from licodec.packs import PackAdapters, find_pack, read_name, read_pack, write_pack
 from tests import tiny_published as tiny
 from tests.conformance import second_decoder

@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 
 import licodec.cli.encode
 import licodec.codec
+import licodec.library
 from licodec import packs
 from licodec.cli.app import app
 from licodec.images import Picture
@@ -29,7 +30,7 @@ def the_only_pack(pack_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     """One known pack, found first, and read once for all tests."""
     monkeypatch.setenv(packs.SEARCH_VARIABLE, str(pack_path))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data-home"))
-    for module in (licodec.codec, licodec.cli.encode):
+    for module in (licodec.library, licodec.cli.encode):
         monkeypatch.setattr(module, "read_pack", read_pack_once)
 
 

@@ -1,4 +1,5 @@
-"""What answers at once imports nothing heavy; and the program as it is really started."""
+"""What answers at once and what small pictures take import nothing heavy; and the program as it
+is really started."""
 
 from __future__ import annotations
 
@@ -29,7 +30,9 @@ weight = sorted({"numpy", "PIL", "rich.progress", "licodec.codec"} & set(sys.mod
 more = [call(a) for a in (["info", "photo.lic"], ["info", "-v", "--json", "photo.lic"],
     ["models"], ["encode", "photo.png", "-d", "999"], ["encode", "photo.png", "b.lic"],
     ["encode", "none.png"], ["encode", "photo.png"], ["decode", "photo.lic", "-o", "x.doc"],
-    ["decode", "photo.png"], ["verify", "photo.png"], ["batch", "empty"])]
+    ["decode", "photo.png"], ["verify", "photo.png"], ["batch", "empty"],
+    ["encode", "photo.png", "-o", "small.lic", "--alpha", "0.5"], ["decode", "small.lic"],
+    ["verify", "small.lic"], ["encode", "photo.png", "-o", "target.lic", "--target-psnr", "30"])]
 heavy = sorted({"torch", "torchvision", "compressai"} & set(sys.modules))
 print(json.dumps([light, weight, more, heavy]))
 """
@@ -50,7 +53,7 @@ def test_nothing_heavy_is_imported(photo: Path, lic: Path, tmp_path: Path) -> No
     assert [code for _, code, _ in light] == [0, 0, 0, 2, 2, 2, 0]
     assert "verify" in light[-1][2]
     assert weight == []
-    assert [code for _, code, _ in more] == [0, 0, 0, 2, 2, 3, 1, 2, 3, 3, 3]
+    assert [code for _, code, _ in more] == [0, 0, 0, 2, 2, 3, 1, 2, 3, 3, 3, 0, 0, 0, 0]
     assert heavy == []
 
 

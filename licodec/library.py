@@ -1,0 +1,124 @@
+"""Codecs by pack, opened once each: what a batch or a service keeps.
+
+Importing torch and proving a backend takes seconds. The reference backend needs neither, and
+codes a small picture in less. So each pack begins on the reference, and goes on with the
+fastest exact backend once it has been given more to do than such a start is worth: at worst that
+takes twice as long as whichever would have been better from the beginning.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+from licodec.codec import ENCODER_PROGRAMS, REFERENCE, Codec, pixels_per_position
+from licodec.container import LicFile, read_file
+from licodec.errors import PixelChecksumError
+from licodec.exact.work import multiplications
+from licodec.images import Picture
+from licodec.packs import Pack, PackName, find_pack, read_pack
+from licodec.rate import TARGETS, Rate
+
+# Multiplications that the reference does in about the time that the others take to start.
+START_WORK = 3e10
+ATTEMPTS = 8  # of a search for a target, about
+
+
+class PackCodecs:
+    """The codecs of one pack.
+
+    `backend` forces one. Otherwise the reference does the first `start_work` multiplications,
+    none of them where that is 0, and the fastest backend that proves exact the others.
+    """
+
+    def __init__(
+        self, pack: Pack, backend: str | None = None, start_work: float = START_WORK
+    ) -> None:
+        self.pack = pack
+        self._backend = backend
+        self._work_left = start_work if backend is None else 0.0
+
+    @cached_property
+    def fastest(self) -> Codec:
+        """On the backend that was asked for, or on the fastest. Raises LicodecError where it
+        cannot run."""
+        self._work_left = 0.0  # what has started does everything
+        return Codec(self.pack, self._backend)
+
+    @cached_property
+    def reference(self) -> Codec:
+        return Codec(self.pack, REFERENCE)
+
+    def to_encode(self, width: int, height: int, rate: Rate) -> Codec:
+        """The codec for a picture of this size."""
+        programs = [*self._decoder_programs, *ENCODER_PROGRAMS]
+        attempts = ATTEMPTS if rate.mode in TARGETS else 1
+        return self._for_work(self._work(programs) * width * height * attempts)
+
+    def to_decode(self, width: int, height: int) -> Codec:
+        return self._for_work(self._work(self._decoder_programs) * width * height)
+
+    @property
+    def _decoder_programs(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(self.pack.schedule.program_order))
+
+    def _work(self, programs: list[str] | tuple[str, ...]) -> float:
+        """Multiplications for each pixel."""
+        pack = self.pack
+        return sum(
+            float(multiplications(pack.programs[name], pack.tensors))
+            / pixels_per_position(name, pack)
+            for name in programs
+        )
+
+    def _for_work(self, work: float) -> Codec:
+        if work > self._work_left:
+            return self.fastest
+        self._work_left -= work
+        return self.reference
+
+
+class Library:
+    """The codecs of every pack that was needed; `backend` and `start_work` are those of each."""
+
+    def __init__(self, backend: str | None = None, start_work: float = START_WORK) -> None:
+        self._backend, self._start_work = backend, start_work
+        self._codecs: dict[Path, tuple[PackName, PackCodecs]] = {}
+
+    def open(self, name: PackName) -> PackCodecs:
+        """The codecs of an installed pack."""
+        own, codecs = self._codecs.get(name.path, (None, None))
+        if codecs is None or own != name:
+            codecs = PackCodecs(read_pack(name.path), self._backend, self._start_work)
+            self._codecs[name.path] = name, codecs
+        return codecs
+
+    def codecs_for(self, lic: LicFile) -> PackCodecs:
+        """The codecs of the pack that a file names. Raises WeightsMissingError."""
+        wanted, adapter_id = lic.header.weights_id, lic.header.adapter_id
+        for name, codecs in self._codecs.values():
+            if name.weights_id == wanted and name.has_adapters(adapter_id):
+                return codecs
+        return self.open(find_pack(wanted, lic.header.backbone, adapter_id))
+
+    def codec_for(self, lic: LicFile) -> Codec:
+        """The codec to decode a file with. Raises WeightsMissingError."""
+        return self.codecs_for(lic).to_decode(lic.header.width, lic.header.height)
+
+    def decode(self, data: bytes) -> Picture:
+        """Decode the bytes of a .lic file; see `decode_with`."""
+        lic = read_file(data)
+        return self.decode_with(self.codec_for(lic), lic)
+
+    def decode_with(self, codec: Codec, lic: LicFile) -> Picture:
+        """Decode a file with the codec that `codec_for` gave.
+
+        A checksum failure is tried again on the reference backend before it is reported.
+        Raises CorruptFileError, LimitError, WeightsMissingError, PixelChecksumError.
+        """
+        try:
+            return codec.decode(lic)
+        except PixelChecksumError:
+            if codec.backend == REFERENCE:
+                raise
+            return self.codecs_for(lic).reference.decode(lic)
