@@ -38,6 +38,11 @@ class PackCodecs:
         self._backend = backend
         self._work_left = start_work if backend is None else 0.0
 
+    def require(self) -> None:
+        """Raise LicodecError where a backend was asked for that cannot run."""
+        if self._backend is not None:
+            _ = self.fastest
+
     @cached_property
     def fastest(self) -> Codec:
         """On the backend that was asked for, or on the fastest. Raises LicodecError where it

@@ -83,8 +83,7 @@ class Decoder:
     @cached_property
     def library(self) -> Library:
         machine.prepare(self.settings.machine)
-        chosen = self.settings.machine
-        return Library(chosen.backend, machine.start_work(chosen))
+        return Library(self.settings.machine.backend)
 
     def decode(self, job: Job) -> DecodeResult:
         """Read, decode and write one file. Raises LicodecError."""

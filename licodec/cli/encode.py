@@ -112,9 +112,8 @@ class Encoder:
 
     @cached_property
     def codecs(self) -> PackCodecs:
-        chosen = self.settings.machine
-        machine.prepare(chosen)
-        return PackCodecs(self.pack, chosen.backend, machine.start_work(chosen))
+        machine.prepare(self.settings.machine)
+        return PackCodecs(self.pack, self.settings.machine.backend)
 
     def encode(self, job: Job) -> EncodeResult:
         """Read, encode and write one picture. Raises LicodecError."""

@@ -11,7 +11,6 @@ from licodec.cli.rendering import Notice
 from licodec.codec import REFERENCE, Codec
 from licodec.errors import LimitError
 from licodec.exact.interpreter import set_threads
-from licodec.library import START_WORK
 
 GPU_VARIABLE = "CUDA_VISIBLE_DEVICES"  # read by CUDA when torch first asks for devices
 
@@ -22,12 +21,6 @@ def prepare(machine: Machine) -> None:
         os.environ[GPU_VARIABLE] = ""
     if machine.threads is not None:
         set_threads(machine.threads)
-
-
-def start_work(machine: Machine) -> float:
-    """What the reference backend may do first: nothing where the number of threads is set, which
-    NumPy has chosen by now."""
-    return START_WORK if machine.threads is None else 0.0
 
 
 def notice(codec: Codec, machine: Machine) -> Notice:

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from licodec.cli.rendering import Verbosity
+from licodec.cli.threads import limit_threads
 from licodec.errors import UsageError
 from licodec.rate import Rate, RateMode, choose_rate
 
@@ -265,8 +266,9 @@ Threads = Annotated[
     int | None,
     typer.Option(
         min=1,
-        help="Threads; by default all cores. With it the fastest backend does everything.",
+        help="Threads; by default all cores.",
         rich_help_panel=MACHINE_PANEL,
+        callback=limit_threads,
     ),
 ]
 Jobs = Annotated[

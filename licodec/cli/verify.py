@@ -17,7 +17,7 @@ def verify_files(sources: list[str], chosen: Machine, verbosity: Verbosity) -> i
     """Check each file in memory; returns the exit code, the highest of the files'."""
     reporter = Reporter(verbosity)
     machine.prepare(chosen)
-    library = Library(chosen.backend, machine.start_work(chosen))
+    library = Library(chosen.backend)
     exit_codes = []
     for source in sources:
         try:

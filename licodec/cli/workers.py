@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import os
 import signal
 import time
 from collections import deque
@@ -22,14 +21,13 @@ from multiprocessing.connection import Connection
 from typing import Any, NoReturn
 
 from licodec.cli import silence_libraries
+from licodec.cli.threads import limit_threads
 from licodec.errors import LicodecError
 
 # Makes the function that handles tasks; called once in each process. It travels there, so it
 # and what it makes of a task must be picklable.
 Open = Callable[[], Callable[[Any], Any]]
 
-# Read by the libraries of NumPy and torch when they are loaded.
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _GRACE_SECONDS = 10.0
 
 
@@ -173,8 +171,7 @@ def _serve(pipe: Connection, threads: int) -> None:
     # An exception rather than the end of the process: a file half written is cleared away.
     signal.signal(signal.SIGTERM, _terminated)
     silence_libraries()
-    for variable in _THREAD_VARIABLES:
-        os.environ[variable] = str(threads)
+    limit_threads(threads)
     try:
         with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
             _handle_tasks(pipe)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +17,7 @@ import licodec.cli.encode
 import licodec.codec
 import licodec.library
 from licodec import packs
+from licodec.cli import threads
 from licodec.cli.app import app
 from licodec.images import Picture
 
@@ -41,6 +43,8 @@ read_pack_once = lru_cache(packs.read_pack)
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Call `licodec` with arguments, in a folder of the test's own."""
     monkeypatch.chdir(tmp_path)
+    for variable in threads.VARIABLES:  # which --threads sets, for the process
+        monkeypatch.setenv(variable, os.environ.get(variable, "1"))
 
     def call(*arguments: str, input: bytes | None = None) -> Result:
         return CliRunner().invoke(app, arguments, input=input, prog_name="licodec")

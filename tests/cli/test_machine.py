@@ -10,7 +10,6 @@ import pytest
 from licodec.cli import machine
 from licodec.cli.options import Machine
 from licodec.errors import LimitError
-from licodec.library import START_WORK
 
 
 def codec_on(backend: str, **rejected: str) -> SimpleNamespace:
@@ -41,11 +40,6 @@ def test_a_small_picture_on_the_reference_is_no_warning() -> None:
     assert notice.detail == f"{start}: for so little the others take longer to start"
     assert notice.warnings == ()
     assert machine.notice(codec_on("reference"), Machine(backend="reference")).detail == start
-
-
-def test_a_number_of_threads_rules_the_reference_out() -> None:
-    assert machine.start_work(Machine()) == START_WORK
-    assert machine.start_work(Machine(threads=1)) == 0
 
 
 def test_preparing(monkeypatch: pytest.MonkeyPatch) -> None:
