@@ -83,7 +83,7 @@ class Codec:
     def __init__(self, pack: Pack, backend: str | None = None) -> None:
         self.pack = pack
         self._requested = backend
-        self._interpreters: dict[tuple[str | None, bool], Interpreter] = {}
+        self._interpreters: dict[tuple[str | None, tuple[str, ...]], Interpreter] = {}
         self._runners: dict[str, PlaneRunner] = {}
         order = dict.fromkeys(pack.schedule.program_order)
         runners = {name: self._runner(name, ANCHOR, None) for name in order}
@@ -94,17 +94,18 @@ class Codec:
     @property
     def interpreter(self) -> Interpreter:
         """What decodes without adapters."""
-        return self._interpreter_of(False, None)
+        return self._interpreter_of(self.pack.schedule.program_order, None)
 
-    def _interpreter_of(self, of_encoder: bool, adapters: PackAdapters | None) -> Interpreter:
-        """The interpreter of the decoder's programs, or of those that only the encoder runs, or
-        of a set's stand-ins for them: made when it is first needed, as proving a backend takes
-        time. Raises LicodecError as ``choose``."""
-        key = (None if adapters is None else adapters.objective, of_encoder)
+    def _interpreter_of(
+        self, places: tuple[str, ...], adapters: PackAdapters | None
+    ) -> Interpreter:
+        """The interpreter of the programs `places`, or of a set's stand-ins for them: made when it
+        is first needed, as proving a backend takes time. Raises LicodecError as ``choose``."""
+        key = (None if adapters is None else adapters.objective, places)
         if key not in self._interpreters:
-            names = ENCODER_PROGRAMS if of_encoder else self.pack.schedule.program_order
+            names = places
             if adapters is not None:
-                names = tuple(adapters.programs[n] for n in names if n in adapters.programs)
+                names = tuple(adapters.programs[n] for n in places if n in adapters.programs)
             own = {name: self.pack.programs[name] for name in names}
             self._interpreters[key] = choose(self._requested, own, self.pack.tensors)
         return self._interpreters[key]
@@ -114,8 +115,10 @@ class Codec:
         stand_in = None if adapters is None else adapters.programs.get(place)
         name = stand_in or place
         if name not in self._runners:
-            own = adapters if stand_in else None
-            interpreter = self._interpreter_of(place in ENCODER_PROGRAMS, own)
+            # What only encoders run is proved by itself: decoding does without.
+            decoders = self.pack.schedule.program_order
+            places = ENCODER_PROGRAMS if place in ENCODER_PROGRAMS else decoders
+            interpreter = self._interpreter_of(places, adapters if stand_in else None)
             program = self.pack.programs[name]
             self._runners[name] = PlaneRunner.bind(
                 program,

@@ -27,11 +27,11 @@ def notice(codec: Codec, machine: Machine) -> Notice:
     """Which pack runs on what and why on nothing faster, with a warning where that is slow."""
     pack, rejected = codec.pack, codec.interpreter.rejected
     line = f"{pack.backbone} ({pack.plan_name}, {pack.weights_id.hex()}) on {codec.backend}"
-    if codec.backend != REFERENCE or machine.backend is not None or rejected:
-        detail = "; ".join([line, *(f"not {name}: {why}" for name, why in rejected.items())])
-    else:
-        detail = f"{line}: for so little the others take longer to start"
-    if codec.backend != REFERENCE or machine.backend is not None or not rejected:
+    chosen_reference = codec.backend == REFERENCE and machine.backend is None
+    if chosen_reference and not rejected:
+        return Notice(f"{line}: for so little the others take longer to start")
+    detail = "; ".join([line, *(f"not {name}: {why}" for name, why in rejected.items())])
+    if not chosen_reference:
         return Notice(detail)
     return Notice(detail, ("no fast backend works here, so this is slow; -v says why",))
 
