@@ -30,13 +30,12 @@ from licodec.exact.gains import ANCHOR, Gains
 from licodec.exact.interpreter import Interpreter, choose
 from licodec.exact.planes import PlaneRunner
 from licodec.images import Picture, compress_alpha, decompress_alpha, psnr
-from licodec.packs import Pack, PackAdapters
+from licodec.packs import ANALYSIS, ENCODER_PROGRAMS, HYPER_ANALYSIS, Pack, PackAdapters
 from licodec.rate import Rate, RateScale, Setting, target_of
 from licodec.targets import Found, Target, TargetKind, search
 
 REFERENCE = "reference"
 STRIP_PIXELS = 1 << 22  # pixels of one strip; smaller pictures run whole
-ANALYSIS, HYPER_ANALYSIS = ENCODER_PROGRAMS = "analysis", "hyper_analysis"
 
 
 @dataclass(frozen=True)

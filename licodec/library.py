@@ -11,12 +11,12 @@ from __future__ import annotations
 from functools import cached_property
 from pathlib import Path
 
-from licodec.codec import ENCODER_PROGRAMS, REFERENCE, Codec, pixels_per_position
+from licodec.codec import REFERENCE, Codec, pixels_per_position
 from licodec.container import LicFile, read_file
 from licodec.errors import PixelChecksumError
 from licodec.exact.work import multiplications
 from licodec.images import Picture
-from licodec.packs import Pack, PackName, find_pack, read_pack
+from licodec.packs import ENCODER_PROGRAMS, Pack, PackName, find_pack, read_pack
 from licodec.rate import TARGETS, Rate
 
 # Multiplications that the reference does in about the time that the others take to start.
@@ -55,7 +55,8 @@ class PackCodecs:
         return Codec(self.pack, REFERENCE)
 
     def to_encode(self, width: int, height: int, rate: Rate) -> Codec:
-        """The codec for a picture of this size."""
+        """The codec for a picture of this size. Raises UsageError for a pack that decodes alone."""
+        self.pack.require_encoder()
         programs = [*self._decoder_programs, *ENCODER_PROGRAMS]
         attempts = ATTEMPTS if rate.mode in TARGETS else 1
         return self._for_work(self._work(programs) * width * height * attempts)

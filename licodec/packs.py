@@ -13,6 +13,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
@@ -54,6 +55,10 @@ LARGEST_PACK = 2**31  # bytes
 # Keys of an adapter set that it may lack, in the order of beta: 0 and 1.
 STEP_SHARES = ("step_shares", "beta_step_shares")
 LARGEST_DISTORTION_WEIGHT = 2**24  # keeps the encoder's sums within 64 bits
+ANALYSIS, HYPER_ANALYSIS = ENCODER_PROGRAMS = "analysis", "hyper_analysis"
+COLORS = 3
+PIXEL_RANGE = (-255, 255)  # of 2 * pixel - 255, what an analysis takes
+LATENT_RANGE = (-(2**15), 2**15 - 1)
 SEARCH_VARIABLE = "LICODEC_WEIGHTS"
 Analysed = dict[str, dict[str, ValueInfo]]  # what is known of every value, by program
 _OBJECTIVE = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
@@ -161,6 +166,13 @@ class Pack:
             if port.channels is None
         }
         return tuple(mode for mode in MODES if mode in found)
+
+    def require_encoder(self) -> None:
+        """Raise UsageError for a pack that decodes alone."""
+        if ANALYSIS not in self.programs:
+            raise UsageError(
+                f"the pack {self.title} is for decoding alone; 'licodec models' lists the others"
+            )
 
     @property
     def rate_modes(self) -> tuple[str, ...]:
@@ -513,6 +525,7 @@ def _check(pack: Pack) -> None:
             if operation.kind in WEIGHTED_KINDS and operation.tensors["weight"] not in pack.widths:
                 raise CorruptFileError(f"program {program.name}: a weight has no stated width")
     _check_interfaces(pack, {}, analysed)
+    _check_encoder(pack, {}, (), analysed)
     for adapters in pack.adapters:
         _check_adapters(pack, adapters, analysed)
     tables_from_tensors(pack.tensors)
@@ -531,17 +544,50 @@ def _check_adapters(pack: Pack, adapters: PackAdapters, analysed: Analysed) -> N
     if adapters.beta_step_shares and (not adapters.step_shares or BETA not in modes):
         raise CorruptFileError(f"the step shares of {adapters.objective} are for a beta it lacks")
     _check_interfaces(pack, adapters.programs, analysed)
-    decoders = set(pack.schedule.program_order)
-    for plain, name in adapters.programs.items():
-        if plain in decoders:
-            continue
-        if plain not in pack.programs:
-            raise CorruptFileError(f"program {plain} is missing")
-        ports = [port.name for port in pack.programs[plain].inputs]
-        own = [port.name for port in pack.programs[name].inputs if port.channels is not None]
-        numbers = {port.name for port in pack.programs[name].inputs if port.channels is None}
-        if own != ports or not numbers <= set(modes):
-            raise CorruptFileError(f"program {name} does not fit the coding schedule")
+    for place in adapters.programs:
+        if place not in pack.programs:
+            raise CorruptFileError(f"program {place} is missing")
+    _check_encoder(pack, adapters.programs, modes, analysed)
+
+
+def _check_encoder(
+    pack: Pack, stand_ins: Mapping[str, str], modes: tuple[str, ...], analysed: Analysed
+) -> None:
+    """The encoder's programs, where a pack has them, take pixels and give what is coded.
+
+    `stand_ins` and `modes` are of an adapter set, as in :func:`_check_interfaces`.
+    """
+    found = [name for name in ENCODER_PROGRAMS if name in pack.programs]
+    if not found:
+        return
+    schedule = pack.schedule
+    finer = schedule.hyper_stride // schedule.latent_stride
+    pixels = ValueInfo(COLORS, *PIXEL_RANGE, Fraction(1))
+    latents = ValueInfo(schedule.latent_channels, *LATENT_RANGE, Fraction(1))
+    hyper_latents = len(pack.tables.medians)
+    alignment, coarse_alignment = schedule.alignment, schedule.alignment // schedule.latent_stride
+    for place, port, value, rows, channels, stride in (
+        (ANALYSIS, "pixels", pixels, alignment, latents.channels, schedule.latent_stride),
+        (HYPER_ANALYSIS, "latents", latents, coarse_alignment, hyper_latents, finer),
+    ):
+        if place not in found:
+            raise CorruptFileError(f"program {place} is missing")
+        name = stand_ins.get(place, place)
+        program, values = pack.programs[name], analysed[name]
+        planes = [p for p in program.inputs if p.channels is not None]
+        numbers = [p.name for p in program.inputs if p.channels is None]
+        outputs = [values[output] for output in program.outputs]
+        fits = (
+            [p.name for p in planes] == [port]
+            and _reads(values[port], value)
+            and set(numbers) <= set(modes)
+            and all(_is_gain(values[number]) for number in numbers)
+            and [(o.channels, o.rate) for o in outputs] == [(channels, Fraction(1, stride))]
+            and _fits_latent(outputs[0])
+            and all(rows % info.rate.denominator == 0 for info in values.values())
+        )
+        if not fits:
+            raise CorruptFileError(f"program {name} does not take and give what encoding does")
 
 
 def _check_interfaces(pack: Pack, stand_ins: Mapping[str, str], analysed: Analysed) -> None:
@@ -584,16 +630,13 @@ def _check_interfaces(pack: Pack, stand_ins: Mapping[str, str], analysed: Analys
     require(_fits_latent(hyper_latents), schedule.hyper_synthesis)
     features = dict(zip(schedule.features, outputs, strict=True))
 
-    def reads(port: Any, value: Any) -> bool:
-        return port.channels == value.channels and port.low <= value.low and value.high <= port.high
-
     if isinstance(schedule.steps[0], WavefrontStep):
         (step,) = schedule.steps
         ports, outputs = described(step.parameters)
         read = [name for name in ports if name in features]
         named = list(ports) == [*read, NEIGHBOURS] and len(outputs) == 2
         require(named and len(read) > 0, step.parameters)
-        require(all(reads(ports[name], features[name]) for name in read), step.parameters)
+        require(all(_reads(ports[name], features[name]) for name in read), step.parameters)
         require(_is_latent(ports[NEIGHBOURS], step.neighbours * step.stop), step.parameters)
         require(_is_pointwise(programs[step.parameters], pack.tensors), step.parameters)
         mean, scale = outputs
@@ -605,7 +648,7 @@ def _check_interfaces(pack: Pack, stand_ins: Mapping[str, str], analysed: Analys
         read = [name for name in ports if name in features]
         expected = [*read, PREVIOUS] if index else read
         require(read and list(ports) == expected and len(outputs) == 3, step.parameters)
-        require(all(reads(ports[name], features[name]) for name in read), step.parameters)
+        require(all(_reads(ports[name], features[name]) for name in read), step.parameters)
         if index:
             require(_is_latent(ports[PREVIOUS], step.start), step.parameters)
         mean, scale, context = outputs
@@ -615,7 +658,7 @@ def _check_interfaces(pack: Pack, stand_ins: Mapping[str, str], analysed: Analys
         require(_fits_latent(mean), step.parameters)
         ports, outputs = described(step.residual)
         require(list(ports) == ["context", "decoded"] and len(outputs) == 1, step.residual)
-        require(reads(ports["context"], context), step.residual)
+        require(_reads(ports["context"], context), step.residual)
         require(_is_latent(ports["decoded"], count), step.residual)
         require(outputs[0].channels == count and outputs[0].rate == 1, step.residual)
 
@@ -625,6 +668,10 @@ def _check_interfaces(pack: Pack, stand_ins: Mapping[str, str], analysed: Analys
     pixels = outputs[0]
     shaped = pixels.channels == 3 and pixels.rate == schedule.latent_stride
     require(shaped and pixels.low >= 0 and pixels.high <= 255, schedule.synthesis)
+
+
+def _reads(port: ValueInfo, value: ValueInfo) -> bool:
+    return port.channels == value.channels and port.low <= value.low and value.high <= port.high
 
 
 def _is_gain(port: Any) -> bool:
@@ -641,11 +688,11 @@ def _is_pointwise(program: Program, tensors: Mapping[str, np.ndarray]) -> bool:
 
 
 def _is_latent(port: Any, channels: int) -> bool:
-    return port.channels == channels and port.low == -(2**15) and port.high == 2**15 - 1
+    return port.channels == channels and (port.low, port.high) == LATENT_RANGE
 
 
 def _fits_latent(value: Any) -> bool:
-    return value.low >= -(2**15) and value.high <= 2**15 - 1
+    return value.low >= LATENT_RANGE[0] and value.high <= LATENT_RANGE[1]
 
 
 # Finding -----------------------------------------------------------------------------------

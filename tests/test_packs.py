@@ -13,11 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from licodec import packs
+from licodec.container import read_file
 from licodec.errors import CorruptFileError, UsageError, WeightsMissingError
 from licodec.exact.schedule import schedule_from_json, schedule_to_json
 from licodec.fmpq.plans import search_figures
+from licodec.images import Picture
+from licodec.library import PackCodecs
 from licodec.packs import (
     METADATA_KEY,
+    Pack,
     choose_pack,
     find_pack,
     pack_bits,
@@ -26,6 +30,7 @@ from licodec.packs import (
     unpack_bits,
     write_pack,
 )
+from licodec.rate import Rate
 from tests import tiny
 
 
@@ -116,6 +121,52 @@ def test_damaged_descriptions_are_refused(path: Path, change: object, message: s
     rewritten(path, change)
     with pytest.raises(CorruptFileError, match=message):
         read_pack(path)
+
+
+def in_place_of(place: str, name: str) -> Pack:
+    """The tiny pack with another of its programs in the place of an encoder's."""
+    pack = tiny.pack()
+    program = replace(pack.programs[name], name=place)
+    return replace(pack, programs={**pack.programs, place: program})
+
+
+@pytest.mark.parametrize(
+    ("place", "name"),
+    [
+        ("analysis", "hyper_analysis"),  # reads something else
+        ("hyper_analysis", "synthesis"),  # gives something else
+        ("hyper_analysis", "analysis"),
+    ],
+)
+def test_programs_of_encoders_must_fit(tmp_path: Path, place: str, name: str) -> None:
+    with pytest.raises(CorruptFileError, match=f"program {place} does not take and give"):
+        write_pack(in_place_of(place, name), tmp_path / "wrong.safetensors")
+
+
+def test_a_set_s_programs_of_encoders_must_fit(tmp_path: Path) -> None:
+    pack = tiny.adapted_pack()
+    stand_in = pack.adapters[0].programs["analysis"]
+    wrong = replace(pack.programs["synthesis"], name=stand_in)
+    changed = replace(pack, programs={**pack.programs, stand_in: wrong})
+    with pytest.raises(CorruptFileError, match=f"program {stand_in} does not take and give"):
+        write_pack(changed, tmp_path / "wrong.safetensors")
+
+
+def test_a_pack_may_decode_alone(tmp_path: Path) -> None:
+    pack = tiny.pack()
+    decoders = {n: p for n, p in pack.programs.items() if n not in packs.ENCODER_PROGRAMS}
+    write_pack(replace(pack, programs=decoders), tmp_path / "decoder.safetensors")
+    again = read_pack(tmp_path / "decoder.safetensors")
+    assert again.weights_id == pack.weights_id
+    with pytest.raises(UsageError, match=r"lite \(standard\) is for decoding alone"):
+        PackCodecs(again).to_encode(64, 64, Rate())
+    picture = Picture(np.full((20, 30, 3), 90, np.uint8))
+    coded = PackCodecs(pack, "reference").fastest.encode(picture, 64)
+    decoded = PackCodecs(again).to_decode(30, 20).decode(read_file(coded.data))
+    assert np.array_equal(decoded.pixels, coded.picture.pixels)
+    half = {n: p for n, p in pack.programs.items() if n != "hyper_analysis"}
+    with pytest.raises(CorruptFileError, match="program hyper_analysis is missing"):
+        write_pack(replace(pack, programs=half), tmp_path / "half.safetensors")
 
 
 def test_the_usual_name_of_features_is_left_out() -> None:

@@ -99,6 +99,7 @@ class Encoder:
     def __init__(self, settings: EncodeSettings) -> None:
         self.settings = settings
         self.pack = read_pack(choose_pack(settings.model, settings.plan).path)
+        self.pack.require_encoder()
         self.setting = rate_setting(settings.rate, self.pack)
 
     @property

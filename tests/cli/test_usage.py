@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 
 import licodec
-from licodec.cli import options
+from licodec.cli import options, threads
 from licodec.cli.app import app
 from licodec.errors import UsageError
 from licodec.exact.interpreter import BACKENDS
@@ -100,6 +103,12 @@ def test_sizes(text: str, size: int) -> None:
 def test_sizes_that_are_none(text: str) -> None:
     with pytest.raises(UsageError):
         options.parse_size(text)
+
+
+def test_threads_are_said_before_numpy_and_torch_load(run: Run, photo: Path) -> None:
+    result = run("encode", "photo.png", "-d", "999", "--threads", "3")
+    assert result.exit_code == 2
+    assert {os.environ[variable] for variable in threads.VARIABLES} == {"3"}
 
 
 def test_devices() -> None:
