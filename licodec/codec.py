@@ -151,6 +151,15 @@ class Codec:
 
     # Encoding ------------------------------------------------------------------------------
 
+    def prepare_encoding(self) -> None:
+        """Prove and bind what encoding without adapters runs beside decoding, once.
+
+        It is done when it is first needed, too: this is for taking the time. Raises LicodecError
+        as ``choose``.
+        """
+        for place in ENCODER_PROGRAMS:
+            self._runner(place, ANCHOR, None)
+
     def analyse(
         self, picture: Picture, gains: Gains = ANCHOR, objective: str | None = None
     ) -> Analysed:

@@ -55,11 +55,14 @@ class PackCodecs:
         return Codec(self.pack, REFERENCE)
 
     def to_encode(self, width: int, height: int, rate: Rate) -> Codec:
-        """The codec for a picture of this size. Raises UsageError for a pack that decodes alone."""
+        """The codec for a picture of this size, ready. Raises UsageError for a pack that decodes
+        alone."""
         self.pack.require_encoder()
         programs = [*self._decoder_programs, *ENCODER_PROGRAMS]
         attempts = ATTEMPTS if rate.mode in TARGETS else 1
-        return self._for_work(self._work(programs) * width * height * attempts)
+        codec = self._for_work(self._work(programs) * width * height * attempts)
+        codec.prepare_encoding()
+        return codec
 
     def to_decode(self, width: int, height: int) -> Codec:
         return self._for_work(self._work(self._decoder_programs) * width * height)

@@ -168,11 +168,23 @@ class Pack:
         return tuple(mode for mode in MODES if mode in found)
 
     def require_encoder(self) -> None:
-        """Raise UsageError for a pack that decodes alone."""
+        """Raise UsageError for a pack that decodes alone, and CorruptFileError where its programs
+        of encoders do not fit."""
         if ANALYSIS not in self.programs:
             raise UsageError(
                 f"the pack {self.title} is for decoding alone; 'licodec models' lists the others"
             )
+        _ = self._encoder_checked
+
+    @cached_property
+    def _encoder_checked(self) -> bool:
+        sets = [(own.programs, self.gain_modes(own)) for own in self.adapters]
+        for stand_ins, modes in ({}, ()), *sets:
+            try:
+                _check_encoder(self, stand_ins, modes)
+            except CorruptFileError as error:
+                raise CorruptFileError(f"the pack {self.title}: {error}") from None
+        return True
 
     @property
     def rate_modes(self) -> tuple[str, ...]:
@@ -525,7 +537,6 @@ def _check(pack: Pack) -> None:
             if operation.kind in WEIGHTED_KINDS and operation.tensors["weight"] not in pack.widths:
                 raise CorruptFileError(f"program {program.name}: a weight has no stated width")
     _check_interfaces(pack, {}, analysed)
-    _check_encoder(pack, {}, (), analysed)
     for adapters in pack.adapters:
         _check_adapters(pack, adapters, analysed)
     tables_from_tensors(pack.tensors)
@@ -544,22 +555,25 @@ def _check_adapters(pack: Pack, adapters: PackAdapters, analysed: Analysed) -> N
     if adapters.beta_step_shares and (not adapters.step_shares or BETA not in modes):
         raise CorruptFileError(f"the step shares of {adapters.objective} are for a beta it lacks")
     _check_interfaces(pack, adapters.programs, analysed)
-    for place in adapters.programs:
-        if place not in pack.programs:
-            raise CorruptFileError(f"program {place} is missing")
-    _check_encoder(pack, adapters.programs, modes, analysed)
+    decoders = set(pack.schedule.program_order)
+    for plain, name in adapters.programs.items():
+        if plain in decoders:
+            continue
+        if plain not in pack.programs:
+            raise CorruptFileError(f"program {plain} is missing")
+        ports = [port.name for port in pack.programs[plain].inputs]
+        own = [port.name for port in pack.programs[name].inputs if port.channels is not None]
+        numbers = {port.name for port in pack.programs[name].inputs if port.channels is None}
+        if own != ports or not numbers <= set(modes):
+            raise CorruptFileError(f"program {name} does not fit the coding schedule")
 
 
-def _check_encoder(
-    pack: Pack, stand_ins: Mapping[str, str], modes: tuple[str, ...], analysed: Analysed
-) -> None:
-    """The encoder's programs, where a pack has them, take pixels and give what is coded.
+def _check_encoder(pack: Pack, stand_ins: Mapping[str, str], modes: tuple[str, ...]) -> None:
+    """Raise CorruptFileError unless the programs of encoders take pixels and give what is coded.
 
-    `stand_ins` and `modes` are of an adapter set, as in :func:`_check_interfaces`.
+    `stand_ins` and `modes` are of an adapter set, as in :func:`_check_interfaces`. Reading a pack
+    does not check this: decoders have nothing to do with it.
     """
-    found = [name for name in ENCODER_PROGRAMS if name in pack.programs]
-    if not found:
-        return
     schedule = pack.schedule
     finer = schedule.hyper_stride // schedule.latent_stride
     pixels = ValueInfo(COLORS, *PIXEL_RANGE, Fraction(1))
@@ -570,15 +584,15 @@ def _check_encoder(
         (ANALYSIS, "pixels", pixels, alignment, latents.channels, schedule.latent_stride),
         (HYPER_ANALYSIS, "latents", latents, coarse_alignment, hyper_latents, finer),
     ):
-        if place not in found:
+        if place not in pack.programs:
             raise CorruptFileError(f"program {place} is missing")
-        name = stand_ins.get(place, place)
-        program, values = pack.programs[name], analysed[name]
-        planes = [p for p in program.inputs if p.channels is not None]
+        program = pack.programs[stand_ins.get(place, place)]
+        values = analyse(program, pack.tensors)
+        planes = [p.name for p in program.inputs if p.channels is not None]
         numbers = [p.name for p in program.inputs if p.channels is None]
         outputs = [values[output] for output in program.outputs]
         fits = (
-            [p.name for p in planes] == [port]
+            planes == [port]
             and _reads(values[port], value)
             and set(numbers) <= set(modes)
             and all(_is_gain(values[number]) for number in numbers)
@@ -587,7 +601,9 @@ def _check_encoder(
             and all(rows % info.rate.denominator == 0 for info in values.values())
         )
         if not fits:
-            raise CorruptFileError(f"program {name} does not take and give what encoding does")
+            raise CorruptFileError(
+                f"program {program.name} does not take and give what encoding does"
+            )
 
 
 def _check_interfaces(pack: Pack, stand_ins: Mapping[str, str], analysed: Analysed) -> None:
