@@ -8,6 +8,7 @@ takes twice as long as whichever would have been better from the beginning.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 
@@ -52,26 +53,32 @@ class PackCodecs:
 
     @cached_property
     def reference(self) -> Codec:
+        """On the reference backend, which runs everywhere and starts at once."""
         return Codec(self.pack, REFERENCE)
 
     def to_encode(self, width: int, height: int, rate: Rate) -> Codec:
-        """The codec for a picture of this size, ready. Raises UsageError for a pack that decodes
-        alone."""
+        """The codec for a picture of so many pixels each way, ready.
+
+        Raises UsageError for a pack that decodes alone, CorruptFileError where its programs of
+        encoders do not fit, and LicodecError as `fastest`.
+        """
         self.pack.require_encoder()
-        programs = [*self._decoder_programs, *ENCODER_PROGRAMS]
+        programs = (*self._decoder_programs, *ENCODER_PROGRAMS)
         attempts = ATTEMPTS if rate.mode in TARGETS else 1
         codec = self._for_work(self._work(programs) * width * height * attempts)
         codec.prepare_encoding()
         return codec
 
     def to_decode(self, width: int, height: int) -> Codec:
+        """The codec for a file of a picture of so many pixels each way. Raises LicodecError as
+        `fastest`."""
         return self._for_work(self._work(self._decoder_programs) * width * height)
 
     @property
     def _decoder_programs(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(self.pack.schedule.program_order))
 
-    def _work(self, programs: list[str] | tuple[str, ...]) -> float:
+    def _work(self, programs: Iterable[str]) -> float:
         """Multiplications for each pixel."""
         pack = self.pack
         return sum(
