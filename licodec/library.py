@@ -39,10 +39,10 @@ class PackCodecs:
         self._backend = backend
         self._work_left = start_work if backend is None else 0.0
 
-    def require(self) -> None:
-        """Raise LicodecError where a backend was asked for that cannot run."""
+    def require_backend(self) -> None:
+        """Raise LicodecError where a backend was asked for that cannot encode here."""
         if self._backend is not None:
-            _ = self.fastest
+            self.fastest.prepare_encoding()
 
     @cached_property
     def fastest(self) -> Codec:
@@ -63,26 +63,30 @@ class PackCodecs:
         encoders do not fit, and LicodecError as `fastest`.
         """
         self.pack.require_encoder()
-        programs = (*self._decoder_programs, *ENCODER_PROGRAMS)
         attempts = ATTEMPTS if rate.mode in TARGETS else 1
-        codec = self._for_work(self._work(programs) * width * height * attempts)
+        codec = self._for_work(self._encoding_work * width * height * attempts)
         codec.prepare_encoding()
         return codec
 
     def to_decode(self, width: int, height: int) -> Codec:
         """The codec for a file of a picture of so many pixels each way. Raises LicodecError as
         `fastest`."""
-        return self._for_work(self._work(self._decoder_programs) * width * height)
+        return self._for_work(self._decoding_work * width * height)
 
-    @property
-    def _decoder_programs(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(self.pack.schedule.program_order))
+    @cached_property
+    def _decoding_work(self) -> float:
+        """Multiplications for each pixel."""
+        return self._work(self.pack.schedule.program_order)
+
+    @cached_property
+    def _encoding_work(self) -> float:
+        """The same; an encoder decodes, too."""
+        return self._decoding_work + self._work(ENCODER_PROGRAMS)
 
     def _work(self, programs: Iterable[str]) -> float:
-        """Multiplications for each pixel."""
         pack = self.pack
         return sum(
-            float(multiplications(pack.programs[name], pack.tensors))
+            float(multiplications(pack.programs[name], pack.tensors, pack.analysed[name]))
             / pixels_per_position(name, pack)
             for name in programs
         )

@@ -60,7 +60,6 @@ COLORS = 3
 PIXEL_RANGE = (-255, 255)  # of 2 * pixel - 255, what an analysis takes
 LATENT_RANGE = (-(2**15), 2**15 - 1)
 SEARCH_VARIABLE = "LICODEC_WEIGHTS"
-Analysed = dict[str, dict[str, ValueInfo]]  # what is known of every value, by program
 _OBJECTIVE = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 
 
@@ -174,17 +173,12 @@ class Pack:
             raise UsageError(
                 f"the pack {self.title} is for decoding alone; 'licodec models' lists the others"
             )
-        _ = self._encoder_checked
-
-    @cached_property
-    def _encoder_checked(self) -> bool:
         sets = [(own.programs, self.gain_modes(own)) for own in self.adapters]
         for stand_ins, modes in ({}, ()), *sets:
             try:
                 _check_encoder(self, stand_ins, modes)
             except CorruptFileError as error:
                 raise CorruptFileError(f"the pack {self.title}: {error}") from None
-        return True
 
     @property
     def rate_modes(self) -> tuple[str, ...]:
@@ -204,6 +198,12 @@ class Pack:
     def adapters_named(self, objective: str) -> PackAdapters:
         """The adapter set for an objective that it has."""
         return next(own for own in self.adapters if own.objective == objective)
+
+    @cached_property
+    def analysed(self) -> Mapping[str, Mapping[str, ValueInfo]]:
+        """What is known of every value, by program. Raises CorruptFileError where one is not
+        proved."""
+        return {name: analyse(program, self.tensors) for name, program in self.programs.items()}
 
     @cached_property
     def tables(self) -> EntropyTables:
@@ -530,19 +530,18 @@ def _check(pack: Pack) -> None:
     for name in (*pack.schedule.program_order, *further):
         if name not in pack.programs:
             raise CorruptFileError(f"program {name} is missing")
-    analysed: Analysed = {}
-    for name, program in pack.programs.items():
-        analysed[name] = analyse(program, pack.tensors)
+    _ = pack.analysed  # every program is proved
+    for program in pack.programs.values():
         for operation in program.operations:
             if operation.kind in WEIGHTED_KINDS and operation.tensors["weight"] not in pack.widths:
                 raise CorruptFileError(f"program {program.name}: a weight has no stated width")
-    _check_interfaces(pack, {}, analysed)
+    _check_interfaces(pack, {})
     for adapters in pack.adapters:
-        _check_adapters(pack, adapters, analysed)
+        _check_adapters(pack, adapters)
     tables_from_tensors(pack.tensors)
 
 
-def _check_adapters(pack: Pack, adapters: PackAdapters, analysed: Analysed) -> None:
+def _check_adapters(pack: Pack, adapters: PackAdapters) -> None:
     """Stand-ins fit where the programs stood, and alpha or beta scales one of a decoder."""
     modes = pack.gain_modes(adapters)
     if not modes:
@@ -554,7 +553,7 @@ def _check_adapters(pack: Pack, adapters: PackAdapters, analysed: Analysed) -> N
         raise CorruptFileError(f"the step shares of {adapters.objective} do not fit the slices")
     if adapters.beta_step_shares and (not adapters.step_shares or BETA not in modes):
         raise CorruptFileError(f"the step shares of {adapters.objective} are for a beta it lacks")
-    _check_interfaces(pack, adapters.programs, analysed)
+    _check_interfaces(pack, adapters.programs)
     decoders = set(pack.schedule.program_order)
     for plain, name in adapters.programs.items():
         if plain in decoders:
@@ -586,8 +585,8 @@ def _check_encoder(pack: Pack, stand_ins: Mapping[str, str], modes: tuple[str, .
     ):
         if place not in pack.programs:
             raise CorruptFileError(f"program {place} is missing")
-        program = pack.programs[stand_ins.get(place, place)]
-        values = analyse(program, pack.tensors)
+        name = stand_ins.get(place, place)
+        program, values = pack.programs[name], pack.analysed[name]
         planes = [p.name for p in program.inputs if p.channels is not None]
         numbers = [p.name for p in program.inputs if p.channels is None]
         outputs = [values[output] for output in program.outputs]
@@ -601,12 +600,10 @@ def _check_encoder(pack: Pack, stand_ins: Mapping[str, str], modes: tuple[str, .
             and all(rows % info.rate.denominator == 0 for info in values.values())
         )
         if not fits:
-            raise CorruptFileError(
-                f"program {program.name} does not take and give what encoding does"
-            )
+            raise CorruptFileError(f"program {name} does not take and give what encoding does")
 
 
-def _check_interfaces(pack: Pack, stand_ins: Mapping[str, str], analysed: Analysed) -> None:
+def _check_interfaces(pack: Pack, stand_ins: Mapping[str, str]) -> None:
     """The programs' inputs and outputs are those that the schedule connects.
 
     `stand_ins` are of an adapter set, by the names of the programs whose places they take.
@@ -620,7 +617,7 @@ def _check_interfaces(pack: Pack, stand_ins: Mapping[str, str], analysed: Analys
             raise CorruptFileError(f"program {stands_in} does not fit the coding schedule")
 
     def described(name: str) -> tuple[dict[str, Any], list[Any]]:
-        values = analysed[stand_ins.get(name, name)]
+        values = pack.analysed[stand_ins.get(name, name)]
         # Planes come in multiples of so many rows, and every value must have whole rows.
         hyper = name == schedule.hyper_synthesis
         stride = schedule.hyper_stride if hyper else schedule.latent_stride

@@ -182,6 +182,8 @@ def work(job: Mapping[str, Any]) -> dict[str, Any]:
     library = Library(job["backend"])
     try:
         codec = library.open(read_name(Path(job["pack"]))).fastest
+        if job["encode"]:
+            codec.prepare_encoding()
     except LicodecError as error:
         return {"refused": {job["backend"]: str(error)}}
     encoded = {}

@@ -23,6 +23,8 @@ from pathlib import Path
 
 from PIL import Image
 
+MEMORY_UNIT = 1 if sys.platform == "darwin" else 1024  # of what the system says, bytes
+
 
 @dataclass(frozen=True)
 class Run:
@@ -43,7 +45,7 @@ def run(arguments: Sequence[str]) -> Run:
     _, status, usage = os.wait4(process.pid, 0)
     if os.waitstatus_to_exitcode(status):
         sys.exit(message.strip() or "licodec failed")
-    return Run(time.perf_counter() - start, usage.ru_maxrss * 1024)
+    return Run(time.perf_counter() - start, usage.ru_maxrss * MEMORY_UNIT)
 
 
 def commands(picture: Path, d: float) -> Iterator[tuple[str, list[str]]]:

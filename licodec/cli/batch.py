@@ -254,7 +254,7 @@ def share_cores(jobs: int | None, files: int, chosen: Machine) -> tuple[int, Mac
 
 def _open_encoder(settings: EncodeSettings) -> Callable[[Job], Result | Failure]:
     encoder = Encoder(settings)
-    encoder.codecs.require()  # a machine that cannot run it ends the batch, not each file
+    encoder.codecs.require_backend()  # a machine that cannot run it ends the batch, not each file
     return partial(_attempt, encoder.encode)
 
 
