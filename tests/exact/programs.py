@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -171,6 +172,17 @@ RANGES = (
     (7, 7),
 )
 """Operands of 1 to 16 bits, signed, unsigned and lopsided."""
+WIDE_RANGES = (
+    *RANGES,
+    (-(2**24) + 1, 2**24 - 1),
+    (-(2**15) - 1, 2**15),
+    (-129, 128),
+    (0, 2**20),
+    (40000, 2**24 - 1),
+    (-(2**24) + 1, -40000),
+    (2**24 - 1, 2**24 - 1),
+)
+"""Beyond those, too."""
 
 RANDOM_KINDS = (
     *("conv", "conv", "requantize", "sum", "product", "scaled", "normalized", "clamp", "table"),
@@ -182,8 +194,9 @@ PLANE = (8, 12)  # rows and columns of the inputs of random programs
 class RandomBuilder(Builder):
     """Writes programs of random operations over all kinds, widths and attributes."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, choices: Sequence[tuple[int, int]] = RANGES) -> None:
         super().__init__("random", seed)
+        self.choices = choices
         self.ranges: dict[str, tuple[int, int]] = {}
         self.rates: dict[str, Fraction] = {}
 
@@ -214,7 +227,7 @@ class RandomBuilder(Builder):
         return inputs
 
     def _range(self) -> tuple[int, int]:
-        low, high = self.random.choice(RANGES)
+        low, high = self.random.choice(self.choices)
         return int(low), int(high)
 
     def _value(self) -> str:
@@ -328,6 +341,7 @@ class RandomBuilder(Builder):
         if (channels - 1) * (high - low) << root_bits + fraction_bits >= 2**52:
             fraction_bits = 0
         gain = self.random.normal(0, max(map(abs, span)) * 2.0 ** -(fraction_bits + 1), channels)
+        gain = np.clip(gain, -(2.0**23), 2.0**23)
         tensors = {
             "gain": gain.astype(np.float32),
             "bias": self.random.integers(*sorted(span), channels, endpoint=True).astype(np.int32),

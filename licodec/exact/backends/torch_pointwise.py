@@ -141,7 +141,8 @@ def bind_clamp(
         if x.dtype == target.dtype:
             torch.clamp(x, result.low, result.high, out=target)
         else:
-            target.copy_(scratch.copy("clamped", x, x.dtype).clamp_(result.low, result.high))
+            # The wider of the two types, as the bounds may lie beyond the operand's.
+            target.copy_(scratch.copy("clamped", x, torch.int32).clamp_(result.low, result.high))
 
     return clamped
 
