@@ -3,16 +3,40 @@
 from __future__ import annotations
 
 import os
+import random
+import sys
 from pathlib import Path
 
 import hypothesis
+import numpy as np
 import pytest
 
 from licodec.packs import SEARCH_VARIABLE, SUFFIX, embedded_folder
 
-# How long an example takes depends on what else the machine does; no test is about that.
-hypothesis.settings.register_profile("licodec", deadline=None)
+# How long an example takes depends on what else the machine does; no test is about that. Every
+# run draws the same examples: scripts/search_faults.py looks for others, and what it finds is kept
+# as an @example of its test.
+hypothesis.settings.register_profile("search", deadline=None, database=None, print_blob=True)
+hypothesis.settings.register_profile("licodec", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("licodec")
+
+
+def restart_generators() -> None:
+    """Begin the global generators anew, so that what a test draws depends on no other test."""
+    random.seed(0)
+    np.random.seed(0)
+    if (torch := sys.modules.get("torch")) is not None:
+        torch.default_generator.manual_seed(0)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_fixture_setup() -> None:
+    restart_generators()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call() -> None:
+    restart_generators()
 
 
 @pytest.hookimpl(optionalhook=True)

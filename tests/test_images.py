@@ -38,7 +38,6 @@ from licodec.images import (
 from licodec.images import reading as reading_module
 from licodec.images.metadata import exif_orientation, icc_colour_space
 
-RANDOM = np.random.default_rng(7)
 XMP = (
     b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6" '
     b'xmp:Rating="5"/><tiff:Orientation>6</tiff:Orientation></x:xmpmeta>'
@@ -52,7 +51,7 @@ def profile_for(space: bytes) -> bytes:
 
 
 def samples(*shape: int) -> np.ndarray:
-    return RANDOM.integers(0, 256, shape, dtype=np.uint8)
+    return np.random.randint(0, 256, shape, dtype=np.uint8)
 
 
 def saved(image: Image.Image, format: str, **options) -> bytes:

@@ -69,6 +69,7 @@ def textured(height: int, width: int, channels: int = 3) -> np.ndarray:
         "prepare_data",
         "published_snr",
         "published_speed",
+        "search_faults",
         "side_by_side",
         "start_up",
         "train",

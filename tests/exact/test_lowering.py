@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy import random
 
 from licodec.exact.backends import reference
 from licodec.exact.bounds import analyse
@@ -16,8 +17,6 @@ from licodec.exact.lowering import (
     layernorm_form,
 )
 from tests.exact.programs import Builder
-
-random = np.random.default_rng(7)
 
 
 def span_of(x: np.ndarray, bits: int) -> Span:
