@@ -1,258 +1,215 @@
 #!/usr/bin/env python3
-"""Train the float form of `lite` on a folder of pictures.
+"""Train `base` in float, one network for every rate and two objectives, on a CPU or a GPU.
 
-    scripts/train.py PICTURES --state run.pt --steps 20000
+    scripts/train.py TILES --state run.pt --seconds 36000                  # constant rate
+    scripts/train.py TILES --state run.pt --seconds 7200 --decay-seconds 7200
+    scripts/train.py TILES --state run.pt --validate
 
-The loss is lambda * 255^2 * MSE + bpp at the high-rate anchor (lambda 0.0483, CALICE's
-anchor). A share of the steps draws AQVR's d at random and scales lambda by d^-1.5, so
-that the network knows the step sizes it will meet. The learning rate is constant after
-a warm-up and falls to zero over the last `--decay-steps` steps, so a run can be
-lengthened until the decay begins. The last `--quantized-steps` steps run in the
-arithmetic of the exact form (grids, weight widths), with straight-through gradients.
-Everything random is a function of (seed, step): a run resumed from its state file
-continues exactly.
+TILES holds folders a, b, c and held-out of tiles (``training/tiles.py``). Every sample draws d and
+an objective; its loss is lambda / d^2 * 255^2 * MSE + bits per pixel, where of the distortion a
+share by the objective is the error of SSIMULACRA 2 instead, divided by the usual loss of its band
+of d, so that no rate dominates.
+
+The learning rate is constant after a warm-up and falls to zero over the last --decay-seconds. The
+state is exact and is never written in the decay, so that a longer run goes on from the stable
+weights; the decayed average goes to a file
+of its own, .decayed.pt. Everything random is a function of (seed,
+step). Needs torch, NumPy and Pillow alone.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, fields
 from pathlib import Path
 
-import numpy as np
 import torch
-from training.pictures import (
-    draw_crop,
-    load_pictures,
-    rate_and_distortion,
-    split_pictures,
-    to_tensor,
-)
-from training.soap import Soap
-from training.state import save_state
+from training.run import Run, Settings
+from training.state import read_state, save_state, write_pieces
+from training.tiles import Tiles, read_tile, validation_paths
+from training.validation import OBJECTIVES, evaluate
 
-from licodec.backbones.lite import LiteNetwork
-from licodec.backbones.lite_exact import (
-    calibrate,
-    quantization_aware,
-    standard_widths,
-    with_ranges,
-)
-from licodec.fmpq.plans import plan_of_pack
-from licodec.fmpq.search import widths_of
+from licodec.backbones.base import BaseConfig
+from licodec.backbones.conditions import D_RANGE
+
+LOG_STEPS = 50
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("pictures", type=Path, help="folder of training pictures")
-    parser.add_argument(
-        "--state", type=Path, required=True, help="checkpoint, resumed where it exists"
+    add = parser.add_argument
+    add("tiles", type=Path, help="folder of the shards and of held-out")
+    add("--state", type=Path, required=True, help="checkpoint, resumed where it exists")
+    add("--from", dest="start", type=Path, help="state or pieces to begin with, weights only")
+    add("--shards", default="abc", help="folders to train on")
+    add("--seconds", type=float, default=600, help="of training, after which it ends")
+    add("--decay-seconds", type=float, default=0, help="the last of them, in which it slows down")
+    add("--cpu-clock", action="store_true", help="seconds of the processor, to compare runs by")
+    add("--steps", type=int, default=10**9, help="end at this step at the latest")
+    add(
+        "--plan",
+        default="4x192",
+        help="BATCHxCROP, or several with the share of the time where they end: 32x256:0.66,16x384",
     )
-    parser.add_argument("--steps", type=int, default=20000)
-    parser.add_argument("--decay-steps", type=int, default=4000)
-    parser.add_argument("--quantized-steps", type=int, default=500)
-    parser.add_argument(
-        "--widths-of",
-        metavar="PACK",
-        type=Path,
-        help="pack of `licodec quantize` whose plan the quantized steps train for",
-    )
-    parser.add_argument("--warmup-steps", type=int, default=300)
-    parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--crop", type=int, default=128, help="side in pixels, a multiple of 64")
-    parser.add_argument("--optimizer", choices=("adam", "soap"), default="soap")
-    parser.add_argument("--learning-rate", type=float, default=2e-4)
-    parser.add_argument("--lambda", dest="lagrangian", type=float, default=0.0483)
-    parser.add_argument("--d-share", type=float, default=0.5, help="share of steps with a random d")
-    parser.add_argument("--d-range", type=float, nargs=2, default=(0.5, 12.0))
-    parser.add_argument(
-        "--only", metavar="PART", help="hold all but one part still, such as synthesis"
-    )
-    parser.add_argument(
-        "--averaging", type=float, default=0.999, help="decay of the weight average"
-    )
-    parser.add_argument("--held-out", type=int, default=24, help="pictures kept for validation")
-    parser.add_argument("--validate-every", type=int, default=1000)
-    parser.add_argument("--checkpoint-seconds", type=float, default=180)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--bfloat16", action="store_true", help="autocast the wide convolutions")
+    add("--optimizer", choices=("adamw", "soap"), default=Settings.optimizer)
+    add("--learning-rate", type=float, default=Settings.learning_rate)
+    add("--warmup-steps", type=int, default=Settings.warmup_steps)
+    add("--averaging", type=float, default=Settings.averaging, help="decay of the average")
+    add("--bfloat16", action="store_true", help="convolutions in it; only where it is native")
+    add("--cache", type=Path, help="decoded tiles as .npy, made where missing")
+    add("--pieces", type=Path, help="folder for weights in pieces below 16 MiB")
+    add("--checkpoint-seconds", type=float, default=300)
+    add("--validate-seconds", type=float, default=3600)
+    add("--validate", action="store_true", help="print the table of a state, and end")
+    add("--seed", type=int, default=Settings.seed)
+    add("--threads", type=int, default=os.cpu_count())
+    add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     return parser.parse_args(argv)
 
 
-@dataclass(frozen=True)
-class StepDraw:
-    """What chance decides about one step."""
-
-    pixels: torch.Tensor  # (N, 3, side, side) in [0, 1]
-    d: float
-
-
-def draw_step(pictures: list[np.ndarray], step: int, arguments: argparse.Namespace) -> StepDraw:
-    rng = np.random.default_rng((arguments.seed, step))
-    chosen = rng.integers(len(pictures), size=arguments.batch)
-    crops = np.stack([draw_crop(pictures[i], arguments.crop, rng) for i in chosen])
-    d = 1.0
-    if rng.random() < arguments.d_share:
-        low, high = arguments.d_range
-        d = math.exp(rng.uniform(math.log(low), math.log(high)))
-    return StepDraw(to_tensor(crops), d)
+def stage(plan: str, share: float) -> tuple[int, int]:
+    """(batch, crop) at this share of the time."""
+    for part in plan.split(","):
+        size, _, until = part.partition(":")
+        if share < float(until or 2):
+            break
+    batch, crop = size.split("x")
+    return int(batch), int(crop)
 
 
-def learning_rate(step: int, arguments: argparse.Namespace) -> float:
-    rising = min(1.0, (step + 1) / arguments.warmup_steps)
-    left = max(0, arguments.steps - step) / max(1, arguments.decay_steps)
-    return arguments.learning_rate * rising * min(1.0, left)
+def begin(arguments: argparse.Namespace) -> Run:
+    """A new run, or one that goes on."""
+    resumed = arguments.state.exists()
+    source = arguments.state if resumed else arguments.start
+    state = None if source is None else read_state(source)
+    config = BaseConfig() if state is None else config_of(state["config"])
+    settings = Settings(**{f.name: getattr(arguments, f.name) for f in fields(Settings)})
+    run = Run(config, settings, arguments.device)
+    if state is not None:
+        run.load(state, with_optimizer=resumed)
+    print(json.dumps({"from": str(source), "step": run.step, **asdict(settings)}), flush=True)
+    return run
 
 
-def make_optimizer(network: LiteNetwork, kind: str, rate: float) -> torch.optim.Optimizer:
-    """The linear path starts as a good transform and is moved a tenth as fast as the rest."""
-    linear, others = [], []
-    for name, parameter in network.named_parameters():
-        (linear if ".linear." in name else others).append(parameter)
-    groups = [{"params": others, "factor": 1.0}, {"params": linear, "factor": 0.1}]
-    if kind == "soap":
-        return Soap(groups, lr=rate)
-    return torch.optim.Adam(groups, lr=rate, fused=True)
+def config_of(stored: dict) -> BaseConfig:
+    return BaseConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()})
 
 
-def hold_still_all_but(network: LiteNetwork, part: str) -> None:
-    parts = [name for name, _ in network.named_children()]
-    if part not in parts:
-        sys.exit(f"--only {part}: no such part; the network has {', '.join(parts)}")
-    for name, child in network.named_children():
-        child.requires_grad_(name == part)
+class Trainer:
+    """The loop around a run: crops, the clock, checkpoints and tables."""
 
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self.arguments = arguments
+        self.run = begin(arguments)
+        photographs, graphics = validation_paths(arguments.tiles)
+        self.held_out = {
+            "photographs": [read_tile(p) for p in photographs],
+            "graphics": [read_tile(p) for p in graphics],
+        }
+        self.tiles = Tiles(
+            arguments.tiles,
+            arguments.shards,
+            [*photographs, *graphics],
+            arguments.device,
+            arguments.cache,
+        )
+        counts = {name: len(pictures) for name, pictures in self.held_out.items()}
+        print(json.dumps({"tiles": len(self.tiles), "held out": counts}), flush=True)
+        self.clock = time.process_time if arguments.cpu_clock else time.monotonic
+        self.drawing = ThreadPoolExecutor(1)  # draws the next crops while this step computes
 
-def make_average(network: LiteNetwork, decay: float) -> torch.optim.swa_utils.AveragedModel:
-    """The exponential moving average of the weights; it, or after steps in exact arithmetic the
-    weights themselves, is what is validated and shipped."""
-    return torch.optim.swa_utils.AveragedModel(
-        network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(decay)
-    )
+    def validate(self, label: str) -> None:
+        for name, pictures in self.held_out.items():
+            for objective in OBJECTIVES:
+                for row in evaluate(self.run.average, pictures, objective):
+                    head = {"step": self.run.step, "weights": label, "set": name}
+                    print(json.dumps({**head, **row}), flush=True)
 
+    def keep(self) -> None:
+        save_state(self.arguments.state, **self.run.state())
+        if self.arguments.pieces is not None:
+            write_pieces(self.arguments.pieces, self.run.weights())
 
-@torch.no_grad()
-def validate(network: LiteNetwork, pictures: list[np.ndarray], device: str) -> list[dict]:
-    """Estimated rate and PSNR on the centre 256x256 of each held-out picture, at a few d."""
-    network.eval()
-    rows = []
-    for d in (1.0, 4.0, 12.0):
-        figures = []
-        for picture in pictures:
-            top, left = (picture.shape[0] - 256) // 2, (picture.shape[1] - 256) // 2
-            crop = picture[top : top + 256, left : left + 256]
-            pixels = (torch.from_numpy(crop.copy()).permute(2, 0, 1)[None].float() / 255).to(device)
-            output = network(pixels, d)
-            output["x_hat"] = output["x_hat"].clamp(0, 1)
-            bpp, mse = rate_and_distortion(output, pixels)
-            figures.append((bpp.item(), -10 * math.log10(mse.item())))
-        bpp, psnr = np.mean(figures, axis=0)
-        rows.append({"d": d, "bpp": round(float(bpp), 4), "psnr": round(float(psnr), 3)})
-    network.train()
-    return rows
+    def submit(self, step: int, size: tuple[int, int]) -> object:
+        return self.drawing.submit(self.tiles.draw, self.arguments.seed, step, *size, D_RANGE)
 
-
-def calibration_ranges(
-    network: LiteNetwork, pictures: list[np.ndarray], device: str
-) -> dict[str, dict[str, tuple[float, float]]]:
-    """Ranges of every value of the exact form on up to 16 training pictures."""
-    tensors = []
-    for picture in pictures[:: max(1, len(pictures) // 16)][:16]:
-        height, width = (min(384, side) // 64 * 64 for side in picture.shape[:2])
-        pixels = torch.from_numpy(picture[:height, :width].copy())
-        tensors.append((pixels.permute(2, 0, 1)[None].float() / 255).to(device))
-    return {name: dict(part.ranges) for name, part in calibrate(network, tensors).items()}
+    def train(self) -> None:
+        arguments, run, clock = self.arguments, self.run, self.clock
+        started = saved = validated = logged = clock()
+        cores, pixels = time.process_time(), run.pixels
+        sums, count, decaying = [0.0] * 4, 0, False
+        size = stage(arguments.plan, 0)
+        following = (size, self.submit(run.step, size))
+        while run.step < arguments.steps:
+            now = clock()
+            elapsed = now - started
+            left = arguments.seconds - elapsed
+            if left <= 0:
+                break
+            if not decaying and left <= arguments.decay_seconds:
+                self.keep()  # the stable weights: a decay is never resumed
+                decaying = True
+            size = stage(arguments.plan, elapsed / arguments.seconds)
+            if following[0] != size:
+                following = (size, self.submit(run.step, size))
+            draw = following[1].result()
+            following = (size, self.submit(run.step + 1, size))
+            share = min(1.0, left / arguments.decay_seconds) if decaying else 1.0
+            figures = run.train_step(draw, share)
+            sums = [s + f for s, f in zip(sums, asdict(figures).values(), strict=True)]
+            count += 1
+            used = time.process_time()
+            run.core_seconds += used - cores
+            cores = used
+            now = clock()
+            if run.step % LOG_STEPS == 0:
+                normalised, bpp, mse, norm = (s / count for s in sums)
+                print(
+                    f"step {run.step} {run.pixels / 1e6:.1f} Mpx "
+                    f"{run.core_seconds / 3600:.2f} core-hours "
+                    f"{(run.pixels - pixels) / (now - logged):.0f} px/s, "
+                    f"normalised {normalised:.4f} bpp {bpp:.3f} mse {mse:.2f} norm {norm:.2f} "
+                    f"skipped {run.skipped}, bands {' '.join(f'{u:.3f}' for u in run.usual)}",
+                    flush=True,
+                )
+                sums, count, pixels, logged = [0.0] * 4, 0, run.pixels, now
+            if not decaying and now - saved > arguments.checkpoint_seconds:
+                self.keep()
+                saved = clock()
+            if now - validated > arguments.validate_seconds and left > 60:
+                self.validate("average")
+                validated = clock()
+                started += validated - now  # a table is no training
+                cores = time.process_time()
+        if decaying:
+            save_state(arguments.state.with_suffix(".decayed.pt"), **run.weights())
+            if arguments.pieces is not None:
+                write_pieces(arguments.pieces.with_name("decayed"), run.weights())
+        else:
+            self.keep()
+        self.drawing.shutdown(cancel_futures=True)
+        self.validate("decayed" if decaying else "average")
 
 
 def main() -> None:
     arguments = parse_arguments()
+    arguments.state.parent.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(arguments.threads)
-    device = arguments.device
-    pictures = load_pictures(arguments.pictures)
-    held_out, training = split_pictures(pictures, arguments.held_out)
-    training = [p for p in training if min(p.shape[:2]) >= arguments.crop]
-
-    torch.manual_seed(arguments.seed)
-    network = LiteNetwork().to(device, memory_format=torch.channels_last)
-    if arguments.only is not None:
-        hold_still_all_but(network, arguments.only)
-    optimizer = make_optimizer(network, arguments.optimizer, arguments.learning_rate)
-    average = make_average(network, arguments.averaging)
-    widths = standard_widths
-    if arguments.widths_of is not None:
-        widths = widths_of(plan_of_pack(arguments.widths_of))
-    first, ranges = 0, {}
-    if arguments.state.exists():
-        state = torch.load(arguments.state, map_location=device, weights_only=True)
-        network.load_state_dict(state["network"])
-        if state["optimizer"] is not None:  # as train_entropy_model.py leaves it
-            optimizer.load_state_dict(state["optimizer"])
-        average.load_state_dict(state["average"])
-        first, ranges = state["step"], state.get("ranges", {})
-        print(f"resumed at step {first}", file=sys.stderr)
-
-    network.train()
-    active = network
-    # One thread draws the next step's crops while this one computes.
-    drawing = ThreadPoolExecutor(1)
-    following = drawing.submit(draw_step, training, first, arguments)
-    started = saved = time.monotonic()
-    running: list[float] = []
-    for step in range(first, arguments.steps):
-        if active is network and step >= arguments.steps - arguments.quantized_steps:
-            ranges = ranges or calibration_ranges(network, training, device)
-            active = quantization_aware(network, with_ranges(network, ranges), widths)
-        draw = following.result()
-        following = drawing.submit(draw_step, training, step + 1, arguments)
-        pixels = draw.pixels.to(device)
-        torch.manual_seed(arguments.seed * 1_000_003 + step)
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, arguments) * group["factor"]
-        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=arguments.bfloat16):
-            output = active(pixels, draw.d)
-        bpp, mse = rate_and_distortion(output, pixels)
-        loss = arguments.lagrangian * draw.d**-1.5 * 255**2 * mse + bpp
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimizer.step()
-        if active is network:
-            average.update_parameters(network)
-        else:  # weights that were trained rounded serve on their side of each rounding alone
-            average.module.load_state_dict(network.state_dict())
-        if draw.d == 1.0:
-            running.append(loss.item())
-
-        done = step + 1
-        if done % 100 == 0:
-            rate = (done - first) / (time.monotonic() - started)
-            print(
-                f"step {done}  loss at d=1 {np.mean(running):.4f}  {rate:.2f} steps/s", flush=True
-            )
-            running.clear()
-        if done % arguments.validate_every == 0 or done == arguments.steps:
-            for row in validate(average.module, held_out, device):
-                print(json.dumps({"step": done, **row}), flush=True)
-        if time.monotonic() - saved > arguments.checkpoint_seconds or done == arguments.steps:
-            save_state(
-                arguments.state,
-                network=network.state_dict(),
-                optimizer=optimizer.state_dict(),
-                average=average.state_dict(),
-                step=done,
-                ranges=ranges,
-            )
-            saved = time.monotonic()
+    if arguments.device == "cuda":
+        # No TF32: its 10 bits would cost the linear path up to half a level; the rest is bfloat16.
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cudnn.benchmark = True
+    trainer = Trainer(arguments)
+    if arguments.validate:
+        trainer.validate("average")
+    else:
+        trainer.train()
 
 
 if __name__ == "__main__":

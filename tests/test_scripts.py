@@ -11,8 +11,10 @@ import math
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,6 +24,7 @@ import pytest
 import torch
 from PIL import Image, features
 
+from licodec.backbones.base import BaseConfig
 from licodec.backbones.lite_exact import parts
 from licodec.codec import Codec
 from licodec.container import read_file
@@ -30,7 +33,7 @@ from licodec.errors import BadInputError, LicodecError, UsageError
 from licodec.images import Picture, encode_picture, psnr, read_picture
 from licodec.packs import read_pack, write_pack
 from licodec.rate import d_to_units
-from tests import tiny, tiny_published
+from tests import tiny, tiny_base, tiny_published
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS = ROOT / "scripts"
@@ -74,7 +77,6 @@ def textured(height: int, width: int, channels: int = 3) -> np.ndarray:
         "start_up",
         "train",
         "train_adapters",
-        "train_entropy_model",
         "train_perception",
         "validation_table",
     ],
@@ -570,150 +572,104 @@ def test_memory_is_measured_in_another_process(tiny_pack: Path, picture_file: Pa
 
 
 @pytest.fixture
-def training_pictures(tmp_path: Path) -> Path:
-    """One picture large enough to validate on, and three to learn from."""
-    folder = tmp_path / "training"
-    folder.mkdir()
-    for name, height, width in (("a", 256, 256), ("b", 64, 80), ("c", 70, 64), ("d", 96, 96)):
-        Image.fromarray(textured(height, width)).save(folder / f"{name}.png")
-    return folder
+def tiles(tmp_path: Path) -> Path:
+    """Shards of two tiles each, photographs and graphics, and one tile held out."""
+    for number, shard in enumerate(("a", "b", "held-out")):
+        (tmp_path / shard).mkdir()
+        for name in ("cid", "g_plot"):
+            path = tmp_path / shard / f"{name}-{number}-0-0.png"
+            Image.fromarray(textured(256, 256 + 32 * number)).save(path)
+    return tmp_path
 
 
+@pytest.mark.parametrize("optimizer", ["adamw", "soap"])
 def test_training_resumes_exactly(
-    tmp_path: Path, training_pictures: Path, monkeypatch: pytest.MonkeyPatch
+    optimizer: str, tiles: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Three steps, the last two in the arithmetic of the exact form, against the same three
-    resumed after the first and after the second."""
-    train = script("train")
-    monkeypatch.setattr(train, "LiteNetwork", lambda: type(tiny.network())(tiny.CONFIG))
+    """Five steps against the same five resumed after the second."""
+    train, run = script("train"), script("training.run")
+    monkeypatch.setattr(train, "BaseConfig", partial(BaseConfig, **asdict(tiny_base.CONFIG)))
+    monkeypatch.setattr(run, "VISUAL_FROM", 2)
+    monkeypatch.setattr(train.Trainer, "validate", lambda trainer, label: None)
     threads = torch.get_num_threads()
-    kept: dict[int, Path] = {}
-    save = train.save_state
 
-    def keep(path: Path, **state: Any) -> None:
-        save(path, **state)
-        if path.stem == "whole":
-            kept[state["step"]] = path.with_name(f"after {state['step']}.pt")
-            kept[state["step"]].write_bytes(path.read_bytes())
-
-    monkeypatch.setattr(train, "save_state", keep)
-
-    def run(state: Path) -> dict[str, Any]:
-        arguments = ["--steps", "3", "--quantized-steps", "2", "--warmup-steps", "2"]
-        arguments += ["--decay-steps", "2", "--batch", "2", "--crop", "64", "--held-out", "1"]
-        arguments += ["--checkpoint-seconds", "0", "--threads", "1", "--device", "cpu"]
-        arguments += ["--d-share", "0.5", str(training_pictures), "--state", str(state)]
+    def trained(state: Path, steps: int) -> dict[str, Any]:
+        arguments = [str(tiles), "--state", str(state), "--steps", str(steps), "--plan", "3x64"]
+        arguments += ["--optimizer", optimizer, "--threads", "1", "--device", "cpu"]
         monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
         train.main()
         return torch.load(state, weights_only=True)
 
     try:
-        whole = run(tmp_path / "whole.pt")
-        assert sorted(kept) == [1, 2, 3]
-        for step in (1, 2):
-            resumed = run(kept[step])
-            assert resumed["step"] == 3
-            assert_same(whole, resumed)
-        for name, weight in whole["network"].items():  # no average of what was trained rounded
-            assert torch.equal(whole["average"][f"module.{name}"], weight), name
+        whole = trained(tiles / "whole.pt", 5)
+        trained(tiles / "cut.pt", 2)
+        resumed = trained(tiles / "cut.pt", 5)
     finally:
         torch.set_num_threads(threads)
+    assert whole["pixels"] == 5 * 3 * 64**2
+    del whole["core_seconds"], resumed["core_seconds"]
+    assert_same(whole, resumed)
 
 
-def test_training_for_the_plan_of_a_pack(
-    tmp_path: Path, training_pictures: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    train = script("train")
-    monkeypatch.setattr(train, "LiteNetwork", lambda: type(tiny.network())(tiny.CONFIG))
-    given = []
-
-    def aware(network: Any, calibrated: Any, widths: Any) -> Any:
-        given.append(widths)
-        return network
-
-    monkeypatch.setattr(train, "quantization_aware", aware)
-    pack = tmp_path / "searched.safetensors"
-    card = {"quantization": {"plan": {"synthesis.linear.transform": 5}}}
-    write_pack(replace(tiny.pack(), card=card), pack)
-    arguments = ["--steps", "1", "--quantized-steps", "1", "--batch", "1", "--crop", "64"]
-    arguments += ["--held-out", "1", "--threads", "1", "--device", "cpu", "--widths-of", str(pack)]
-    arguments += [str(training_pictures), "--state", str(tmp_path / "run.pt")]
+def test_a_decay_leaves_the_stable_weights(tiles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are written before it, in pieces too; what it ends with is a file of its own."""
+    train, state = script("train"), script("training.state")
+    monkeypatch.setattr(train, "BaseConfig", partial(BaseConfig, **asdict(tiny_base.CONFIG)))
+    monkeypatch.setattr(train.Trainer, "validate", lambda trainer, label: None)
+    arguments = [str(tiles), "--state", str(tiles / "run.pt"), "--steps", "2", "--plan", "2x64"]
+    arguments += ["--decay-seconds", "600", "--pieces", str(tiles / "pieces"), "--device", "cpu"]
+    arguments += ["--threads", str(torch.get_num_threads())]
     monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
-    threads = torch.get_num_threads()
-    try:
-        train.main()
-    finally:
-        torch.set_num_threads(threads)
-    (widths,) = given
-    assert widths("synthesis.linear.transform") == 5
+    train.main()
+    assert state.read_state(tiles / "run.pt")["step"] == 0
+    assert state.read_state(tiles / "run.decayed.pt")["step"] == 2
+    stable, decayed = (state.read_state(tiles / name) for name in ("pieces", "decayed"))
+    assert (stable["step"], decayed["step"]) == (0, 2)
+    assert decayed["network"]["steps.log_steps"].dtype == torch.float16
 
 
-def test_the_entropy_model_is_trained_alone_and_resumes_exactly(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    train, script_ = script("train"), script("train_entropy_model")
-    network = type(tiny.network())(tiny.CONFIG)
-    for module in (train, script_):
-        monkeypatch.setattr(module, "LiteNetwork", lambda: type(network)(tiny.CONFIG))
-    monkeypatch.setattr(script_, "PICTURE_SIDE", 128)
-    pictures = tmp_path / "pictures"
-    pictures.mkdir()
-    for name in "abc":
-        Image.fromarray(textured(128 + ord(name) % 3, 140)).save(pictures / f"{name}.png")
-    threads = torch.get_num_threads()
+def test_tables_compare_rates_at_equal_quality() -> None:
+    validation = script("training.validation")
+    rows = [{"bpp": 2.0**-i, "psnr": 40.0 - 3 * i} for i in range(5)]
+    other = [{**row, "bpp": 0.9 * row["bpp"]} for row in rows]
+    np.testing.assert_allclose(validation.rate_changes(rows, other, "psnr"), [-10] * 4, atol=1e-6)
 
-    def run(state: Path, steps: int) -> dict[str, Any]:
-        arguments = ["--steps", str(steps), "--decay-steps", "1", "--warmup-steps", "2"]
-        arguments += ["--batch", "2", "--window", "4", "--held-out", "1", "--threads", "1"]
-        arguments += ["--latents", str(tmp_path / "latents.npy"), "--checkpoint-seconds", "0"]
-        arguments += [str(pictures), "--state", str(state)]
-        monkeypatch.setattr(sys, "argv", ["train_entropy_model.py", *arguments])
-        script_.main()
-        return torch.load(state, weights_only=True)
 
-    def fresh(name: str) -> Path:
-        script("training.state").save_state(
-            tmp_path / name, average=train.make_average(network, 0.9).state_dict(), step=9
+def test_the_trained_error_is_near_the_published_one() -> None:
+    """Of pictures blurred or made noisy, against the package that follows the definition."""
+    ssimulacra2 = pytest.importorskip("ssimulacra2")
+    visual = script("training.visual")
+    clean = np.asarray(Image.open(ROOT / "examples" / "coffee.png").convert("RGB"))[:256, :256]
+    noise = np.random.default_rng(1).normal(0, 6, clean.shape)
+    for damaged in (noise + clean, ndimage_blur(clean)):
+        damaged = np.rint(np.clip(damaged, 0, 255)).astype(np.uint8)
+        folder = Path(tempfile.mkdtemp())
+        for name, picture in (("a", clean), ("b", damaged)):
+            Image.fromarray(picture).save(folder / f"{name}.png")
+        expected = ssimulacra2.compute_ssimulacra2(str(folder / "a.png"), str(folder / "b.png"))
+        x, y = (
+            torch.from_numpy(levels.copy()).permute(2, 0, 1)[None].float() / 255
+            for levels in (clean, damaged)
         )
-        return tmp_path / name
-
-    stopped_after = 2
-
-    def stop(step: int, arguments: Any) -> float:
-        if step == stopped_after:
-            raise KeyboardInterrupt
-        return 1e-3
-
-    try:
-        with monkeypatch.context() as patch:
-            patch.setattr(script_, "learning_rate", lambda step, arguments: 1e-3)
-            whole = run(fresh("whole.pt"), 3)
-            resumed = fresh("resumed.pt")
-            patch.setattr(script_, "learning_rate", stop)
-            with pytest.raises(KeyboardInterrupt):
-                run(resumed, 3)
-            patch.setattr(script_, "learning_rate", lambda step, arguments: 1e-3)
-            assert_same(whole, run(resumed, 3))
-    finally:
-        torch.set_num_threads(threads)
-    assert whole["step"] == 0
-    assert not (tmp_path / "whole.entropy").exists()
-    before = network.state_dict()
-    changed = {
-        k.split(".")[0] for k, v in whole["network"].items() if not torch.equal(v, before[k])
-    }
-    assert changed >= {"hyper_analysis", "slice_parameters", "residual_predictions"}
-    assert not changed & {"analysis", "synthesis"}
+        assert abs(visual.score(x, y).item() - expected) < 3
+        assert visual.score(x, x).item() > 99.8
 
 
-def test_what_is_held_still_does_not_move() -> None:
-    train = script("train")
-    network = type(tiny.network())(tiny.CONFIG)
-    train.hold_still_all_but(network, "synthesis")
-    moving = {name.split(".")[0] for name, p in network.named_parameters() if p.requires_grad}
-    assert moving == {"synthesis"}
-    with pytest.raises(SystemExit, match="analysis, synthesis"):
-        train.hold_still_all_but(network, "nothing")
+def ndimage_blur(picture: np.ndarray) -> np.ndarray:
+    """Means of 3x3 neighbourhoods."""
+    padded = np.pad(picture.astype(float), ((1, 1), (1, 1), (0, 0)), mode="edge")
+    rows, columns = picture.shape[:2]
+    shifted = [padded[i : i + rows, j : j + columns] for i in range(3) for j in range(3)]
+    return np.mean(shifted, 0)
+
+
+def test_validation_holds_out_whole_sources(tiles: Path) -> None:
+    module = script("training.tiles")
+    photographs, graphics = module.validation_paths(tiles, further_graphics=1)
+    assert [p.name for p in photographs] == ["cid-2-0-0.png"]
+    assert [p.parent.name for p in graphics] == ["held-out", "a"]
+    held = [*photographs, *graphics]
+    assert len(module.Tiles(tiles, "ab", held, "cpu", None)) == 3
 
 
 def assert_same(a: Any, b: Any) -> None:
