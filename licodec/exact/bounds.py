@@ -315,6 +315,14 @@ def _pixel_unshuffle(operation: Operation, operands: list[ValueInfo], roles: Ten
     return ValueInfo(x.channels * factor**2, x.low, x.high, x.rate / factor)
 
 
+def _phase(operation: Operation, operands: list[ValueInfo], roles: Tensors) -> ValueInfo:
+    (x,), factor = operands, operation.attributes["factor"]
+    _require(2 <= factor <= 64, "phase: factor")
+    inside = all(0 <= operation.attributes[place] < factor for place in ("row", "column"))
+    _require(inside, "phase: row or column")
+    return ValueInfo(x.channels, x.low, x.high, x.rate / factor)
+
+
 _Rule = Callable[[Operation, list[ValueInfo], Tensors], ValueInfo]
 _RULES: dict[str, _Rule] = {
     "conv2d": _conv2d,
@@ -332,4 +340,5 @@ _RULES: dict[str, _Rule] = {
     "split": _split,
     "pixel_shuffle": _pixel_shuffle,
     "pixel_unshuffle": _pixel_unshuffle,
+    "phase": _phase,
 }

@@ -80,6 +80,7 @@ KINDS: Mapping[str, OperationKind] = MappingProxyType(
         "split": OperationKind(1, attributes={"start": None, "stop": None}),
         "pixel_shuffle": OperationKind(1, attributes={"factor": None}),
         "pixel_unshuffle": OperationKind(1, attributes={"factor": None}),
+        "phase": OperationKind(1, attributes={"factor": None, "row": 0, "column": 0}),
     }
 )
 WEIGHTED_KINDS = frozenset({"conv2d", "gdn", "igdn"})

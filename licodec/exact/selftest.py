@@ -188,7 +188,7 @@ def _trial(case: Case) -> tuple[Program, dict[str, np.ndarray], dict[str, np.nda
     """A program of one operation with tensors and inputs made to expose inexact kernels."""
     random = np.random.default_rng(0)
     attributes = dict(case.attributes)
-    scale = attributes["factor"] if case.kind == "pixel_unshuffle" else 1
+    scale = attributes["factor"] if case.kind in ("pixel_unshuffle", "phase") else 1
     rows, columns = case.plane[0] * scale, case.plane[1] * scale
     ports, inputs = [], {}
     for i, (channels, low, high) in enumerate(case.operands):

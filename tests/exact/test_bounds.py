@@ -225,6 +225,16 @@ def test_bad_factors(factor):
 
 
 @pytest.mark.parametrize(
+    "attributes", [{"factor": 1}, {"factor": 65}, {"row": 2}, {"column": -1}, {"column": 2}]
+)
+def test_bad_phases(attributes):
+    builder = Builder("p")
+    x = builder.port("x", 4, 0, 1)
+    builder.operation("phase", (x,), 4, **({"factor": 2, "row": 0, "column": 0} | attributes))
+    refused(builder, "phase")
+
+
+@pytest.mark.parametrize(
     "table",
     [
         *[np.zeros(0, np.int32), np.zeros((2, 2), np.int32), np.zeros(2, np.int16)],

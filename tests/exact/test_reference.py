@@ -143,6 +143,18 @@ def test_shuffles():
     np.testing.assert_array_equal(run(builder, back, {"x": plane}), plane)
 
 
+@pytest.mark.parametrize(("row", "column"), [(0, 0), (0, 2), (2, 1)])
+def test_phase(row, column):
+    builder = Builder("phase")
+    x = builder.port("x", 2, 0, 10**6)
+    plane = np.arange(2 * 6 * 9).reshape(2, 6, 9)
+    taken = builder.operation("phase", (x,), 2, factor=3, row=row, column=column)
+    found = run(builder, taken, {"x": plane})
+    assert found.shape == (2, 2, 3)
+    for c, r, k in itertools.product(range(2), range(2), range(3)):
+        assert found[c, r, k] == plane[c, 3 * r + row, 3 * k + column]
+
+
 def test_table_saturates_its_index():
     builder = Builder("table")
     x = builder.port("x", 1, -100, 100)

@@ -50,13 +50,14 @@ def small() -> tuple[Program, dict[str, np.ndarray]]:
     y = builder.layer(x, 20, 3, -2048, 2047, 2000)
     shuffled = builder.shuffle(y, 2)
     back = builder.operation("pixel_unshuffle", (shuffled,), 20, factor=2)
+    later = builder.operation("phase", (builder.shuffle(y, 2),), 5, factor=2, row=1, column=0)
     entries = np.arange(-50, 50, dtype=np.int32)
     looked_up = builder.operation("table", (back,), 20, {"table": entries}, low=-50)
     total = builder.add(looked_up, y, -2048, 2047)
     relu = builder.operation("clamp", (total,), 20, low=0, high=255)
     joined = builder.operation("concat", (relu, x), 40)
     last = builder.layer(joined, 12, 1, -128, 127, 1500)
-    return builder.build(last, *kinds_of_transforms(builder, y))
+    return builder.build(last, later, *kinds_of_transforms(builder, y))
 
 
 def kinds_of_transforms(builder: Builder, x: str) -> tuple[str, ...]:
@@ -234,6 +235,7 @@ WRONG = {
     "pixel unshuffle turned": {
         "pixel_unshuffle": lambda o, x, r: reference.pixel_unshuffle(o, [x[0][:, ::-1]], r)
     },
+    "another phase": {"phase": lambda o, x, r: x[0][:, ::2, 1::2]},
     "a kernel that cannot run": {"conv2d": failing},
     "split at another channel": {"split": lambda o, x, r: x[0][2:8]},
     "products of 32 bits": {"mul": lambda o, x, r: (x[0] * x[1]).astype(np.int16)},

@@ -210,6 +210,11 @@ def pixel_unshuffle(operation: Operation, operands: list[np.ndarray], roles: Ten
     return x.reshape(channels * f**2, rows, columns)
 
 
+def phase(operation: Operation, operands: list[np.ndarray], roles: Tensors) -> np.ndarray:
+    (x,), at = operands, operation.attributes
+    return x[:, at["row"] :: at["factor"], at["column"] :: at["factor"]]
+
+
 _KERNELS: dict[str, Callable[[Operation, list[np.ndarray], Tensors], np.ndarray]] = {
     "conv2d": conv2d,
     "requantize": requantize,
@@ -226,4 +231,5 @@ _KERNELS: dict[str, Callable[[Operation, list[np.ndarray], Tensors], np.ndarray]
     "split": split,
     "pixel_shuffle": pixel_shuffle,
     "pixel_unshuffle": pixel_unshuffle,
+    "phase": phase,
 }

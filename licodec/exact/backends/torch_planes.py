@@ -402,6 +402,21 @@ def _bind_pixel_unshuffle(
     return pixel_unshuffle
 
 
+def _bind_phase(
+    operation: Operation,
+    operands: list[Operand],
+    result: ValueInfo,
+    roles: Tensors,
+    device: torch.device,
+) -> Kernel:
+    f, row, column = (operation.attributes[name] for name in ("factor", "row", "column"))
+
+    def phase(x: Tensor, scratch: Scratch) -> Tensor:
+        return x[row::f, column::f].clone(memory_format=torch.contiguous_format)
+
+    return phase
+
+
 def _bind_products(operation: Operation, roles: Tensors, device: torch.device) -> Sums:
     return torch_pointwise.product_sums
 
@@ -414,6 +429,7 @@ _BINDERS: dict[str, _Binder] = {
     "split": _bind_split,
     "pixel_shuffle": _bind_pixel_shuffle,
     "pixel_unshuffle": _bind_pixel_unshuffle,
+    "phase": _bind_phase,
 }
 
 
