@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -290,7 +291,7 @@ def pack_bits(values: np.ndarray, width: int) -> np.ndarray:
 
 def unpack_bits(data: np.ndarray, width: int, shape: tuple[int, ...]) -> np.ndarray:
     """The inverse of :func:`pack_bits`, int8. Raises CorruptFileError on a wrong length."""
-    count = int(np.prod(shape))
+    count = math.prod(shape)
     if data.dtype != np.uint8 or data.shape != ((count * width + 7) // 8,):
         raise CorruptFileError("packed weights have the wrong length")
     groups = -(-count // 8)  # eight integers are `width` whole bytes
@@ -468,14 +469,25 @@ def read_pack(path: Path) -> Pack:
     """
     metadata = _read_metadata(path)
     try:
+        pack = _from_file(path, metadata)
+        _check(pack)
+        _check_ids(pack, metadata)
+    except CorruptFileError as error:
+        raise CorruptFileError(f"{path}: {error}") from None
+    return pack
+
+
+def _from_file(path: Path, metadata: Mapping[str, Any]) -> Pack:
+    """The pack of a file whose description is `metadata`. Raises CorruptFileError where a part is
+    malformed."""
+    try:
         stored = safetensors.numpy.load_file(path)
         programs = {n: program_from_json(n, p) for n, p in metadata["programs"].items()}
         schedule = schedule_from_json(metadata["schedule"])
         tensors, widths = _as_used(stored, metadata["weights"])
     except (OSError, safetensors.SafetensorError, KeyError, TypeError, AttributeError) as error:
-        raise CorruptFileError(f"{path}: the weights pack is damaged ({error})") from None
-    adapters = metadata.get("adapters", [])
-    pack = Pack(
+        raise CorruptFileError(f"the weights pack is damaged ({error})") from None
+    return Pack(
         metadata["backbone"],
         metadata["plan"],
         schedule,
@@ -484,17 +496,17 @@ def read_pack(path: Path) -> Pack:
         widths,
         metadata["card"],
         metadata.get("distortion_weight"),
-        tuple(map(_adapters_from_json, adapters)),
+        tuple(map(_adapters_from_json, metadata.get("adapters", []))),
     )
-    try:
-        _check(pack)
-    except CorruptFileError as error:
-        raise CorruptFileError(f"{path}: {error}") from None
+
+
+def _check_ids(pack: Pack, metadata: Mapping[str, Any]) -> None:
+    """Raise CorruptFileError unless the ids that a pack's description states are its own."""
     if pack.weights_id.hex() != metadata["weights_id"]:
-        raise CorruptFileError(f"{path}: the weights pack's content does not match its id")
-    if [own.hex() for own in pack.adapter_ids.values()] != [own["id"] for own in adapters]:
-        raise CorruptFileError(f"{path}: an adapter set of the weights pack does not match its id")
-    return pack
+        raise CorruptFileError("the weights pack's content does not match its id")
+    stated = [own["id"] for own in metadata.get("adapters", [])]
+    if [own.hex() for own in pack.adapter_ids.values()] != stated:
+        raise CorruptFileError("an adapter set of the weights pack does not match its id")
 
 
 def _adapters_from_json(data: Mapping[str, Any]) -> PackAdapters:
@@ -513,6 +525,8 @@ def _as_used(
     }
     for name, form in packed.items():
         width, shape = form["width"], tuple(form["shape"])
+        if not all(type(n) is int and n >= 0 for n in (width, *shape)):
+            raise CorruptFileError(f"tensor {name}: a width or a shape that is no number")
         if width not in (2, 3, 4, 5, 6, 7, 8, 16):
             raise CorruptFileError(f"tensor {name}: a weight of {width} bits")
         if width < 8:

@@ -66,6 +66,7 @@ def textured(height: int, width: int, channels: int = 3) -> np.ndarray:
         "evaluate",
         "exactness",
         "fmpq_report",
+        "fuzz_files",
         "add_adapters",
         "make_pack",
         "other_pictures",

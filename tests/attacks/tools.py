@@ -9,6 +9,9 @@ from licodec.container import MAGIC
 HEAD_BYTES = 8
 CRC_BYTES = 4
 
+Chunks = list[tuple[bytes, bytes]]
+"""Types and contents."""
+
 
 def raw_chunk(chunk_type: bytes, content: bytes) -> bytes:
     """A chunk with the right length and CRC, whatever its type and content."""
@@ -16,7 +19,7 @@ def raw_chunk(chunk_type: bytes, content: bytes) -> bytes:
     return len(content).to_bytes(4, "big") + chunk_type + content + crc.to_bytes(4, "big")
 
 
-def split_chunks(data: bytes) -> list[tuple[bytes, bytes]]:
+def split_chunks(data: bytes) -> Chunks:
     """Type and content of the chunks of a file, for as long as their lengths make sense."""
     chunks = []
     position = len(MAGIC)
@@ -30,7 +33,7 @@ def split_chunks(data: bytes) -> list[tuple[bytes, bytes]]:
     return chunks
 
 
-def join_chunks(chunks: list[tuple[bytes, bytes]]) -> bytes:
+def join_chunks(chunks: Chunks) -> bytes:
     """A file of these chunks, in this order, with right lengths and CRCs."""
     return MAGIC + b"".join(raw_chunk(*chunk) for chunk in chunks)
 

@@ -13,13 +13,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from licodec.codec import Codec
 from licodec.container import read_file
 from licodec.entropy import rans
+from licodec.exact.backends import reference
+from licodec.exact.bounds import analyse
+from licodec.exact.program import program_to_json
 from licodec.packs import read_pack, write_pack
 from tests.conformance import adverse, second_decoder
 from tests.conformance.second_decoder import decoder
+from tests.exact.programs import RANGES, WIDE_RANGES, RandomBuilder
 
 NAMES = list(adverse.pictures())
 
@@ -71,6 +77,21 @@ def test_same_pixels(any_pack: Path, name: str, d: float, tmp_path: Path) -> Non
         ),
     }[name]
     assert target.read_bytes() == head + samples.tobytes()
+
+
+@given(seed=st.integers(0, 2**32 - 1), ranges=st.sampled_from([RANGES, WIDE_RANGES]))
+@settings(max_examples=60)
+def test_random_programs(seed: int, ranges: tuple[tuple[int, int], ...]) -> None:
+    builder = RandomBuilder(seed, ranges)
+    program, tensors = builder.random_program()
+    inputs = builder.planes()
+    second = decoder.Program(program_to_json(program), tensors)
+    for name, info in analyse(program, tensors).items():
+        other = second.values[name]
+        assert (other.low, other.high, other.rate) == (info.low, info.high, info.rate)
+    expected = reference.prepare(program, tensors)(inputs).values()
+    for found, plane in zip(second(**inputs), expected, strict=True):
+        np.testing.assert_array_equal(found, plane)
 
 
 def test_the_adverse_pack_is_adverse(adverse_path: Path) -> None:

@@ -1,0 +1,119 @@
+"""What decoding a changed file ends in."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import signal
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import FrameType
+
+import numpy as np
+from PIL import Image
+
+from licodec.container import describe, read_file
+from licodec.errors import (
+    CorruptFileError,
+    LicodecError,
+    LimitError,
+    PixelChecksumError,
+    WeightsMissingError,
+)
+from licodec.images import OUTPUT_FORMATS, Picture, encode_picture
+from licodec.library import Library
+
+DOCUMENTED = (CorruptFileError, LimitError, PixelChecksumError, WeightsMissingError)
+LONGEST_MESSAGE = 300
+RIGHT = "right pixels"
+LARGE = "a larger picture, not decoded"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a file ended, in a word; `fault` says what is wrong with that, if anything."""
+
+    name: str
+    fault: str | None = None
+
+
+class _TooSlow(BaseException):
+    """Nothing that handles errors handles this."""
+
+
+@contextlib.contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Raise _TooSlow in what takes longer."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise _TooSlow
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def outcome_of(
+    data: bytes, honest: Picture, library: Library, most_pixels: int, seconds: float
+) -> Outcome:
+    """Read, describe and decode a file, and write what was decoded in every format.
+
+    The one legal picture is the honest one. Pictures of more than `most_pixels` are read and
+    described alone.
+    """
+    try:
+        with time_limit(seconds):
+            return _outcome_of(data, honest, library, most_pixels)
+    except _TooSlow:
+        return Outcome("too slow", f"not done within {seconds:g} s")
+    except Exception as error:
+        return Outcome(type(error).__name__, traceback.format_exc())
+
+
+def _outcome_of(data: bytes, honest: Picture, library: Library, most_pixels: int) -> Outcome:
+    try:
+        lic = read_file(data)
+        json.dumps(describe(lic))
+        if lic.header.width * lic.header.height > most_pixels:
+            return Outcome(LARGE)
+        picture = library.decode(data)
+    except LicodecError as error:
+        return Outcome(type(error).__name__, _wrong_with(error, DOCUMENTED))
+    if not (_equal(picture.pixels, honest.pixels) and _equal(picture.alpha, honest.alpha)):
+        return Outcome("wrong pixels", "decoded to other pixels than were encoded")
+    for output in OUTPUT_FORMATS:
+        try:
+            written = encode_picture(picture, output)
+        except LicodecError as error:
+            if fault := _wrong_with(error, (LicodecError,)):
+                return Outcome(f"not written as {output}", fault)
+        else:
+            if output == "PNG" and not _holds(written, picture):
+                return Outcome("wrong pixels", "the PNG holds other pixels than were decoded")
+    return Outcome(RIGHT)
+
+
+def _wrong_with(error: LicodecError, legal: tuple[type[LicodecError], ...]) -> str | None:
+    message = str(error)
+    if not isinstance(error, legal):
+        return f"a {type(error).__name__}: {message}"
+    if not message.isprintable() or len(message) > LONGEST_MESSAGE:
+        return f"a message that is no short line: {message!r}"
+    return None
+
+
+def _equal(a: np.ndarray | None, b: np.ndarray | None) -> bool:
+    return a is b or (a is not None and b is not None and np.array_equal(a, b))
+
+
+def _holds(png: bytes, picture: Picture) -> bool:
+    with Image.open(io.BytesIO(png)) as image:
+        samples = np.asarray(image)
+    planes = [picture.pixels, *([] if picture.alpha is None else [picture.alpha[:, :, None]])]
+    return np.array_equal(samples.reshape(*picture.pixels.shape[:2], -1), np.concatenate(planes, 2))

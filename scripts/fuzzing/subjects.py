@@ -1,0 +1,115 @@
+"""Honest files of every kind, small, with the pictures that they decode to."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from PIL import Image
+
+from licodec.codec import Codec
+from licodec.container import Chunk, read_file, write_file
+from licodec.entropy import rans
+from licodec.images import Picture
+from licodec.images.metadata import bare_exif
+from licodec.rate import Rate, RateMode
+
+SHORT_STREAM = 1 << 11  # symbols; a stream of the format's length has the latents of a megapixel
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A file to change.
+
+    stream  symbols of each of its streams
+    """
+
+    name: str
+    data: bytes
+    picture: Picture
+    stream: int = rans.SYMBOLS_PER_STREAM
+
+
+@contextlib.contextmanager
+def streams_of(symbols: int) -> Iterator[None]:
+    """Coders that cut streams at so many symbols."""
+    usual = rans.SYMBOLS_PER_STREAM
+    rans.SYMBOLS_PER_STREAM = symbols
+    try:
+        yield
+    finally:
+        rans.SYMBOLS_PER_STREAM = usual
+
+
+def subjects(codec: Codec) -> list[Subject]:
+    """The same bytes on every machine. Adapter sets are used where the pack has them."""
+    made = []
+    for name, (picture, rate) in _pictures(codec).items():
+        coded = codec.encode_at(picture, rate).result
+        made.append(Subject(name, coded.data, coded.picture))
+    made.append(_without_plan(made[0]))
+    made.append(_of_a_later_version(made[0]))
+    with streams_of(SHORT_STREAM):
+        coded = codec.encode(Picture(textured(64, 64, 3)), 64)
+    made.append(Subject("several streams", coded.data, coded.picture, SHORT_STREAM))
+    return made
+
+
+def _pictures(codec: Codec) -> Mapping[str, tuple[Picture, Rate]]:
+    checker = np.indices((64, 64)).sum(0)[:, :, None] % 2 * 255
+    stripes = (np.indices((40, 24)).sum(0) % 7 * 36).astype(np.uint8)
+    described = Picture(textured(33, 17, 3), None, _icc(), _exif(), b"<x:xmpmeta xmlns:x='x'/>")
+    usual, coarse = Rate(RateMode.D, 1), Rate(RateMode.D, 6)
+    found = {
+        "RGB": (Picture(textured(64, 64, 3)), usual),
+        "grey": (Picture(textured(64, 64, 1)), usual),
+        "metadata": (described, coarse),
+        "alpha plane": (Picture(textured(40, 24, 3), stripes), coarse),
+        "grey, alpha plane": (Picture(textured(24, 40, 1), stripes.T.copy()), usual),
+        "escapes": (Picture(checker.repeat(3, 2).astype(np.uint8)), Rate(RateMode.D, 0.25)),
+        "1x1": (Picture(textured(1, 1, 3)), usual),
+        "65x3": (Picture(textured(3, 65, 3)), coarse),
+    }
+    for own in codec.pack.adapter_rates:
+        beta = 0.7 if "beta" in own.modes else 0.0
+        rate = Rate(RateMode.ALPHA, 0.6, beta, None, own.objective)
+        found[f"adapters {own.objective}"] = (Picture(textured(64, 64, 3)), rate)
+    return found
+
+
+def _without_plan(subject: Subject) -> Subject:
+    data = write_file(replace(read_file(subject.data), plan=None))
+    return replace(subject, name="no plan", data=data)
+
+
+def _of_a_later_version(subject: Subject) -> Subject:
+    unknown = (Chunk(b"noTe", b"of a later version"), Chunk(b"teMp", bytes(40)))
+    data = write_file(replace(read_file(subject.data), unknown=unknown))
+    return replace(subject, name="unknown chunks", data=data)
+
+
+def textured(height: int, width: int, channels: int) -> np.ndarray:
+    """Waves under light noise, uint8 (height, width, channels)."""
+    random = np.random.default_rng((height, width, channels))
+    rows, columns, colour = np.ogrid[:height, :width, :channels]
+    waves = 128 + 60 * np.sin(rows / 5 + columns / 7 + 2 * colour)
+    noisy = waves + random.normal(0, 5, waves.shape)
+    return np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
+
+
+def _icc() -> bytes:
+    """The header of a profile of RGB samples, and no tags."""
+    header = bytearray(132)
+    header[0:4] = len(header).to_bytes(4, "big")
+    header[12:24], header[36:40] = b"mntrRGB XYZ ", b"acsp"
+    return bytes(header)
+
+
+def _exif() -> bytes | None:
+    exif = Image.Exif()
+    exif[0x010E], exif[0x0112], exif[0x011A] = "a picture", 1, 72.0
+    exif.get_ifd(0x8769)[0x9003] = "2026:01:01 00:00:00"
+    exif.get_ifd(0x8825)[2] = (47.0, 30.0, 1.5)
+    return bare_exif(exif.tobytes())
