@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from licodec.cli.rendering import Verbosity
+from licodec.cli.streams import say
 from licodec.cli.threads import limit_threads
 from licodec.errors import UsageError
 from licodec.rate import Rate, RateMode, choose_rate
@@ -487,7 +488,7 @@ def _print_version(wanted: bool) -> None:
     if wanted:
         from licodec import __version__
 
-        typer.echo(f"licodec {__version__}")
+        say(f"licodec {__version__}")
         raise typer.Exit
 
 
