@@ -209,7 +209,8 @@ Format = Annotated[
     str | None,
     typer.Option(
         metavar="FORMAT",
-        help="png, jpg, webp, tiff, bmp or ppm; by default that of OUT's suffix, or png.",
+        help="png, jpg, webp, tiff, bmp, ppm (colour), pgm (grey) or pnm (either); by default that "
+        "of OUT's suffix, or png.",
     ),
 ]
 MetadataKept = Annotated[
