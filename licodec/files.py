@@ -2,7 +2,8 @@
 
 An output is written to a temporary file in its own folder and then given its name, so that no
 reader ever sees half a file and nothing is left behind on an error or Ctrl-C. What is not a
-regular file (`/dev/null`, a named pipe) is written to directly: it cannot be replaced.
+regular file (`/dev/null`, a named pipe) or is open already (`/dev/fd/3`) is written to directly: it
+cannot be replaced.
 """
 
 from __future__ import annotations
@@ -11,15 +12,20 @@ import contextlib
 import errno
 import os
 import secrets
+import select
 import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from licodec.descriptors import (
+    STANDARD_ERROR,
+    STANDARD_OUTPUT,
+    is_standard_input,
+    output_descriptor,
+)
 from licodec.errors import BadInputError, LicodecError, LimitError, UsageError
-
-STANDARD_STREAM = "-"
 
 _READ_SIZE = 2**20
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
@@ -42,16 +48,11 @@ def display_name(path: str | Path) -> str:
     return text if text.isprintable() else ascii(text)
 
 
-def is_standard_stream(path: str | Path) -> bool:
-    """Whether `path` is "-", the standard input or output."""
-    return str(path) == STANDARD_STREAM
-
-
 @contextlib.contextmanager
 def open_input(path: str | Path) -> Iterator[BinaryIO]:
     """Open an input file for reading.
 
-    Raises BadInputError where it is missing, a directory or not readable.
+    Raises BadInputError where it is missing, a directory or not readable, be it in the middle.
     """
     name = display_name(path)
     try:
@@ -67,16 +68,21 @@ def open_input(path: str | Path) -> Iterator[BinaryIO]:
     except (OSError, ValueError) as error:  # ValueError: a NUL character in the name
         raise BadInputError(f"{name}: cannot be opened: {_reason(error)}") from error
     with stream:
-        yield stream
+        try:
+            yield stream
+        except OSError as error:
+            if error.errno is None:  # not the system's, but of a library that read it
+                raise
+            raise BadInputError(f"{name}: cannot be read: {_reason(error)}") from error
 
 
 def read_bytes(source: str | Path, limit: int) -> bytes:
-    """All bytes of a file, or of the standard input where `source` is "-".
+    """All bytes of a file, or of the standard input where `source` is a name of it.
 
     Raises LimitError beyond `limit` bytes (without reading more than that), BadInputError
     where the file cannot be read, UsageError where the standard input is a terminal.
     """
-    if is_standard_stream(source):
+    if is_standard_input(source):
         return read_at_most(_standard_input(), limit, "standard input")
     with open_input(source) as stream:
         return read_at_most(stream, limit, display_name(source))
@@ -91,7 +97,10 @@ def read_at_most(stream: BinaryIO, limit: int, name: str) -> bytes:
     room = limit
     try:
         # Block by block: read(limit) would allocate the limit, whatever the file's size.
-        while block := stream.read(min(_READ_SIZE, room + 1)):
+        while (block := stream.read(min(_READ_SIZE, room + 1))) != b"":
+            if block is None:  # a pipe that does not block: nothing is there yet
+                _wait(stream, select.POLLIN)
+                continue
             if len(block) > room:
                 raise LimitError(f"{name}: larger than the limit of {limit} bytes")
             room -= len(block)
@@ -104,13 +113,15 @@ def read_at_most(stream: BinaryIO, limit: int, name: str) -> bytes:
 def check_output(target: str | Path, overwrite: bool) -> None:
     """Refuse a target that could not be written, before work is spent on its contents.
 
-    Raises UsageError for "-" on a terminal; LicodecError for a directory, an existing file
-    without permission to overwrite it, a missing folder or one that cannot be written to.
+    Raises UsageError for a closed descriptor and for a terminal; LicodecError for a directory, an
+    existing file without permission to overwrite it, a missing folder or one that cannot be
+    written to.
     """
-    if is_standard_stream(target):
-        _standard_output()
-        return
     name = display_name(target)
+    descriptor = output_descriptor(target)
+    if descriptor is not None:
+        _check_descriptor(descriptor, name)
+        return
     try:
         mode = os.stat(target).st_mode
     except FileNotFoundError:
@@ -125,7 +136,7 @@ def check_output(target: str | Path, overwrite: bool) -> None:
         if not overwrite:
             raise LicodecError(_exists_message(target))
     folder = _final_path(target).parent
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         missing = FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         raise LicodecError(_write_error(missing, target))
     # By the identity that will write, not the one that started the program, where they differ.
@@ -136,19 +147,19 @@ def check_output(target: str | Path, overwrite: bool) -> None:
 
 
 def write_bytes(target: str | Path, data: bytes, overwrite: bool) -> None:
-    """Write a file as `save_atomically` does, or to the standard output where target is "-".
+    """Write a file as `save_atomically` does, or to the standard output where target names that.
 
-    Raises as `save_atomically`, and UsageError where the standard output is a terminal.
+    Raises as `save_atomically`.
     """
-    if not is_standard_stream(target):
+    if output_descriptor(target) != STANDARD_OUTPUT:
         save_atomically(Path(target), data, overwrite)
         return
     stream = _standard_output()
     try:
-        stream.write(data)
         stream.flush()
+        # What a buffer could not pass on would be tried again on the way out.
+        _write_whole(getattr(stream, "raw", stream), data)
     except OSError as error:
-        _abandon_standard_output()
         if error.errno in _NO_SPACE:
             raise LicodecError("standard output: no space left on the device") from error
         raise LicodecError(
@@ -160,11 +171,13 @@ def save_atomically(path: Path, data: bytes, overwrite: bool) -> None:
     """Write `data` to `path`: all of it, or nothing and no trace.
 
     An existing file is replaced only with `overwrite`, and its permission bits are kept; a
-    symbolic link is followed. Raises LicodecError with the reason where it cannot be done.
+    symbolic link is followed. Raises LicodecError with the reason where it cannot be done, and
+    UsageError for a closed descriptor and for a terminal.
     """
     check_output(path, overwrite)
-    if _is_special(path):
-        _write_through(path, data)
+    descriptor = output_descriptor(path)
+    if descriptor is not None or _is_special(path):
+        _write_through(path, descriptor, data)
         return
     final = _final_path(path)
     # The name is fixed before the file exists, so that no interrupt can come between them.
@@ -212,21 +225,54 @@ def _is_special(path: Path) -> bool:
         return False
 
 
-def _write_through(path: Path, data: bytes) -> None:
+def _write_through(path: Path, descriptor: int | None, data: bytes) -> None:
+    """Write into what is there: through the descriptor that `path` stands for, if it does."""
     name = display_name(path)
+    opened = path if descriptor is None else descriptor
     try:
-        with open(path, "wb", buffering=0) as stream:
+        with open(opened, "wb", buffering=0, closefd=descriptor is None) as stream:
             if stream.isatty():
                 raise UsageError(_terminal_message(name))
-            view = memoryview(data)
-            while view:
-                view = view[stream.write(view) :]
+            _write_whole(stream, data)
     except OSError as error:
         raise LicodecError(_write_error(error, path)) from error
 
 
+def _write_whole(stream: BinaryIO, data: bytes) -> None:
+    """Write all of `data` to a stream without a buffer, which may take less at a time."""
+    view = memoryview(data)
+    while view:
+        written = stream.write(view)
+        if written is None:  # a pipe that does not block: it is full
+            _wait(stream, select.POLLOUT)
+        else:
+            view = view[written:]
+
+
+def _wait(stream: BinaryIO, event: int) -> None:
+    poll = select.poll()
+    poll.register(stream, event)
+    poll.poll()
+
+
 def _final_path(path: str | Path) -> Path:
-    return Path(os.path.realpath(path))
+    """Where a symbolic link leads; other paths as they are given."""
+    return Path(os.path.realpath(path) if os.path.islink(path) else path)
+
+
+def _check_descriptor(descriptor: int, name: str) -> None:
+    if descriptor == STANDARD_OUTPUT:
+        _standard_output()
+        return
+    try:
+        os.fstat(descriptor)
+        closed = descriptor == STANDARD_ERROR and sys.stderr is None
+    except OSError:
+        closed = True
+    if closed:
+        raise UsageError(f"{name}: not an open descriptor; name a file with -o")
+    if os.isatty(descriptor):
+        raise UsageError(_terminal_message(name))
 
 
 def _standard_input() -> BinaryIO:
@@ -245,20 +291,6 @@ def _standard_output() -> BinaryIO:
     return sys.stdout.buffer
 
 
-def _abandon_standard_output() -> None:
-    """Point the standard output at nothing.
-
-    What could not be written stays in its buffer, and the interpreter would try it again,
-    and complain again, on the way out.
-    """
-    with contextlib.suppress(OSError, ValueError):  # ValueError: a stream without descriptor
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        try:
-            os.dup2(nowhere, sys.stdout.fileno())
-        finally:
-            os.close(nowhere)
-
-
 def _terminal_message(name: str) -> str:
     return f"{name}: a terminal, and the output is binary; name a file with -o, or redirect it"
 
@@ -270,18 +302,26 @@ def _exists_message(path: str | Path) -> str:
 def _write_error(error: OSError | ValueError, path: str | Path) -> str:
     """What is wrong with the target, in one line that says what to do."""
     name = display_name(path)
-    folder = display_name(_final_path(path).parent) if isinstance(error, OSError) else ""
+    folder = _folder_name(path) if isinstance(error, OSError) else ""
     match error:
         case OSError(errno=code) if code in _NO_SPACE:
             return f"{name}: no space left in {folder}; free some, or name another folder with -o"
         case OSError(errno=code) if code in _NO_PERMISSION:
             return f"{name}: {folder} is not writable; name another folder with -o"
-        case OSError(errno=errno.ENOENT) if not os.path.isdir(folder):
+        case OSError(errno=errno.ENOENT) if not os.path.isdir(_final_path(path).parent):
             return f"{name}: the folder {folder} does not exist; create it first"
         case OSError(errno=errno.ENOTDIR):
             return f"{name}: a part of the path is a file, not a folder; check the name"
         case _:
             return f"{name}: cannot be written: {_reason(error)}"
+
+
+def _folder_name(path: str | Path) -> str:
+    folder = _final_path(path).parent
+    try:
+        return display_name(os.path.realpath(folder))
+    except OSError:  # the working directory is gone
+        return display_name(folder)
 
 
 def _reason(error: Exception) -> str:

@@ -7,6 +7,7 @@ Normative counterpart: format/SPEC.md, "Weights packs".
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
@@ -26,7 +27,7 @@ import safetensors.numpy
 
 from licodec.entropy.adaptive import SHARE_ONE, share_between
 from licodec.entropy.tables import EntropyTables, tables_from_tensors
-from licodec.errors import CorruptFileError, UsageError, WeightsMissingError
+from licodec.errors import CorruptFileError, LicodecError, UsageError, WeightsMissingError
 from licodec.exact.bounds import ValueInfo, analyse
 from licodec.exact.gains import BETA, GAIN_ONE, MODES
 from licodec.exact.program import (
@@ -62,6 +63,10 @@ PIXEL_RANGE = (-255, 255)  # of 2 * pixel - 255, what an analysis takes
 LATENT_RANGE = (-(2**15), 2**15 - 1)
 SEARCH_VARIABLE = "LICODEC_WEIGHTS"
 _OBJECTIVE = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
+
+
+class ForeignFileError(CorruptFileError):
+    """A safetensors file that is no weights pack."""
 
 
 @dataclass(frozen=True)
@@ -374,10 +379,13 @@ def _read_metadata(path: Path) -> dict[str, Any]:
             raise CorruptFileError(f"{path}: larger than any weights pack")
         with safetensors.safe_open(path, "np") as file:
             text = (file.metadata() or {}).get(METADATA_KEY)
-    except (OSError, safetensors.SafetensorError) as error:
+    except OSError as error:
+        reason = error.strerror or error
+        raise CorruptFileError(f"{path}: cannot be read: {reason}") from None
+    except safetensors.SafetensorError as error:
         raise CorruptFileError(f"{path}: not a readable weights pack ({error})") from None
     if text is None:
-        raise CorruptFileError(f"{path}: a safetensors file, but not a licodec weights pack")
+        raise ForeignFileError(f"{path}: a safetensors file, but not a licodec weights pack")
     try:
         metadata = json.loads(text)
         known = metadata["format"] == FORMAT and metadata["profile"] == PROFILE
@@ -722,6 +730,17 @@ def _fits_latent(value: Any) -> bool:
     return value.low >= LATENT_RANGE[0] and value.high <= LATENT_RANGE[1]
 
 
+def is_missing(path: str | Path) -> bool:
+    """Whether there is no such file; what stands in its way otherwise, reading it says."""
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a NUL character
+        return True
+    except OSError:
+        return False
+    return False
+
+
 # Finding -----------------------------------------------------------------------------------
 
 
@@ -729,13 +748,21 @@ def search_folders() -> tuple[Path, ...]:
     """Where packs are looked for, in order: LICODEC_WEIGHTS, the user's, the embedded ones."""
     named = os.environ.get(SEARCH_VARIABLE, "")
     folders = [Path(part) for part in named.split(os.pathsep) if part]
-    return (*folders, user_folder(), embedded_folder())
+    with contextlib.suppress(LicodecError):  # a user without a home has no packs there
+        folders.append(user_folder())
+    return (*folders, embedded_folder())
 
 
 def user_folder() -> Path:
-    """Where `licodec models install` puts packs."""
-    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(base) / "licodec" / "weights"
+    """Where `licodec models install` puts packs. Raises LicodecError for a user without a home."""
+    base = os.environ.get("XDG_DATA_HOME")
+    try:
+        folder = Path(base) if base else Path.home() / ".local" / "share"
+    except RuntimeError:
+        raise LicodecError(
+            "this user has no home folder; name one for weights packs in XDG_DATA_HOME"
+        ) from None
+    return folder / "licodec" / "weights"
 
 
 def embedded_folder() -> Path:
@@ -745,16 +772,49 @@ def embedded_folder() -> Path:
     return installed if installed.is_dir() else package.parent / "weights"
 
 
-def installed_packs() -> Iterator[PackName]:
-    """Every readable pack, in search order; files that are not packs are passed over."""
+def found_packs() -> Iterator[PackName | CorruptFileError]:
+    """Every pack in search order, or what is wrong with one that cannot be read.
+
+    Folders that cannot be looked into are passed over, and files that are no packs.
+    """
+    for path in _pack_files():
+        try:
+            yield read_name(path)
+        except ForeignFileError:
+            continue
+        except CorruptFileError as error:
+            yield error
+
+
+def _pack_files() -> Iterator[Path]:
     for folder in search_folders():
-        paths = [folder] if folder.suffix == SUFFIX else sorted(folder.glob("*" + SUFFIX))
-        for path in paths:
-            if path.is_file():
-                try:
-                    yield read_name(path)
-                except CorruptFileError:
-                    continue
+        if folder.suffix == SUFFIX:
+            paths = [folder]
+        else:
+            names = _listed(folder)
+            paths = [folder / name for name in sorted(names) if name.endswith(SUFFIX)]
+        yield from filter(os.path.isfile, paths)
+
+
+def _listed(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
+
+
+def installed_packs() -> Iterator[PackName]:
+    """Every readable pack, in search order."""
+    return (found for found in found_packs() if isinstance(found, PackName))
+
+
+def _passed_over() -> str:
+    """What an error for a pack that was not found adds: which ones could not be read."""
+    problems = [str(found) for found in found_packs() if not isinstance(found, PackName)]
+    for folder in search_folders():
+        if folder.is_dir() and not os.access(folder, os.R_OK | os.X_OK):
+            problems.append(f"{folder}: permission to read it is denied")
+    return "".join(f"; {problem}" for problem in problems)
 
 
 def find_pack(weights_id: bytes, backbone: str, adapter_id: bytes | None = None) -> PackName:
@@ -775,12 +835,13 @@ def find_pack(weights_id: bytes, backbone: str, adapter_id: bytes | None = None)
             f"the file needs the adapter set {adapter_id.hex()}, which no installed "
             f"{backbone} pack {weights_id.hex()} has (adapter sets there: "
             f"{', '.join(dict.fromkeys(sets))}): install the pack that it was encoded with"
+            f"{_passed_over()}"
         )
     installed = f", only {', '.join(dict.fromkeys(others))}" if others else ""
     raise WeightsMissingError(
         f"no installed weights pack has the id {weights_id.hex()} (backbone {backbone})"
         f"{installed}: run 'licodec models install PACK' on the pack's file, or name its folder in "
-        f"{SEARCH_VARIABLE}; 'licodec models' lists what is installed"
+        f"{SEARCH_VARIABLE}; 'licodec models' lists what is installed{_passed_over()}"
     )
 
 
@@ -790,7 +851,7 @@ def choose_pack(model: str, plan: str) -> PackName:
     Raises UsageError where there is none.
     """
     if model.endswith(SUFFIX):
-        if not Path(model).is_file():
+        if is_missing(model):
             raise UsageError(f"{model}: no such weights pack")
         return read_name(Path(model))
     packs = list(installed_packs())
@@ -800,5 +861,5 @@ def choose_pack(model: str, plan: str) -> PackName:
     known = sorted({f"{p.backbone} ({p.plan_name})" for p in packs})
     raise UsageError(
         f"no weights pack for model {model!r} with plan {plan!r}; "
-        f"installed: {', '.join(known) or 'none'}"
+        f"installed: {', '.join(known) or 'none'}{_passed_over()}"
     )

@@ -800,7 +800,8 @@ def test_reading_makes_one_copy_beside_pillow_s(
         (".jpg", "JPEG"),
         (".jpeg", "JPEG"),
         (".ppm", "PPM"),
-        (".pgm", "PPM"),
+        (".pgm", "PGM"),
+        (".pnm", "PNM"),
         (".bmp", "BMP"),
         (".tif", "TIFF"),
         (".tiff", "TIFF"),
@@ -813,7 +814,7 @@ def test_format_for_suffix(suffix: str, format: str) -> None:
     assert output_format(format.lower()).name == format
 
 
-@pytest.mark.parametrize("suffix", [".gif", ".lic", "", ".", "png"])
+@pytest.mark.parametrize("suffix", [".gif", ".lic", ".pbm", "", ".", "png"])
 def test_unknown_suffix(suffix: str) -> None:
     with pytest.raises(UsageError, match=r"choose one of \.png, "):
         format_for_suffix(suffix)
@@ -828,11 +829,13 @@ def test_lossless_round_trip(
 ) -> None:
     if alpha and not output_format(format).alpha:
         pytest.skip("no alpha in this format")
+    if channels > max(output_format(format).channels):
+        pytest.skip("no colours in this format")
     picture = Picture(samples(*shape, channels), samples(*shape) if alpha else None)
     again = read(encode_picture(picture, format))
-    # WebP has no grey; it comes back as equal channels.
+    # WebP and PPM have no grey; it comes back as equal channels.
     assert np.array_equal(again.pixels, np.broadcast_to(picture.pixels, again.pixels.shape))
-    if format != "WEBP":
+    if format not in ("WEBP", "PPM"):
         assert again.channels == channels
     if picture.alpha is None:
         assert again.alpha is None
@@ -860,6 +863,23 @@ def test_alpha_in_a_format_without(format: str) -> None:
     assert str(caught.value) == (
         f"{format} cannot hold the picture's alpha; choose one of PNG, TIFF, WEBP"
     )
+
+
+@pytest.mark.parametrize(
+    ("format", "channels", "magic"),
+    [("PPM", 3, b"P6"), ("PPM", 1, b"P6"), ("PGM", 1, b"P5"), ("PNM", 3, b"P6"), ("PNM", 1, b"P5")],
+)
+def test_what_is_in_a_netpbm_file(format: str, channels: int, magic: bytes) -> None:
+    pixels = samples(2, 3, channels)
+    written = encode_picture(Picture(pixels), format)
+    if magic == b"P6":
+        pixels = np.broadcast_to(pixels, (2, 3, 3))
+    assert written == magic + b"\n3 2\n255\n" + pixels.tobytes()
+
+
+def test_colours_in_a_pgm() -> None:
+    with pytest.raises(UsageError, match=r"PGM holds grey pictures alone.*choose PPM or PNM"):
+        encode_picture(Picture(samples(2, 2, 3)), "PGM")
 
 
 @pytest.mark.parametrize(("format", "most"), [("WEBP", 16383), ("JPEG", 65500)])

@@ -20,6 +20,9 @@ def main() -> NoReturn:
         # A request to end clears up as Ctrl-C does: no temporary file, no process left.
         signal.signal(signal.SIGTERM, _end)
         silence_libraries()
+        from licodec.cli import streams
+
+        streams.prepare()
         from licodec.cli.app import app
 
         app(prog_name="licodec")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -9,9 +11,10 @@ from typing import Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from licodec.cli import INTERRUPTED, commands
+from licodec.cli import INTERRUPTED, commands, streams
 from licodec.cli.rendering import print_error
 from licodec.errors import LicodecError, LimitError, UsageError
+from licodec.files import display_name
 
 # Typer's own usage errors (an unknown option, a missing argument): a class of click's in
 # older versions, of Typer's in newer ones.
@@ -40,6 +43,10 @@ class Commands(TyperGroup):
         except LicodecError as error:
             print_error(str(error))
             code = error.exit_code
+        except OSError as error:
+            print_error(_system_error(error))
+            streams.abandon(streams.Channel.OUTPUT)  # it may be what failed, and keeps its buffer
+            code = LicodecError.exit_code
         except MemoryError:
             print_error("not enough memory")
             code = LimitError.exit_code
@@ -52,6 +59,18 @@ class Commands(TyperGroup):
 
 def _help_hint(error: Any) -> str:
     return f"; see '{error.ctx.command_path} --help'" if error.ctx is not None else ""
+
+
+def _system_error(error: OSError) -> str:
+    """What to say of an error that no command foresees."""
+    try:
+        os.getcwd()
+    except OSError:
+        return "the working directory does not exist any more; change to one that does"
+    if error.filename is None and error.errno == errno.ENOSPC:  # of the help: files are named
+        return str(streams.output_failed(error))
+    where = "" if error.filename is None else f"{display_name(os.fsdecode(error.filename))}: "
+    return where + (error.strerror or str(error))
 
 
 app = typer.Typer(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from licodec.cli import options
+from licodec.cli.streams import say
 from licodec.errors import UsageError
 
 SUMMARY = "Learned image compression whose files decode to the same pixels everywhere."
@@ -17,7 +18,7 @@ def licodec(context: typer.Context, version: options.Version = False) -> int:
 
 
 def _without_command(context: typer.Context) -> int:
-    typer.echo(context.get_help())
+    say(context.get_help())
     return UsageError.exit_code
 
 

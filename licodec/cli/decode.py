@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -11,10 +12,12 @@ from licodec.cli import machine
 from licodec.cli.naming import LIC_SUFFIX, Job, aside, command_line, decoded_name, plan_jobs
 from licodec.cli.options import Machine
 from licodec.cli.reading import read_lic, source_name
-from licodec.cli.rendering import Notice, Reporter, ResultStream, Verbosity, about
+from licodec.cli.rendering import Notice, Reporter, Verbosity, about
+from licodec.cli.streams import carrying_data
 from licodec.container import read_file
+from licodec.descriptors import output_descriptor
 from licodec.errors import LicodecError, UsageError
-from licodec.files import check_output, display_name, is_standard_stream, write_bytes
+from licodec.files import check_output, display_name, write_bytes
 from licodec.images import (
     INPUT_SUFFIXES,
     encode_picture,
@@ -119,10 +122,17 @@ class Decoder:
 
 def format_of(target: str) -> str:
     """The format that an output's name asks for. Raises UsageError."""
-    if is_standard_stream(target):
+    if not _states_format(target):
         return DEFAULT_FORMAT
     with about(display_name(target)):
         return format_for_suffix(Path(target).suffix)
+
+
+def _states_format(target: str) -> bool:
+    """Whether the output's name is to say the format; descriptors and devices need not."""
+    special = os.path.exists(target) and not os.path.isfile(target)
+    nameless = special or output_descriptor(target) is not None
+    return Path(target).suffix != "" or not nameless
 
 
 def choose_format(name: str | None) -> str | None:
@@ -150,13 +160,13 @@ def plan_decoding(sources: list[str], output: str | None, chosen: str | None) ->
 
     def derive(source: Path) -> Path:
         name = decoded_name(source, suffix)
-        return aside(name) if name.exists() else name
+        return aside(name) if os.path.exists(name) else name
 
     jobs = plan_jobs(sources, output, derive)
     for job in jobs:
         if chosen is None:
             format_of(job.target)
-        elif not is_standard_stream(job.target):
+        elif _states_format(job.target):
             _check_suffix(job.target, chosen)
     return jobs
 
@@ -178,18 +188,15 @@ def decode_files(
 ) -> int:
     """Decode each input; returns the exit code, the highest of the files'."""
     jobs = plan_decoding(sources, output, settings.format)
-    to_output = any(is_standard_stream(job.target) for job in jobs)
-    reporter = Reporter(verbosity, ResultStream.ERROR if to_output else ResultStream.OUTPUT)
+    reporter = Reporter(verbosity, carrying_data(job.target for job in jobs))
     decoder = Decoder(settings)
-    exit_code = 0
     for job in jobs:
         try:
             result = decoder.decode(replace(job, overwrite=settings.overwrite))
         except LicodecError as error:
-            reporter.error(str(error))
-            exit_code = max(exit_code, error.exit_code)
+            reporter.failure(error)
         else:
             reporter.notice(result.notice)
             reporter.warnings(result.warnings)
             reporter.result(result.line())
-    return exit_code
+    return reporter.exit_code

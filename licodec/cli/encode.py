@@ -14,17 +14,17 @@ from licodec.cli.reading import read_source, source_name
 from licodec.cli.rendering import (
     Notice,
     Reporter,
-    ResultStream,
     Verbosity,
     about,
     bits_per_pixel,
     decibels,
 )
+from licodec.cli.streams import carrying_data
 from licodec.codec import Codec, Coded
 from licodec.container import Header
 from licodec.errors import LicodecError, UsageError
 from licodec.exact.gains import GAIN_ONE, Gains
-from licodec.files import check_output, display_name, is_standard_stream, write_bytes
+from licodec.files import check_output, display_name, write_bytes
 from licodec.images import INPUT_SUFFIXES, Picture, metadata_subset, psnr
 from licodec.library import PackCodecs
 from licodec.packs import Pack, choose_pack, read_pack
@@ -215,18 +215,15 @@ def encode_files(
 ) -> int:
     """Encode each input; returns the exit code, the highest of the files'."""
     jobs = plan_encoding(sources, output)
-    to_output = any(is_standard_stream(job.target) for job in jobs)
-    reporter = Reporter(verbosity, ResultStream.ERROR if to_output else ResultStream.OUTPUT)
+    reporter = Reporter(verbosity, carrying_data(job.target for job in jobs))
     encoder = Encoder(settings)
-    exit_code = 0
     for job in jobs:
         try:
             result = encoder.encode(replace(job, overwrite=settings.overwrite))
         except LicodecError as error:
-            reporter.error(str(error))
-            exit_code = max(exit_code, error.exit_code)
+            reporter.failure(error)
         else:
             reporter.notice(result.notice)
             reporter.warnings(result.warnings)
             reporter.result(result.line())
-    return exit_code
+    return reporter.exit_code

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
-import typer
-
 from licodec.cli.reading import read_lic, source_name
-from licodec.cli.rendering import Verbosity, about, counted, one_line, print_error
-from licodec.container import LicFile, describe, read_file
+from licodec.cli.rendering import Reporter, Verbosity, about, counted, one_line
+from licodec.cli.streams import require_output, say
+from licodec.container import describe, read_file
+from licodec.descriptors import STANDARD_STREAM
 from licodec.errors import LicodecError, WeightsMissingError
 from licodec.packs import PackName, find_pack, read_pack
 
@@ -32,74 +34,95 @@ class _Report:
 
 
 def info_text(sources: list[str], verbosity: Verbosity) -> int:
-    """Print every field of each file; returns the exit code, the highest of the files'."""
-    exit_code, separate = 0, False
+    """Print every field of each file; returns the exit code, the highest of the files'.
+
+    Raises LicodecError where there is nothing to print to.
+    """
+    require_output()
+    reporter, inspector, separate = Reporter(verbosity), _Inspector(verbosity), False
     for source in sources:
         try:
-            report = _report(source, verbosity)
+            report = inspector.report(source)
         except LicodecError as error:
-            print_error(str(error))
-            exit_code = max(exit_code, error.exit_code)
+            reporter.failure(error)
             continue
         if separate:
-            typer.echo()
+            say()
         separate = True
-        typer.echo(one_line(report.name))
+        say(one_line(report.name))
         for label, text in _lines(report):
-            typer.echo(f"  {label:<{_LABEL_WIDTH}} {one_line(text)}".rstrip())
+            say(f"  {label:<{_LABEL_WIDTH}} {one_line(text)}".rstrip())
         if verbosity is Verbosity.VERBOSE:
             for line in _details(report):
-                typer.echo(one_line(line))
-    return exit_code
+                say(one_line(line))
+    return reporter.exit_code
 
 
 def info_json(sources: list[str], verbosity: Verbosity) -> int:
     """Print a JSON array with an object for each file, in order; returns the exit code.
 
-    An object has "file" and either the fields of `licodec.read_info` with "pack" (null where it
-    is not installed) and, with -v, "layers"; or "error" and "exit_code".
+    An object has "file", the name as it was given, and either the fields of `licodec.read_info`
+    with "pack" (null where it is not installed) and, with -v, "layers"; or "error" and
+    "exit_code". Bytes of a name that are no text in the file system's encoding are lone surrogates
+    (U+DC80 to U+DCFF), as Python has it. Raises LicodecError where there is nothing to print to.
     """
+    require_output()
+    inspector = _Inspector(verbosity)
     objects: list[dict[str, Any]] = []
     exit_code = 0
     for source in sources:
+        file = source_name(source) if source == STANDARD_STREAM else source
         try:
-            report = _report(source, verbosity)
+            report = inspector.report(source)
         except LicodecError as error:
             exit_code = max(exit_code, error.exit_code)
-            name = source_name(source)
-            objects.append({"file": name, "error": str(error), "exit_code": error.exit_code})
+            objects.append({"file": file, "error": str(error), "exit_code": error.exit_code})
             continue
         pack = report.pack and {
             "path": str(report.pack.path),
             "plan": report.pack.plan_name,
             "objective": _objective(report),
         }
-        described = {"file": report.name, **report.fields, "pack": pack}
+        described = {"file": file, **report.fields, "pack": pack}
         if verbosity is Verbosity.VERBOSE:
             described["layers"] = report.layers and [
                 {"layer": name, "bits": bits} for name, bits in report.layers
             ]
         objects.append(described)
-    typer.echo(json.dumps(objects, indent=2))
+    say(json.dumps(objects, indent=2))
     return exit_code
 
 
-def _report(source: str, verbosity: Verbosity) -> _Report:
-    name = source_name(source)
-    data = read_lic(source)
-    with about(name):
-        lic = read_file(data)
-        pack = _installed(lic)
-        wanted = pack is not None and verbosity is Verbosity.VERBOSE
-        layers = read_pack(pack.path).plan_by_layer if wanted else None
-    return _Report(name, describe(lic), pack, layers)
+class _Inspector:
+    """Looks at one file after the other; a pack is looked for once."""
+
+    def __init__(self, verbosity: Verbosity) -> None:
+        self._with_layers = verbosity is Verbosity.VERBOSE
+        self._installed = cache(_installed)
+        self._layers = cache(_plan_by_layer)
+
+    def report(self, source: str) -> _Report:
+        """Raises LicodecError."""
+        name = source_name(source)
+        data = read_lic(source)
+        with about(name):
+            lic = read_file(data)
+            header = lic.header
+            pack = self._installed(header.weights_id, header.backbone, header.adapter_id)
+            wanted = pack is not None and self._with_layers
+            layers = self._layers(pack.path) if wanted else None
+        return _Report(name, describe(lic), pack, layers)
 
 
-def _installed(lic: LicFile) -> PackName | None:
+def _installed(weights_id: bytes, backbone: str, adapter_id: bytes | None) -> PackName | None:
     try:
-        return find_pack(lic.header.weights_id, lic.header.backbone, lic.header.adapter_id)
+        return find_pack(weights_id, backbone, adapter_id)
     except WeightsMissingError:
         return None
+
+
+def _plan_by_layer(pack: Path) -> Layers:
+    return read_pack(pack).plan_by_layer
 
 
 def _lines(report: _Report) -> Iterator[tuple[str, str]]:

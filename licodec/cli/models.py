@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
-import typer
-
 from licodec.cli.naming import make_folder
 from licodec.cli.rendering import Reporter, Verbosity, print_table
+from licodec.cli.streams import Channel, require_output, say
 from licodec.errors import BadInputError, CorruptFileError
 from licodec.files import display_name, read_bytes, save_atomically
 from licodec.fmpq.plans import CARD_KEY
@@ -21,7 +21,9 @@ from licodec.packs import (
     Pack,
     PackName,
     embedded_folder,
+    found_packs,
     installed_packs,
+    is_missing,
     read_pack,
     search_folders,
     user_folder,
@@ -32,10 +34,11 @@ _NAME_CHARACTERS = re.compile(r"[^A-Za-z0-9.-]+")
 
 def list_text() -> int:
     """Print a table of the installed packs, those that `encode` takes marked with a star."""
-    packs = list(installed_packs())
+    require_output()
+    packs = _installed_and_warned()
     if not packs:
         folders = ", ".join(display_name(folder) for folder in search_folders())
-        typer.echo(f"no weights packs are installed; looked in {folders}", err=True)
+        say(f"no weights packs are installed; looked in {folders}", Channel.ERROR)
         return 0
     first = {(pack.backbone, pack.plan_name): pack for pack in reversed(packs)}
     rows = [
@@ -56,7 +59,11 @@ def list_text() -> int:
 
 
 def list_json() -> int:
-    """Print a JSON array of the installed packs in the order in which they are searched."""
+    """Print a JSON array of the installed packs in the order in which they are searched.
+
+    Bytes of a path that are no text are lone surrogates, see `licodec.cli.info.info_json`.
+    """
+    require_output()
     packs = [
         {
             "model": pack.backbone,
@@ -74,10 +81,18 @@ def list_json() -> int:
             "path": str(pack.path),
             "card": dict(pack.card),
         }
-        for pack in installed_packs()
+        for pack in _installed_and_warned()
     ]
-    typer.echo(json.dumps(packs, indent=2))
+    say(json.dumps(packs, indent=2))
     return 0
+
+
+def _installed_and_warned() -> list[PackName]:
+    """The installed packs; those that cannot be read are named in warnings."""
+    found = list(found_packs())
+    damaged = [str(error) for error in found if isinstance(error, CorruptFileError)]
+    Reporter(Verbosity.NORMAL).warnings([f"{problem}; passed over" for problem in damaged])
+    return [pack for pack in found if isinstance(pack, PackName)]
 
 
 def _measured_loss(pack: PackName) -> str:
@@ -104,29 +119,39 @@ def verify_packs(names: list[str], verbosity: Verbosity) -> int:
     Returns the exit code, the highest of the packs'.
     """
     reporter = Reporter(verbosity)
-    paths = [path for name in names for path in _paths(name)]
-    if not names:
-        paths = [pack.path for pack in installed_packs()]
-    exit_code = 0
-    for path in paths:
+    for name in names:
         try:
-            pack = read_pack(path)
-        except CorruptFileError as error:
-            reporter.error(str(error))
-            exit_code = max(exit_code, error.exit_code)
+            paths = _paths(name)
+        except BadInputError as error:
+            reporter.failure(error)
         else:
-            reporter.result(
-                f"{display_name(path)}: ok, {pack.backbone} ({pack.plan_name}), "
-                f"{pack.weights_id.hex()}, rate modes {', '.join(pack.rate_modes) or 'none'}"
-                + "".join(f", adapters {o.hex()} ({n})" for n, o in pack.adapter_ids.items())
-            )
-    return exit_code
+            for path in paths:
+                _verify(path, reporter)
+    for found in () if names else found_packs():
+        if isinstance(found, PackName):
+            _verify(found.path, reporter)
+        else:
+            reporter.failure(found)
+    return reporter.exit_code
+
+
+def _verify(path: Path, reporter: Reporter) -> None:
+    try:
+        pack = read_pack(path)
+    except CorruptFileError as error:
+        reporter.failure(error)
+        return
+    reporter.result(
+        f"{display_name(path)}: ok, {pack.backbone} ({pack.plan_name}), "
+        f"{pack.weights_id.hex()}, rate modes {', '.join(pack.rate_modes) or 'none'}"
+        + "".join(f", adapters {o.hex()} ({n})" for n, o in pack.adapter_ids.items())
+    )
 
 
 def _paths(name: str) -> list[Path]:
     """The pack files that a path, a model's name or a weights id means. Raises BadInputError."""
-    if name.endswith(SUFFIX) or Path(name).is_file():
-        if not Path(name).is_file():
+    if name.endswith(SUFFIX) or os.path.isfile(name):
+        if is_missing(name):
             raise BadInputError(f"{display_name(name)}: no such weights pack; check the name")
         return [Path(name)]
     found = [p.path for p in installed_packs() if name in (p.backbone, p.weights_id.hex())]
@@ -151,7 +176,7 @@ def install_pack(name: str, verbosity: Verbosity) -> int:
     Raises BadInputError, CorruptFileError, LicodecError.
     """
     path = Path(name)
-    if not path.is_file():
+    if is_missing(path):
         raise BadInputError(f"{display_name(name)}: no such weights pack; check the name")
     pack = read_pack(path)
     reporter = Reporter(verbosity)

@@ -12,14 +12,16 @@ from __future__ import annotations
 
 import os
 import shlex
+import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from licodec.cli.reading import source_name, target_name
+from licodec.descriptors import STANDARD_STREAM, input_descriptor, output_descriptor
 from licodec.errors import LicodecError, UsageError
-from licodec.files import STANDARD_STREAM, display_name, is_standard_stream
+from licodec.files import display_name
 from licodec.images import INPUT_SUFFIXES
 
 LIC_SUFFIX = ".lic"
@@ -30,7 +32,7 @@ Derive = Callable[[Path], Path]
 
 @dataclass(frozen=True)
 class Job:
-    """One input and the output that becomes of it; either may be "-".
+    """One input and the output that becomes of it; either may be "-" or stand for a descriptor.
 
     overwrite  whether the output may exist
     """
@@ -92,22 +94,26 @@ def _folded(name: Path) -> str:
 def plan_jobs(sources: list[str], output: str | None, derive: Derive) -> tuple[Job, ...]:
     """Inputs with their outputs, given -o.
 
-    One input: `output` is a file, "-", or a folder; None derives a name, and "-" goes to "-".
+    One input: `output` is a file, "-", or a folder; None derives a name, and what has none, such
+    as "-", goes to "-".
     Several: `output` is a folder, made where it is missing, or None. Raises UsageError.
     """
     if len(sources) == 1:
         (source,) = sources
         if output is not None and not _is_folder(output):
             return (_checked(Job(source, output)),)
-        if is_standard_stream(source):
+        if _is_nameless(source):
             if output is None:
                 return (Job(source, STANDARD_STREAM),)
             raise UsageError(
-                f"standard input has no name to use in the folder {display_name(output)}; "
+                f"{source_name(source)} has no name to use in the folder {display_name(output)}; "
                 "name the output file with -o"
             )
-    if any(is_standard_stream(source) for source in sources):
-        raise UsageError("standard input cannot be one of several inputs; give it alone")
+    for source in filter(_is_nameless, sources):
+        raise UsageError(
+            f"{source_name(source)} cannot be one of several inputs, as it has no name to use for "
+            "an output; give it alone"
+        )
     if output is not None:
         _make_folder(output)
     jobs = [_checked(Job(source, _derived(source, output, derive))) for source in sources]
@@ -120,15 +126,18 @@ def _derived(source: str, folder: str | None, derive: Derive) -> str:
     return str(derive(path if folder is None else Path(folder) / path.name))
 
 
+def _is_nameless(source: str) -> bool:
+    return input_descriptor(source) is not None
+
+
 def _is_folder(output: str) -> bool:
     return output.endswith(("/", os.sep)) or os.path.isdir(output)
 
 
 def _make_folder(output: str) -> None:
     name = display_name(output)
-    if is_standard_stream(output) or (
-        Path(output).suffix.lower() in INPUT_SUFFIXES | {LIC_SUFFIX} and not _is_folder(output)
-    ):
+    names_file = Path(output).suffix.lower() in INPUT_SUFFIXES | {LIC_SUFFIX}
+    if not _is_folder(output) and (names_file or output_descriptor(output) is not None):
         raise UsageError(f"-o {name}: with several inputs -o names a folder, and this is a file")
     make_folder(Path(output))
 
@@ -147,26 +156,36 @@ def make_folder(folder: Path) -> None:
 
 def _checked(job: Job) -> Job:
     """The job, unless its output is its input."""
-    if not is_standard_stream(job.target) and os.path.exists(job.target):
-        try:
-            same = os.path.samefile(job.source, job.target)
-        except (OSError, ValueError):  # an input that is missing is reported when it is read
-            same = False
-        if same:
-            raise UsageError(f"{display_name(job.source)}: output and input are one file")
+    source, target = input_descriptor(job.source), output_descriptor(job.target)
+    try:
+        read = os.stat(job.source if source is None else source)
+        written = os.stat(job.target if target is None else target)
+    except (OSError, ValueError):  # an input that is missing is reported when it is read
+        return job
+    # Sockets and devices may well be both.
+    if os.path.samestat(read, written) and stat.S_ISREG(read.st_mode):
+        raise UsageError(f"{display_name(job.source)}: output and input are one file")
     return job
 
 
 def _refuse_collisions(jobs: list[Job]) -> None:
     sources: dict[str, str] = {}
     for job in jobs:
-        path = os.path.abspath(job.target)
+        # By way of the folder, which may be a link; the file may not be there yet.
+        path = os.path.join(_whole_path(os.path.dirname(job.target)), os.path.basename(job.target))
         if path in sources:
             raise UsageError(
                 f"{display_name(sources[path])} and {display_name(job.source)} would both become "
                 f"{display_name(job.target)}; convert them one by one, with -o"
             )
         sources[path] = job.source
+
+
+def _whole_path(folder: str) -> str:
+    try:
+        return os.path.realpath(folder)
+    except OSError:  # the working directory is gone
+        return os.path.normpath(folder)
 
 
 def command_line(*words: str) -> str:

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from licodec.cli.rendering import Verbosity
+from licodec.cli.streams import say
 from licodec.cli.threads import limit_threads
 from licodec.errors import UsageError
 from licodec.rate import Rate, RateMode, choose_rate
@@ -208,7 +209,8 @@ Format = Annotated[
     str | None,
     typer.Option(
         metavar="FORMAT",
-        help="png, jpg, webp, tiff, bmp or ppm; by default that of OUT's suffix, or png.",
+        help="png, jpg, webp, tiff, bmp, ppm (colour), pgm (grey) or pnm (either); by default that "
+        "of OUT's suffix, or png.",
     ),
 ]
 MetadataKept = Annotated[
@@ -487,7 +489,7 @@ def _print_version(wanted: bool) -> None:
     if wanted:
         from licodec import __version__
 
-        typer.echo(f"licodec {__version__}")
+        say(f"licodec {__version__}")
         raise typer.Exit
 
 

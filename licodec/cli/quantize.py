@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,8 @@ import numpy as np
 
 from licodec.cli.models_import import check_objective
 from licodec.cli.options import PackSize
-from licodec.cli.rendering import Reporter, Verbosity
+from licodec.cli.rendering import Reporter, Verbosity, progress_console
+from licodec.cli.streams import Channel
 from licodec.errors import UsageError
 from licodec.exact.interpreter import set_threads
 from licodec.files import check_output, display_name
@@ -175,14 +175,13 @@ def _figures(found: Found, search: PlanSearch, settings: QuantizeSettings) -> di
 def _search_progress(whole: int, search: PlanSearch, verbosity: Verbosity) -> Iterator[Report]:
     """On a terminal a line on the standard error: evaluations, and the present plan's size and
     loss. Yields what the search reports to."""
-    if verbosity is Verbosity.QUIET or not sys.stderr.isatty():
+    if verbosity is Verbosity.QUIET or not Channel.ERROR.is_live:
         yield lambda allocation: None
         return
-    from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=progress_console(), transient=True) as bar:
         task = bar.add_task("0 evaluations")
 
         def report(allocation: Allocation) -> None:

@@ -1,7 +1,7 @@
 """What the program says: result lines, warnings, errors, tables.
 
-Results go to the standard output, or to the standard error where a picture takes the standard
-output; all else goes to the standard error. Everything but a table is one line each.
+Results go to the standard output, all else to the standard error; where a picture or a file takes
+one of them, to the other. Everything but a table is one line each.
 """
 
 from __future__ import annotations
@@ -11,10 +11,15 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import TYPE_CHECKING
 
 import typer
 
+from licodec.cli.streams import Channel, say
 from licodec.errors import LicodecError
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _NO_WIDTH = 10_000
 
@@ -27,13 +32,6 @@ class Verbosity(Enum):
     VERBOSE = 2
 
 
-class ResultStream(Enum):
-    """Where result lines go."""
-
-    OUTPUT = "standard output"
-    ERROR = "standard error"
-
-
 @dataclass(frozen=True)
 class Notice:
     """What goes for many results and is said once: a detail and warnings."""
@@ -43,38 +41,68 @@ class Notice:
 
 
 class Reporter:
-    """Says what a command has to say, as far as it was asked for."""
+    """Says what a command has to say, as far as it was asked for.
 
-    def __init__(self, verbosity: Verbosity, results: ResultStream = ResultStream.OUTPUT) -> None:
+    data       the streams that carry pictures or files; nothing but errors is said there
+    exit_code  the highest of the failures'
+    """
+
+    def __init__(self, verbosity: Verbosity, data: frozenset[Channel] = frozenset()) -> None:
         self._verbosity = verbosity
-        self._results = results
+        self._data = data
         self._noticed: set[Notice] = set()
+        self.exit_code = 0
 
     def result(self, line: str) -> None:
         if self._verbosity is not Verbosity.QUIET:
-            typer.echo(one_line(line), err=self._results is ResultStream.ERROR)
+            self._say("", line, Channel.OUTPUT, Channel.ERROR)
 
     def warnings(self, lines: Sequence[str]) -> None:
         if self._verbosity is not Verbosity.QUIET:
             for line in lines:
-                label = typer.style("warning:", fg="yellow", bold=True)
-                typer.echo(f"{label} {one_line(line)}", err=True)
+                self._say("warning", line, Channel.ERROR, Channel.OUTPUT)
 
     def notice(self, notice: Notice) -> None:
         if notice in self._noticed:
             return
         self._noticed.add(notice)
         if self._verbosity is Verbosity.VERBOSE:
-            typer.echo(one_line(notice.detail), err=True)
+            self._say("", notice.detail, Channel.ERROR, Channel.OUTPUT)
         self.warnings(notice.warnings)
 
     def error(self, message: str) -> None:
         print_error(message)
 
+    def failure(self, error: LicodecError) -> None:
+        """Say what went wrong with one of several things, which gives its exit code."""
+        print_error(str(error))
+        self.exit_code = max(self.exit_code, error.exit_code)
+
+    def _say(self, label: str, text: str, *channels: Channel) -> None:
+        """On the first of the channels that carries no data."""
+        free = next((channel for channel in channels if channel not in self._data), None)
+        if free is None:
+            return
+        try:
+            say(_labelled(label, text, free), free)
+        except LicodecError as error:
+            self.failure(error)
+
 
 def print_error(message: str) -> None:
-    label = typer.style("error:", fg="red", bold=True)
-    typer.echo(f"{label} {one_line(message)}", err=True)
+    say(_labelled("error", message, Channel.ERROR), Channel.ERROR)
+
+
+_LABEL_COLOURS = {"error": "red", "warning": "yellow"}
+
+
+def _labelled(label: str, text: str, channel: Channel) -> str:
+    if not label:
+        return one_line(text)
+    label += ":"
+    if channel.is_coloured:
+        label = typer.style(label, fg=_LABEL_COLOURS[label[:-1]], bold=True)
+    return f"{label} {one_line(text)}"
 
 
 def one_line(text: str) -> str:
@@ -124,28 +152,38 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for row in rows:
         table.add_row(*(Text(one_line(cell)) for cell in row))
     # A file or a pipe has no width; there each row is one line.
-    width = None if sys.stdout.isatty() else _NO_WIDTH
-    Console(highlight=False, width=width).print(table)
+    width = None if sys.stdout is not None and sys.stdout.isatty() else _NO_WIDTH
+    colours = "auto" if Channel.OUTPUT.is_coloured else None
+    console = Console(highlight=False, width=width, color_system=colours)
+    with console.capture() as captured:
+        console.print(table)
+    say(captured.get().rstrip("\n"))
 
 
 @contextlib.contextmanager
 def progress(total: int, verbosity: Verbosity) -> Iterator[Callable[[], None]]:
     """A progress bar on the standard error where that is a terminal; yields its advance by one."""
-    if verbosity is Verbosity.QUIET or not sys.stderr.isatty():
+    if verbosity is Verbosity.QUIET or not Channel.ERROR.is_live:
         yield lambda: None
         return
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
     bar = Progress(
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=progress_console(),
         transient=True,
         # Lines printed meanwhile appear above the bar; those bound for a file stay there.
-        redirect_stdout=sys.stdout.isatty(),
+        redirect_stdout=sys.stdout is not None and sys.stdout.isatty(),
     )
     with bar:
         task = bar.add_task("", total=total)
         yield lambda: bar.advance(task)
+
+
+def progress_console() -> Console:
+    """The standard error, in colour where that is wanted."""
+    from rich.console import Console
+
+    return Console(stderr=True, color_system="auto" if Channel.ERROR.is_coloured else None)

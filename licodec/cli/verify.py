@@ -18,19 +18,19 @@ def verify_files(sources: list[str], chosen: Machine, verbosity: Verbosity) -> i
     reporter = Reporter(verbosity)
     machine.prepare(chosen)
     library = Library(chosen.backend)
-    exit_codes = []
+    good = 0
     for source in sources:
         try:
             line = _verify(source, library, chosen, reporter)
         except LicodecError as error:
-            reporter.error(str(error))
-            exit_codes.append(error.exit_code)
+            reporter.failure(error)
         else:
             reporter.result(line)
+            good += 1
     if len(sources) > 1:
-        good = len(sources) - len(exit_codes)
-        reporter.result(f"{counted(len(sources), 'file')}: {good} ok, {len(exit_codes)} failed")
-    return max(exit_codes, default=0)
+        failed = len(sources) - good
+        reporter.result(f"{counted(len(sources), 'file')}: {good} ok, {failed} failed")
+    return reporter.exit_code
 
 
 def _verify(source: str, library: Library, chosen: Machine, reporter: Reporter) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import struct
 import threading
 import zlib
@@ -29,6 +30,9 @@ PILLOW_ERRORS = (
     zlib.error,
 )
 
+# Of an OSError: Pillow's own have none, and a damaged file may lead to a place before its start.
+_ERRNOS_OF_DAMAGE = (None, errno.EINVAL)
+
 # Of the formats whose first bytes leave no doubt.
 _KNOWN_STARTS = (
     (b"\x89PNG\r\n\x1a\n", "PNG"),
@@ -43,7 +47,8 @@ _KNOWN_STARTS = (
 def pillow_errors(name: str, head: bytes, accepted: str) -> Iterator[None]:
     """Turn what Pillow raises while it reads into our errors.
 
-    `head` is the file's first bytes, `accepted` names the formats that are read.
+    `head` is the file's first bytes, `accepted` names the formats that are read. What the system
+    raises because the file cannot be read passes, see `files.open_input`.
     """
     try:
         yield
@@ -61,6 +66,8 @@ def pillow_errors(name: str, head: bytes, accepted: str) -> Iterator[None]:
     except MemoryError as error:
         raise LimitError(f"{name}: not enough memory to decode the picture") from error
     except PILLOW_ERRORS as error:
+        if isinstance(error, OSError) and error.errno not in _ERRNOS_OF_DAMAGE:
+            raise  # the file could not be read, which is not Pillow's to say
         raise BadInputError(
             f"{name}: cannot be decoded, it may be damaged or cut short ({one_line(error)})"
         ) from error

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
 from PIL import Image, PngImagePlugin, TiffImagePlugin
 
 from licodec.errors import LicodecError, LimitError, UsageError
@@ -24,12 +25,14 @@ _METADATA_NAMES = {"icc": "ICC profile", "exif": "Exif", "xmp": "XMP"}
 class OutputFormat:
     """A format that pictures are written in.
 
-    name      Pillow's name
+    name      Pillow's name, or what a variant of that is called
     suffixes  file name endings, the usual one first
     alpha     whether it holds an alpha plane
     metadata  which of icc, exif, xmp it holds
     max_side  pixels
     options   for Pillow's save
+    channels  that its pictures may have; grey ones are written in colour where it is 3 alone
+    variant_of  Pillow's name, where that is another
     """
 
     name: str
@@ -38,6 +41,8 @@ class OutputFormat:
     metadata: frozenset[str]
     max_side: int
     options: Mapping[str, Any] = field(default_factory=dict)
+    channels: tuple[int, ...] = (1, 3)
+    variant_of: str | None = None
 
 
 _ALL_METADATA = frozenset(METADATA_KINDS)
@@ -45,7 +50,18 @@ _OUTPUT_FORMATS = {
     output.name: output
     for output in (
         OutputFormat("PNG", (".png",), True, _ALL_METADATA, 2**31 - 1),
-        OutputFormat("PPM", (".ppm", ".pgm", ".pnm"), False, frozenset(), 2**31 - 1),
+        # The first of a suffix counts: .pnm is either of the two that follow.
+        OutputFormat("PNM", (".pnm",), False, frozenset(), 2**31 - 1, variant_of="PPM"),
+        OutputFormat("PPM", (".ppm", ".pnm"), False, frozenset(), 2**31 - 1, channels=(3,)),
+        OutputFormat(
+            "PGM",
+            (".pgm", ".pnm"),
+            False,
+            frozenset(),
+            2**31 - 1,
+            channels=(1,),
+            variant_of="PPM",
+        ),
         OutputFormat("BMP", (".bmp",), False, frozenset(), 2**31 - 1),
         # Not compressed: Pillow's compressed TIFFs cannot hold the Exif and GPS directories.
         OutputFormat("TIFF", (".tif", ".tiff"), True, _ALL_METADATA, 2**31 - 1),
@@ -65,7 +81,9 @@ _OUTPUT_FORMATS = {
     )
 }
 OUTPUT_FORMATS = tuple(_OUTPUT_FORMATS)
-OUTPUT_SUFFIXES = tuple(suffix for output in _OUTPUT_FORMATS.values() for suffix in output.suffixes)
+OUTPUT_SUFFIXES = tuple(
+    dict.fromkeys(suffix for output in _OUTPUT_FORMATS.values() for suffix in output.suffixes)
+)
 # One JPEG segment (libjpeg's 65533 bytes) each for Exif and XMP, 255 for a profile.
 _JPEG_METADATA_BYTES = {
     "exif": 65_533 - len(EXIF_PREFIX),
@@ -104,13 +122,19 @@ def encode_picture(picture: Picture, format: str) -> bytes:
     """
     output = output_format(format)
     _check_holds(picture, output)
-    image = Image.fromarray(picture.pixels[:, :, 0] if picture.channels == 1 else picture.pixels)
+    pixels = picture.pixels
+    if picture.channels not in output.channels:  # grey, as all colours alike
+        pixels = np.repeat(pixels, 3, axis=2)
+    image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
     if picture.alpha is not None:
         image.putalpha(Image.fromarray(picture.alpha))
     stream = io.BytesIO()
     try:
         image.save(
-            stream, format=output.name, **output.options, **_metadata_options(picture, output)
+            stream,
+            format=output.variant_of or output.name,
+            **output.options,
+            **_metadata_options(picture, output),
         )
     except MemoryError as error:
         raise LimitError(f"not enough memory to write the picture as {output.name}") from error
@@ -149,6 +173,10 @@ def _check_holds(picture: Picture, output: OutputFormat) -> None:
     if picture.alpha is not None and not output.alpha:
         able = ", ".join(other.name for other in _OUTPUT_FORMATS.values() if other.alpha)
         raise UsageError(f"{output.name} cannot hold the picture's alpha; choose one of {able}")
+    if picture.channels > max(output.channels):
+        raise UsageError(
+            f"{output.name} holds grey pictures alone, and this one has colours; choose PPM or PNM"
+        )
     if max(picture.height, picture.width) > output.max_side:
         raise UsageError(
             f"{output.name} holds at most {output.max_side} pixels a side, the picture is "
