@@ -17,7 +17,7 @@ from licodec.container import LicFile, read_file
 from licodec.errors import PixelChecksumError
 from licodec.exact.work import multiplications
 from licodec.images import Picture
-from licodec.packs import ENCODER_PROGRAMS, Pack, PackName, find_pack, read_pack
+from licodec.packs import ENCODER_PROGRAMS, Pack, PackName, find_pack, read_pack, require_encoder
 from licodec.rate import TARGETS, Rate
 
 # Multiplications that the reference does in about the time that the others take to start.
@@ -62,7 +62,7 @@ class PackCodecs:
         Raises UsageError for a pack that decodes alone, CorruptFileError where its programs of
         encoders do not fit, and LicodecError as `fastest`.
         """
-        self.pack.require_encoder()
+        require_encoder(self.pack)
         attempts = ATTEMPTS if rate.mode in TARGETS else 1
         codec = self._for_work(self._encoding_work * width * height * attempts)
         codec.prepare_encoding()

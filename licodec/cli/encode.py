@@ -27,7 +27,7 @@ from licodec.exact.gains import GAIN_ONE, Gains
 from licodec.files import check_output, display_name, write_bytes
 from licodec.images import INPUT_SUFFIXES, Picture, metadata_subset, psnr
 from licodec.library import PackCodecs
-from licodec.packs import Pack, choose_pack, read_pack
+from licodec.packs import Pack, choose_pack, read_pack, require_encoder
 from licodec.rate import Rate, RateMode, RateScale, Setting
 
 
@@ -99,7 +99,7 @@ class Encoder:
     def __init__(self, settings: EncodeSettings) -> None:
         self.settings = settings
         self.pack = read_pack(choose_pack(settings.model, settings.plan).path)
-        self.pack.require_encoder()
+        require_encoder(self.pack)
         self.setting = rate_setting(settings.rate, self.pack)
 
     @property

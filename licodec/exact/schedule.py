@@ -295,7 +295,7 @@ def _check_order(schedule: Schedule) -> None:
             raise CorruptFileError("coding schedule: slices do not follow one another")
         start = step.stop
     without = [step.residual is None for step in first if isinstance(step, SliceStep)]
-    if any(without) and not by_phase or by_phase and not all(without):
+    if (any(without) and not by_phase) or (by_phase and not all(without)):
         raise CorruptFileError("coding schedule: residuals by slices, or none and no phases either")
     if schedule.residual is not None and not by_phase:
         raise CorruptFileError("coding schedule: a residual of all latents without phases")

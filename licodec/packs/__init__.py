@@ -1,0 +1,59 @@
+"""Weights packs: what they are, as files, what is checked of them, and where they are found.
+
+Normative counterpart: format/SPEC.md, "Weights packs".
+"""
+
+from licodec.packs.bits import pack_bits, unpack_bits
+from licodec.packs.checks import require_encoder
+from licodec.packs.data import ANALYSIS, ENCODER_PROGRAMS, HYPER_ANALYSIS, Pack, PackAdapters
+from licodec.packs.finding import (
+    SEARCH_VARIABLE,
+    choose_pack,
+    embedded_folder,
+    find_pack,
+    found_packs,
+    installed_packs,
+    is_missing,
+    search_folders,
+    user_folder,
+)
+from licodec.packs.storage import (
+    METADATA_KEY,
+    SUFFIX,
+    ForeignFileError,
+    PackName,
+    is_objective,
+    is_pack,
+    read_name,
+    read_pack,
+    write_pack,
+)
+
+__all__ = [
+    "ANALYSIS",
+    "ENCODER_PROGRAMS",
+    "HYPER_ANALYSIS",
+    "METADATA_KEY",
+    "SEARCH_VARIABLE",
+    "SUFFIX",
+    "ForeignFileError",
+    "Pack",
+    "PackAdapters",
+    "PackName",
+    "choose_pack",
+    "embedded_folder",
+    "find_pack",
+    "found_packs",
+    "installed_packs",
+    "is_missing",
+    "is_objective",
+    "is_pack",
+    "pack_bits",
+    "read_name",
+    "read_pack",
+    "require_encoder",
+    "search_folders",
+    "unpack_bits",
+    "user_folder",
+    "write_pack",
+]

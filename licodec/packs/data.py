@@ -1,0 +1,204 @@
+"""What a weights pack is: programs, coding schedule, tensors, adapter sets, and the ids they give.
+
+Normative counterpart: format/SPEC.md, "Weights packs".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from licodec.entropy.adaptive import share_between
+from licodec.entropy.tables import EntropyTables, tables_from_tensors
+from licodec.exact.bounds import ValueInfo, analyse
+from licodec.exact.gains import MODES
+from licodec.exact.program import (
+    WEIGHTED_KINDS,
+    Program,
+    program_to_json,
+)
+from licodec.exact.schedule import (
+    Schedule,
+    schedule_to_json,
+)
+from licodec.rate import AdapterRates, modes_of
+
+PROFILE = "int-1"
+# Keys of an adapter set that it may lack, in the order of beta: 0 and 1.
+STEP_SHARES = ("step_shares", "beta_step_shares")
+ANALYSIS, HYPER_ANALYSIS = ENCODER_PROGRAMS = "analysis", "hyper_analysis"
+
+
+@dataclass(frozen=True)
+class PackAdapters:
+    """An adapter set of a pack: the programs that run where alpha or beta is not 0.
+
+    objective  what it was trained for, by which an encoder chooses it
+    programs   by the name of the program that each stands in for. They have its ports and behind
+               them none, one or both of "alpha" and "beta", numbers from 0 to GAIN_ONE
+    d          that goes with alpha = 1, in units of 2^-g, for encoders; the neutral one where
+               alpha leaves it alone
+    step_shares  how much of d - 1 the step of each slice takes, at every position alike, each
+               from 0 to SHARE_ONE; without any, steps are AQVR's
+    beta_step_shares  the same at beta = 1, where they are others than at beta = 0
+    """
+
+    objective: str
+    programs: Mapping[str, str]
+    d: int
+    step_shares: tuple[int, ...] = ()
+    beta_step_shares: tuple[int, ...] = ()
+
+    @property
+    def stated_steps(self) -> dict[str, list[int]]:
+        """The shares as a pack states them: nothing where there are none."""
+        return {key: list(shares) for key in STEP_SHARES if (shares := getattr(self, key))}
+
+    def step_shares_at(self, beta: int) -> tuple[int, ...]:
+        """What is in force at `beta`, 0 to GAIN_ONE."""
+        if not self.beta_step_shares:
+            return self.step_shares
+        pairs = zip(self.step_shares, self.beta_step_shares, strict=True)
+        return tuple(share_between(*pair, beta) for pair in pairs)
+
+
+@dataclass(frozen=True)
+class Pack:
+    """Everything an encoder and a decoder need of one backbone at one precision.
+
+    programs  by name: the decoder's (named by the schedule), then "analysis" and
+              "hyper_analysis", which only the encoder runs
+    tensors   by name, unpacked: weights int8/int16, multipliers float32, the rest int32
+    widths    bits of each weight tensor, by tensor name
+    distortion_weight  how the encoder chooses symbols, see licodec.entropy.quantization;
+              None: the nearest
+    """
+
+    backbone: str
+    plan_name: str
+    schedule: Schedule
+    programs: Mapping[str, Program]
+    tensors: Mapping[str, np.ndarray]
+    widths: Mapping[str, int]
+    card: Mapping[str, Any] = field(default_factory=dict)
+    distortion_weight: int | None = None
+    adapters: tuple[PackAdapters, ...] = ()
+
+    @property
+    def title(self) -> str:
+        return f"{self.backbone} ({self.plan_name})"
+
+    def gain_modes(self, adapters: PackAdapters) -> tuple[str, ...]:
+        """What an adapter set scales by, in a decoder's programs: "alpha", "beta" or both."""
+        decoders = set(self.schedule.program_order)
+        found = {
+            port.name
+            for plain, name in adapters.programs.items()
+            if plain in decoders
+            for port in self.programs[name].inputs
+            if port.channels is None
+        }
+        return tuple(mode for mode in MODES if mode in found)
+
+    @property
+    def rate_modes(self) -> tuple[str, ...]:
+        """The modes that the pack has, of "d", "alpha" and "beta"."""
+        return modes_of(self.schedule, self.adapter_rates)
+
+    def adapters_with_id(self, adapter_id: bytes) -> PackAdapters | None:
+        """The adapter set that files call by this id."""
+        found = (o for o in self.adapters if self.adapter_ids[o.objective] == adapter_id)
+        return next(found, None)
+
+    @cached_property
+    def adapter_rates(self) -> tuple[AdapterRates, ...]:
+        """The adapter sets as the rate mode sees them."""
+        return tuple(AdapterRates(o.objective, self.gain_modes(o), o.d) for o in self.adapters)
+
+    def adapters_named(self, objective: str) -> PackAdapters:
+        """The adapter set for an objective that it has."""
+        return next(own for own in self.adapters if own.objective == objective)
+
+    @cached_property
+    def analysed(self) -> Mapping[str, Mapping[str, ValueInfo]]:
+        """What is known of every value, by program. Raises CorruptFileError where one is not
+        proved."""
+        return {name: analyse(program, self.tensors) for name, program in self.programs.items()}
+
+    @cached_property
+    def tables(self) -> EntropyTables:
+        return tables_from_tensors(self.tensors)
+
+    @cached_property
+    def plan(self) -> tuple[int, ...]:
+        """Widths of the decoder's weighted operations, in program order."""
+        return tuple(width for _, width in self.plan_by_layer)
+
+    @cached_property
+    def plan_by_layer(self) -> tuple[tuple[str, int], ...]:
+        names = dict.fromkeys(self.schedule.program_order)
+        rows = (row for name in names for row in self.widths_of(name))
+        return tuple((tensor.removesuffix(".weight"), width) for tensor, width in rows)
+
+    def widths_of(self, name: str) -> Iterator[tuple[str, int]]:
+        """Weight tensors of one program and their widths, in its order."""
+        for operation in self.programs[name].operations:
+            if operation.kind in WEIGHTED_KINDS:
+                tensor = operation.tensors["weight"]
+                yield tensor, self.widths[tensor]
+
+    @cached_property
+    def weights_id(self) -> bytes:
+        """Eight bytes of SHA-256 over what decoding without adapters uses."""
+        names = set(self.schedule.program_order)
+        programs = {n: program_to_json(p) for n, p in self.programs.items() if n in names}
+        used = {tensor for name in names for tensor in self._tensors_of(name)}
+        used |= {name for name in self.tensors if name.startswith("tables.")}
+        head = {
+            "backbone": self.backbone,
+            "profile": PROFILE,
+            "programs": programs,
+            "schedule": schedule_to_json(self.schedule),
+            "plan": list(self.plan),
+        }
+        return self._digest(head, used)
+
+    @cached_property
+    def adapter_ids(self) -> Mapping[str, bytes]:
+        """The ids of the adapter sets, by objective."""
+        return {adapters.objective: self._adapter_id(adapters) for adapters in self.adapters}
+
+    def _adapter_id(self, adapters: PackAdapters) -> bytes:
+        """Eight bytes of SHA-256 over the weights id and what decoding with an adapter set uses
+        instead of the schedule's programs."""
+        order = dict.fromkeys(self.schedule.program_order)
+        own = {plain: adapters.programs[plain] for plain in order if plain in adapters.programs}
+        head = {
+            "plan": [width for name in own.values() for _, width in self.widths_of(name)],
+            "programs": {p: program_to_json(self.programs[name]) for p, name in own.items()},
+            "weights_id": self.weights_id.hex(),
+            **adapters.stated_steps,
+        }
+        return self._digest(head, {t for name in own.values() for t in self._tensors_of(name)})
+
+    def _tensors_of(self, name: str) -> set[str]:
+        return {t for o in self.programs[name].operations for t in o.tensors.values()}
+
+    def _digest(self, head: Mapping[str, Any], tensors: Iterable[str]) -> bytes:
+        digest = hashlib.sha256(_canonical(head))
+        for name in sorted(tensors):
+            tensor = self.tensors[name]
+            shape = ",".join(str(n) for n in tensor.shape)
+            digest.update(f"\n{name} {tensor.dtype.name} {shape}\n".encode())
+            digest.update(np.ascontiguousarray(tensor).astype(tensor.dtype.newbyteorder("<")).data)
+        return digest.digest()[:8]
+
+
+def _canonical(data: Any) -> bytes:
+    return json.dumps(data, sort_keys=True, separators=(",", ":")).encode("ascii")

@@ -1,0 +1,308 @@
+"""Packs as files: one safetensors file, programs, coding schedule and card as JSON in its metadata,
+integer tensors beside them, each in the narrowest form that holds it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from licodec.entropy.adaptive import SHARE_ONE
+from licodec.errors import CorruptFileError
+from licodec.exact.gains import MODES
+from licodec.exact.program import (
+    is_name,
+    program_from_json,
+    program_to_json,
+)
+from licodec.exact.schedule import (
+    schedule_from_json,
+    schedule_to_json,
+)
+from licodec.files import save_atomically
+from licodec.packs.bits import pack_bits, unpack_bits
+from licodec.packs.checks import check
+from licodec.packs.data import PROFILE, STEP_SHARES, Pack, PackAdapters
+
+SUFFIX = ".safetensors"
+METADATA_KEY = "licodec"
+FORMAT = 1
+LARGEST_PACK = 2**31  # bytes
+LARGEST_DISTORTION_WEIGHT = 2**24  # keeps the encoder's sums within 64 bits
+_OBJECTIVE = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
+
+
+class ForeignFileError(CorruptFileError):
+    """A safetensors file that is no weights pack."""
+
+
+@dataclass(frozen=True)
+class PackName:
+    """What a pack's metadata says of it, readable without its tensors.
+
+    adapters  its adapter sets
+    """
+
+    path: Path
+    backbone: str
+    plan_name: str
+    weights_id: bytes
+    size: int
+    card: Mapping[str, Any]
+    adapters: tuple[AdaptersName, ...] = ()
+
+    def has_adapters(self, adapter_id: bytes | None) -> bool:
+        """Whether an adapter set has this id; None needs none."""
+        return adapter_id is None or any(adapter_id == own.adapter_id for own in self.adapters)
+
+
+@dataclass(frozen=True)
+class AdaptersName:
+    """What a pack's metadata says of an adapter set.
+
+    modes  what it scales by: "alpha", "beta" or both
+    """
+
+    objective: str
+    adapter_id: bytes
+    modes: tuple[str, ...]
+
+
+def write_pack(pack: Pack, path: Path) -> None:
+    """Check `pack` as a reader would and write it, replacing what is there.
+
+    Raises CorruptFileError, and LicodecError where the file cannot be written.
+    """
+    check(pack)
+    stored, packed = {}, {}
+    for name, tensor in pack.tensors.items():
+        width = pack.widths.get(name)
+        if width is None:
+            stored[name] = np.ascontiguousarray(_narrowed(tensor))
+            continue
+        packed[name] = {"shape": list(tensor.shape), "width": width}
+        stored[name] = pack_bits(tensor, width) if width < 8 else np.ascontiguousarray(tensor)
+    metadata = {
+        "format": FORMAT,
+        "backbone": pack.backbone,
+        "plan": pack.plan_name,
+        "profile": PROFILE,
+        "weights_id": pack.weights_id.hex(),
+        "schedule": schedule_to_json(pack.schedule),
+        "programs": {name: program_to_json(p) for name, p in pack.programs.items()},
+        "weights": packed,
+        "card": dict(pack.card),
+    }
+    if pack.distortion_weight is not None:
+        metadata["distortion_weight"] = pack.distortion_weight
+    if pack.adapters:
+        metadata["adapters"] = [
+            {
+                "id": pack.adapter_ids[own.objective].hex(),
+                "objective": own.objective,
+                "programs": own.programs,
+                "d": own.d,
+                **own.stated_steps,
+            }
+            for own in pack.adapters
+        ]
+    text = json.dumps(metadata, sort_keys=True)
+    data = safetensors.numpy.save(stored, metadata={METADATA_KEY: text})
+    save_atomically(path, data, overwrite=True)
+
+
+def is_pack(path: Path) -> bool:
+    """Whether the content of a file is that of a weights pack, as far as its metadata goes."""
+    try:
+        with safetensors.safe_open(path, "np") as file:
+            return METADATA_KEY in (file.metadata() or {})
+    except (OSError, safetensors.SafetensorError):
+        return False
+
+
+def _narrowed(tensor: np.ndarray) -> np.ndarray:
+    """In int16 where that holds all of an int32 tensor: tables of activations are large."""
+    span = np.iinfo(np.int16)
+    fits = tensor.dtype == np.int32 and span.min <= tensor.min(initial=0)
+    return tensor.astype(np.int16) if fits and tensor.max(initial=0) <= span.max else tensor
+
+
+def _read_metadata(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > LARGEST_PACK:
+            raise CorruptFileError(f"{path}: larger than any weights pack")
+        with safetensors.safe_open(path, "np") as file:
+            text = (file.metadata() or {}).get(METADATA_KEY)
+    except OSError as error:
+        reason = error.strerror or error
+        raise CorruptFileError(f"{path}: cannot be read: {reason}") from None
+    except safetensors.SafetensorError as error:
+        raise CorruptFileError(f"{path}: not a readable weights pack ({error})") from None
+    if text is None:
+        raise ForeignFileError(f"{path}: a safetensors file, but not a licodec weights pack")
+    try:
+        metadata = json.loads(text)
+        known = metadata["format"] == FORMAT and metadata["profile"] == PROFILE
+        complete = (
+            isinstance(metadata["backbone"], str)
+            and isinstance(metadata["plan"], str)
+            and len(bytes.fromhex(metadata["weights_id"])) == 8
+            and isinstance(metadata["card"], dict)
+            and _is_weight(metadata.get("distortion_weight"))
+            and _are_adapter_sets(metadata.get("adapters", []))
+        )
+    except (ValueError, KeyError, TypeError, RecursionError):
+        known, complete = True, False
+    if not known:
+        raise CorruptFileError(f"{path}: a weights pack of another format; update licodec")
+    if not complete:
+        raise CorruptFileError(f"{path}: the weights pack's description is damaged")
+    return metadata
+
+
+def _is_weight(value: Any) -> bool:
+    return value is None or (type(value) is int and 0 < value < LARGEST_DISTORTION_WEIGHT)
+
+
+def _are_adapter_sets(value: Any) -> bool:
+    """Whether each is well formed, and no two have an id or an objective in common."""
+    return (
+        isinstance(value, list)
+        and all(map(_is_adapter_set, value))
+        and all(len({one[key] for one in value}) == len(value) for key in ("id", "objective"))
+    )
+
+
+def _is_adapter_set(value: Any) -> bool:
+    return (
+        set(value) - set(STEP_SHARES) == {"id", "objective", "programs", "d"}
+        and len(bytes.fromhex(value["id"])) == 8
+        and is_objective(value["objective"])
+        and type(value["d"]) is int
+        and all(_are_step_shares(value[key]) for key in STEP_SHARES if key in value)
+        and isinstance(value["programs"], dict)
+        and all(map(is_name, (*value["programs"], *value["programs"].values())))
+    )
+
+
+def _are_step_shares(value: Any) -> bool:
+    is_list = isinstance(value, list) and len(value) > 0
+    return is_list and all(type(share) is int and 0 <= share <= SHARE_ONE for share in value)
+
+
+def is_objective(value: Any) -> bool:
+    """A short name of lower-case letters, digits and hyphens."""
+    return isinstance(value, str) and _OBJECTIVE.fullmatch(value) is not None
+
+
+def read_name(path: Path) -> PackName:
+    """The head of a pack; its content is not checked. Raises CorruptFileError."""
+    metadata = _read_metadata(path)
+    return PackName(
+        path,
+        metadata["backbone"],
+        metadata["plan"],
+        bytes.fromhex(metadata["weights_id"]),
+        path.stat().st_size,
+        metadata["card"],
+        tuple(_adapters_name(metadata, own) for own in metadata.get("adapters", [])),
+    )
+
+
+def _adapters_name(metadata: Mapping[str, Any], adapters: Mapping[str, Any]) -> AdaptersName:
+    """What is said of one adapter set; modes are read off its programs, and none where those
+    are damaged."""
+    found: set[str] = set()
+    try:
+        decoders = set(schedule_from_json(metadata["schedule"]).program_order)
+        for plain, name in adapters["programs"].items():
+            if plain in decoders:
+                found |= {port["name"] for port in metadata["programs"][name]["inputs"]}
+    except (KeyError, TypeError, AttributeError, CorruptFileError):
+        found = set()
+    modes = tuple(mode for mode in MODES if mode in found)
+    return AdaptersName(adapters["objective"], bytes.fromhex(adapters["id"]), modes)
+
+
+def read_pack(path: Path) -> Pack:
+    """Read a pack and check all of it: form, bounds, tables and its id.
+
+    Raises CorruptFileError.
+    """
+    metadata = _read_metadata(path)
+    try:
+        pack = _from_file(path, metadata)
+        check(pack)
+        _check_ids(pack, metadata)
+    except CorruptFileError as error:
+        raise CorruptFileError(f"{path}: {error}") from None
+    return pack
+
+
+def _from_file(path: Path, metadata: Mapping[str, Any]) -> Pack:
+    """The pack of a file whose description is `metadata`. Raises CorruptFileError where a part is
+    malformed."""
+    try:
+        stored = safetensors.numpy.load_file(path)
+        programs = {n: program_from_json(n, p) for n, p in metadata["programs"].items()}
+        schedule = schedule_from_json(metadata["schedule"])
+        tensors, widths = _as_used(stored, metadata["weights"])
+    except (OSError, safetensors.SafetensorError, KeyError, TypeError, AttributeError) as error:
+        raise CorruptFileError(f"the weights pack is damaged ({error})") from None
+    return Pack(
+        metadata["backbone"],
+        metadata["plan"],
+        schedule,
+        programs,
+        tensors,
+        widths,
+        metadata["card"],
+        metadata.get("distortion_weight"),
+        tuple(map(_adapters_from_json, metadata.get("adapters", []))),
+    )
+
+
+def _check_ids(pack: Pack, metadata: Mapping[str, Any]) -> None:
+    """Raise CorruptFileError unless the ids that a pack's description states are its own."""
+    if pack.weights_id.hex() != metadata["weights_id"]:
+        raise CorruptFileError("the weights pack's content does not match its id")
+    stated = [own["id"] for own in metadata.get("adapters", [])]
+    if [own.hex() for own in pack.adapter_ids.values()] != stated:
+        raise CorruptFileError("an adapter set of the weights pack does not match its id")
+
+
+def _adapters_from_json(data: Mapping[str, Any]) -> PackAdapters:
+    shares = (tuple(data.get(key, ())) for key in STEP_SHARES)
+    return PackAdapters(data["objective"], data["programs"], data["d"], *shares)
+
+
+def _as_used(
+    stored: Mapping[str, np.ndarray], packed: Mapping[str, Any]
+) -> tuple[dict[str, np.ndarray], dict[str, int]]:
+    """The tensors as operations take them, and the widths of weights."""
+    widths = {}
+    tensors = {
+        name: tensor.astype(np.int32) if name not in packed and tensor.dtype == np.int16 else tensor
+        for name, tensor in stored.items()
+    }
+    for name, form in packed.items():
+        width, shape = form["width"], tuple(form["shape"])
+        if not all(type(n) is int and n >= 0 for n in (width, *shape)):
+            raise CorruptFileError(f"tensor {name}: a width or a shape that is no number")
+        if width not in (2, 3, 4, 5, 6, 7, 8, 16):
+            raise CorruptFileError(f"tensor {name}: a weight of {width} bits")
+        if width < 8:
+            tensors[name] = unpack_bits(stored[name], width, shape)
+        legal = tensors[name].dtype == (np.int16 if width == 16 else np.int8)
+        if not legal or tensors[name].shape != shape:
+            raise CorruptFileError(f"tensor {name}: not a weight of {width} bits")
+        widths[name] = width
+    return tensors, widths
