@@ -27,6 +27,7 @@ from licodec.packs import (
     pack_bits,
     read_name,
     read_pack,
+    require_encoder,
     unpack_bits,
     write_pack,
 )
@@ -152,8 +153,8 @@ def test_a_set_s_programs_of_encoders_must_fit_to_encode() -> None:
     place = pack.adapters[0].programs["analysis"]
     wrong = with_program(pack, place, "synthesis")
     with pytest.raises(CorruptFileError, match=f"program {place} does not take and give"):
-        wrong.require_encoder()
-    pack.require_encoder()
+        require_encoder(wrong)
+    require_encoder(pack)
 
 
 def test_a_pack_may_decode_alone(tmp_path: Path) -> None:
@@ -170,7 +171,7 @@ def test_a_pack_may_decode_alone(tmp_path: Path) -> None:
     assert np.array_equal(decoded.pixels, coded.picture.pixels)
     half = {n: p for n, p in pack.programs.items() if n != "hyper_analysis"}
     with pytest.raises(CorruptFileError, match="program hyper_analysis is missing"):
-        replace(pack, programs=half).require_encoder()
+        replace(pack, programs=require_encoder(half))
 
 
 def test_the_usual_name_of_features_is_left_out() -> None:

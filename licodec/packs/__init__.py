@@ -5,7 +5,14 @@ Normative counterpart: format/SPEC.md, "Weights packs".
 
 from licodec.packs.bits import pack_bits, unpack_bits
 from licodec.packs.checks import require_encoder
-from licodec.packs.data import ANALYSIS, ENCODER_PROGRAMS, HYPER_ANALYSIS, Pack, PackAdapters
+from licodec.packs.data import (
+    ANALYSIS,
+    ENCODER_PROGRAMS,
+    HYPER_ANALYSIS,
+    STEP_SHARES,
+    Pack,
+    PackAdapters,
+)
 from licodec.packs.finding import (
     SEARCH_VARIABLE,
     choose_pack,
@@ -18,8 +25,10 @@ from licodec.packs.finding import (
     user_folder,
 )
 from licodec.packs.storage import (
+    LARGEST_PACK,
     METADATA_KEY,
     SUFFIX,
+    AdaptersName,
     ForeignFileError,
     PackName,
     is_objective,
@@ -33,9 +42,12 @@ __all__ = [
     "ANALYSIS",
     "ENCODER_PROGRAMS",
     "HYPER_ANALYSIS",
+    "LARGEST_PACK",
     "METADATA_KEY",
     "SEARCH_VARIABLE",
+    "STEP_SHARES",
     "SUFFIX",
+    "AdaptersName",
     "ForeignFileError",
     "Pack",
     "PackAdapters",
