@@ -171,7 +171,7 @@ def test_a_pack_may_decode_alone(tmp_path: Path) -> None:
     assert np.array_equal(decoded.pixels, coded.picture.pixels)
     half = {n: p for n, p in pack.programs.items() if n != "hyper_analysis"}
     with pytest.raises(CorruptFileError, match="program hyper_analysis is missing"):
-        replace(pack, programs=require_encoder(half))
+        require_encoder(replace(pack, programs=half))
 
 
 def test_the_usual_name_of_features_is_left_out() -> None:
@@ -202,8 +202,8 @@ def test_what_is_not_a_pack_is_refused(tmp_path: Path, content: bytes) -> None:
 
 
 def test_packs_are_found_by_id_and_by_name(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packs, "user_folder", lambda: path.parent / "none")
-    monkeypatch.setattr(packs, "embedded_folder", lambda: path.parent / "none")
+    monkeypatch.setattr(packs.finding, "user_folder", lambda: path.parent / "none")
+    monkeypatch.setattr(packs.finding, "embedded_folder", lambda: path.parent / "none")
     pack_id = tiny.pack().weights_id
     monkeypatch.setenv(packs.SEARCH_VARIABLE, str(path.parent))
     assert find_pack(pack_id, "lite").path == path

@@ -38,7 +38,8 @@ class FrequencyTables:
 class EntropyTables:
     """All tables of a pack.
 
-    hyper       one table per hyper-latent channel, around the integer `medians`
+    hyper       one table per hyper-latent channel, around the integer `medians`, and so for each
+                band of d
     latent      one table per scale index
     thresholds  (latent count - 1,) int32, ascending, in units of the schedule's scale grid:
                 the scale index is the number of thresholds below scale / step
@@ -92,7 +93,8 @@ def tables_from_tensors(tensors: Mapping[str, np.ndarray]) -> EntropyTables:
     medians = _vector(tensors, "tables.hyper.medians")
     thresholds = _vector(tensors, "tables.latent.thresholds")
     consistent = (
-        len(medians) == len(hyper.frequencies)
+        len(medians) > 0
+        and len(hyper.frequencies) % len(medians) == 0
         and len(thresholds) == len(latent.frequencies) - 1
         and np.all(np.abs(medians.astype(np.int64)) < 2**15)
         and np.all(thresholds > 0)

@@ -301,8 +301,8 @@ def _check_order(schedule: Schedule) -> None:
         raise CorruptFileError("coding schedule: a residual of all latents without phases")
     if not by_phase:
         return
-    if schedule.alignment // schedule.latent_stride % 2:
-        raise CorruptFileError("coding schedule: phases of odd planes")
+    if not schedule.knots or schedule.alignment // schedule.latent_stride % 2:
+        raise CorruptFileError("coding schedule: phases without knots, or of odd planes")
     if any(len(step.phases) != PHASES or step.count < 1 for step in by_phase):
         raise CorruptFileError("coding schedule: a step by phases that is none")
     everything = list(range(start, schedule.latent_channels))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -11,14 +12,18 @@ import numpy as np
 from licodec.entropy.tables import tables_from_tensors
 from licodec.errors import CorruptFileError, UsageError
 from licodec.exact.bounds import ValueInfo, analyse
+from licodec.exact.conditions import HYPER_STEPS, PREFIX, STEPS, check_table, roles_of
 from licodec.exact.gains import BETA, GAIN_ONE, MODES
 from licodec.exact.program import (
     WEIGHTED_KINDS,
     Program,
 )
 from licodec.exact.schedule import (
+    LATENTS,
     NEIGHBOURS,
+    PHASES,
     PREVIOUS,
+    PhaseStep,
     SliceStep,
     WavefrontStep,
 )
@@ -35,7 +40,13 @@ def check(pack: Pack) -> None:
     for name in (*pack.schedule.program_order, *further):
         if name not in pack.programs:
             raise CorruptFileError(f"program {name} is missing")
+    tables = tables_from_tensors(pack.tensors)
+    bands = 1 + len(pack.schedule.hyper_bands)
+    if len(tables.hyper.frequencies) != bands * len(tables.medians):
+        raise CorruptFileError("entropy tables: not one for each hyper-latent and band")
+    _check_conditions(pack)
     _ = pack.analysed  # every program is proved
+    _check_conditioned_channels(pack)
     for program in pack.programs.values():
         for operation in program.operations:
             if operation.kind in WEIGHTED_KINDS and operation.tensors["weight"] not in pack.widths:
@@ -43,7 +54,6 @@ def check(pack: Pack) -> None:
     _check_interfaces(pack, {})
     for adapters in pack.adapters:
         _check_adapters(pack, adapters)
-    tables_from_tensors(pack.tensors)
 
 
 def _check_adapters(pack: Pack, adapters: PackAdapters) -> None:
@@ -53,8 +63,8 @@ def _check_adapters(pack: Pack, adapters: PackAdapters) -> None:
         raise CorruptFileError(f"the adapter set {adapters.objective} has neither alpha nor beta")
     if not pack.schedule.d_low <= adapters.d <= pack.schedule.d_high:
         raise CorruptFileError(f"the adapter set {adapters.objective} has a d out of range")
-    sliced = sum(isinstance(step, SliceStep) for step in pack.schedule.steps)
-    if any(len(shares) != sliced for shares in adapters.stated_steps.values()):
+    slices = 0 if pack.schedule.knots else len(pack.schedule.slices)
+    if any(len(shares) != slices for shares in adapters.stated_steps.values()):
         raise CorruptFileError(f"the step shares of {adapters.objective} do not fit the slices")
     if adapters.beta_step_shares and (not adapters.step_shares or BETA not in modes):
         raise CorruptFileError(f"the step shares of {adapters.objective} are for a beta it lacks")
@@ -128,79 +138,177 @@ def _check_interfaces(pack: Pack, stand_ins: Mapping[str, str]) -> None:
 
     `stand_ins` are of an adapter set, by the names of the programs whose places they take.
     """
-    schedule = pack.schedule
-    programs = {name: pack.programs[stand_ins.get(name, name)] for name in schedule.program_order}
+    schedule, interfaces = pack.schedule, _Interfaces(pack, stand_ins)
+    features = interfaces.check_hyper_synthesis()
+    context: ValueInfo | None = None
+    for index, step in enumerate(schedule.steps):
+        if isinstance(step, WavefrontStep):
+            interfaces.check_wavefronts(step, features)
+        elif isinstance(step, PhaseStep):
+            context = interfaces.check_phases(step, features)
+        else:
+            interfaces.check_slice(step, index, features)
+    if schedule.residual is not None and context is not None:
+        interfaces.check_residual(schedule.residual, context)
+    interfaces.check_synthesis()
 
-    def require(condition: bool, name: str) -> None:
+
+@dataclass(frozen=True)
+class _Interfaces:
+    """The programs of a pack, or the stand-ins of an adapter set, in their places."""
+
+    pack: Pack
+    stand_ins: Mapping[str, str]
+
+    def require(self, condition: bool, place: str) -> None:
         if not condition:
-            stands_in = stand_ins.get(name, name)
-            raise CorruptFileError(f"program {stands_in} does not fit the coding schedule")
+            name = self.stand_ins.get(place, place)
+            raise CorruptFileError(f"program {name} does not fit the coding schedule")
 
-    def described(name: str) -> tuple[dict[str, Any], list[Any]]:
-        values = pack.analysed[stand_ins.get(name, name)]
+    def described(self, place: str) -> tuple[dict[str, ValueInfo], list[ValueInfo]]:
+        """What is known of the ports for planes, by name, and of the outputs, in order."""
+        schedule, name = self.pack.schedule, self.stand_ins.get(place, place)
+        program, values = self.pack.programs[name], self.pack.analysed[name]
         # Planes come in multiples of so many rows, and every value must have whole rows.
-        hyper = name == schedule.hyper_synthesis
-        stride = schedule.hyper_stride if hyper else schedule.latent_stride
-        rows = schedule.alignment // stride
-        require(all(rows % info.rate.denominator == 0 for info in values.values()), name)
-        inputs = programs[name].inputs
+        hyper = place == schedule.hyper_synthesis
+        rows = schedule.alignment // (schedule.hyper_stride if hyper else schedule.latent_stride)
+        self.require(all(rows % info.rate.denominator == 0 for info in values.values()), place)
+        inputs = program.inputs
         numbers = [port.name for port in inputs if port.channels is None]
         # Behind the planes, in the order of MODES, and none but in stand-ins.
-        require(name in stand_ins or not numbers, name)
-        require(numbers == [mode for mode in MODES if mode in numbers], name)
-        require([port.name for port in inputs[len(inputs) - len(numbers) :]] == numbers, name)
-        require(all(_is_gain(values[number]) for number in numbers), name)
+        self.require(place in self.stand_ins or not numbers, place)
+        self.require(numbers == [mode for mode in MODES if mode in numbers], place)
+        self.require([port.name for port in inputs[len(inputs) - len(numbers) :]] == numbers, place)
+        self.require(all(_is_gain(values[number]) for number in numbers), place)
         ports = {port.name: values[port.name] for port in inputs if port.channels is not None}
-        return ports, [values[output] for output in programs[name].outputs]
+        return ports, [values[output] for output in program.outputs]
 
-    latent_rate = schedule.hyper_stride // schedule.latent_stride
-    ports, outputs = described(schedule.hyper_synthesis)
-    shaped = list(ports) == ["hyper_latents"] and len(outputs) == len(schedule.features)
-    require(shaped, schedule.hyper_synthesis)
-    require(all(output.rate == latent_rate for output in outputs), schedule.hyper_synthesis)
-    hyper_latents = ports["hyper_latents"]
-    require(hyper_latents.channels == len(pack.tables.medians), schedule.hyper_synthesis)
-    require(_fits_latent(hyper_latents), schedule.hyper_synthesis)
-    features = dict(zip(schedule.features, outputs, strict=True))
+    def reads_features(
+        self,
+        place: str,
+        ports: Mapping[str, ValueInfo],
+        features: Mapping[str, ValueInfo],
+        *behind: str,
+    ) -> None:
+        """Its ports are one or more of the features, and then those `behind` them."""
+        read = [name for name in ports if name in features]
+        self.require(bool(read) and list(ports) == [*read, *behind], place)
+        self.require(all(_reads(ports[name], features[name]) for name in read), place)
 
-    if isinstance(schedule.steps[0], WavefrontStep):
-        (step,) = schedule.steps
-        ports, outputs = described(step.parameters)
-        read = [name for name in ports if name in features]
-        named = list(ports) == [*read, NEIGHBOURS] and len(outputs) == 2
-        require(named and len(read) > 0, step.parameters)
-        require(all(_reads(ports[name], features[name]) for name in read), step.parameters)
-        require(_is_latent(ports[NEIGHBOURS], step.neighbours * step.stop), step.parameters)
-        require(_is_pointwise(programs[step.parameters], pack.tensors), step.parameters)
-        mean, scale = outputs
-        require(mean.channels == scale.channels == step.stop, step.parameters)
-        require(_fits_latent(mean), step.parameters)
-    slices = [step for step in schedule.steps if isinstance(step, SliceStep)]
-    for index, step in enumerate(slices):
-        ports, outputs = described(step.parameters)
-        read = [name for name in ports if name in features]
-        expected = [*read, PREVIOUS] if index else read
-        require(read and list(ports) == expected and len(outputs) == 3, step.parameters)
-        require(all(_reads(ports[name], features[name]) for name in read), step.parameters)
+    def gives(
+        self, place: str, outputs: Sequence[ValueInfo], channels: int, rate: Fraction
+    ) -> None:
+        """Its first two outputs are means and scales of so many channels."""
+        mean, scale = outputs[:2]
+        shapes = {(x.channels, x.rate) for x in (mean, scale)}
+        self.require(shapes == {(channels, rate)} and _fits_latent(mean), place)
+
+    def check_hyper_synthesis(self) -> Mapping[str, ValueInfo]:
+        """The features, by name."""
+        schedule, place = self.pack.schedule, self.pack.schedule.hyper_synthesis
+        ports, outputs = self.described(place)
+        shaped = list(ports) == ["hyper_latents"] and len(outputs) == len(schedule.features)
+        self.require(shaped, place)
+        rate = schedule.hyper_stride // schedule.latent_stride
+        self.require(all(output.rate == rate for output in outputs), place)
+        hyper_latents = ports["hyper_latents"]
+        self.require(hyper_latents.channels == len(self.pack.tables.medians), place)
+        self.require(_fits_latent(hyper_latents), place)
+        return dict(zip(schedule.features, outputs, strict=True))
+
+    def check_wavefronts(self, step: WavefrontStep, features: Mapping[str, ValueInfo]) -> None:
+        place = step.parameters
+        ports, outputs = self.described(place)
+        self.require(len(outputs) == 2, place)
+        self.reads_features(place, ports, features, NEIGHBOURS)
+        self.require(_is_latent(ports[NEIGHBOURS], step.neighbours * step.stop), place)
+        program = self.pack.programs[self.stand_ins.get(place, place)]
+        self.require(_is_pointwise(program, self.pack.proved_tensors), place)
+        self.gives(place, outputs, step.stop, Fraction(1))
+
+    def check_slice(self, step: SliceStep, index: int, features: Mapping[str, ValueInfo]) -> None:
+        place, count = step.parameters, step.stop - step.start
+        ports, outputs = self.described(place)
+        self.require(len(outputs) == (2 if step.residual is None else 3), place)
+        self.reads_features(place, ports, features, *([PREVIOUS] if index else []))
         if index:
-            require(_is_latent(ports[PREVIOUS], step.start), step.parameters)
-        mean, scale, context = outputs
-        count = step.stop - step.start
-        shaped = mean.channels == scale.channels == count and mean.rate == scale.rate == 1
-        require(shaped and context.rate == 1, step.parameters)
-        require(_fits_latent(mean), step.parameters)
-        ports, outputs = described(step.residual)
-        require(list(ports) == ["context", "decoded"] and len(outputs) == 1, step.residual)
-        require(_reads(ports["context"], context), step.residual)
-        require(_is_latent(ports["decoded"], count), step.residual)
-        require(outputs[0].channels == count and outputs[0].rate == 1, step.residual)
+            self.require(_is_latent(ports[PREVIOUS], step.start), place)
+        self.gives(place, outputs, count, Fraction(1))
+        if step.residual is None:
+            return
+        context, place = outputs[2], step.residual
+        self.require(context.rate == 1, step.parameters)
+        ports, outputs = self.described(place)
+        self.require(list(ports) == ["context", "decoded"] and len(outputs) == 1, place)
+        self.require(_reads(ports["context"], context), place)
+        self.require(_is_latent(ports["decoded"], count), place)
+        self.require((outputs[0].channels, outputs[0].rate) == (count, 1), place)
 
-    ports, outputs = described(schedule.synthesis)
-    require(list(ports) == ["latents"] and len(outputs) == 1, schedule.synthesis)
-    require(_is_latent(ports["latents"], schedule.latent_channels), schedule.synthesis)
-    pixels = outputs[0]
-    shaped = pixels.channels == 3 and pixels.rate == schedule.latent_stride
-    require(shaped and pixels.low >= 0 and pixels.high <= 255, schedule.synthesis)
+    def check_phases(self, step: PhaseStep, features: Mapping[str, ValueInfo]) -> ValueInfo:
+        """What is known of its context."""
+        place = step.parameters
+        ports, outputs = self.described(place)
+        self.require(len(outputs) == 3, place)
+        self.reads_features(place, ports, features, LATENTS)
+        self.require(_is_latent(ports[LATENTS], self.pack.schedule.latent_channels), place)
+        self.gives(place, outputs, PHASES * step.count, Fraction(1, 2))
+        context = outputs[2]
+        self.require(context.rate == 1, place)
+        return context
+
+    def check_residual(self, place: str, context: ValueInfo) -> None:
+        channels = self.pack.schedule.latent_channels
+        ports, outputs = self.described(place)
+        self.require(list(ports) == ["context", LATENTS] and len(outputs) == 1, place)
+        self.require(_reads(ports["context"], context), place)
+        self.require(_is_latent(ports[LATENTS], channels), place)
+        self.require((outputs[0].channels, outputs[0].rate) == (channels, 1), place)
+
+    def check_synthesis(self) -> None:
+        schedule, place = self.pack.schedule, self.pack.schedule.synthesis
+        ports, outputs = self.described(place)
+        self.require(list(ports) == [LATENTS] and len(outputs) == 1, place)
+        self.require(_is_latent(ports[LATENTS], schedule.latent_channels), place)
+        pixels = outputs[0]
+        shaped = (pixels.channels, pixels.rate) == (COLORS, schedule.latent_stride)
+        self.require(shaped and pixels.low >= 0 and pixels.high <= 255, place)
+
+
+def _check_conditions(pack: Pack) -> None:
+    """Raise CorruptFileError unless conditions have legal tables, and places that take them."""
+    knots, tensors = len(pack.schedule.knots), pack.tensors
+    stored = [name.removeprefix(PREFIX) for name in tensors if name.startswith(PREFIX)]
+    if not knots:
+        if stored or any(adapters.conditions for adapters in pack.adapters):
+            raise CorruptFileError("conditions without knots")
+        return
+    if not {STEPS, HYPER_STEPS} <= set(stored):
+        raise CorruptFileError("the conditions of the steps are missing")
+    roles = roles_of(pack.programs)
+    for name in stored:
+        check_table(name, tensors[PREFIX + name], knots, tensors, roles)
+    for adapters in pack.adapters:
+        for name, other in adapters.conditions.items():
+            if name not in stored or other not in tensors:
+                raise CorruptFileError(f"condition {name} of {adapters.objective} is missing")
+            check_table(name, tensors[other], knots, tensors, roles)
+            if tensors[other].shape != tensors[PREFIX + name].shape:
+                raise CorruptFileError(f"condition {name} of {adapters.objective}: its channels")
+    channels = {STEPS: pack.schedule.latent_channels, HYPER_STEPS: len(pack.tables.medians)}
+    for name, count in channels.items():
+        if tensors[PREFIX + name].shape[1] != count:
+            raise CorruptFileError(f"condition {name}: its channels")
+
+
+def _check_conditioned_channels(pack: Pack) -> None:
+    """Every conditioned multiplier has one number for each channel. Raises CorruptFileError."""
+    for name, program in pack.programs.items():
+        for operation in program.operations:
+            channels = pack.analysed[name][operation.output].channels
+            for tensor in operation.tensors.values():
+                table = pack.tensors.get(PREFIX + tensor)
+                if table is not None and table.shape[1] != channels:
+                    raise CorruptFileError(f"condition {tensor}: its channels")
 
 
 def _reads(port: ValueInfo, value: ValueInfo) -> bool:

@@ -17,10 +17,12 @@ import numpy as np
 from licodec.entropy.adaptive import share_between
 from licodec.entropy.tables import EntropyTables, tables_from_tensors
 from licodec.exact.bounds import ValueInfo, analyse
-from licodec.exact.gains import MODES
+from licodec.exact.conditions import HYPER_STEPS, PREFIX, STEPS, Place, extreme, place_at
+from licodec.exact.gains import BETA, MODES, Gains
 from licodec.exact.program import (
     WEIGHTED_KINDS,
     Program,
+    Tensors,
     program_to_json,
 )
 from licodec.exact.schedule import (
@@ -47,6 +49,7 @@ class PackAdapters:
     step_shares  how much of d - 1 the step of each slice takes, at every position alike, each
                from 0 to SHARE_ONE; without any, steps are AQVR's
     beta_step_shares  the same at beta = 1, where they are others than at beta = 0
+    conditions  tensors towards which beta leads the pack's conditions, by the conditions' names
     """
 
     objective: str
@@ -54,6 +57,7 @@ class PackAdapters:
     d: int
     step_shares: tuple[int, ...] = ()
     beta_step_shares: tuple[int, ...] = ()
+    conditions: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def stated_steps(self) -> dict[str, list[int]]:
@@ -95,7 +99,8 @@ class Pack:
         return f"{self.backbone} ({self.plan_name})"
 
     def gain_modes(self, adapters: PackAdapters) -> tuple[str, ...]:
-        """What an adapter set scales by, in a decoder's programs: "alpha", "beta" or both."""
+        """What an adapter set scales by, in a decoder's programs, "alpha", "beta" or both; beta
+        where it has conditions, too."""
         decoders = set(self.schedule.program_order)
         found = {
             port.name
@@ -103,7 +108,7 @@ class Pack:
             if plain in decoders
             for port in self.programs[name].inputs
             if port.channels is None
-        }
+        } | ({BETA} if adapters.conditions else set())
         return tuple(mode for mode in MODES if mode in found)
 
     @property
@@ -129,7 +134,26 @@ class Pack:
     def analysed(self) -> Mapping[str, Mapping[str, ValueInfo]]:
         """What is known of every value, by program. Raises CorruptFileError where one is not
         proved."""
-        return {name: analyse(program, self.tensors) for name, program in self.programs.items()}
+        tensors = self.proved_tensors
+        return {name: analyse(program, tensors) for name, program in self.programs.items()}
+
+    @cached_property
+    def proved_tensors(self) -> Tensors:
+        """The tensors, each condition at its largest: what is proved with them holds always."""
+        if not self.schedule.knots:
+            return self.tensors
+        others: dict[str, tuple[str, ...]] = {}
+        for adapters in self.adapters:
+            for name, other in adapters.conditions.items():
+                others[name] = (*others.get(name, ()), other)
+        return extreme(self.tensors, others)
+
+    def place(self, d: int, gains: Gains, adapters: PackAdapters | None) -> Place | None:
+        """Where conditions are taken at `d`, None where the pack has none."""
+        if not self.schedule.knots:
+            return None
+        conditions = {} if adapters is None else adapters.conditions
+        return place_at(self.schedule.knots, d, gains.beta, conditions)
 
     @cached_property
     def tables(self) -> EntropyTables:
@@ -160,6 +184,7 @@ class Pack:
         programs = {n: program_to_json(p) for n, p in self.programs.items() if n in names}
         used = {tensor for name in names for tensor in self._tensors_of(name)}
         used |= {name for name in self.tensors if name.startswith("tables.")}
+        used |= {PREFIX + name for name in (STEPS, HYPER_STEPS) if PREFIX + name in self.tensors}
         head = {
             "backbone": self.backbone,
             "profile": PROFILE,
@@ -185,10 +210,23 @@ class Pack:
             "weights_id": self.weights_id.hex(),
             **adapters.stated_steps,
         }
-        return self._digest(head, {t for name in own.values() for t in self._tensors_of(name)})
+        tensors = {t for name in own.values() for t in self._tensors_of(name)}
+        if adapters.conditions:
+            decoding = (adapters.programs.get(plain, plain) for plain in order)
+            counted = {STEPS, HYPER_STEPS, *(t for n in decoding for t in self._named_by(n))}
+            stated = {n: t for n, t in adapters.conditions.items() if n in counted}
+            head["conditions"] = stated
+            tensors |= set(stated.values())
+        return self._digest(head, tensors)
+
+    def _named_by(self, name: str) -> set[str]:
+        """The tensors that a program's operations name."""
+        return {t for o in self.programs[name].operations for t in o.tensors.values()}
 
     def _tensors_of(self, name: str) -> set[str]:
-        return {t for o in self.programs[name].operations for t in o.tensors.values()}
+        """Those of them that the pack holds, and their conditions."""
+        named = self._named_by(name)
+        return self.tensors.keys() & (named | {PREFIX + tensor for tensor in named})
 
     def _digest(self, head: Mapping[str, Any], tensors: Iterable[str]) -> bytes:
         digest = hashlib.sha256(_canonical(head))

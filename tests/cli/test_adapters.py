@@ -110,7 +110,7 @@ def test_a_pack_with_further_sets_is_installed_beside(
     run: Run, model: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.delenv(packs.SEARCH_VARIABLE)
-    monkeypatch.setattr(packs, "embedded_folder", lambda: tmp_path / "none")
+    monkeypatch.setattr(packs.finding, "embedded_folder", lambda: tmp_path / "none")
     anchor = tmp_path / "anchor.safetensors"
     write_pack(replace(tiny.adapted_pack(), adapters=()), anchor)
     assert "installed: " in run("models", "install", str(anchor)).stdout

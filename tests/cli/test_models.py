@@ -15,7 +15,7 @@ from tests.cli.conftest import Run, one_error
 def user_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """The user's folder as the only place where packs are looked for."""
     monkeypatch.delenv(packs.SEARCH_VARIABLE)
-    monkeypatch.setattr(packs, "embedded_folder", lambda: tmp_path / "none")
+    monkeypatch.setattr(packs.finding, "embedded_folder", lambda: tmp_path / "none")
     return packs.user_folder()
 
 

@@ -49,8 +49,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_pack(tiny.pack(), tmp_path / "one.safetensors")
     write_pack(mixed_pack(), tmp_path / "two.safetensors")
     monkeypatch.setenv(packs.SEARCH_VARIABLE, str(tmp_path))
-    monkeypatch.setattr(packs, "user_folder", lambda: tmp_path / "none")
-    monkeypatch.setattr(packs, "embedded_folder", lambda: tmp_path / "none")
+    monkeypatch.setattr(packs.finding, "user_folder", lambda: tmp_path / "none")
+    monkeypatch.setattr(packs.finding, "embedded_folder", lambda: tmp_path / "none")
     return tmp_path
 
 
