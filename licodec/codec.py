@@ -26,6 +26,7 @@ from licodec.container import (
 )
 from licodec.entropy.slices import EntropyModel, decode_latents, encode_latents
 from licodec.errors import CorruptFileError, PixelChecksumError, WeightsMissingError
+from licodec.exact.conditions import HYPER_STEPS, STEPS, Place, resolved, value
 from licodec.exact.gains import ANCHOR, Gains
 from licodec.exact.interpreter import Interpreter, choose
 from licodec.exact.planes import PlaneRunner
@@ -36,6 +37,7 @@ from licodec.targets import Found, Target, TargetKind, search
 
 REFERENCE = "reference"
 STRIP_PIXELS = 1 << 22  # pixels of one strip; smaller pictures run whole
+BOUND_PLACES = 2  # at which programs with conditions are kept bound
 
 
 @dataclass(frozen=True)
@@ -76,69 +78,44 @@ class _Sized:
     latents: np.ndarray
 
 
+@dataclass(frozen=True)
+class _Bound:
+    """What runs at a setting: the gains, the adapter set, and where conditions are, if there are
+    any."""
+
+    gains: Gains
+    adapters: PackAdapters | None
+    place: Place | None
+
+
 class Codec:
     """One weights pack on one backend: encodes and decodes pictures."""
 
     def __init__(self, pack: Pack, backend: str | None = None) -> None:
         self.pack = pack
         self._requested = backend
-        self._interpreters: dict[tuple[str | None, tuple[str, ...]], Interpreter] = {}
-        self._runners: dict[str, PlaneRunner] = {}
-        order = dict.fromkeys(pack.schedule.program_order)
-        runners = {name: self._runner(name, ANCHOR, None) for name in order}
-        self.entropy_model = EntropyModel(
-            pack.schedule, runners, pack.tables, pack.distortion_weight
-        )
+        self._interpreters: dict[tuple[object, ...], Interpreter] = {}
+        self._runners: dict[tuple[str, Place | None], PlaneRunner] = {}
+        self._places: list[Place] = []
 
     @property
     def interpreter(self) -> Interpreter:
-        """What decodes without adapters."""
-        return self._interpreter_of(self.pack.schedule.program_order, None)
+        """What decodes without adapters, at the neutral d."""
+        setting = Setting(self.pack.schedule.d_unit)
+        return self._interpreter_of(self.pack.schedule.program_order, self._bound(setting))
 
-    def _interpreter_of(
-        self, places: tuple[str, ...], adapters: PackAdapters | None
-    ) -> Interpreter:
-        """The interpreter of the programs `places`, or of a set's stand-ins for them: made when it
-        is first needed, as proving a backend takes time. Raises LicodecError as ``choose``."""
-        key = (None if adapters is None else adapters.objective, places)
-        if key not in self._interpreters:
-            names = places
-            if adapters is not None:
-                names = tuple(adapters.programs[n] for n in places if n in adapters.programs)
-            own = {name: self.pack.programs[name] for name in names}
-            self._interpreters[key] = choose(self._requested, own, self.pack.tensors)
-        return self._interpreters[key]
+    @property
+    def entropy_model(self) -> EntropyModel:
+        """That without adapters, at the neutral d where anything but AQVR's steps depends on it."""
+        return self.entropy_model_at(Setting(self.pack.schedule.d_unit))
 
-    def _runner(self, place: str, gains: Gains, adapters: PackAdapters | None) -> PlaneRunner:
-        """The program that runs in the place of a program: itself or its stand-in."""
-        stand_in = None if adapters is None else adapters.programs.get(place)
-        name = stand_in or place
-        if name not in self._runners:
-            # What only encoders run is proved by itself: decoding does without.
-            decoders = self.pack.schedule.program_order
-            places = ENCODER_PROGRAMS if place in ENCODER_PROGRAMS else decoders
-            interpreter = self._interpreter_of(places, adapters if stand_in else None)
-            program = self.pack.programs[name]
-            self._runners[name] = PlaneRunner.bind(
-                program,
-                self.pack.tensors,
-                interpreter.prepare(program),
-                STRIP_PIXELS // pixels_per_position(place, self.pack),
-            )
-        return self._runners[name].with_numbers(gains.by_mode())
+    def entropy_model_at(self, setting: Setting) -> EntropyModel:
+        """That of a rate. Raises UsageError where the pack has no adapter set for it."""
+        return self._model(self._bound(setting))
 
-    def _model(self, gains: Gains, adapters: PackAdapters | None) -> EntropyModel:
-        """The entropy model, with the stand-ins of an adapter set."""
-        if adapters is None:
-            return self.entropy_model
-        own = {n: self._runner(n, gains, adapters) for n in self.pack.schedule.program_order}
-        shares = adapters.step_shares_at(gains.beta)
-        return replace(self.entropy_model, runners=own, step_shares=shares)
-
-    def _adapters(self, gains: Gains, objective: str | None) -> PackAdapters | None:
-        """The adapter set to encode with. Raises UsageError where the pack has none."""
-        found = None if gains.neutral else self.rate_scale.adapters_for(gains, objective)
-        return None if found is None else self.pack.adapters_named(found.objective)
+    def runner_at(self, place: str, setting: Setting) -> PlaneRunner:
+        """What runs in the place of a program at a rate. Raises UsageError as above."""
+        return self._runner(place, self._bound(setting))
 
     @property
     def backend(self) -> str:
@@ -149,6 +126,89 @@ class Codec:
     def rate_scale(self) -> RateScale:
         return RateScale(self.pack.title, self.pack.schedule, self.pack.adapter_rates)
 
+    def _adapters(self, gains: Gains, objective: str | None) -> PackAdapters | None:
+        """The adapter set to encode with. Raises UsageError where the pack has none."""
+        found = None if gains.neutral else self.rate_scale.adapters_for(gains, objective)
+        return None if found is None else self.pack.adapters_named(found.objective)
+
+    def _bound(self, setting: Setting) -> _Bound:
+        """Where conditions are at `setting`, and which programs stand in. Raises UsageError where
+        the pack has no adapter set for it."""
+        adapters = self._adapters(setting.gains, setting.objective)
+        return _Bound(setting.gains, adapters, self.pack.place(setting.d, setting.gains, adapters))
+
+    def _bound_by(self, header: Header) -> _Bound:
+        """The same for a file."""
+        adapters = self._adapters_of(header)
+        place = self.pack.place(header.d, header.gains, adapters)
+        return _Bound(header.gains, adapters, place)
+
+    def _adapters_of(self, header: Header) -> PackAdapters | None:
+        """The adapter set that a file names, None where it names none or the pack lacks it."""
+        if header.adapter_id is None:
+            return None
+        return self.pack.adapters_with_id(header.adapter_id)
+
+    def _interpreter_of(self, places: tuple[str, ...], bound: _Bound) -> Interpreter:
+        """The interpreter of the programs `places`, or of a set's stand-ins for them: made when it
+        is first needed, as proving a backend takes time. Raises LicodecError as ``choose``."""
+        stand_ins = {} if bound.adapters is None else bound.adapters.programs
+        names = tuple(stand_ins.get(place, place) for place in places)
+        if bound.place is None and bound.adapters is not None:  # others are proved alone
+            names = tuple(stand_ins[place] for place in places if place in stand_ins)
+        key = (names, bound.place)
+        if key not in self._interpreters:
+            self._keep(bound.place)
+            own = {name: self.pack.programs[name] for name in names}
+            tensors = self.pack.tensors
+            if bound.place is not None:
+                tensors = resolved(own, tensors, bound.place)
+            self._interpreters[key] = choose(self._requested, own, tensors)
+        return self._interpreters[key]
+
+    def _keep(self, place: Place | None) -> None:
+        """Note that programs are bound at a place, and forget those of the earliest ones."""
+        if place is None or place in self._places:
+            return
+        self._places = [*self._places, place][-BOUND_PLACES:]
+        for bound in (self._interpreters, self._runners):
+            for key in [k for k in bound if k[-1] is not None and k[-1] not in self._places]:
+                del bound[key]
+
+    def _runner(self, place: str, bound: _Bound) -> PlaneRunner:
+        """The program that runs in the place of a program: itself or its stand-in."""
+        adapters = bound.adapters
+        stand_in = None if adapters is None else adapters.programs.get(place)
+        name = stand_in or place
+        key = (name, bound.place)
+        if key not in self._runners:
+            # What only encoders run is proved by itself: decoding does without.
+            decoders = self.pack.schedule.program_order
+            places = ENCODER_PROGRAMS if place in ENCODER_PROGRAMS else decoders
+            own = bound if stand_in or bound.place else replace(bound, adapters=None)
+            interpreter = self._interpreter_of(places, own)
+            program = self.pack.programs[name]
+            self._runners[key] = PlaneRunner.bind(
+                program,
+                self.pack.proved_tensors,
+                interpreter.prepare(program),
+                STRIP_PIXELS // pixels_per_position(place, self.pack),
+            )
+        return self._runners[key].with_numbers(bound.gains.by_mode())
+
+    def _model(self, bound: _Bound) -> EntropyModel:
+        """The entropy model, with the stand-ins of an adapter set and the steps of a place."""
+        pack, adapters, place = self.pack, bound.adapters, bound.place
+        runners = {name: self._runner(name, bound) for name in pack.schedule.program_order}
+        model = EntropyModel(pack.schedule, runners, pack.tables, pack.distortion_weight)
+        if adapters is not None:
+            model = replace(model, step_shares=adapters.step_shares_at(bound.gains.beta))
+        if place is None:
+            return model
+        steps, hyper_steps = (value(n, pack.tensors, place) for n in (STEPS, HYPER_STEPS))
+        band = pack.schedule.band_of(place.d)
+        return replace(model, steps=steps, hyper_steps=hyper_steps, band=band)
+
     # Encoding ------------------------------------------------------------------------------
 
     def prepare_encoding(self) -> None:
@@ -157,18 +217,30 @@ class Codec:
         It is done when it is first needed, too: this is for taking the time. Raises LicodecError
         as ``choose``.
         """
+        bound = self._bound(Setting(self.pack.schedule.d_unit))
         for place in ENCODER_PROGRAMS:
-            self._runner(place, ANCHOR, None)
+            self._runner(place, bound)
+
+    @property
+    def analysis_depends_on_d(self) -> bool:
+        """Whether a picture has to be analysed anew for another d."""
+        return bool(self.pack.schedule.knots)
 
     def analyse(
-        self, picture: Picture, gains: Gains = ANCHOR, objective: str | None = None
+        self,
+        picture: Picture,
+        gains: Gains = ANCHOR,
+        objective: str | None = None,
+        d: int | None = None,
     ) -> Analysed:
         """Run the analysis transforms over `picture`, padded by edge replication.
 
-        `objective` names an adapter set of the pack; None takes the one that serves `gains`.
-        Raises UsageError where there is none.
+        `objective` names an adapter set of the pack; None takes the one that serves `gains`. `d`,
+        in its units, counts where the analysis depends on it; None is 1.0. Raises UsageError where
+        there is no such set.
         """
-        adapters = self._adapters(gains, objective)
+        d = self.pack.schedule.d_unit if d is None else d
+        bound = self._bound(Setting(d, gains, objective))
         height, width = picture.pixels.shape[:2]
         check_picture_size(width, height)
         align = self.pack.schedule.alignment
@@ -179,33 +251,32 @@ class Codec:
         planes = pixels.transpose(2, 0, 1)  # (C, H, W), a view
         if planes.shape[0] == 1:
             planes = np.broadcast_to(planes, (3, *planes.shape[1:]))
-        runner = self._runner(ANALYSIS, gains, adapters)
+        runner = self._runner(ANALYSIS, bound)
         centred = replace(runner, run=lambda p: runner.run({**p, "pixels": _centred(p["pixels"])}))
         (latents,) = centred({"pixels": planes})
-        (hyper_latents,) = self._runner(HYPER_ANALYSIS, gains, adapters)({"latents": latents})
-        return Analysed(
-            latents, hyper_latents, gains, None if adapters is None else adapters.objective
-        )
+        (hyper_latents,) = self._runner(HYPER_ANALYSIS, bound)({"latents": latents})
+        objective = None if bound.adapters is None else bound.adapters.objective
+        return Analysed(latents, hyper_latents, gains, objective)
 
     def code(self, picture: Picture, analysed: Analysed, d: int) -> Coded:
-        """Code an analysed picture at `d` (units of 2^-g), decode it, and build the file."""
+        """Code an analysed picture at `d` (in its units), decode it, and build the file. Where the
+        analysis depends on d, it was done at this one."""
         setting = Setting(d, analysed.gains, analysed.objective)
         return self._finish(picture, *self._encode_latents(analysed, d), setting)
 
     def encode(
         self, picture: Picture, d: int, gains: Gains = ANCHOR, objective: str | None = None
     ) -> Coded:
-        """Analyse and code `picture` at `d` (units of 2^-g) and `gains`, with the adapter set that
+        """Analyse and code `picture` at `d` (in its units) and `gains`, with the adapter set that
         :meth:`analyse` takes."""
-        analysed = self.analyse(picture, gains, objective)
+        analysed = self.analyse(picture, gains, objective, d)
         streams, latents = self._encode_latents(analysed, d)
         setting = Setting(d, gains, analysed.objective)
         del analysed  # before the synthesis, where a large picture needs the most memory
         return self._finish(picture, streams, latents, setting)
 
     def _encode_latents(self, analysed: Analysed, d: int) -> tuple[tuple[Stream, ...], np.ndarray]:
-        gains = analysed.gains
-        model = self._model(gains, self._adapters(gains, analysed.objective))
+        model = self._model(self._bound(Setting(d, analysed.gains, analysed.objective)))
         return encode_latents(model, analysed.latents, analysed.hyper_latents, d)
 
     def _finish(
@@ -232,7 +303,7 @@ class Codec:
             has_alpha=picture.alpha is not None,
             backbone=self.pack.backbone,
             weights_id=self.pack.weights_id,
-            d_fraction_bits=self.pack.schedule.latent_fraction_bits,
+            d_fraction_bits=self.pack.schedule.d_bits,
             d=setting.d,
             alpha=gains.alpha,
             beta=gains.beta,
@@ -275,18 +346,19 @@ class Codec:
     ) -> Found[Coded]:
         """The coding that meets `target`, by the beta and the objective of `rate`.
 
-        The analysis runs once, unless the search is over alpha, which the analysis depends on;
-        for a size, the synthesis runs once, too.
+        The analysis runs once, unless it depends on what the search is over, alpha or conditions
+        by d; for a size, the synthesis runs once, too.
         """
         axis = self.rate_scale.axis(rate or Rate())
-        analysed: dict[Gains, Analysed] = {}
+        analysed: dict[Setting, Analysed] = {}
 
         def encoded(setting: Setting) -> tuple[tuple[Stream, ...], np.ndarray]:
-            gains = setting.gains
-            if gains not in analysed:
+            key = setting if self.analysis_depends_on_d else replace(setting, d=0)
+            if key not in analysed:
                 analysed.clear()
-                analysed[gains] = self.analyse(picture, gains, setting.objective)
-            return self._encode_latents(analysed[gains], setting.d)
+                of_set = setting.gains, setting.objective
+                analysed[key] = self.analyse(picture, *of_set, setting.d)
+            return self._encode_latents(analysed[key], setting.d)
 
         if target.kind is TargetKind.PSNR:
             return search(
@@ -345,7 +417,7 @@ class Codec:
         disagreements = {
             "backbone": header.backbone != self.pack.backbone,
             "precision plan": lic.plan not in (None, self.pack.plan),
-            "d's unit": header.d_fraction_bits != schedule.latent_fraction_bits,
+            "d's unit": header.d_fraction_bits != schedule.d_bits,
             "d": not schedule.d_low <= header.d <= schedule.d_high,
             **{mode: gains[mode] > 0 and mode not in modes for mode in gains},
         }
@@ -353,26 +425,20 @@ class Codec:
             if wrong:
                 raise CorruptFileError(f"the file's header ({field}) disagrees with its pack")
 
-    def _adapters_of(self, header: Header) -> PackAdapters | None:
-        """The adapter set that a file names, None where it names none or the pack lacks it."""
-        if header.adapter_id is None:
-            return None
-        return self.pack.adapters_with_id(header.adapter_id)
-
     def _decode_latents(self, header: Header, streams: tuple[Stream, ...]) -> np.ndarray:
         schedule = self.pack.schedule
         shape = tuple(
             -(-side // schedule.alignment) * (schedule.alignment // schedule.hyper_stride)
             for side in (header.height, header.width)
         )
-        model = self._model(header.gains, self._adapters_of(header))
+        model = self._model(self._bound_by(header))
         return decode_latents(model, streams, shape, header.d)
 
     def _synthesise(self, latents: np.ndarray, header: Header) -> np.ndarray:
         """Latents int16 (M, h, w) to the header's pixels, uint8 (height, width, channels)."""
         height, width, channels = header.height, header.width, header.channels
         pixels = np.empty((height, width, channels), np.uint8)
-        runner = self._runner(self.pack.schedule.synthesis, header.gains, self._adapters_of(header))
+        runner = self._runner(self.pack.schedule.synthesis, self._bound_by(header))
         for top, strip in _strips(runner, latents):
             rows = min(strip.shape[1], height - top)
             if rows > 0:

@@ -1,7 +1,7 @@
 """The rate mode: `d`, `alpha` and `beta`, the quality scale, and what targets mean.
 
 AQVR's d > 0 multiplies quantization steps: 1 is the trained codec, larger is smaller
-files. Files and searches count it in units of 2^-g (the pack's latent fraction bits).
+files. Files and searches count it in units of a power of two, the pack's.
 CALICE's alpha in [0, 1] scales a pack's adapters: 0 is the trained codec, 1 the smallest
 files; beta in [0, 1] trades fidelity for realism. Both count in units of 1/65535.
 
@@ -106,8 +106,8 @@ def d_from_quality(quality: float) -> float:
 
 
 def d_to_units(d: float, schedule: Schedule) -> int:
-    """d in the pack's units of 2^-g. Raises UsageError outside the pack's range."""
-    unit = 1 << schedule.latent_fraction_bits
+    """d in the pack's units. Raises UsageError outside the pack's range."""
+    unit = schedule.d_unit
     units = round(d * unit) if math.isfinite(d) else 0
     if not schedule.d_low <= units <= schedule.d_high:
         low, high = schedule.d_low / unit, schedule.d_high / unit
@@ -124,7 +124,7 @@ def gain_to_units(name: str, value: float) -> int:
 
 @dataclass(frozen=True)
 class Setting:
-    """The rate as a file states it: d in units of 2^-g, and the adapters' gains.
+    """The rate as a file states it: d in its units, and the adapters' gains.
 
     objective  of the adapter set; None at the anchor
     """
@@ -140,7 +140,7 @@ class AdapterRates:
 
     objective  what it was trained for
     modes      what it scales by, "alpha", "beta" or both
-    d          AQVR's that goes with alpha = 1, in units of 2^-g; the neutral one where alpha
+    d          that goes with alpha = 1, in its units; the neutral one where alpha
                leaves it alone
     """
 
@@ -190,7 +190,7 @@ class RateScale:
 
     @property
     def neutral_d(self) -> int:
-        return 1 << self.schedule.latent_fraction_bits
+        return self.schedule.d_unit
 
     def goes_over_alpha(self, rate: Rate) -> bool:
         """Whether a quality or a target means alpha: where adapters are asked for, and where

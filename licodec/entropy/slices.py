@@ -14,7 +14,13 @@ from functools import cached_property
 import numpy as np
 
 from licodec.container.file import Stream
-from licodec.entropy.adaptive import adaptive_steps, even_step, scale_indexes, step_range
+from licodec.entropy.adaptive import (
+    adaptive_steps,
+    divide_half_even,
+    even_step,
+    scale_indexes,
+    step_range,
+)
 from licodec.entropy.escapes import LARGEST_MAGNITUDE
 from licodec.entropy.quantization import SymbolCosts, nearest_symbols, thrifty_symbols
 from licodec.entropy.rans import CoderTables, StreamReader, StreamWriter
@@ -22,7 +28,14 @@ from licodec.entropy.tables import EntropyTables
 from licodec.entropy.wavefronts import NeighbourPlanes, longest_wavefront, wavefronts
 from licodec.errors import CorruptFileError
 from licodec.exact.planes import PlaneRunner
-from licodec.exact.schedule import NEIGHBOURS, PREVIOUS, Schedule, WavefrontStep
+from licodec.exact.schedule import (
+    LATENTS,
+    NEIGHBOURS,
+    PREVIOUS,
+    PhaseStep,
+    Schedule,
+    WavefrontStep,
+)
 
 LATENT_LOW, LATENT_HIGH = -(2**15), 2**15 - 1
 BLOCK_SYMBOLS = 1 << 20  # symbols whose 64-bit intermediates are alive at a time
@@ -33,7 +46,9 @@ class EntropyModel:
     """What coding latents takes: the schedule, its bound programs, and the tables.
 
     `distortion_weight` is the encoder's, see ``thrifty_symbols``; None codes the nearest symbol.
-    `step_shares` are an adapter set's, one for each slice; without any, steps are AQVR's.
+    `step_shares` are an adapter set's, one for each slice; without any, steps are AQVR's, or those
+    by channel: `steps` int64 (M,) and, of the hyper-latents, `hyper_steps` (Z,), where the pack has
+    conditions. `band` is the one of the hyper-latents' tables. All three are of one d.
     """
 
     schedule: Schedule
@@ -41,6 +56,19 @@ class EntropyModel:
     tables: EntropyTables
     distortion_weight: int | None = None
     step_shares: tuple[int, ...] = ()
+    steps: np.ndarray | None = None
+    hyper_steps: np.ndarray | None = None
+    band: int = 0
+
+    def hyper_indexes(self, shape: tuple[int, int, int]) -> np.ndarray:
+        """Table index of every hyper-latent in coding order, by channel and band."""
+        first = self.band * len(self.tables.medians)
+        return np.repeat(np.arange(first, first + shape[0]), shape[1] * shape[2])
+
+    @property
+    def first_latent_table(self) -> int:
+        """The latents' tables stand behind the hyper-latents'."""
+        return len(self.tables.hyper.frequencies)
 
     def step_range(self, d: int, index: int) -> tuple[int, int]:
         """(lo, hi): the least and largest step of slice `index`, in units."""
@@ -65,7 +93,7 @@ class EntropyModel:
 
 
 # An index of latents (M, h, w) that gives (C, H, W): which ones are coded.
-Where = slice | tuple[slice, np.ndarray, np.ndarray]
+Where = slice | tuple[slice, slice | np.ndarray, slice | np.ndarray]
 
 # Takes (mean, step, table indexes), each (C, H, W) but for a step that is one number,
 # (1, 1, 1), and what of the latents they belong to;
@@ -83,11 +111,9 @@ def encode_latents(
 
     Returns the streams and the decoded latents, int16 (M, h, w).
     """
-    hyper_latents = _in_range(model, hyper_latents)
-    total = hyper_latents.size + latents.size
-    writer = StreamWriter(model.coder_tables(), total)
-    medians = model.tables.medians[:, None, None]
-    writer.write((hyper_latents - medians).ravel(), _hyper_indexes(hyper_latents.shape))
+    symbols, hyper_latents = _quantized_hyper_latents(model, hyper_latents)
+    writer = StreamWriter(model.coder_tables(), symbols.size + latents.size)
+    writer.write(symbols.ravel(), model.hyper_indexes(symbols.shape))
     decoded = _walk(model, hyper_latents, d, _coding(model, latents, writer.write))
     return writer.finish(), decoded
 
@@ -97,17 +123,30 @@ def observe_latents(
 ) -> None:
     """Quantize as :func:`encode_latents` does and hand every latent's integer and its table
     index to `consume` instead of a coder: what fitting the tables takes."""
-    _walk(model, _in_range(model, hyper_latents), d, _coding(model, latents, consume))
+    _, hyper_latents = _quantized_hyper_latents(model, hyper_latents)
+    _walk(model, hyper_latents, d, _coding(model, latents, consume))
 
 
-def _in_range(model: EntropyModel, hyper_latents: np.ndarray) -> np.ndarray:
+def _quantized_hyper_latents(
+    model: EntropyModel, hyper_latents: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The symbols of hyper-latents (Z, H, W), and what they decode to, int64 each."""
     port = model.runners[model.schedule.hyper_synthesis].program.inputs[0]
-    return np.clip(hyper_latents, port.low, port.high).astype(np.int64)
+    medians = model.tables.medians[:, None, None].astype(np.int64)
+    low, high = port.low - medians, port.high - medians
+    residual = np.clip(hyper_latents.astype(np.int64) - medians, low, high)
+    if model.hyper_steps is None:
+        return residual, residual + medians
+    steps = model.hyper_steps[:, None, None]
+    # A multiple of the step within the port's range.
+    symbols = np.clip(divide_half_even(residual, steps), -(-low // steps), high // steps)
+    symbols = np.clip(symbols, -LARGEST_MAGNITUDE, LARGEST_MAGNITUDE)
+    return symbols, symbols * steps + medians
 
 
 def _coding(model: EntropyModel, latents: np.ndarray, consume: Consume) -> Exchange:
     """The encoder's side of the walk: quantize `latents` (M, h, w), hand on what is coded."""
-    offset, weight = len(model.tables.medians), model.distortion_weight
+    offset, weight = model.first_latent_table, model.distortion_weight
 
     def exchange(
         mean: np.ndarray, step: np.ndarray, indexes: np.ndarray, where: Where
@@ -131,8 +170,10 @@ def decode_latents(
     rows, columns = hyper_shape
     reader = StreamReader(model.coder_tables(), model.symbol_count(rows, columns), streams)
     shape = (len(model.tables.medians), rows, columns)
-    values = reader.read(_hyper_indexes(shape)).reshape(shape)
-    hyper_latents = values + model.tables.medians[:, None, None]
+    hyper_latents = reader.read(model.hyper_indexes(shape)).reshape(shape)
+    if model.hyper_steps is not None:
+        hyper_latents = hyper_latents * model.hyper_steps[:, None, None]
+    hyper_latents = hyper_latents + model.tables.medians[:, None, None]
     port = model.runners[model.schedule.hyper_synthesis].program.inputs[0]
     if hyper_latents.min() < port.low or hyper_latents.max() > port.high:
         raise CorruptFileError("payload: a hyper-latent is out of range")
@@ -145,11 +186,6 @@ def decode_latents(
     return _walk(model, hyper_latents, d, exchange)
 
 
-def _hyper_indexes(shape: tuple[int, int, int]) -> np.ndarray:
-    """Table index of every hyper-latent in coding order: its channel."""
-    return np.repeat(np.arange(shape[0]), shape[1] * shape[2])
-
-
 def _walk(model: EntropyModel, hyper_latents: np.ndarray, d: int, exchange: Exchange) -> np.ndarray:
     schedule = model.schedule
     outputs = model.runners[schedule.hyper_synthesis](
@@ -158,20 +194,33 @@ def _walk(model: EntropyModel, hyper_latents: np.ndarray, d: int, exchange: Exch
     seen = dict(zip(schedule.features, outputs, strict=True))
     if isinstance(schedule.steps[0], WavefrontStep):
         return _walk_wavefronts(model, schedule.steps[0], seen, exchange)
-    decoded = np.empty((schedule.latent_channels, *outputs[0].shape[1:]), np.int16)
+    decoded = np.zeros((schedule.latent_channels, *outputs[0].shape[1:]), np.int16)
+    context: np.ndarray | None = None
     for index, step in enumerate(schedule.steps):
-        seen[PREVIOUS] = decoded[: step.start]
         parameters = model.runners[step.parameters]
-        mean, scale, context = parameters({name: seen[name] for name in parameters.plane_ports})
+        if isinstance(step, PhaseStep):
+            seen[LATENTS] = decoded
+            mean, scale, context = parameters({n: seen[n] for n in parameters.plane_ports})
+            _code_phases(model, mean, scale, step, decoded, exchange)
+            continue
+        seen[PREVIOUS] = decoded[: step.start]
+        mean, scale, *contexts = parameters({n: seen[n] for n in parameters.plane_ports})
         own = decoded[step.start : step.stop]
-        steps = model.step_range(d, index)
-        _code_slice(model, mean, scale, steps, step.start, own, exchange)
+        _code_slice(model, mean, scale, step.start, own, exchange, model.step_range(d, index))
         del mean, scale  # of a large picture they are its largest planes
-        (correction,) = model.runners[step.residual]({"context": context, "decoded": own})
-        for part in _channel_blocks(own.shape):
-            corrected = own[part].astype(np.int32) + correction[part]
-            own[part] = np.clip(corrected, LATENT_LOW, LATENT_HIGH)
+        if step.residual is not None:
+            _correct(own, model.runners[step.residual]({"context": contexts[0], "decoded": own}))
+    if schedule.residual is not None:
+        _correct(decoded, model.runners[schedule.residual]({"context": context, LATENTS: decoded}))
     return decoded
+
+
+def _correct(decoded: np.ndarray, predicted: tuple[np.ndarray, ...]) -> None:
+    """Add what residual prediction gives to latents (C, H, W) int16, in place."""
+    (correction,) = predicted
+    for part in _channel_blocks(decoded.shape):
+        corrected = decoded[part].astype(np.int32) + correction[part]
+        decoded[part] = np.clip(corrected, LATENT_LOW, LATENT_HIGH)
 
 
 def _walk_wavefronts(
@@ -187,7 +236,7 @@ def _walk_wavefronts(
     }
     decoded = NeighbourPlanes(step.stop, rows, columns, step.reach)
     unit = np.full((1, 1, 1), 1 << model.schedule.latent_fraction_bits, np.int64)
-    offset = len(model.tables.medians)
+    offset = model.first_latent_table
     table = model.tables.scale_index_table
     most = longest_wavefront(rows, columns, step.reach)
     for row, column in wavefronts(rows, columns, step.reach):
@@ -216,19 +265,57 @@ def _code_slice(
     model: EntropyModel,
     mean: np.ndarray,
     scale: np.ndarray,
-    steps: tuple[int, int],
     first: int,
     decoded: np.ndarray,
     exchange: Exchange,
+    steps: tuple[int, int],
 ) -> None:
-    """Code one slice channel block by channel block, into `decoded` (C, H, W) int16."""
-    unit = 1 << model.schedule.latent_fraction_bits
-    offset = len(model.tables.medians)  # the latents' tables stand behind the hyper-latents'
+    """Code one slice channel block by channel block, into `decoded` (C, H, W) int16.
+
+    `steps` are AQVR's least and largest, for packs without steps by channel.
+    """
     for part in _channel_blocks(scale.shape):
-        least, largest = scale[part].min((1, 2)), scale[part].max((1, 2))
-        delta = adaptive_steps(scale[part], least, largest, steps)
-        indexes = scale_indexes(scale[part], delta, unit, model.tables.scale_index_table) + offset
         whole = slice(first + part.start, first + part.start + len(scale[part]))
-        coded = exchange(mean[part], delta, indexes, whole)
-        values = coded * delta + mean[part]
-        decoded[part] = np.clip(values, LATENT_LOW, LATENT_HIGH)
+        if model.steps is None:
+            least, largest = scale[part].min((1, 2)), scale[part].max((1, 2))
+            delta = adaptive_steps(scale[part], least, largest, steps)
+        else:
+            delta = model.steps[whole, None, None]
+        decoded[part] = _coded(model, mean[part], scale[part], delta, whole, exchange)
+
+
+def _code_phases(
+    model: EntropyModel,
+    mean: np.ndarray,
+    scale: np.ndarray,
+    step: PhaseStep,
+    decoded: np.ndarray,
+    exchange: Exchange,
+) -> None:
+    """Code one step by phases, into `decoded` (M, H, W) int16; mean and scale are
+    (PHASES * step.count, H / 2, W / 2)."""
+    assert model.steps is not None  # as such steps are in schedules with knots alone
+    for phase, start in enumerate(step.phases):
+        row, column = divmod(phase, 2)
+        for part in _channel_blocks((step.count, *scale.shape[1:])):
+            rows = slice(phase * step.count + part.start, phase * step.count + part.stop)
+            channels = slice(start + part.start, start + min(part.stop, step.count))
+            rows = slice(rows.start, rows.start + channels.stop - channels.start)
+            where = (channels, slice(row, None, 2), slice(column, None, 2))
+            delta = model.steps[channels, None, None]
+            decoded[where] = _coded(model, mean[rows], scale[rows], delta, where, exchange)
+
+
+def _coded(
+    model: EntropyModel,
+    mean: np.ndarray,
+    scale: np.ndarray,
+    delta: np.ndarray,
+    where: Where,
+    exchange: Exchange,
+) -> np.ndarray:
+    """Code some channels, (C, H, W) each but `delta`, which broadcasts; their latents."""
+    unit = 1 << model.schedule.latent_fraction_bits
+    indexes = scale_indexes(scale, delta, unit, model.tables.scale_index_table)
+    coded = exchange(mean, delta, indexes + model.first_latent_table, where)
+    return np.clip(coded * delta + mean, LATENT_LOW, LATENT_HIGH)

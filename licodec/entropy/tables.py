@@ -87,14 +87,13 @@ def tables_to_tensors(tables: EntropyTables) -> dict[str, np.ndarray]:
     return {name: tensor.astype(np.int32) for name, tensor in tensors.items()}
 
 
-def tables_from_tensors(tensors: Mapping[str, np.ndarray]) -> EntropyTables:
-    """Read and check the tables of a pack. Raises CorruptFileError."""
+def tables_from_tensors(tensors: Mapping[str, np.ndarray], bands: int = 1) -> EntropyTables:
+    """Read and check the tables of a pack, with so many bands of d. Raises CorruptFileError."""
     hyper, latent = _family(tensors, "hyper"), _family(tensors, "latent")
     medians = _vector(tensors, "tables.hyper.medians")
     thresholds = _vector(tensors, "tables.latent.thresholds")
     consistent = (
-        len(medians) > 0
-        and len(hyper.frequencies) % len(medians) == 0
+        len(hyper.frequencies) == bands * len(medians)
         and len(thresholds) == len(latent.frequencies) - 1
         and np.all(np.abs(medians.astype(np.int64)) < 2**15)
         and np.all(thresholds > 0)

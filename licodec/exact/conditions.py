@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -26,33 +26,34 @@ LARGEST_GAIN = 2**24 - 1  # exact in binary32
 
 @dataclass(frozen=True)
 class Place:
-    """Where between the knots a picture is.
+    """Where a picture's d and beta are.
 
-    index  of the knot before it; `share` of `span` is the way from there to the next one
-    beta   0 to GAIN_ONE: how far towards the tensors of `others`, by N
+    index  of the knot before d; `share` of `span` is the way from there to the next one
+    beta   0 to GAIN_ONE: how far towards the tensors of `others`, pairs of N and a tensor's name
     """
 
+    d: int
     index: int
     share: int
     span: int
     beta: int = 0
-    others: Mapping[str, str] = field(default_factory=dict)
+    others: tuple[tuple[str, str], ...] = ()
 
 
-def place_at(
-    knots: tuple[int, ...], d: int, beta: int = 0, others: Mapping[str, str] | None = None
-) -> Place:
-    """The place of `d`, from the first knot to the last."""
+def place_at(knots: tuple[int, ...], d: int, beta: int, others: Mapping[str, str]) -> Place:
+    """The place of `d`, from the first knot to the last, and of beta."""
     index = min(bisect_right(knots, d), len(knots) - 1) - 1
     low, high = knots[index : index + 2]
-    return Place(index, d - low, high - low, beta, others or {})
+    if not beta:  # the place of all sets alike
+        others = {}
+    return Place(d, index, d - low, high - low, beta, tuple(sorted(others.items())))
 
 
 def value(name: str, tensors: Tensors, place: Place) -> np.ndarray:
     """The condition `name`, int64 (channels,): v of SPEC.md."""
     total, divisor = _dividend(tensors[PREFIX + name], place), place.span
-    if place.beta and name in place.others:
-        other = _dividend(tensors[place.others[name]], place)
+    if beside := dict(place.others).get(name):
+        other = _dividend(tensors[beside], place)
         total = (GAIN_ONE - place.beta) * total + place.beta * other
         divisor *= GAIN_ONE
     quotient, remainder = np.divmod(total, divisor)

@@ -157,7 +157,7 @@ class Pack:
 
     @cached_property
     def tables(self) -> EntropyTables:
-        return tables_from_tensors(self.tensors)
+        return tables_from_tensors(self.tensors, 1 + len(self.schedule.hyper_bands))
 
     @cached_property
     def plan(self) -> tuple[int, ...]:

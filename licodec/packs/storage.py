@@ -17,7 +17,7 @@ import safetensors.numpy
 
 from licodec.entropy.adaptive import SHARE_ONE
 from licodec.errors import CorruptFileError
-from licodec.exact.gains import MODES
+from licodec.exact.gains import BETA, MODES
 from licodec.exact.program import (
     is_name,
     program_from_json,
@@ -111,6 +111,7 @@ def write_pack(pack: Pack, path: Path) -> None:
                 "programs": own.programs,
                 "d": own.d,
                 **own.stated_steps,
+                **({"conditions": own.conditions} if own.conditions else {}),
             }
             for own in pack.adapters
         ]
@@ -183,19 +184,26 @@ def _are_adapter_sets(value: Any) -> bool:
 
 def _is_adapter_set(value: Any) -> bool:
     return (
-        set(value) - set(STEP_SHARES) == {"id", "objective", "programs", "d"}
+        set(value) - {*STEP_SHARES, "conditions"} == {"id", "objective", "programs", "d"}
         and len(bytes.fromhex(value["id"])) == 8
         and is_objective(value["objective"])
         and type(value["d"]) is int
         and all(_are_step_shares(value[key]) for key in STEP_SHARES if key in value)
         and isinstance(value["programs"], dict)
         and all(map(is_name, (*value["programs"], *value["programs"].values())))
+        and _are_conditions(value.get("conditions"))
     )
 
 
 def _are_step_shares(value: Any) -> bool:
     is_list = isinstance(value, list) and len(value) > 0
     return is_list and all(type(share) is int and 0 <= share <= SHARE_ONE for share in value)
+
+
+def _are_conditions(value: Any) -> bool:
+    if not isinstance(value, dict):
+        return value is None
+    return len(value) > 0 and all(map(is_name, (*value, *value.values())))
 
 
 def is_objective(value: Any) -> bool:
@@ -220,7 +228,7 @@ def read_name(path: Path) -> PackName:
 def _adapters_name(metadata: Mapping[str, Any], adapters: Mapping[str, Any]) -> AdaptersName:
     """What is said of one adapter set; modes are read off its programs, and none where those
     are damaged."""
-    found: set[str] = set()
+    found = {BETA} if "conditions" in adapters else set()
     try:
         decoders = set(schedule_from_json(metadata["schedule"]).program_order)
         for plain, name in adapters["programs"].items():
@@ -281,7 +289,8 @@ def _check_ids(pack: Pack, metadata: Mapping[str, Any]) -> None:
 
 def _adapters_from_json(data: Mapping[str, Any]) -> PackAdapters:
     shares = (tuple(data.get(key, ())) for key in STEP_SHARES)
-    return PackAdapters(data["objective"], data["programs"], data["d"], *shares)
+    conditions = data.get("conditions", {})
+    return PackAdapters(data["objective"], data["programs"], data["d"], *shares, conditions)
 
 
 def _as_used(

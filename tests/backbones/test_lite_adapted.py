@@ -18,7 +18,7 @@ from licodec.errors import CorruptFileError
 from licodec.exact.gains import GAIN_ONE, Gains
 from licodec.images import Picture
 from licodec.packs import PackAdapters, read_name, read_pack, write_pack
-from licodec.rate import Rate, RateMode
+from licodec.rate import Rate, RateMode, Setting
 from tests import tiny
 from tests.conformance import second_decoder
 
@@ -125,8 +125,8 @@ def test_stand_ins_follow_the_float_network(objective: str, beta: float) -> None
         expected = network.synthesis(latents)[0] * PIXEL_UNIT + 127.5
     assert np.abs(analysed.latents / 64 - y[0].numpy()).mean() < 0.05
     assert np.abs(analysed.hyper_latents - z.clip(-128, 127)).mean() < 0.35  # they are rounded
-    pack, adapters = tiny.adapted_pack(), tiny.adapted_pack().adapters_named(objective)
-    runner = codec()._runner(pack.schedule.synthesis, gains, adapters)
+    pack = tiny.adapted_pack()
+    runner = codec().runner_at(pack.schedule.synthesis, Setting(64, gains, objective))
     (samples,) = runner({"latents": analysed.latents})
     assert np.abs(samples - expected.clamp(0, 255).numpy()).mean() < 1
 
@@ -142,12 +142,12 @@ def entropy_means(network: LiteNetwork, latents: torch.Tensor) -> list[np.ndarra
 def test_means_are_predicted_as_by_the_float_network() -> None:
     network = tiny.adapted_network(*tiny.SETS["mse"], seed=0)
     network.set_rate(alpha=0.9)
-    gains, pack = Gains(round(0.9 * GAIN_ONE)), tiny.adapted_pack()
+    gains = Gains(round(0.9 * GAIN_ONE))
     analysed = codec().analyse(picture(), gains, "mse")
     latents = torch.from_numpy(analysed.latents)[None] / 64
     with torch.no_grad():
         expected = entropy_means(network, latents)
-    model = codec()._model(gains, pack.adapters_named("mse"))
+    model = codec().entropy_model_at(Setting(64, gains, "mse"))
     features, block_means = model.runners["hyper_synthesis"](
         {"hyper_latents": analysed.hyper_latents}
     )
@@ -193,7 +193,10 @@ def test_beta_leads_from_one_set_of_steps_to_another() -> None:
     assert adapters.step_shares_at(0) == adapters.step_shares
     assert adapters.step_shares_at(GAIN_ONE) == adapters.beta_step_shares != adapters.step_shares
     codec = Codec(pack, "float32")
-    models = [codec._model(Gains(GAIN_ONE, beta), adapters) for beta in (0, 20000, GAIN_ONE)]
+    models = [
+        codec.entropy_model_at(Setting(64, Gains(GAIN_ONE, beta), adapters.objective))
+        for beta in (0, 20000, GAIN_ONE)
+    ]
     first, between, last = (model.step_range(800, 0) for model in models)
     assert first < between < last  # each (lo, hi) of one number
 
