@@ -22,6 +22,7 @@ from torch.nn import functional as F
 from licodec.backbones.conditions import (
     KNOTS,
     Conditioned,
+    ConditionedOffset,
     PreciselyConditioned,
     StepSizes,
     knot_weights,
@@ -30,7 +31,13 @@ from licodec.backbones.conditions import (
 )
 from licodec.backbones.entropy_models import LIKELIHOOD_FLOOR, gaussian_likelihood
 from licodec.backbones.latent_views import LogMagnitude, normalizing_gain
-from licodec.backbones.layers import HalfTanh, ResidualUnit, ScaleExponential, narrow_relu
+from licodec.backbones.layers import (
+    HalfTanh,
+    Halves,
+    ResidualUnit,
+    ScaleExponential,
+    narrow_relu,
+)
 from licodec.exact.leaves import FirstChannels, Narrowed
 
 BLOCK = 16  # pixels per latent position, each way
@@ -249,7 +256,7 @@ class Synthesis(nn.Module):
         self.fine = nn.Sequential(
             *units(a, na),
             scaled(nn.Conv2d(a, 48, 3, padding=1), 0.1),
-            PreciselyConditioned(48),
+            ConditionedOffset(48),
             nn.PixelShuffle(4),
         )
         with torch.no_grad():
@@ -338,17 +345,6 @@ def parameter_head(width: int, deviation: Tensor) -> nn.Sequential:
     return nn.Sequential(layer, PreciselyConditioned(2 * len(deviation)))
 
 
-class Halves(nn.Module):
-    """The first `count` channels of (N, 2 * count, H, W), and the others."""
-
-    def __init__(self, count: int) -> None:
-        super().__init__()
-        self.count = count
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return x[:, : self.count], x[:, self.count :]
-
-
 class MeansParameters(nn.Module):
     """Of the block means: forward(features (N, F, h, w), block means (N, 3, h, w)) ->
     (mean, scale), (N, 3, h, w) each."""
@@ -364,7 +360,7 @@ class MeansParameters(nn.Module):
             narrow_relu(),
         )
         self.head = parameter_head(self.WIDTH, deviation)
-        self.halves = Halves(COLORS)
+        self.halves = Halves()
         self.scale = ScaleExponential(LEAST_SCALE, LARGEST_SCALE)
 
     def forward(self, features: Tensor, block_means: Tensor) -> tuple[Tensor, Tensor]:
@@ -402,7 +398,7 @@ class StepParameters(nn.Module):
         self.phases = nn.ModuleList(Phase(row, column) for row in (0, 1) for column in (0, 1))
         by_group = deviation[COLORS:].chunk(GROUPS)
         self.heads = nn.ModuleList(parameter_head(width, by_group[group]) for group in groups)
-        self.halves = Halves(config.group)
+        self.halves = Halves()
         self.scale = ScaleExponential(LEAST_SCALE, LARGEST_SCALE)
 
     def forward(self, features: Tensor, latents: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -66,6 +66,19 @@ class Conditioned(nn.Module):
         return torch.addcmul(shift, x, gain[:, :, None, None].to(x.dtype))
 
 
+class ConditionedOffset(nn.Module):
+    """x + offset by channel, in float32. In the exact form a part of the bias before it."""
+
+    weights: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.offset = nn.Parameter(torch.zeros(OBJECTIVES * KNOTS, channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.float() + (self.weights @ self.offset)[:, :, None, None]
+
+
 class PreciselyConditioned(Conditioned):
     """The same in float32, whatever the convolution before it gave."""
 
@@ -97,5 +110,5 @@ def set_conditions(network: nn.Module, d: Tensor, objective: Tensor) -> None:
     """Let `network` compute at d (N,) within D_RANGE and objective (N,) in [0, 1]."""
     weights = condition_weights(d, objective)
     for module in network.modules():
-        if isinstance(module, Conditioned | StepSizes):
+        if isinstance(module, Conditioned | ConditionedOffset | StepSizes):
             module.weights = weights

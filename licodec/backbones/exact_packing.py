@@ -19,6 +19,7 @@ from licodec.exact.compiler import (
     Compiled,
     Grid,
     Output,
+    Rules,
     Source,
     Tables,
     compile_module,
@@ -77,6 +78,7 @@ class Packing:
     """The programs of a pack as they are compiled, one after the other.
 
     added  what each of them reads and makes
+    conditions  of adapter sets, by their objective, see ``compiler.Compiled``
     """
 
     calibrated: Mapping[str, Calibrated]
@@ -87,6 +89,8 @@ class Packing:
     tensors: dict[str, np.ndarray] = field(default_factory=dict)
     stored_widths: dict[str, int] = field(default_factory=dict)
     added: dict[str, tuple[Mapping[str, Value], dict[str, Value]]] = field(default_factory=dict)
+    conditions: dict[str, dict[str, str]] = field(default_factory=dict)
+    rules: Rules = field(default_factory=lambda: RULES)
 
     def add(
         self, name: str, inputs: Mapping[str, Value], outputs: Mapping[str, Output]
@@ -102,11 +106,13 @@ class Packing:
     ) -> dict[str, Value]:
         """Compile one program into the pack; its outputs."""
         compiled: Compiled = compile_module(
-            source, part.traced, ranges, widths, self.activation_bits, self.tables, RULES
+            source, part.traced, ranges, widths, self.activation_bits, self.tables, self.rules
         )
         self.programs[source.name] = compiled.program
         self.tensors.update(compiled.tensors)
         self.stored_widths.update(compiled.widths)
+        for objective, tensors in compiled.conditions.items():
+            self.conditions.setdefault(objective, {}).update(tensors)
         return _values(compiled)
 
     def share(self, name: str, other: str) -> None:

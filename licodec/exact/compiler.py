@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
+from licodec.exact.conditions import PREFIX
 from licodec.exact.leaves import ChannelGain, ChannelOffset, FirstChannels, Narrowed
 from licodec.exact.program import KINDS, Operation, Port, Program
 from licodec.exact.ranges import RANGE_MARGIN
@@ -34,6 +35,7 @@ GRID_KEEPERS = (  # move integers, as they are
 ACTIVATIONS = (nn.ReLU, nn.LeakyReLU)  # straight behind a convolution they are part of it
 LARGEST_BIAS = 2**30  # in integers; where a bias is larger, the weights take a coarser step
 WIDEST = 16  # bits of a value that a convolution reads
+GAIN_ONE = 2**23  # what the largest gain of a channel, over all knots, counts
 OFFSET_BITS = 14  # of the fraction to which a channel's offset is rounded
 CONTEXT_BITS = 2  # further bits of latents that features are made of: their range is far wider
 
@@ -59,6 +61,20 @@ class Output:
     final: Grid | None = None
 
 
+ByKnot = Mapping[str, np.ndarray]
+"""Constants (knots, channels) by adapter set, OWN for those of the pack itself."""
+OWN = ""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What becomes of a convolution's result x: (x + offset) * gain, by channel. Without a gain
+    that is 1."""
+
+    offset: ByKnot
+    gain: ByKnot | None = None
+
+
 @dataclass(frozen=True)
 class Source:
     """One float module to compile: what its inputs and outputs are.
@@ -80,13 +96,17 @@ class Source:
 @dataclass(frozen=True)
 class Compiled:
     """A program, its tensors, the width of each weight tensor, and of its outputs the grids
-    and what each channel counts in, (channels,)."""
+    and what each channel counts in, (channels,).
+
+    conditions  of adapter sets: the tensors beside those of the pack, by the conditions' names
+    """
 
     program: Program
     tensors: dict[str, np.ndarray]
     widths: dict[str, int]
     output_grids: dict[str, Grid]
     output_steps: dict[str, np.ndarray]
+    conditions: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
 class LeafTracer(fx.Tracer):
@@ -125,11 +145,13 @@ class Rule:
     keeps_grid    its results are its operand's integers, as they are
     further_bits  that a grid has for what is added on it to such a node's results, unless a table
                   reads the sum
+    conditions    it is the condition of the convolution that it reads, and emits that, too
     """
 
     emit: Callable[[Compilation, fx.Node, nn.Module], Emitted]
     keeps_grid: bool = False
     further_bits: int = 0
+    conditions: bool = False
 
 
 Rules = Mapping[type[nn.Module], Rule]
@@ -153,6 +175,8 @@ class Compilation:
         self.widths_of, self.activation_bits, self.tables = widths, activation_bits, tables
         self.rules = rules
         self.keepers = (*GRID_KEEPERS, *(kind for kind, rule in rules.items() if rule.keeps_grid))
+        self.conditions = tuple(kind for kind, rule in rules.items() if rule.conditions)
+        self.beside: dict[str, dict[str, str]] = {}  # Compiled.conditions
         self.modules = dict(traced.named_modules())
         self.operations: list[Operation] = []
         self.tensors: dict[str, np.ndarray] = {}
@@ -262,11 +286,18 @@ class Compilation:
         return module if isinstance(module, kind) else None
 
     def is_folded(self, node: fx.Node) -> bool:
-        """A ReLU or LeakyReLU straight behind a convolution that nothing else reads."""
+        """A ReLU or LeakyReLU straight behind a convolution, or its condition, that nothing else
+        reads."""
         if self.module_of(node, ACTIVATIONS) is None:
             return False
         (operand,) = node.all_input_nodes
-        return self.module_of(operand, nn.Conv2d) is not None and len(operand.users) == 1
+        behind = self.module_of(operand, (nn.Conv2d, *self.conditions))
+        return behind is not None and len(operand.users) == 1
+
+    def is_conditioned(self, node: fx.Node) -> bool:
+        """A convolution that the condition behind it emits."""
+        users = list(node.users)
+        return len(users) == 1 and self.module_of(users[0], self.conditions) is not None
 
     def outputs(self) -> dict[str, fx.Node]:
         (output,) = (n for n in self.traced.graph.nodes if n.op == "output")
@@ -281,14 +312,23 @@ class Compilation:
         kind: str,
         inputs: Sequence[str],
         tensors: Mapping[str, np.ndarray] | None = None,
+        conditions: Mapping[str, ByKnot] | None = None,
         **attributes: int,
     ) -> str:
+        """Emit an operation; `conditions` are integers, by the role of the tensor they are of."""
         self.counter += 1
         output = f"v{self.counter}"
         names = {}
         for role, values in (tensors or {}).items():
             names[role] = f"{self.source.name}.{self.counter}.{role}"
             self.tensors[names[role]] = values
+        for role, tables in (conditions or {}).items():
+            name = names[role] = f"{self.source.name}.{self.counter}.{role}"
+            for adapters, table in tables.items():
+                stored = f"{adapters}.{name}" if adapters else PREFIX + name
+                self.tensors[stored] = table.astype(np.int32)
+                if adapters:
+                    self.beside.setdefault(adapters, {})[name] = stored
         defaults = {k: v for k, v in KINDS[kind].attributes.items() if v is not None}
         stated = {**defaults, **attributes}
         self.operations.append(Operation(kind, tuple(inputs), output, names, stated))
@@ -329,12 +369,28 @@ class Compilation:
         return self.requantize(value, steps, Grid(float(steps.max()), low, high), low)
 
     def requantize(
-        self, value: str, steps: np.ndarray, grid: Grid, low: int, negative_slope: float = 1.0
+        self,
+        value: str,
+        steps: np.ndarray,
+        grid: Grid,
+        low: int,
+        negative_slope: float = 1.0,
+        gain: ByKnot | None = None,
     ) -> str:
-        """Bring `value`, whose channels count in `steps`, to `grid`, clamped at `low`.
+        """Bring `value`, whose channels count in `steps`, times `gain` to `grid`, clamped at `low`.
 
-        What is negative is multiplied by `negative_slope`.
+        What is negative is multiplied by `negative_slope`, where there is no gain.
         """
+        if gain is not None:
+            largest = np.max([np.abs(table).max(0) for table in gain.values()], 0)
+            largest = np.maximum(largest, np.finfo(np.float32).tiny)
+            counts = {name: np.rint(t / largest * GAIN_ONE) for name, t in gain.items()}
+            whole = (steps * largest / (GAIN_ONE * grid.step)).astype(np.float32)
+            of_gain = {"multiplier": counts}
+            output = self.emit(
+                "requantize", [value], {"multiplier": whole}, of_gain, low=low, high=grid.high
+            )
+            return self.place(output, grid, len(steps))
         tensors = {"multiplier": _multiplier(steps / grid.step)}
         if negative_slope != 1:
             tensors["negative_multiplier"] = _multiplier(steps * negative_slope / grid.step)
@@ -347,13 +403,37 @@ class Compilation:
             return value
         return self.requantize(value, self.channel_steps[value], grid, grid.low)
 
+    def conditioned_convolution(self, node: fx.Node, condition: Condition) -> str:
+        """What the condition `node` and the convolution before it make."""
+        (before,) = node.all_input_nodes
+        module = self.module_of(before, nn.Conv2d)
+        if module is None or not self.is_conditioned(before):
+            raise ValueError(f"{self.source.name}: {node.name} is behind no convolution of its own")
+        return self.convolution(
+            before,
+            str(before.target),
+            module.weight,
+            module.bias,
+            condition,
+            made=node,
+            **_attributes(module),
+        )
+
     def convolution(
-        self, node: fx.Node, layer: str, kernel: Tensor, bias: Tensor | None, **attributes: int
+        self,
+        node: fx.Node,
+        layer: str,
+        kernel: Tensor,
+        bias: Tensor | None,
+        condition: Condition | None = None,
+        made: fx.Node | None = None,
+        **attributes: int,
     ) -> str:
         """Convolve what `node` reads with `kernel` (O, I / groups, k, k) and `bias` (O,), and
-        apply the activation that follows where it is folded.
+        apply the condition and the activation that follows where it is folded.
 
-        `layer` is the path of the layer, by which the weights' width is told.
+        `layer` is the path of the layer, by which the weights' width is told; `made` is the node
+        whose value it is, where that is not `node`.
         """
         x = self.operand(node)
         width = self.widths_of(f"{self.source.name}.{layer}")
@@ -367,10 +447,18 @@ class Compilation:
         constant = np.zeros(len(weights))
         if bias is not None:
             constant = bias.detach().cpu().double().numpy()
-        weight, acc_steps = quantize_weight(weights, width, np.abs(constant) / LARGEST_BIAS)
-        constant = np.rint(constant / acc_steps).astype(np.int32)
-        tensors = {"weight": weight, "bias": constant}
-        acc = self.weighted("conv2d", [x], tensors, width, **attributes)
+        offset = {OWN: np.zeros(1)} if condition is None else condition.offset
+        constants = {name: constant + table for name, table in offset.items()}
+        most = np.max([np.abs(np.atleast_2d(table)).max(0) for table in constants.values()], 0)
+        weight, acc_steps = quantize_weight(weights, width, most / LARGEST_BIAS)
+        biases = {name: np.rint(table / acc_steps) for name, table in constants.items()}
+        if condition is None:
+            tensors = {"weight": weight, "bias": biases[OWN].astype(np.int32)}
+            acc = self.weighted("conv2d", [x], tensors, width, **attributes)
+        else:
+            of_bias = {"bias": biases}
+            acc = self.weighted("conv2d", [x], {"weight": weight}, width, of_bias, **attributes)
+        node = made or node
         grid, users = self.node_grids[node.name], list(node.users)
         activation = None
         if len(users) == 1 and self.is_folded(users[0]):
@@ -378,7 +466,8 @@ class Compilation:
         if isinstance(activation, nn.LeakyReLU):
             return self.requantize(acc, acc_steps, grid, grid.low, activation.negative_slope)
         low = grid.low if activation is None else max(0, grid.low)
-        return self.requantize(acc, acc_steps, grid, low)
+        gain = None if condition is None else condition.gain
+        return self.requantize(acc, acc_steps, grid, low, gain=gain)
 
     def weighted(
         self,
@@ -386,11 +475,12 @@ class Compilation:
         inputs: Sequence[str],
         tensors: Mapping[str, np.ndarray],
         width: int,
+        conditions: Mapping[str, ByKnot] | None = None,
         **attributes: int,
     ) -> str:
         """Emit an operation whose tensor "weight" has `width` bits."""
         self.widths[f"{self.source.name}.{self.counter + 1}.weight"] = width
-        return self.emit(kind, inputs, tensors, **attributes)
+        return self.emit(kind, inputs, tensors, conditions, **attributes)
 
     def offset(self, node: fx.Node, module: ChannelOffset) -> str:
         """A convolution of each channel by itself, whose bias is the offset."""
@@ -465,14 +555,10 @@ class Compilation:
         grid = self.node_grids[node.name]
         operands = [self.value_named(n) for n in node.all_input_nodes]
         if isinstance(module, nn.Conv2d):
+            if self.is_conditioned(node):
+                return operands[0]  # the condition emits it
             return self.convolution(
-                node,
-                str(node.target),
-                module.weight,
-                module.bias,
-                stride=module.stride[0],
-                padding=module.padding[0],
-                groups=module.groups,
+                node, str(node.target), module.weight, module.bias, **_attributes(module)
             )
         if any(x in self.orders for x in operands):
             raise ValueError(f"{self.source.name}: {node.name} reads channels in another order")
@@ -555,7 +641,15 @@ class Compilation:
         )
         ports += tuple(Port(name, None, 0, most) for name, most in self.source.numbers.items())
         program = Program(self.source.name, ports, tuple(self.operations), tuple(names))
-        return Compiled(program, self.tensors, self.widths, grids, steps)
+        return Compiled(program, self.tensors, self.widths, grids, steps, self.beside)
+
+
+def _attributes(module: nn.Conv2d) -> dict[str, int]:
+    return {
+        "stride": module.stride[0],
+        "padding": module.padding[0],
+        "groups": module.groups,
+    }
 
 
 def _reaching(low: float, high: float, bits: int) -> Grid:
