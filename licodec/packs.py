@@ -45,7 +45,7 @@ from licodec.exact.schedule import (
     schedule_from_json,
     schedule_to_json,
 )
-from licodec.files import save_atomically
+from licodec.files import is_missing, save_atomically
 from licodec.rate import AdapterRates, modes_of
 
 SUFFIX = ".safetensors"
@@ -716,17 +716,6 @@ def _fits_latent(value: Any) -> bool:
     return value.low >= LATENT_RANGE[0] and value.high <= LATENT_RANGE[1]
 
 
-def is_missing(path: str | Path) -> bool:
-    """Whether there is no such file; what stands in its way otherwise, reading it says."""
-    try:
-        os.stat(path)
-    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a NUL character
-        return True
-    except OSError:
-        return False
-    return False
-
-
 # Finding -----------------------------------------------------------------------------------
 
 
@@ -798,8 +787,12 @@ def _passed_over() -> str:
     """What an error for a pack that was not found adds: which ones could not be read."""
     problems = [str(found) for found in found_packs() if not isinstance(found, PackName)]
     for folder in search_folders():
-        if folder.is_dir() and not os.access(folder, os.R_OK | os.X_OK):
-            problems.append(f"{folder}: permission to read it is denied")
+        try:
+            os.stat(folder) if folder.suffix == SUFFIX else os.listdir(folder)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            problems.append(f"{folder}: cannot be looked into: {error.strerror}")
     return "".join(f"; {problem}" for problem in problems)
 
 
