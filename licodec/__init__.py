@@ -11,6 +11,8 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
+from licodec.forks import watch_forks
+
 if TYPE_CHECKING:
     from licodec.api import decode, encode, read_info
     from licodec.images import Picture
@@ -19,6 +21,8 @@ try:
     __version__ = version("licodec")
 except PackageNotFoundError:  # a checkout that was not installed
     __version__ = "0+unknown"
+
+watch_forks()
 
 __all__ = ["Picture", "__version__", "decode", "encode", "read_info"]
 

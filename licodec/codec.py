@@ -35,7 +35,7 @@ from licodec.packs import ANALYSIS, ENCODER_PROGRAMS, HYPER_ANALYSIS, Pack, Pack
 from licodec.rate import Rate, RateScale, Setting, target_of
 from licodec.targets import Found, Target, TargetKind, search
 
-REFERENCE = "reference"
+CUDA, REFERENCE = "cuda", "reference"
 STRIP_PIXELS = 1 << 22  # pixels of one strip; smaller pictures run whole
 BOUND_PLACES = 2  # at which programs with conditions are kept bound
 

@@ -22,6 +22,7 @@ from typing import BinaryIO
 from licodec.descriptors import (
     STANDARD_ERROR,
     STANDARD_OUTPUT,
+    input_descriptor,
     is_standard_input,
     output_descriptor,
 )
@@ -74,6 +75,27 @@ def open_input(path: str | Path) -> Iterator[BinaryIO]:
             if error.errno is None:  # not the system's, but of a library that read it
                 raise
             raise BadInputError(f"{name}: cannot be read: {_reason(error)}") from error
+
+
+def is_missing(path: str | Path) -> bool:
+    """Whether there is no such file; what stands in its way otherwise, reading it says."""
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a NUL character
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def check_input(source: str | Path) -> None:
+    """Refuse a file that cannot be read, before its output is looked at.
+
+    Raises BadInputError. Pipes and devices are left alone: opening one is an event for others.
+    """
+    if input_descriptor(source) is None and (not os.path.exists(source) or os.path.isfile(source)):
+        with open_input(source):
+            pass
 
 
 def read_bytes(source: str | Path, limit: int) -> bytes:

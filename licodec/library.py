@@ -12,10 +12,11 @@ from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 
-from licodec.codec import REFERENCE, Codec, pixels_per_position
+from licodec.codec import CUDA, REFERENCE, Codec, pixels_per_position
 from licodec.container import LicFile, read_file
 from licodec.errors import PixelChecksumError
 from licodec.exact.work import multiplications
+from licodec.forks import is_fork_of_torch
 from licodec.images import Picture
 from licodec.packs import ENCODER_PROGRAMS, Pack, PackName, find_pack, read_pack, require_encoder
 from licodec.rate import TARGETS, Rate
@@ -37,6 +38,7 @@ class PackCodecs:
     ) -> None:
         self.pack = pack
         self._backend = backend
+        self._fastest: Codec | None = None
         self._work_left = start_work if backend is None else 0.0
 
     def require_backend(self) -> None:
@@ -44,12 +46,15 @@ class PackCodecs:
         if self._backend is not None:
             self.fastest.prepare_encoding()
 
-    @cached_property
+    @property
     def fastest(self) -> Codec:
         """On the backend that was asked for, or on the fastest. Raises LicodecError where it
         cannot run."""
         self._work_left = 0.0  # what has started does everything
-        return Codec(self.pack, self._backend)
+        lost = self._fastest is not None and self._fastest.backend == CUDA and is_fork_of_torch()
+        if self._fastest is None or lost:
+            self._fastest = Codec(self.pack, self._backend)
+        return self._fastest
 
     @cached_property
     def reference(self) -> Codec:

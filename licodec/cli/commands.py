@@ -7,6 +7,7 @@ import typer
 from licodec.cli import options
 from licodec.cli.streams import say
 from licodec.errors import UsageError
+from licodec.exact.torch_loading import import_torch
 
 SUMMARY = "Learned image compression whose files decode to the same pixels everywhere."
 MODELS_SUMMARY = "List, check and install weights packs."
@@ -199,6 +200,7 @@ def quantize(
     wanted = options.parse_pack_size(size)
     verbosity = options.choose_verbosity(verbose, quiet)
 
+    import_torch()
     from licodec.cli.quantize import QuantizeSettings
     from licodec.cli.quantize import quantize as run
 
@@ -277,6 +279,7 @@ def models_import(
     """
     verbosity = options.choose_verbosity(verbose, quiet)
 
+    import_torch()
     from licodec.cli.models_import import ImportSettings, import_checkpoint
 
     settings = ImportSettings(

@@ -17,7 +17,7 @@ from licodec.cli.streams import carrying_data
 from licodec.container import read_file
 from licodec.descriptors import output_descriptor
 from licodec.errors import LicodecError, UsageError
-from licodec.files import check_output, display_name, write_bytes
+from licodec.files import check_input, check_output, display_name, write_bytes
 from licodec.images import (
     INPUT_SUFFIXES,
     encode_picture,
@@ -91,6 +91,7 @@ class Decoder:
     def decode(self, job: Job) -> DecodeResult:
         """Read, decode and write one file. Raises LicodecError."""
         settings = self.settings
+        check_input(job.source)
         check_output(job.target, job.overwrite)
         start = time.perf_counter()
         name = source_name(job.source)

@@ -24,7 +24,7 @@ from licodec.codec import Codec, Coded
 from licodec.container import Header
 from licodec.errors import LicodecError, UsageError
 from licodec.exact.gains import GAIN_ONE, Gains
-from licodec.files import check_output, display_name, write_bytes
+from licodec.files import check_input, check_output, display_name, write_bytes
 from licodec.images import INPUT_SUFFIXES, Picture, metadata_subset, psnr
 from licodec.library import PackCodecs
 from licodec.packs import Pack, choose_pack, read_pack, require_encoder
@@ -119,6 +119,7 @@ class Encoder:
     def encode(self, job: Job) -> EncodeResult:
         """Read, encode and write one picture. Raises LicodecError."""
         settings = self.settings
+        check_input(job.source)
         check_output(job.target, job.overwrite)
         start = time.perf_counter()
         name = source_name(job.source)

@@ -12,7 +12,7 @@ from licodec.cli.naming import make_folder
 from licodec.cli.rendering import Reporter, Verbosity, print_table
 from licodec.cli.streams import Channel, require_output, say
 from licodec.errors import BadInputError, CorruptFileError
-from licodec.files import display_name, read_bytes, save_atomically
+from licodec.files import display_name, is_missing, read_bytes, save_atomically
 from licodec.fmpq.plans import CARD_KEY
 from licodec.packs import (
     LARGEST_PACK,
@@ -23,7 +23,6 @@ from licodec.packs import (
     embedded_folder,
     found_packs,
     installed_packs,
-    is_missing,
     read_pack,
     search_folders,
     user_folder,

@@ -14,6 +14,7 @@ from licodec.cli.rendering import Verbosity
 from licodec.cli.streams import say
 from licodec.cli.threads import limit_threads
 from licodec.errors import UsageError
+from licodec.exact.torch_loading import MOST_THREADS
 from licodec.rate import Rate, RateMode, choose_rate
 
 RATE_PANEL = "Rate (at most one, but --beta goes with any and -d with --alpha; else d = 1)"
@@ -268,6 +269,7 @@ Threads = Annotated[
     int | None,
     typer.Option(
         min=1,
+        max=MOST_THREADS,
         help="Threads; by default all cores.",
         rich_help_panel=MACHINE_PANEL,
         callback=limit_threads,
@@ -277,6 +279,7 @@ Jobs = Annotated[
     int | None,
     typer.Option(
         min=1,
+        max=MOST_THREADS,
         help="Processes; by default one a core, at most 8. Each has its share of the threads.",
         rich_help_panel=MACHINE_PANEL,
     ),

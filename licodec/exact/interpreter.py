@@ -12,6 +12,8 @@ from licodec.exact.backends import reference
 from licodec.exact.backends.reference import Run
 from licodec.exact.program import Program, Tensors
 from licodec.exact.selftest import failures
+from licodec.exact.torch_loading import MOST_THREADS, import_torch
+from licodec.forks import limit_torch
 
 BACKENDS = ("cuda", "int8", "float32", "reference")
 """Fastest first. The last needs no test: the others are held to it."""
@@ -40,6 +42,7 @@ class Interpreter:
         ports' ranges, and gives int32 planes (C, H, W) by output name.
         """
         if program.name not in self._prepared:
+            limit_torch()
             self._prepared[program.name] = self._module.prepare(program, self._tensors)
         return self._prepared[program.name]
 
@@ -74,8 +77,8 @@ def choose(requested: str | None, programs: Mapping[str, Program], tensors: Tens
 def set_threads(count: int) -> None:
     """Let the torch backends use `count` threads, now and when torch is first imported."""
     global _threads
-    if count < 1:
-        raise UsageError(f"{count} threads; at least 1 is needed")
+    if not 1 <= count <= MOST_THREADS:
+        raise UsageError(f"{count} threads; give at least 1 and at most {MOST_THREADS}")
     _threads = count
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(count)
@@ -84,6 +87,7 @@ def set_threads(count: int) -> None:
 def _load(name: str) -> tuple[ModuleType | None, str]:
     """The module of a torch backend, or None and what stands in its way."""
     try:
+        import_torch()
         module = importlib.import_module(f"licodec.exact.backends.{name}")
     except (ImportError, OSError) as error:  # OSError: a shared library of torch is missing
         return None, f"torch cannot be imported ({error})"
@@ -91,4 +95,5 @@ def _load(name: str) -> tuple[ModuleType | None, str]:
         return None, obstacle
     if _threads is not None:
         sys.modules["torch"].set_num_threads(_threads)
+    limit_torch()
     return module, ""

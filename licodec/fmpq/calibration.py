@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 
 from licodec.errors import BadInputError, UsageError
-from licodec.files import display_name
+from licodec.files import display_name, is_missing
 from licodec.images import Picture, read_picture
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".ppm"}
@@ -53,10 +54,10 @@ def read_pictures(source: Path, count: int, side: int) -> list[np.ndarray]:
     picture cannot be read.
     """
     name = display_name(source)
-    if not source.exists():
+    if is_missing(source):
         raise BadInputError(f"{name}: no such folder of calibration pictures; check the name")
     paths = [source]
-    if source.is_dir():
+    if os.path.isdir(source):
         paths = sorted(p for p in source.rglob("*") if p.suffix.lower() in SUFFIXES)
     if not paths:
         raise BadInputError(

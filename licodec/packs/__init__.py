@@ -20,7 +20,6 @@ from licodec.packs.finding import (
     find_pack,
     found_packs,
     installed_packs,
-    is_missing,
     search_folders,
     user_folder,
 )
@@ -57,7 +56,6 @@ __all__ = [
     "find_pack",
     "found_packs",
     "installed_packs",
-    "is_missing",
     "is_objective",
     "is_pack",
     "pack_bits",

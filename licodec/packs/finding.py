@@ -9,20 +9,10 @@ from importlib import resources
 from pathlib import Path
 
 from licodec.errors import CorruptFileError, LicodecError, UsageError, WeightsMissingError
+from licodec.files import is_missing
 from licodec.packs.storage import SUFFIX, ForeignFileError, PackName, read_name
 
 SEARCH_VARIABLE = "LICODEC_WEIGHTS"
-
-
-def is_missing(path: str | Path) -> bool:
-    """Whether there is no such file; what stands in its way otherwise, reading it says."""
-    try:
-        os.stat(path)
-    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a NUL character
-        return True
-    except OSError:
-        return False
-    return False
 
 
 def search_folders() -> tuple[Path, ...]:
@@ -93,8 +83,12 @@ def _passed_over() -> str:
     """What an error for a pack that was not found adds: which ones could not be read."""
     problems = [str(found) for found in found_packs() if not isinstance(found, PackName)]
     for folder in search_folders():
-        if folder.is_dir() and not os.access(folder, os.R_OK | os.X_OK):
-            problems.append(f"{folder}: permission to read it is denied")
+        try:
+            os.stat(folder) if folder.suffix == SUFFIX else os.listdir(folder)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            problems.append(f"{folder}: cannot be looked into: {error.strerror}")
     return "".join(f"; {problem}" for problem in problems)
 
 

@@ -16,12 +16,15 @@ from licodec.exact.backends.torch_blocks import Scratch, Window
 from licodec.exact.backends.torch_planes import Convolution, Convolve, Run
 from licodec.exact.passes import FLOAT64_KERNEL
 from licodec.exact.program import Program, Tensors
+from licodec.forks import is_fork_of_torch
 
 NAME = "cuda"
 LIMITS = FLOAT64_KERNEL
 
 
 def obstacle() -> str | None:
+    if is_fork_of_torch():
+        return "this process was forked from one that may have used CUDA, which does not survive it"
     return None if torch.cuda.is_available() else "torch finds no CUDA device"
 
 

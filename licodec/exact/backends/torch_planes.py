@@ -29,6 +29,7 @@ from licodec.exact.backends.torch_blocks import (
 from licodec.exact.backends.torch_pointwise import Pointwise, Sums, storage
 from licodec.exact.bounds import ValueInfo, analyse
 from licodec.exact.program import Operation, Program, Tensors
+from licodec.forks import limit_torch
 
 Run = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
 Convolve = Callable[[Tensor, Window, Scratch], Tensor]
@@ -104,6 +105,7 @@ def prepare(
     unused -= {name for step in steps for name in step.inputs}
 
     def run(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        limit_torch()
         with torch.inference_mode(), ieee_precision():
             live = {
                 port.name: _to_device(inputs[port.name], values[port.name], device)
