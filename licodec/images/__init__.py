@@ -37,14 +37,10 @@ and the result (3), no more: conversions go band by band, straight to their upri
 """
 
 from licodec.images.alpha import compress_alpha, decompress_alpha
+from licodec.images.formats import INPUT_FORMATS, INPUT_FORMATS_TEXT, INPUT_SUFFIXES
 from licodec.images.picture import METADATA_KINDS, Picture, metadata_subset, psnr
-from licodec.images.reading import (
-    INPUT_FORMATS,
-    INPUT_FORMATS_TEXT,
-    INPUT_SUFFIXES,
-    MAX_PICTURE_FILE_BYTES,
-    read_picture,
-)
+from licodec.images.reading import read_image, read_picture
+from licodec.images.sources import MAX_PICTURE_FILE_BYTES, stream_bytes
 from licodec.images.writing import (
     OUTPUT_FORMATS,
     OUTPUT_SUFFIXES,
@@ -74,6 +70,8 @@ __all__ = [
     "metadata_subset",
     "output_format",
     "psnr",
+    "read_image",
     "read_picture",
+    "stream_bytes",
     "write_picture",
 ]

@@ -1,4 +1,4 @@
-"""Guards around Pillow: its errors become ours, its limits make way for ours."""
+"""Guards around Pillow: its errors become ours, its settings are ours while we read."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import threading
 import zlib
 from collections.abc import Iterator
 
-from PIL import Image, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
 
 from licodec.container.limits import MAX_METADATA_BYTES
 from licodec.errors import BadInputError, LicodecError, LimitError
+from licodec.images.formats import INPUT_FORMATS_TEXT, damaged_format, foreign_format
 
 # What Pillow raises on damaged files, plugin by plugin; it promises no common class.
 PILLOW_ERRORS = (
@@ -29,33 +30,16 @@ PILLOW_ERRORS = (
     zlib.error,
 )
 
-# Of the formats whose first bytes leave no doubt.
-_KNOWN_STARTS = (
-    (b"\x89PNG\r\n\x1a\n", "PNG"),
-    (b"\xff\xd8\xff", "JPEG"),
-    (b"GIF8", "GIF"),
-    (b"II*\x00", "TIFF"),
-    (b"MM\x00*", "TIFF"),
-)
-
 
 @contextlib.contextmanager
-def pillow_errors(name: str, head: bytes, accepted: str) -> Iterator[None]:
-    """Turn what Pillow raises while it reads into our errors.
-
-    `head` is the file's first bytes, `accepted` names the formats that are read.
-    """
+def pillow_errors(name: str, head: bytes) -> Iterator[None]:
+    """Turn what Pillow raises while it reads into our errors; `head` is the file's first bytes."""
     try:
         yield
     except LicodecError:
         raise
     except UnidentifiedImageError:
-        kind = next((kind for start, kind in _KNOWN_STARTS if head.startswith(start)), None)
-        if kind is not None:
-            raise BadInputError(f"{name}: a {kind} file that is damaged or cut short") from None
-        raise BadInputError(
-            f"{name}: not a picture that licodec reads; it reads {accepted}"
-        ) from None
+        raise BadInputError(f"{name}: {_unidentified(head)}") from None
     except Image.DecompressionBombError as error:
         raise LimitError(f"{name}: {one_line(error)}") from error
     except MemoryError as error:
@@ -66,35 +50,58 @@ def pillow_errors(name: str, head: bytes, accepted: str) -> Iterator[None]:
         ) from error
 
 
+def _unidentified(head: bytes) -> str:
+    """What a file is that Pillow does not recognize."""
+    kind = damaged_format(head)
+    if kind is not None:
+        article = "an" if kind[0] == "A" else "a"
+        return f"{article} {kind} file that is damaged or cut short"
+    foreign = foreign_format(head)
+    if foreign is not None:
+        return f"a {foreign} file, which licodec does not read; it reads {INPUT_FORMATS_TEXT}"
+    return f"not a picture that licodec reads; it reads {INPUT_FORMATS_TEXT}"
+
+
 def one_line(error: Exception) -> str:
     """The error's text on one line, or its class where it has none."""
     return " ".join(str(error).split()) or type(error).__name__
 
 
-_lift_lock = threading.Lock()
-_lift_depth = 0
-_lifted_values: tuple[int | None, int] = (None, 0)
+_lock = threading.Lock()
+_depth = 0
+_values_before: tuple[int | None, int, bool] = (None, 0, False)
 
 
 @contextlib.contextmanager
-def pillow_limits_lifted() -> Iterator[None]:
-    """Put Pillow's limits, which are global, out of the way of ours while we read.
+def pillow_settings() -> Iterator[None]:
+    """Set what is global in Pillow as reading wants it, and restore it.
 
-    Our check of the size comes before anything is decoded, and Pillow's would refuse or warn
-    below it; a profile in a PNG may be as large as all metadata. Counted, so that threads
-    may overlap and the last one restores the values.
+    Its limits make way for ours: our check of the size comes before anything is decoded, and
+    Pillow's would refuse or warn below it; a profile in a PNG may be as large as all metadata.
+    TIFFs without compression are for libtiff, too: Pillow's own reading of them mistakes planes
+    of 16 bits and subsampled YCbCr. Counted, so that threads may overlap and the last one
+    restores the values.
     """
-    global _lift_depth, _lifted_values
-    with _lift_lock:
-        if _lift_depth == 0:
-            _lifted_values = (Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK)
+    global _depth, _values_before
+    with _lock:
+        if _depth == 0:
+            _values_before = (
+                Image.MAX_IMAGE_PIXELS,
+                PngImagePlugin.MAX_TEXT_CHUNK,
+                TiffImagePlugin.READ_LIBTIFF,
+            )
             Image.MAX_IMAGE_PIXELS = None
             PngImagePlugin.MAX_TEXT_CHUNK = MAX_METADATA_BYTES
-        _lift_depth += 1
+            TiffImagePlugin.READ_LIBTIFF = True
+        _depth += 1
     try:
         yield
     finally:
-        with _lift_lock:
-            _lift_depth -= 1
-            if _lift_depth == 0:
-                Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK = _lifted_values
+        with _lock:
+            _depth -= 1
+            if _depth == 0:
+                (
+                    Image.MAX_IMAGE_PIXELS,
+                    PngImagePlugin.MAX_TEXT_CHUNK,
+                    TiffImagePlugin.READ_LIBTIFF,
+                ) = _values_before
