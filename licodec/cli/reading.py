@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from licodec.container import MAGIC
+from licodec.container import MAGIC, MAX_LIC_FILE_BYTES
 from licodec.errors import BadInputError
 from licodec.files import (
     display_name,
@@ -15,8 +15,6 @@ from licodec.files import (
 )
 from licodec.images import MAX_PICTURE_FILE_BYTES, Picture, read_picture
 
-# The largest payload, alpha plane and metadata that the format allows come to 3.8 GB.
-MAX_LIC_FILE_BYTES = 2**32
 _HEAD_BYTES = 64  # of a file that is no .lic file: enough to say what it is
 
 

@@ -23,8 +23,9 @@ _EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/\0"
 _IPTC_RESOURCE = 0x0404
 # A marker that ends entropy-coded data: no stuffed byte, fill byte or restart.
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
-# How libjpeg's warnings begin that mean wrong pixels.
+# How libjpeg's warnings begin that mean wrong pixels, and one that does not.
 _DAMAGE = ("Corrupt JPEG data", "Premature end", "Inconsistent progression")
+_NO_DAMAGE = "bad ICC marker"
 
 
 @dataclass(frozen=True)
@@ -130,5 +131,6 @@ def _damage(data: bytes, mode: str) -> str | None:
         simplejpeg.decode_jpeg(data, colours, min_height=1, min_width=1)
     except ValueError as error:
         message = str(error)
-        return message if message.startswith(_DAMAGE) else None
+        if message.startswith(_DAMAGE) and _NO_DAMAGE not in message:
+            return message
     return None

@@ -116,7 +116,7 @@ def found_in_text(info: Mapping[Any, Any]) -> Found:
 
 def _raw_profile(text: object) -> bytes | None:
     """The block in the text: a line of its name, one of its length, lines of hexadecimal."""
-    layout = r"\s*\w+\s+\d+\s+([0-9a-fA-F\s]*)"
+    layout = r"\s*[^\n]+\n\s*\d+\s+([0-9a-fA-F\s]*)"
     match = re.fullmatch(layout, text) if isinstance(text, str) else None
     if match is None:
         return None
