@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from licodec.container import MAGIC, MAX_LIC_FILE_BYTES
@@ -30,8 +33,27 @@ def read_source(source: str) -> Picture:
     """The picture in a file or on the standard input. Raises BadInputError, LimitError."""
     if is_standard_stream(source):
         data = read_bytes(source, MAX_PICTURE_FILE_BYTES)
-        return read_picture(data, source_name(source))
-    return read_picture(Path(source), display_name(source))
+        with _silent_libraries():
+            return read_picture(data, source_name(source))
+    with _silent_libraries():
+        return read_picture(Path(source), display_name(source))
+
+
+@contextlib.contextmanager
+def _silent_libraries() -> Iterator[None]:
+    """Keep what libtiff writes to the standard error by itself from standing beside our errors."""
+    try:
+        error = os.dup(2)
+    except OSError:  # closed
+        yield
+        return
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(error, 2)
+        os.close(error)
 
 
 def read_lic(source: str) -> bytes:

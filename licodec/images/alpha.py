@@ -11,7 +11,7 @@ from PIL import Image
 
 from licodec.container.limits import check_alpha_size, check_picture_size
 from licodec.errors import CorruptFileError, LimitError
-from licodec.images.pillow import PILLOW_ERRORS, one_line, pillow_settings
+from licodec.images.pillow import PILLOW_ERRORS, one_line, pillow_limits_lifted
 
 _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 # Decompressed at a time, so that a small stream cannot become a large allocation.
@@ -43,7 +43,7 @@ def decompress_alpha(data: bytes, height: int, width: int) -> np.ndarray:
     check_alpha_size(len(data), width, height)
     _check_inflated_size(_alpha_parts(data, height, width), height * (width + 1))
     try:
-        with pillow_settings(), Image.open(io.BytesIO(data), formats=("PNG",)) as image:
+        with pillow_limits_lifted(), Image.open(io.BytesIO(data), formats=("PNG",)) as image:
             image.load()
             return np.array(image)
     except MemoryError as error:

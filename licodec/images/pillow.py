@@ -1,4 +1,4 @@
-"""Guards around Pillow: its errors become ours, its settings are ours while we read."""
+"""Guards around Pillow: its errors become ours, its limits make way for ours."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import struct
 import threading
 import zlib
 from collections.abc import Iterator
+from types import ModuleType
 
 from PIL import Image, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
 
@@ -67,41 +68,46 @@ def one_line(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-_lock = threading.Lock()
-_depth = 0
-_values_before: tuple[int | None, int, bool] = (None, 0, False)
+class _Setting:
+    """A global of Pillow that has another value while any thread is inside of its context.
+
+    Counted, so that threads may overlap and the last one restores the value.
+    """
+
+    def __init__(self, module: ModuleType, name: str, value: object) -> None:
+        self._module, self._name, self._value = module, name, value
+        self._lock = threading.Lock()
+        self._depth = 0
+        self._before: object = None
+
+    @contextlib.contextmanager
+    def __call__(self) -> Iterator[None]:
+        with self._lock:
+            if self._depth == 0:
+                self._before = getattr(self._module, self._name)
+                setattr(self._module, self._name, self._value)
+            self._depth += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._depth -= 1
+                if self._depth == 0:
+                    setattr(self._module, self._name, self._before)
+
+
+_no_pixel_limit = _Setting(Image, "MAX_IMAGE_PIXELS", None)
+_text_limit = _Setting(PngImagePlugin, "MAX_TEXT_CHUNK", MAX_METADATA_BYTES)
+# TIFFs without compression are for libtiff, too, while this is entered.
+libtiff_for_all = _Setting(TiffImagePlugin, "READ_LIBTIFF", True)
 
 
 @contextlib.contextmanager
-def pillow_settings() -> Iterator[None]:
-    """Set what is global in Pillow as reading wants it, and restore it.
+def pillow_limits_lifted() -> Iterator[None]:
+    """Put Pillow's limits, which are global, out of the way of ours while we read.
 
-    Its limits make way for ours: our check of the size comes before anything is decoded, and
-    Pillow's would refuse or warn below it; a profile in a PNG may be as large as all metadata.
-    TIFFs without compression are for libtiff, too: Pillow's own reading of them mistakes planes
-    of 16 bits and subsampled YCbCr. Counted, so that threads may overlap and the last one
-    restores the values.
+    Our check of the size comes before anything is decoded, and Pillow's would refuse or warn
+    below it; a profile in a PNG may be as large as all metadata.
     """
-    global _depth, _values_before
-    with _lock:
-        if _depth == 0:
-            _values_before = (
-                Image.MAX_IMAGE_PIXELS,
-                PngImagePlugin.MAX_TEXT_CHUNK,
-                TiffImagePlugin.READ_LIBTIFF,
-            )
-            Image.MAX_IMAGE_PIXELS = None
-            PngImagePlugin.MAX_TEXT_CHUNK = MAX_METADATA_BYTES
-            TiffImagePlugin.READ_LIBTIFF = True
-        _depth += 1
-    try:
+    with _no_pixel_limit(), _text_limit():
         yield
-    finally:
-        with _lock:
-            _depth -= 1
-            if _depth == 0:
-                (
-                    Image.MAX_IMAGE_PIXELS,
-                    PngImagePlugin.MAX_TEXT_CHUNK,
-                    TiffImagePlugin.READ_LIBTIFF,
-                ) = _values_before

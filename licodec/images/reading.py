@@ -47,13 +47,13 @@ from licodec.images.metadata import (
     without_thumbnail,
 )
 from licodec.images.picture import Picture
-from licodec.images.pillow import pillow_errors, pillow_settings
+from licodec.images.pillow import libtiff_for_all, pillow_errors, pillow_limits_lifted
 from licodec.images.png import examine_png, found_in_text
 from licodec.images.ppm import examine_ppm
 from licodec.images.samples import Coding, coding_of, reading_of, upright_samples
 from licodec.images.sources import from_start, seekable
 from licodec.images.tiff import layout_of, refuse_misread, tags_at, tiff_notes
-from licodec.images.tiff_samples import decoded
+from licodec.images.tiff_samples import conversion_notes, decoded
 
 
 def _examine_tiff(image: Image.Image, stream: BinaryIO | None, name: str) -> Found:
@@ -103,7 +103,7 @@ def read_picture(source: Path | bytes | BinaryIO, name: str) -> Picture:
         if not head:
             raise BadInputError(f"{name}: the file is empty")
         stream.seek(0)
-        with pillow_errors(name, head), pillow_settings():
+        with pillow_errors(name, head), pillow_limits_lifted():
             opened = _open(stream, head, name)
             with opened.image:
                 return _picture(opened, name)
@@ -115,7 +115,7 @@ def read_image(image: Image.Image, name: str) -> Picture:
     One that is not decoded yet is read from its file, as `read_picture` reads it. Raises as
     `read_picture`, and BadInputError for a mode that has no right reading.
     """
-    with pillow_errors(name, b""), pillow_settings():
+    with pillow_errors(name, b""), pillow_limits_lifted():
         stream = _undecoded(image)
         if stream is None:
             return _picture(_examined(image, None, name), name)
@@ -154,9 +154,11 @@ def _open_tiff(stream: BinaryIO, name: str, page: int | None = None) -> _Opened:
     layout = layout_of(stream, name, page)
     lost = Found(notes=tiff_notes(layout))
     if layout.for_pillow:
+        by_libtiff = libtiff_for_all() if layout.for_libtiff else contextlib.nullcontext()
         with contextlib.suppress(UnidentifiedImageError):
-            image = Image.open(stream, formats=("TIFF",))
-            image.seek(layout.index)
+            with by_libtiff:
+                image = Image.open(stream, formats=("TIFF",))
+                image.seek(layout.index)
             opened = _examined(image, stream, name)
             return dataclasses.replace(opened, found=merged(opened.found, lost))
     image = decoded(stream, layout, name)
@@ -164,7 +166,8 @@ def _open_tiff(stream: BinaryIO, name: str, page: int | None = None) -> _Opened:
     found = Found(notes=("metadata of a big-endian BigTIFF left out",))
     if tags is not None:
         found = found_in_directory(tags)
-    return _Opened(image, Coding(), merged(found, lost), layout.orientation)
+    found = merged(Found(notes=conversion_notes(layout)), found, lost)
+    return _Opened(image, Coding(), found, layout.orientation)
 
 
 def _examined(image: Image.Image, stream: BinaryIO | None, name: str) -> _Opened:

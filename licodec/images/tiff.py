@@ -2,7 +2,7 @@
 
 Pillow takes the first directory for the picture and unpacks some layouts wrongly. So a file's
 directories are read here first. What has no right reading is refused by its name; what Pillow
-reads right it reads, with libtiff in all cases; the rest is for licodec.images.tiff_samples.
+reads right it reads; the rest is for licodec.images.tiff_samples.
 """
 
 from __future__ import annotations
@@ -63,7 +63,9 @@ _PHOTOMETRIC_NAMES = {
     32844: "LogL",
     32845: "LogLuv",
 }
-_OLD_JPEG, _JPEG = 6, 7
+_OLD_JPEG, _WEBP = 6, 50001
+# Pillow knows the number of WebP, and its libtiff as a rule no WebP.
+_PILLOW_COMPRESSIONS = frozenset(TiffImagePlugin.COMPRESSION_INFO) - {_WEBP}
 
 Directory = dict[int, tuple[int, ...]]
 _OFFSET = -1  # stands among a directory's tags for where it is itself
@@ -115,9 +117,14 @@ class Layout:
         """Whether Pillow, where it opens the file, unpacks its samples right."""
         return (
             not (self.big and self.big_endian)
-            and self.compression in TiffImagePlugin.COMPRESSION_INFO
-            and not (self.separate and self.colours == 1 and self.samples > 1)
+            and self.compression in _PILLOW_COMPRESSIONS
+            and not (self.separate and self.extra and (self.colours == 1 or self.samples > 4))
         )
+
+    @property
+    def for_libtiff(self) -> bool:
+        """Whether Pillow must leave it to libtiff even without compression, to be right."""
+        return self.separate or self.photometric == _YCBCR
 
     def __str__(self) -> str:
         planes = ", each in a plane of its own" if self.separate else ""

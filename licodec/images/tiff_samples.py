@@ -51,6 +51,16 @@ def decoded(stream: BinaryIO, layout: Layout, name: str) -> Image.Image:
         ) from error
 
 
+def conversion_notes(layout: Layout) -> tuple[str, ...]:
+    """What `decoded` itself has converted."""
+    notes = []
+    if layout.bits > 8:
+        notes.append(f"{layout.bits}-bit samples reduced to 8")
+    if layout.photometric == _CMYK and layout.alpha is not None:
+        notes.append("CMYK converted to RGB")
+    return tuple(notes)
+
+
 def _not_read(layout: Layout, name: str, advice: str) -> BadInputError:
     return BadInputError(f"{name}: a TIFF of a kind that is not read ({layout}); {advice}")
 
