@@ -52,7 +52,7 @@ from licodec.images.png import examine_png, found_in_text
 from licodec.images.ppm import examine_ppm
 from licodec.images.samples import Coding, coding_of, reading_of, upright_samples
 from licodec.images.sources import from_start, seekable
-from licodec.images.tiff import layout_of, refuse_misread, tags_at, tiff_notes
+from licodec.images.tiff import Layout, layout_of, refuse_misread, tags_at, tiff_notes
 from licodec.images.tiff_samples import conversion_notes, decoded
 
 
@@ -153,14 +153,10 @@ def _open_tiff(stream: BinaryIO, name: str, page: int | None = None) -> _Opened:
     """By Pillow where it reads the samples right, else by tifffile."""
     layout = layout_of(stream, name, page)
     lost = Found(notes=tiff_notes(layout))
-    if layout.for_pillow:
-        by_libtiff = libtiff_for_all() if layout.for_libtiff else contextlib.nullcontext()
-        with contextlib.suppress(UnidentifiedImageError):
-            with by_libtiff:
-                image = Image.open(stream, formats=("TIFF",))
-                image.seek(layout.index)
-            opened = _examined(image, stream, name)
-            return dataclasses.replace(opened, found=merged(opened.found, lost))
+    image = _by_pillow(stream, layout) if layout.for_pillow else None
+    if image is not None:
+        opened = _examined(image, stream, name)
+        return dataclasses.replace(opened, found=merged(opened.found, lost))
     image = decoded(stream, layout, name)
     tags = tags_at(stream, layout)
     found = Found(notes=("metadata of a big-endian BigTIFF left out",))
@@ -168,6 +164,18 @@ def _open_tiff(stream: BinaryIO, name: str, page: int | None = None) -> _Opened:
         found = found_in_directory(tags)
     found = merged(Found(notes=conversion_notes(layout)), found, lost)
     return _Opened(image, Coding(), found, layout.orientation)
+
+
+def _by_pillow(stream: BinaryIO, layout: Layout) -> Image.Image | None:
+    """The picture as Pillow opens it; None where it does not know this kind of samples."""
+    whole = libtiff_for_all() if layout.for_libtiff else contextlib.nullcontext()
+    try:
+        with whole:
+            image = Image.open(stream, formats=("TIFF",))
+            image.seek(layout.index)
+    except (UnidentifiedImageError, SyntaxError):
+        return None
+    return image
 
 
 def _examined(image: Image.Image, stream: BinaryIO | None, name: str) -> _Opened:
@@ -189,8 +197,10 @@ def _check_size(image: Image.Image, name: str) -> None:
 
 
 def _frames_left_out(image: Image.Image) -> tuple[str, ...]:
+    if image.format == "TIFF":  # whose directories were looked at before
+        return ()
     count = getattr(image, "n_frames", 1)
-    if count == 1 or image.format == "TIFF":  # whose further directories may be no pictures
+    if count == 1:
         return ()
     if image.format == "MPO":
         return (f"only the first of the {count} pictures in the MPO file taken",)

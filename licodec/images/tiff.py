@@ -76,6 +76,7 @@ class Layout:
     """How a TIFF states its picture: the values of the tags of these names.
 
     index       of its directory in the file's chain
+    pages       how many pictures the file has
     offset      of that directory
     bits        of every sample
     extra       meanings of the samples beyond the colours'
@@ -85,6 +86,7 @@ class Layout:
     """
 
     index: int
+    pages: int
     offset: int
     width: int
     height: int
@@ -147,7 +149,14 @@ def layout_of(stream: BinaryIO, name: str, page: int | None = None) -> Layout:
             file = None
     if file is None or not file.chain:
         raise BadInputError(f"{name}: a TIFF file that is damaged or cut short")
-    return _layout(file, _picture_index(file, page, name), name)
+    pages = _pages(file, name)
+    if page is None and len(pages) > 1:
+        raise BadInputError(
+            f"{name}: a TIFF of {len(pages)} pages; licodec takes single pictures, "
+            "so split it first"
+        )
+    index = page if page is not None and page < len(file.chain) else pages[0]
+    return _layout(file, index, len(pages), name)
 
 
 @dataclass(frozen=True)
@@ -215,8 +224,8 @@ def _directory(stream: BinaryIO, order: str, big: bool, offset: int) -> tuple[Di
     return directory, following
 
 
-def _picture_index(file: _File, page: int | None, name: str) -> int:
-    """Which directory is the picture: not its preview, nor its mask, nor one page of many."""
+def _pages(file: _File, name: str) -> list[int]:
+    """Which directories are pictures: no previews and no masks. Raises BadInputError."""
     chain = file.chain
     photometrics = {_value(d, _Tag.PHOTOMETRIC, 0) for d in (*chain, *file.inner)}
     if _DNG_VERSION in chain[0] or photometrics & {_COLOUR_FILTERS, _LINEAR_RAW}:
@@ -230,14 +239,7 @@ def _picture_index(file: _File, page: int | None, name: str) -> int:
             f"{name}: a TIFF whose directories are previews of a picture elsewhere in it, as in "
             "cameras' raw files; convert it to a TIFF of one picture first"
         )
-    if page is not None and page < len(chain):
-        return page
-    if len(pages) > 1:
-        raise BadInputError(
-            f"{name}: a TIFF of {len(pages)} pages; licodec takes single pictures, "
-            "so split it first"
-        )
-    return pages[0]
+    return pages
 
 
 def _is_preview(directory: Directory) -> bool:
@@ -255,7 +257,7 @@ def _value(directory: Directory, tag: int, default: int) -> int:
     return values[0] if values else default
 
 
-def _layout(file: _File, index: int, name: str) -> Layout:
+def _layout(file: _File, index: int, pages: int, name: str) -> Layout:
     """The layout that a directory states, where it is one that has a right reading."""
     tags = file.chain[index]
     width, height = _value(tags, _Tag.WIDTH, 0), _value(tags, _Tag.HEIGHT, 0)
@@ -285,6 +287,7 @@ def _layout(file: _File, index: int, name: str) -> Layout:
     extra += (0,) * (samples - colours - len(extra))
     return Layout(
         index=index,
+        pages=pages,
         offset=tags[_OFFSET][0],
         width=width,
         height=height,
@@ -327,8 +330,12 @@ def _check_samples(tags: Directory, bits: tuple[int, ...], extra: int, name: str
 
 def tiff_notes(layout: Layout) -> tuple[str, ...]:
     """What taking the colours and alpha alone loses, whoever decodes the samples."""
-    others = len(layout.extra) - (layout.alpha is not None)
-    return ("samples of unspecified meaning left out",) if others else ()
+    notes = []
+    if len(layout.extra) > (layout.alpha is not None):
+        notes.append("samples of unspecified meaning left out")
+    if layout.pages > 1:
+        notes.append(f"only page {layout.index + 1} of the file's {layout.pages} pages taken")
+    return tuple(notes)
 
 
 def tags_at(stream: BinaryIO, layout: Layout) -> Image.Exif | None:
