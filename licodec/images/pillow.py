@@ -55,12 +55,16 @@ def _unidentified(head: bytes) -> str:
     """What a file is that Pillow does not recognize."""
     kind = damaged_format(head)
     if kind is not None:
-        article = "an" if kind[0] == "A" else "a"
-        return f"{article} {kind} file that is damaged or cut short"
+        return f"{_with_article(kind)} file that is damaged or cut short"
     foreign = foreign_format(head)
     if foreign is not None:
-        return f"a {foreign} file, which licodec does not read; it reads {INPUT_FORMATS_TEXT}"
+        file = f"{_with_article(foreign)} file"
+        return f"{file}, which licodec does not read; it reads {INPUT_FORMATS_TEXT}"
     return f"not a picture that licodec reads; it reads {INPUT_FORMATS_TEXT}"
+
+
+def _with_article(name: str) -> str:
+    return f"{'an' if name[0] in 'AIOaio' else 'a'} {name}"
 
 
 def one_line(error: Exception) -> str:
