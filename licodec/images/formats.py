@@ -34,7 +34,6 @@ _READ_STARTS = (
 )
 # What people try all the same: the error names it.
 _OTHER_STARTS = (
-    (b"\xff\xd8\xff\xf7", "JPEG-LS"),
     (b"\xff\x0a", "JPEG XL"),
     (b"\x00\x00\x00\x0cJXL \r\n\x87\n", "JPEG XL"),
     (b"\x00\x00\x00\x0cjP  \r\n\x87\n", "JPEG 2000"),

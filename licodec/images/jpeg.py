@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import BinaryIO
 
 from PIL import Image
@@ -15,8 +14,8 @@ from licodec.images.sources import from_start
 
 _SOS, _EOI, _APP1, _APP2, _APP11 = 0xDA, 0xD9, 0xE1, 0xE2, 0xEB
 # Start-of-frame markers by what they announce; those of libjpeg-turbo are not named.
-_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_OTHER_FRAMES = {0xC3: "lossless", 0xCB: "lossless"} | dict.fromkeys(
+_FRAMES = frozenset((*range(0xC0, 0xD0), 0xF7)) - {0xC4, 0xC8, 0xCC}
+_OTHER_FRAMES = {0xC3: "lossless", 0xCB: "lossless", 0xF7: "lossless (LS)"} | dict.fromkeys(
     (0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF), "hierarchical"
 )
 _EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/\0"
@@ -28,34 +27,26 @@ _DAMAGE = ("Corrupt JPEG data", "Premature end", "Inconsistent progression")
 _NO_DAMAGE = "bad ICC marker"
 
 
-@dataclass(frozen=True)
-class _Frame:
-    """bits of a sample, and how many components."""
-
-    bits: int
-    components: int
-
-
 def refuse_unread_jpeg(stream: BinaryIO, name: str) -> None:
     """Refuse a JPEG of a kind that is not decoded, which Pillow would call damaged.
 
     Leaves the stream where it was. Raises BadInputError.
     """
     with from_start(stream):
-        for marker, body in _segments(stream):
-            if marker not in _FRAMES or len(body) < 6:
-                continue
-            frame = _Frame(body[0], body[5])
-            kind = _OTHER_FRAMES.get(marker)
-            if kind is None and frame.bits != 8:
-                kind = f"{frame.bits}-bit"
-            if kind is None and frame.components not in (1, 3, 4):
-                kind = f"{frame.components}-component"
-            if kind is not None:
-                raise BadInputError(
-                    f"{name}: a {kind} JPEG, which is not read; convert it to an 8-bit one first"
-                )
-            return
+        frames = (s for s in _segments(stream) if s[0] in _FRAMES and len(s[1]) >= 6)
+        marker, body = next(frames, (None, b""))
+    if marker is None:
+        return
+    kind = _OTHER_FRAMES.get(marker)
+    bits, components = body[0], body[5]
+    if kind is None and bits != 8:
+        kind = f"{bits}-bit"
+    if kind is None and components not in (1, 3, 4):
+        kind = f"{components}-component"
+    if kind is not None:
+        raise BadInputError(
+            f"{name}: a {kind} JPEG, which is not read; convert it to an 8-bit one first"
+        )
 
 
 def examine_jpeg(image: Image.Image, stream: BinaryIO | None, name: str) -> Found:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import struct
 import zlib
@@ -16,19 +17,25 @@ from licodec.images.metadata import Found
 from licodec.images.sources import from_start
 
 _BLOCK_BYTES = 2**20
-_KEPT = {b"cICP", b"cHRM", b"gAMA", b"sRGB", b"iCCP"}
+# Where the pixels of each pass begin, and how far apart they are: left, top, right, down.
+_ADAM7 = (
+    *((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4)),
+    *((0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)),
+)
+_KEPT = {b"IHDR", b"cICP", b"cHRM", b"gAMA", b"sRGB", b"iCCP"}
 _RAW_PROFILE = "Raw profile type "
 
 
 def examine_png(image: Image.Image, stream: BinaryIO | None, name: str) -> Found:
     """The colour space that the chunks state, and what of them is lost.
 
-    Raises BadInputError where the checksum of the pixels' data is wrong, which Pillow ignores.
+    Raises BadInputError where the data of the pixels has a wrong checksum or ends too early, which
+    Pillow ignores.
     """
     chunks: dict[bytes, bytes] = {}
     if stream is not None:
         with from_start(stream):
-            chunks = _chunks(stream, name)
+            chunks = _checked_chunks(stream, name)
     notes = []
     has_profile = image.info.get("icc_profile") is not None
     if b"iCCP" in chunks and not has_profile:
@@ -44,33 +51,64 @@ def examine_png(image: Image.Image, stream: BinaryIO | None, name: str) -> Found
     return Found(colour=colour, stated_by=stated_by, notes=tuple(notes))
 
 
-def _chunks(stream: BinaryIO, name: str) -> dict[bytes, bytes]:
+def _checked_chunks(stream: BinaryIO, name: str) -> dict[bytes, bytes]:
     """The first chunk of each type that is looked at, as far as the file reaches."""
     found: dict[bytes, bytes] = {}
+    data = _PixelData()
     stream.seek(8)
     while len(head := stream.read(8)) == 8:
         length, kind = struct.unpack(">I4s", head)
         if kind == b"IDAT":
-            _check_data(stream, length, name)
+            if not data.add(stream, length):
+                raise BadInputError(f"{name}: damaged, the checksum of its pixels' data is wrong")
         elif kind in _KEPT and kind not in found and length <= _BLOCK_BYTES:
             found[kind] = stream.read(length)
             stream.seek(4, 1)
         else:
             stream.seek(length + 4, 1)
+    if data.inflater.eof and data.size < _inflated_size(found.get(b"IHDR", b"")):
+        raise BadInputError(f"{name}: damaged, it has data for a part of its pixels only")
     return found
 
 
-def _check_data(stream: BinaryIO, length: int, name: str) -> None:
-    checksum = zlib.crc32(b"IDAT")
-    while length:
-        block = stream.read(min(length, _BLOCK_BYTES))
-        if not block:
-            return  # cut short, as Pillow will find
-        checksum = zlib.crc32(block, checksum)
-        length -= len(block)
-    stated = stream.read(4)
-    if len(stated) == 4 and int.from_bytes(stated, "big") != checksum:
-        raise BadInputError(f"{name}: damaged, the checksum of its pixels' data is wrong")
+class _PixelData:
+    """The data of the IDAT chunks, one after the other: how much it inflates to."""
+
+    def __init__(self) -> None:
+        self.inflater = zlib.decompressobj()
+        self.size = 0
+
+    def add(self, stream: BinaryIO, length: int) -> bool:
+        """Take a chunk's contents in; False where the checksum behind them is wrong."""
+        checksum = zlib.crc32(b"IDAT")
+        while length and (block := stream.read(min(length, _BLOCK_BYTES))):
+            checksum = zlib.crc32(block, checksum)
+            length -= len(block)
+            self._inflate(block)
+        stated = stream.read(4)  # fewer in a file that is cut short, as Pillow will find
+        return len(stated) < 4 or int.from_bytes(stated, "big") == checksum
+
+    def _inflate(self, block: bytes) -> None:
+        with contextlib.suppress(zlib.error):  # which Pillow reports
+            while block and not self.inflater.eof:
+                self.size += len(self.inflater.decompress(block, _BLOCK_BYTES))
+                block = self.inflater.unconsumed_tail
+
+
+def _inflated_size(header: bytes) -> int:
+    """Bytes of all rows, with their filters, that an IHDR chunk announces."""
+    if len(header) != 13:
+        return 0
+    width, height, bits, colour, _, _, interlaced = struct.unpack(">IIBBBBB", header)
+    depth = bits * {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}.get(colour, 0)
+    passes = _ADAM7 if interlaced else ((0, 0, 1, 1),)
+    sizes = (
+        (-(-(width - left) // right), -(-(height - top) // down))
+        for left, top, right, down in passes
+    )
+    return sum(
+        rows * (1 + -(-columns * depth // 8)) for columns, rows in sizes if columns > 0 < rows
+    )
 
 
 def _measured_colour(info: Mapping[Any, Any]) -> tuple[ColourSpace | None, str]:

@@ -183,8 +183,10 @@ def _examined(image: Image.Image, stream: BinaryIO | None, name: str) -> _Opened
     _check_size(image, name)
     examine = _EXAMINERS.get(image.format or "")
     found = Found() if examine is None else examine(image, stream, name)
-    notes = () if stream is None else _frames_left_out(image)
-    return _Opened(image, coding_of(image), merged(found, Found(notes=notes)))
+    # To count a GIF's frames is to decode others in the place of one that is decoded.
+    countable = stream is not None or image.format != "GIF"
+    frames = Found(notes=_frames_left_out(image) if countable else ())
+    return _Opened(image, coding_of(image), merged(found, frames))
 
 
 def _check_size(image: Image.Image, name: str) -> None:

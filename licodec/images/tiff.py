@@ -43,7 +43,7 @@ class _Tag(IntEnum):
     DEPTH = 32997
 
 
-_DNG_VERSION = 50706
+_SUBSAMPLING, _DNG_VERSION = 530, 50706
 _ASSOCIATED, _UNASSOCIATED, _COREL_ALPHA = 1, 2, 999
 
 _TAGS = frozenset(_Tag)
@@ -355,7 +355,8 @@ def refuse_misread(image: Image.Image, name: str) -> None:
         return
     planes = tags.get(_Tag.PLANAR, 1) == 2 and max(tags.get(_Tag.BITS, (1,))) > 8
     signed = set(tags.get(_Tag.SAMPLE_FORMAT, (1,))) != {1}
-    if planes or signed or tags.get(_Tag.PHOTOMETRIC) == _YCBCR:
+    units = tuple(tags.get(_SUBSAMPLING, (2, 2))) != (1, 1)
+    if planes or signed or (tags.get(_Tag.PHOTOMETRIC) == _YCBCR and units):
         raise BadInputError(
             f"{name}: Pillow decodes this kind of TIFF wrongly; give licodec the file itself"
         )

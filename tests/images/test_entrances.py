@@ -56,6 +56,10 @@ FILES: dict[str, Callable[[], bytes]] = {
     "TIFF of YCbCr": lambda: saved(RGB.convert("YCbCr"), "TIFF"),
     "gamma": lambda: with_chunks(saved(RGB, "PNG"), png_chunk(b"gAMA", b"\0\1\x86\xa0")),
     "animation": lambda: saved(RGB, "GIF", save_all=True, append_images=[ImageOps.invert(RGB)]),
+    "animated WebP": lambda: saved(
+        RGB, "WEBP", save_all=True, append_images=[ImageOps.invert(RGB)], lossless=True
+    ),
+    "several": lambda: saved(RGB, "MPO", save_all=True, append_images=[RGB]),
     "BMP": lambda: saved(Image.fromarray(samples(24, 16) // 64).convert("P"), "BMP"),
     "PGM": lambda: b"P5 3 2 1023 " + samples(6, bits=10).astype(">u2").tobytes(),
     "damaged JPEG": lambda: saved(RGB, "JPEG")[:700] + b"\xff\xd9",

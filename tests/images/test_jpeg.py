@@ -10,10 +10,11 @@ import pytest
 from PIL import Image
 
 from licodec.images.metadata import exif_orientation
-from tests.images.builders import RGB_PROFILE, exif_block, read, refused, samples, saved
+from tests.images.builders import RGB_PROFILE, exif_block, read, refused, saved
 
 RAMP = np.add.outer(np.arange(64), 2 * np.arange(96))[:, :, None] + np.array([0, 30, 60])
-PHOTO = np.clip(RAMP + samples(64, 96, 3) // 8, 0, 255).astype(np.uint8)
+NOISE = np.random.default_rng(3).integers(0, 32, (64, 96, 3))
+PHOTO = np.clip(RAMP + NOISE, 0, 255).astype(np.uint8)
 
 KINDS = {
     "baseline": ("RGB", {}),
@@ -86,6 +87,7 @@ def test_an_end_marker_alone_behind_a_cut() -> None:
         ({5: 5}, "a 5-component JPEG"),
         ({-3: 0xC3}, "a lossless JPEG"),
         ({-3: 0xC5}, "a hierarchical JPEG"),
+        ({-3: 0xF7}, "a lossless (LS) JPEG"),
     ],
 )
 def test_kinds_that_are_not_read(change: dict[int, int], part: str) -> None:

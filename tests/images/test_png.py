@@ -207,3 +207,54 @@ def test_wrong_checksums_of_pixels() -> None:
     checksum = start + 4 + length
     damaged = data[:checksum] + bytes((data[checksum] ^ 1,)) + data[checksum + 1 :]
     refused(damaged, "damaged", "checksum")
+
+
+BITS_OF_COLOURS = {
+    0: (1, 2, 4, 8, 16),
+    2: (8, 16),
+    3: (1, 2, 4, 8),
+    4: (8, 16),
+    6: (8, 16),
+}
+
+
+@pytest.mark.parametrize(
+    ("colour", "bits"), [(colour, b) for colour, all in BITS_OF_COLOURS.items() for b in all]
+)
+@pytest.mark.parametrize("size", [(1, 1), (3, 9), (8, 8), (21, 5)])
+@pytest.mark.parametrize("interlaced", [0, 1])
+def test_pixels_that_are_missing(
+    colour: int, bits: int, size: tuple[int, int], interlaced: int
+) -> None:
+    width, height = size
+    header = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, interlaced)
+    palette = png_chunk(b"PLTE", bytes(6)) if colour == 3 else b""
+    count = bytes_of_rows(width, height, bits * (1, 0, 3, 1, 2, 0, 4)[colour], interlaced)
+
+    def file(rows: int) -> bytes:
+        data = png_chunk(b"IHDR", header) + palette
+        return (
+            b"\x89PNG\r\n\x1a\n"
+            + data
+            + png_chunk(b"IDAT", zlib.compress(bytes(rows)))
+            + png_chunk(b"IEND", b"")
+        )
+
+    assert read(file(count)).pixels.shape[:2] == (height, width)
+    assert read(file(count + 9)).pixels.shape[:2] == (height, width)
+    refused(file(count - 1), "damaged", "a part of its pixels only")
+
+
+def bytes_of_rows(width: int, height: int, depth: int, interlaced: int) -> int:
+    """By a grid of which pass takes each pixel, as the specification draws it."""
+    grid = np.zeros((height, width), int)
+    if interlaced:
+        odd = "77777777"
+        pattern = ("16462646", odd, "56565656", odd, "36463646", odd, "56565656", odd)
+        digits = np.array([[int(digit) for digit in row] for row in pattern])
+        grid = np.tile(digits, (height // 8 + 1, width // 8 + 1))[:height, :width]
+    total = 0
+    for number in np.unique(grid):
+        rows, columns = np.nonzero(grid == number)
+        total += len(set(rows)) * (1 + -(-len(set(columns)) * depth // 8))
+    return total
