@@ -17,7 +17,7 @@ from licodec.container.limits import check_picture_size
 from licodec.errors import BadInputError, LimitError
 from licodec.images.formats import BMP_HEADERS
 from licodec.images.metadata import Found
-from licodec.images.samples import eight_bits
+from licodec.images.samples import eight_bits, row_bands
 from licodec.images.sources import from_start
 
 _FILE_HEADER_BYTES = 14
@@ -141,22 +141,31 @@ def _indices(stream: BinaryIO, header: _Header) -> np.ndarray:
     """Palette indices, (H, W) uint8, top row first."""
     if header.compression != _RGB:
         return _run_lengths(stream.read(), header)
-    rows = _rows(stream, header)
+    rows = _rows(_stored(stream, header), header)
     if header.bits < 8:
         shifts = np.arange(8 - header.bits, -1, -header.bits, dtype=np.uint8)
         rows = (rows[:, :, None] >> shifts) & (2**header.bits - 1)
     return rows.reshape(header.height, -1)[:, : header.width]
 
 
-def _rows(stream: BinaryIO, header: _Header) -> np.ndarray:
-    """Rows as they are stored, padded to 4 bytes, (H, bytes) uint8, top row first."""
-    stride = (header.width * header.bits + 31) // 32 * 4
-    data = stream.read(stride * header.height)
-    used = (header.width * header.bits + 7) // 8
-    if len(data) < stride * (header.height - 1) + used:  # the last padding may be missing
+def _stride(header: _Header) -> int:
+    """Bytes of a row, which are a multiple of 4."""
+    return (header.width * header.bits + 31) // 32 * 4
+
+
+def _stored(stream: BinaryIO, header: _Header) -> bytes:
+    """The rows as they are stored; the padding of the last one may be missing in the file."""
+    size = _stride(header) * header.height
+    padding = _stride(header) - (header.width * header.bits + 7) // 8
+    data = stream.read(size)
+    if len(data) < size - padding:
         raise ValueError("image file is truncated")
-    rows = np.frombuffer(data.ljust(stride * header.height, b"\0"), np.uint8)
-    rows = rows.reshape(header.height, stride)
+    return data if len(data) == size else data.ljust(size, b"\0")
+
+
+def _rows(data: bytes, header: _Header) -> np.ndarray:
+    """The rows, (H, bytes) uint8, top row first."""
+    rows = np.frombuffer(data, np.uint8).reshape(header.height, _stride(header))
     return rows if header.top_down else rows[::-1]
 
 
@@ -209,11 +218,13 @@ def _palette_image(indices: np.ndarray, header: _Header) -> Image.Image:
 
 def _colour_image(stream: BinaryIO, header: _Header) -> tuple[Image.Image, list[str]]:
     """The image of pixels of 16, 24 or 32 bits, and what that loses."""
-    rows = _rows(stream, header)
+    data = _stored(stream, header)
     size = (header.width, header.height)
     if header.bits == 24:
-        colours = rows[:, : 3 * header.width].reshape(header.height, header.width, 3)[:, :, ::-1]
-        return Image.frombuffer("RGB", size, colours.tobytes(), "raw", "RGB", 0, 1), []
+        direction = 1 if header.top_down else -1
+        stride = _stride(header)
+        return Image.frombuffer("RGB", size, data, "raw", "BGR", stride, direction), []
+    rows = _rows(data, header)
     words = rows.view(f"<u{header.bits // 8}")[:, : header.width]
     masks = header.masks if header.masks[3] else header.masks[:3]
     channels = np.empty((header.height, header.width, len(masks)), np.uint8)
@@ -226,7 +237,8 @@ def _colour_image(stream: BinaryIO, header: _Header) -> tuple[Image.Image, list[
         maximum = mask >> max(shift, 0)
         if not mask or maximum & (maximum + 1):
             raise ValueError(f"a colour mask of {mask:#x}")
-        channels[:, :, channel] = eight_bits((words & mask) >> shift, maximum)
+        for band in row_bands(header.height, header.width):
+            channels[band, :, channel] = eight_bits((words[band] & mask) >> shift, maximum)
     widest = max(mask.bit_count() for mask in masks)
     if widest > 8:
         notes.append(f"{widest}-bit samples reduced to 8")

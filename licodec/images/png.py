@@ -24,6 +24,7 @@ _ADAM7 = (
 )
 _KEPT = {b"IHDR", b"cICP", b"cHRM", b"gAMA", b"sRGB", b"iCCP"}
 _RAW_PROFILE = "Raw profile type "
+_XMP_KEYWORD = "XML:com.adobe.xmp"
 
 
 def examine_png(image: Image.Image, stream: BinaryIO | None, name: str) -> Found:
@@ -41,11 +42,12 @@ def examine_png(image: Image.Image, stream: BinaryIO | None, name: str) -> Found
     if b"iCCP" in chunks and not has_profile:
         notes.append("ICC profile that is damaged left out")
     if b"cICP" in chunks and len(chunks[b"cICP"]) == 4:
-        primaries, transfer, _, _ = chunks[b"cICP"]
+        primaries, transfer, _, full_range = chunks[b"cICP"]
         stated_by = f"PNG colour description (cICP {primaries}/{transfer})"
-        colour = coded_space(primaries, transfer)
+        colour = coded_space(primaries, transfer) if full_range else None
         if colour is None:
-            notes.append(f"{stated_by}: {transfer_name(transfer)} left out")
+            what = transfer_name(transfer) if full_range else "narrow range"
+            notes.append(f"{stated_by}: {what} left out")
         return Found(colour=colour, stated_by=stated_by, notes=tuple(notes))
     colour, stated_by = _measured_colour(image.info)
     return Found(colour=colour, stated_by=stated_by, notes=tuple(notes))
@@ -135,6 +137,8 @@ def found_in_text(info: Mapping[Any, Any]) -> Found:
     blocks: dict[str, bytes] = {}
     notes = []
     for keyword, text in info.items():
+        if keyword == _XMP_KEYWORD and isinstance(text, str):  # in a chunk of the wrong type
+            blocks["xmp"] = text.encode("latin-1", "replace")
         if not isinstance(keyword, str) or not keyword.startswith(_RAW_PROFILE):
             continue
         kind = keyword.removeprefix(_RAW_PROFILE).lower()

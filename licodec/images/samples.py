@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -160,22 +161,27 @@ def upright_samples(
     # Views in the file's own row order: writing to them puts every sample upright.
     pixel_rows = _as_stored(pixels, orientation)
     alpha_rows = None if alpha is None else _as_stored(alpha, orientation)
-    rows = max(1, _BAND_PIXELS // width)
-    for top in range(0, height, rows):
-        bottom = min(top + rows, height)
-        band = image.crop((0, top, width, bottom))
+    for rows in row_bands(height, width):
+        band = image.crop((0, rows.start, width, rows.stop))
         if band.mode != reading.mode:
             band = band.convert(reading.mode)
-        values = np.asarray(band).reshape(bottom - top, width, -1)
+        values = np.asarray(band).reshape(rows.stop - rows.start, width, -1)
         if alpha_rows is not None and reading.key is not None:
             transparent = (values == reading.key).all(axis=2)
-            alpha_rows[top:bottom] = np.where(transparent, 0, 255)
+            alpha_rows[rows] = np.where(transparent, 0, 255)
         elif alpha_rows is not None:
-            alpha_rows[top:bottom] = values[:, :, -1]
-        pixel_rows[top:bottom] = eight_bits(
+            alpha_rows[rows] = values[:, :, -1]
+        pixel_rows[rows] = eight_bits(
             values[:, :, : reading.channels], reading.maximum, reading.inverted
         )
     return pixels, alpha
+
+
+def row_bands(height: int, width: int) -> Iterator[slice]:
+    """Rows to convert at a time, from the top."""
+    rows = max(1, _BAND_PIXELS // width)
+    for top in range(0, height, rows):
+        yield slice(top, min(top + rows, height))
 
 
 def _as_stored(upright: np.ndarray, orientation: int | None) -> np.ndarray:
@@ -206,7 +212,7 @@ def eight_bits(values: np.ndarray, maximum: int, inverted: bool = False) -> np.n
     """Samples 0 to `maximum`, a 2^n - 1, as 0 to 255, rounded; 255 to 0 where `inverted`."""
     if maximum == 255 and not inverted:
         return values
-    wide = np.clip(values.astype(np.int64), 0, maximum)
+    wide = np.clip(values.astype(np.int32 if maximum < 2**16 else np.int64), 0, maximum)
     if inverted:
         wide = maximum - wide
     return ((wide * 255 + maximum // 2) // maximum).astype(np.uint8)

@@ -10,7 +10,7 @@ from PIL import Image
 
 from licodec.errors import BadInputError, LicodecError, LimitError
 from licodec.images.pillow import PILLOW_ERRORS, one_line
-from licodec.images.samples import eight_bits
+from licodec.images.samples import eight_bits, row_bands
 from licodec.images.sources import from_start
 from licodec.images.tiff import Layout
 
@@ -75,12 +75,15 @@ def _planes(page: object, layout: Layout) -> np.ndarray:
     for data, (plane, _, top, left, _), _ in page.segments(maxworkers=1):
         if data is None:
             raise ValueError("a strip or tile is missing")
-        values = eight_bits(data[0, : layout.height - top, : layout.width - left], maximum)
-        rows, columns = slice(top, top + values.shape[0]), slice(left, left + values.shape[1])
-        if not layout.separate:
-            planes[rows, columns] = values[:, :, kept]
-        elif plane in kept:
-            planes[rows, columns, kept.index(plane)] = values[:, :, 0]
+        block = data[0, : layout.height - top, : layout.width - left]
+        columns = slice(left, left + block.shape[1])
+        for rows in row_bands(*block.shape[:2]):
+            values = eight_bits(block[rows], maximum)
+            target = planes[top + rows.start : top + rows.stop, columns]
+            if not layout.separate:
+                target[:] = values[:, :, kept]
+            elif plane in kept:
+                target[:, :, kept.index(plane)] = values[:, :, 0]
     return planes
 
 

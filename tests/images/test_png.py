@@ -120,6 +120,11 @@ def test_transfers_that_a_profile_does_not_hold(transfer: int, word: str) -> Non
     assert "left out" in note
 
 
+def test_samples_of_a_narrow_range() -> None:
+    data = with_chunks(png(), png_chunk(b"cICP", bytes((1, 13, 0, 0))))
+    assert read(data).notes == ("PNG colour description (cICP 1/13): narrow range left out",)
+
+
 def test_chromaticities_that_span_nothing() -> None:
     picture = read(with_chunks(png(), chromaticities(*D65, *(30000, 30000) * 3)))
     assert picture.icc is None
@@ -198,6 +203,13 @@ def test_raw_profiles_that_are_damaged() -> None:
         info.add_text("Raw profile type icc", text)
         picture = read(saved(Image.new("RGB", (2, 2)), "PNG", pnginfo=info))
         assert picture.notes == ("damaged Raw profile type icc left out",)
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_xmp_in_a_plain_text_chunk(zipped: bool) -> None:
+    info = PngImagePlugin.PngInfo()
+    info.add_text("XML:com.adobe.xmp", XMP.decode(), zip=zipped)
+    assert read(saved(Image.new("RGB", (2, 2)), "PNG", pnginfo=info)).xmp == XMP
 
 
 def test_wrong_checksums_of_pixels() -> None:
