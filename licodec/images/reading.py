@@ -218,7 +218,7 @@ def _picture(opened: _Opened, name: str) -> Picture:
     image.load()
     lost: list[str] = []
     reading = reading_of(image, opened.coding, name, lost)
-    found = merged(found_in_info(image.info), opened.found, found_in_text(image.info))
+    found = merged(opened.found, found_in_info(image.info), found_in_text(image.info))
     exif = None if found.exif is None else bare_exif(found.exif)
     orientation = opened.orientation
     if exif is not None:

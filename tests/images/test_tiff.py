@@ -356,6 +356,17 @@ def test_metadata_of_samples_that_pillow_does_not_decode() -> None:
     assert {"IPTC left out", "Photoshop's layers left out"} <= set(picture.notes)
 
 
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("count", [1, 2])
+def test_orientation_in_xmp_follows(bits: int, count: int) -> None:
+    pixels = samples(2, 3, count, bits=bits)
+    stated = page(pixels, GREY, bits, ORIENTATION=[6], **({"EXTRA": [2]} if count == 2 else {}))
+    stated.tags[700] = b'<x tiff:Orientation="6"/>'
+    picture = read(tiff(stated))
+    assert picture.pixels.shape == (3, 2, 1)
+    assert picture.xmp == b'<x tiff:Orientation="1"/>'
+
+
 def test_stated_primaries_become_a_profile() -> None:
     image = Image.new("RGB", (2, 2))
     points = (0.64, 0.33, 0.21, 0.71, 0.15, 0.06)  # Adobe RGB
