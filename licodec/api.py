@@ -5,21 +5,26 @@ The same options, results and errors as the command line of the same names.
 
 from __future__ import annotations
 
+import os
+import warnings
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, BinaryIO
 
 import numpy as np
+from PIL import Image
 
-from licodec.container import describe, read_file
+from licodec.container import MAX_LIC_FILE_BYTES, describe, read_file
 from licodec.errors import BadInputError
-from licodec.images import Picture, read_picture
+from licodec.files import display_name, open_input, read_at_most
+from licodec.images import Picture, read_image, read_picture, stream_bytes
+from licodec.images.pillow import one_line
 from licodec.library import Library
 from licodec.packs import choose_pack
 from licodec.rate import RateMode, choose_rate
 
-if TYPE_CHECKING:
-    from PIL import Image
+# A file: its path, its bytes, or a binary stream, which is read to its end.
+File = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
 
 
 @lru_cache(maxsize=4)
@@ -28,7 +33,7 @@ def _library(backend: str | None) -> Library:
 
 
 def encode(
-    image: np.ndarray | Image.Image | Picture | str | Path,
+    image: np.ndarray | Image.Image | Picture | File,
     *,
     d: float | None = None,
     quality: float | None = None,
@@ -44,16 +49,23 @@ def encode(
 ) -> bytes:
     """Encode a picture into the bytes of a .lic file.
 
-    `image` is uint8 (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), a Pillow image, a Picture, or
-    the path of a picture file. At most one of `d` (> 0; 1 is the default, larger is smaller),
-    `quality` (0-100), `target_bpp`, `target_size` (bytes), `target_psnr` (dB) and
-    `alpha` (0-1, larger is smaller) is given; a target out of reach gives the nearest file.
+    `image` is the path of a picture file, its bytes or a binary stream of them, a Pillow image,
+    a Picture, or an array of uint8, (H, W), (H, W, 1), (H, W, 3) or (H, W, 4). However a
+    picture comes, it goes the same way: orientation, alpha and metadata are kept, and Python's
+    warnings tell what is lost.
+
+    At most one of `d` (> 0; 1 is the default, larger is smaller), `quality` (0-100),
+    `target_bpp`, `target_size` (bytes), `target_psnr` (dB) and `alpha` (0-1, larger is smaller)
+    is given; a target out of reach gives the nearest file.
     `beta` (0-1, more realism) goes with any of them, and `d` with `alpha`. `objective` is what
     the adapters were trained for ("mse", "ms-ssim", "perceptual"); with it, quality and targets
     go over alpha. A pack that lacks a mode or an objective is a UsageError, which lists what it
     has. Raises licodec.errors.
     """
     picture = as_picture(image)
+    if not isinstance(image, Picture):  # whose maker has seen its notes
+        for note in picture.notes:
+            warnings.warn(note, stacklevel=2)
     values = {
         RateMode.D: d,
         RateMode.QUALITY: quality,
@@ -69,26 +81,41 @@ def encode(
     return codec.encode_at(picture, rate).result.data
 
 
-def decode(data: bytes | str | Path, *, backend: str | None = None) -> Picture:
-    """Decode the bytes, or the file at a path, of a .lic file.
+def decode(data: File, *, backend: str | None = None) -> Picture:
+    """Decode a .lic file: its path, its bytes, or a binary stream of them.
 
-    Raises CorruptFileError, LimitError, WeightsMissingError, PixelChecksumError.
+    Raises BadInputError, CorruptFileError, LimitError, WeightsMissingError, PixelChecksumError.
     """
-    return _library(backend).decode(_as_bytes(data))
+    return _library(backend).decode(_file_bytes(data))
 
 
-def read_info(data: bytes | str | Path) -> dict[str, Any]:
+def read_info(data: File) -> dict[str, Any]:
     """Every header field of a .lic file, without decoding it or importing torch."""
-    return describe(read_file(_as_bytes(data)))
+    return describe(read_file(_file_bytes(data)))
 
 
-def as_picture(image: np.ndarray | Image.Image | Picture | str | Path) -> Picture:
-    """What `encode` takes, as a Picture. Raises BadInputError."""
+def as_picture(image: np.ndarray | Image.Image | Picture | File) -> Picture:
+    """What `encode` takes, as a Picture. Raises BadInputError, LimitError."""
     if isinstance(image, Picture):
         return image
-    if isinstance(image, (str, Path)):
-        return read_picture(Path(image), str(image))
-    array = np.asarray(image)
+    if isinstance(image, Image.Image):
+        return read_image(image, _name(getattr(image, "filename", None), "the Pillow image"))
+    if isinstance(image, (str, os.PathLike)):
+        return read_picture(Path(image), display_name(os.fspath(image)))
+    if isinstance(image, (bytes, bytearray, memoryview)):
+        return read_picture(bytes(image), "the bytes given")
+    if hasattr(image, "read"):
+        return read_picture(image, _name(getattr(image, "name", None), "the stream given"))
+    return _picture_of_array(image)
+
+
+def _picture_of_array(image: np.ndarray) -> Picture:
+    try:
+        array = np.asarray(image)
+    except Exception as error:  # whatever an object's own conversion raises
+        raise BadInputError(f"{_wanted(type(image).__name__)}: {one_line(error)}") from error
+    if array.dtype == object or not array.ndim:
+        raise BadInputError(_wanted(type(image).__name__))
     if array.ndim == 2:
         array = array[:, :, None]
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] not in (1, 3, 4):
@@ -103,5 +130,28 @@ def as_picture(image: np.ndarray | Image.Image | Picture | str | Path) -> Pictur
     return Picture(np.ascontiguousarray(array))
 
 
-def _as_bytes(data: bytes | str | Path) -> bytes:
-    return Path(data).read_bytes() if isinstance(data, (str, Path)) else bytes(data)
+def _wanted(given: str) -> str:
+    return (
+        f"{given} is no picture: give a path, the bytes of a picture file or a binary stream of "
+        "them, a Pillow image, a Picture, or an array of uint8"
+    )
+
+
+def _file_bytes(data: File) -> bytes:
+    """The bytes of a .lic file, however it is given. Raises BadInputError, LimitError."""
+    if isinstance(data, (bytes, bytearray, memoryview)):
+        return bytes(data)
+    if isinstance(data, (str, os.PathLike)):
+        with open_input(Path(data)) as stream:
+            return read_at_most(stream, MAX_LIC_FILE_BYTES, display_name(os.fspath(data)))
+    if hasattr(data, "read"):
+        name = _name(getattr(data, "name", None), "the stream given")
+        return stream_bytes(data, MAX_LIC_FILE_BYTES, name)
+    raise BadInputError(
+        f"{type(data).__name__} is no .lic file: give its path, its bytes or a binary stream"
+    )
+
+
+def _name(of_file: object, otherwise: str) -> str:
+    """What messages call an input: its file's name where it has one."""
+    return display_name(of_file) if isinstance(of_file, str) and of_file else otherwise

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
-from licodec.container import MAGIC
+from licodec.container import MAGIC, MAX_LIC_FILE_BYTES
 from licodec.descriptors import is_standard_input, is_standard_output
 from licodec.files import display_name, open_input, read_at_most, read_bytes
 from licodec.images import MAX_PICTURE_FILE_BYTES, Picture, read_picture
 
-# The largest payload, alpha plane and metadata that the format allows come to 3.8 GB.
-MAX_LIC_FILE_BYTES = 2**32
 _HEAD_BYTES = 64  # of a file that is no .lic file: enough to say what it is
 
 
@@ -26,8 +27,27 @@ def read_source(source: str) -> Picture:
     """The picture in a file or on the standard input. Raises BadInputError, LimitError."""
     if is_standard_input(source):
         data = read_bytes(source, MAX_PICTURE_FILE_BYTES)
-        return read_picture(data, source_name(source))
-    return read_picture(Path(source), display_name(source))
+        with _silent_libraries():
+            return read_picture(data, source_name(source))
+    with _silent_libraries():
+        return read_picture(Path(source), display_name(source))
+
+
+@contextlib.contextmanager
+def _silent_libraries() -> Iterator[None]:
+    """Keep what libtiff writes to the standard error by itself from standing beside our errors."""
+    try:
+        error = os.dup(2)
+    except OSError:  # closed
+        yield
+        return
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(error, 2)
+        os.close(error)
 
 
 def read_lic(source: str) -> bytes:

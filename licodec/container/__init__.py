@@ -14,6 +14,7 @@ from licodec.container.file import (
 )
 from licodec.container.header import Header
 from licodec.container.limits import (
+    MAX_LIC_FILE_BYTES,
     MAX_METADATA_BYTES,
     MAX_PIXELS,
     MAX_SIDE,
@@ -25,6 +26,7 @@ from licodec.container.summary import describe
 
 __all__ = [
     "MAGIC",
+    "MAX_LIC_FILE_BYTES",
     "MAX_METADATA_BYTES",
     "MAX_PIXELS",
     "MAX_SIDE",

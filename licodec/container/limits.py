@@ -44,6 +44,9 @@ MAX_PAYLOAD_BYTES_FIXED = 64
 MAX_ALPHA_BYTES_PER_PIXEL = 2
 MAX_ALPHA_BYTES_FIXED = 1024
 
+# The largest payload, alpha plane and metadata come to 3.8 GB.
+MAX_LIC_FILE_BYTES = 2**32
+
 
 def check_picture_size(width: int, height: int) -> None:
     """Refuse a picture of `width` by `height` pixels that is over the limits.

@@ -1,16 +1,18 @@
 """Pictures in and out: what Pillow reads and writes, reduced to 8-bit grey or RGB plus alpha.
 
 A picture that is read becomes 1 channel (grey) or 3 (RGB) of 8 bits and, where the file has
-transparency, an alpha plane of 8 bits (kept also where it is opaque everywhere):
+transparency, an alpha plane of 8 bits (kept also where it is opaque everywhere). However it
+comes, as a path, bytes, a stream or a Pillow image, it goes the same way:
 
     Pillow mode            becomes        with a note where something is lost
     ---------------------  -------------  ---------------------------------------------------
     1                      grey           0 and 255
     L                      grey           of 2 and 4 bits too, scaled to 255 by Pillow
-    P                      RGB            the palette's colours, also where all are grey
+    P                      RGB            the palette's colours, also where all are grey (BMP:
+                                          grey, which it has no other way to say)
     LA, La                 grey, alpha
-    RGB, RGBX              RGB            RGBX (TIFF): the unspecified sample is left out, noted
-    RGBA, RGBa, PA         RGB, alpha     premultiplied TIFF samples are divided, noted
+    RGB, RGBX              RGB            unspecified samples are left out, noted
+    RGBA, RGBa, PA         RGB, alpha     premultiplied samples are divided, noted
     1, L, P, I;16, RGB     + alpha        with a transparent colour or palette entry (PNG, GIF)
     CMYK                   RGB            by Pillow's formula, without the profile, noted
     YCbCr                  RGB            by Pillow (JFIF's matrix), noted
@@ -18,18 +20,28 @@ transparency, an alpha plane of 8 bits (kept also where it is opaque everywhere)
     I, of a PGM            grey           16-bit samples, as I;16
     16 bits a channel, as  grey or RGB    Pillow gives 8-bit samples only: the high byte of
     RGB, RGBA, LA, CMYK                   PNG and TIFF samples, rounded ones of PPM; noted
-    10 or 12 bits of AVIF  RGB            by Pillow, which does not say so
+    10 or 12 bits of AVIF  RGB            by Pillow, noted
     I, any other           error          32-bit or signed integers: no stated range
     F                      error          floating point: no stated range
     LAB, HSV, others       error
 
+What Pillow mistakes is not left to it. BMPs are read here (licodec.images.bmp). A TIFF's
+directories are read here and say which is the picture and whether Pillow unpacks it right; the
+rest (any bits up to 16, grey with alpha in 16 bits, compressions that Pillow lacks, ...) is for
+tifffile and imagecodecs, the extra `tiff`, rounded, or an error that names the kind. Cameras' raw
+files are refused. Damage that libjpeg warns of is noted, as Pillow does not pass it on; a PNG
+whose pixels have a wrong checksum, or are not all there, is refused.
+
 The Exif orientation (1 to 8) is applied to the pixels and the tag set to 1, in Exif and, where
-Exif has the tag, in XMP. Where only XMP has an orientation it is left alone, as viewers leave
-it; TIFF is the exception, where Pillow applies it. From a TIFF, whose own directory is its
-Exif, the descriptive tags are kept. An ICC profile that does not describe the samples (CMYK, or
-RGB with a grey picture) is dropped with a note, as is a PNG gamma other than 1/2.2. Resolution
-outside Exif and comments are not kept. Animations and files of several pages are refused; of
-the several pictures in a phone's MPO (a JPEG followed by others) the first is taken, with a note.
+Exif has the tag, in XMP; the sides in Exif follow, and a thumbnail, which does not, is left out
+with a note. Where only XMP has an orientation it is left alone, as viewers leave it; TIFF is the
+exception, where Pillow applies it. From a TIFF, whose own directory is its Exif, the descriptive
+tags are kept. An ICC profile that does not describe the samples (CMYK, or RGB with a grey picture)
+is dropped with a note. A colour space that PNG (cICP, cHRM, gAMA), AVIF (nclx) or TIFF states in
+numbers is kept as an ICC profile made of them, with a note, and where none says it (PQ, HLG) it is
+dropped with one, as are IPTC, extended XMP and gain maps. Resolution outside Exif and comments are
+not kept. Of an animation the first frame is taken, of the several pictures in a phone's MPO (a
+JPEG followed by others) or a PPM the first, each with a note; a TIFF of several pages is refused.
 
 Sizes are checked against licodec.container.limits before any pixel is decoded, instead of
 Pillow's own lower limit. Reading holds Pillow's copy of the pixels (4 bytes a pixel for RGB)
@@ -37,14 +49,10 @@ and the result (3), no more: conversions go band by band, straight to their upri
 """
 
 from licodec.images.alpha import compress_alpha, decompress_alpha
+from licodec.images.formats import INPUT_FORMATS, INPUT_FORMATS_TEXT, INPUT_SUFFIXES
 from licodec.images.picture import METADATA_KINDS, Picture, metadata_subset, psnr
-from licodec.images.reading import (
-    INPUT_FORMATS,
-    INPUT_FORMATS_TEXT,
-    INPUT_SUFFIXES,
-    MAX_PICTURE_FILE_BYTES,
-    read_picture,
-)
+from licodec.images.reading import read_image, read_picture
+from licodec.images.sources import MAX_PICTURE_FILE_BYTES, stream_bytes
 from licodec.images.writing import (
     OUTPUT_FORMATS,
     OUTPUT_SUFFIXES,
@@ -74,6 +82,8 @@ __all__ = [
     "metadata_subset",
     "output_format",
     "psnr",
+    "read_image",
     "read_picture",
+    "stream_bytes",
     "write_picture",
 ]

@@ -1,13 +1,18 @@
-"""Exif as a TIFF file has it: descriptive tags beside those that say where samples lie."""
+"""Metadata as a TIFF file has it: tags beside those that say where samples lie."""
 
 from __future__ import annotations
 
 from PIL import Image
 
+from licodec.images.colour import ColourSpace, Curve
+from licodec.images.metadata import Found, as_bytes, upright_xmp
+
 _EXIF_DIRECTORY = 0x8769
 _GPS_DIRECTORY = 0x8825
 _INTEROPERABILITY_DIRECTORY = 0xA005
 ORIENTATION = 0x0112
+_TRANSFER_FUNCTION, _WHITE_POINT, _PRIMARIES, _XMP = 301, 318, 319, 700
+_IPTC, _PHOTOSHOP, _ICC, _PHOTOSHOP_LAYERS = 33723, 34377, 34675, 37724
 # Tags of a TIFF directory that describe the picture and not where and how its samples lie:
 # description, make, model, resolution and its unit, software, date, artist, host, rating,
 # copyright, and the titles, comments, authors, keywords and subjects of Windows.
@@ -33,3 +38,36 @@ def described_exif(source: Image.Exif, tags: frozenset[int]) -> bytes | None:
             exif.get_ifd(tag).update(fields)
             directories = True
     return exif.tobytes() if len(exif) or directories else None
+
+
+def found_in_directory(tags: Image.Exif) -> Found:
+    """Profile, Exif and XMP that a TIFF's own directory holds."""
+    notes = []
+    if _IPTC in tags or b"8BIM\x04\x04" in (as_bytes(tags.get(_PHOTOSHOP)) or b""):
+        notes.append("IPTC left out")
+    if _PHOTOSHOP_LAYERS in tags:
+        notes.append("Photoshop's layers left out")
+    xmp = as_bytes(tags.get(_XMP))
+    colour = _stated_colour(tags)
+    if colour is not None and _TRANSFER_FUNCTION in tags:
+        notes.append("TIFF primaries and transfer function left out")
+        colour = None
+    return Found(
+        icc=as_bytes(tags.get(_ICC)),
+        exif=described_exif(tags, DESCRIPTIVE_TAGS),
+        xmp=None if xmp is None else upright_xmp(xmp),
+        colour=colour,
+        stated_by="TIFF primaries",
+        notes=tuple(notes),
+    )
+
+
+def _stated_colour(tags: Image.Exif) -> ColourSpace | None:
+    """The primaries that the directory states, with TIFF's transfer function, gamma 2.2."""
+    try:
+        white = [float(value) for value in tags.get(_WHITE_POINT, (0.3127, 0.3290))]
+        points = [float(value) for value in tags[_PRIMARIES]]
+        pairs = list(zip(points[::2], points[1::2], strict=True))
+        return ColourSpace((white[0], white[1]), *pairs, curve=Curve(2.2))
+    except (LookupError, TypeError, ValueError, ArithmeticError):
+        return None

@@ -8,12 +8,21 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from licodec.images.colour import ColourSpace
 
 EXIF_PREFIX = b"Exif\x00\x00"
 
 _ORIENTATION_TAG = 0x0112
+_EXIF_DIRECTORY_TAG = 0x8769
 _UPRIGHT = 1
-# TIFF field types in which the tag is met, all unsigned: BYTE, SHORT (the right one), LONG.
+# Width and height as they stand in the first directory and in the Exif directory.
+_SIDE_TAGS = {None: (0x0100, 0x0101), _EXIF_DIRECTORY_TAG: (0xA002, 0xA003)}
+_THUMBNAIL_TAGS = (0x0201, 0x0202)  # where it begins, and its length
+# TIFF field types in which the tags are met, all unsigned: BYTE, SHORT (the usual one), LONG.
 _FIELD_FORMATS = {1: "B", 3: "H", 4: "I"}
 _BYTE_ORDERS = {b"II*\x00": "<", b"MM\x00*": ">"}
 
@@ -26,6 +35,47 @@ _ICC_HEADER_BYTES = 128
 _ICC_SPACE_FOR_CHANNELS = {1: "GRAY", 3: "RGB"}
 
 
+@dataclass(frozen=True)
+class Found:
+    """What a file says about its picture, as it stands there.
+
+    icc, exif, xmp  the blocks, not yet checked
+    colour          the colour space where the file states it in numbers instead of a profile
+    stated_by       what states it, for notes: "PNG gamma 1"
+    notes           what cannot be kept, one phrase each
+    """
+
+    icc: bytes | None = None
+    exif: bytes | None = None
+    xmp: bytes | None = None
+    colour: ColourSpace | None = None
+    stated_by: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def merged(*sources: Found) -> Found:
+    """Each block from the first that has it, and all notes."""
+    blocks = {
+        kind: next((block for block in (getattr(f, kind) for f in sources) if block), None)
+        for kind in ("icc", "exif", "xmp")
+    }
+    coloured = next((f for f in sources if f.colour is not None), Found())
+    notes = tuple(dict.fromkeys(note for source in sources for note in source.notes))
+    return Found(**blocks, colour=coloured.colour, stated_by=coloured.stated_by, notes=notes)
+
+
+def found_in_info(info: Mapping[Any, Any]) -> Found:
+    """What Pillow itself passes on of any format."""
+    return Found(*(as_bytes(info.get(key)) for key in ("icc_profile", "exif", "xmp")))
+
+
+def as_bytes(value: object) -> bytes | None:
+    """A metadata block as Pillow has it: bytes, or text from a wrongly typed TIFF field."""
+    if isinstance(value, str):
+        value = value.encode()
+    return value if isinstance(value, bytes) and value else None
+
+
 def bare_exif(block: bytes) -> bytes | None:
     """The TIFF structure of an Exif block, without prefix; None where it is not one."""
     while block.startswith(EXIF_PREFIX):
@@ -35,21 +85,52 @@ def bare_exif(block: bytes) -> bytes | None:
 
 def exif_orientation(exif: bytes) -> int | None:
     """The value of the Orientation tag in the first directory; None where there is none."""
-    field = _orientation_field(exif)
-    if field is None:
-        return None
-    offset, kind = field
-    return struct.unpack_from(kind, exif, offset)[0]
+    field = _first_directory(exif).get(_ORIENTATION_TAG)
+    return None if field is None else field.value(exif)
 
 
-def upright_exif(exif: bytes) -> bytes:
-    """The same block with its Orientation tag, if it has one, set to 1."""
-    field = _orientation_field(exif)
-    if field is None:
-        return exif
-    offset, kind = field
+def upright_exif(exif: bytes, width: int, height: int) -> bytes:
+    """The block for a picture of these sides that has been turned upright.
+
+    Orientation, where it stands, becomes 1; sides that are stated the other way round are
+    exchanged.
+    """
     patched = bytearray(exif)
-    struct.pack_into(kind, patched, offset, _UPRIGHT)
+    first = _first_directory(exif)
+    if _ORIENTATION_TAG in first:
+        first[_ORIENTATION_TAG].put(patched, _UPRIGHT)
+    for pointer, tags in _SIDE_TAGS.items():
+        directory = first
+        if pointer is not None:
+            directory = _directory(exif, first[pointer].value(exif)) if pointer in first else {}
+        across, down = (directory.get(tag) for tag in tags)
+        if across is None or down is None:
+            continue
+        if (across.value(exif), down.value(exif)) == (height, width):
+            across.put(patched, width)
+            down.put(patched, height)
+    return bytes(patched)
+
+
+def without_thumbnail(exif: bytes) -> bytes | None:
+    """The block without its second directory, that of the thumbnail; None where it has none.
+
+    The directory is no longer referred to; the thumbnail itself goes where it stands last.
+    """
+    link = _next_link(exif)
+    if link is None:
+        return None
+    order = _BYTE_ORDERS[exif[:4]]
+    (second,) = struct.unpack_from(order + "I", exif, link)
+    if not second:
+        return None
+    patched = bytearray(exif)
+    struct.pack_into(order + "I", patched, link, 0)
+    start, length = (_directory(exif, second).get(tag) for tag in _THUMBNAIL_TAGS)
+    if start is not None and length is not None:
+        begin = start.value(exif)
+        if link + 4 <= begin < len(exif) <= begin + length.value(exif) + 1:
+            del patched[begin:]
     return bytes(patched)
 
 
@@ -72,19 +153,53 @@ def icc_fits(icc: bytes, channels: int) -> bool:
     return icc_colour_space(icc) == _ICC_SPACE_FOR_CHANNELS[channels]
 
 
-def _orientation_field(exif: bytes) -> tuple[int, str] | None:
-    """Offset and struct format of the Orientation value, or None."""
+@dataclass(frozen=True)
+class _Field:
+    """Where the one value of a directory entry stands, and its struct format."""
+
+    offset: int
+    format: str
+
+    def value(self, block: bytes) -> int:
+        return struct.unpack_from(self.format, block, self.offset)[0]
+
+    def put(self, block: bytearray, value: int) -> None:
+        struct.pack_into(self.format, block, self.offset, value)
+
+
+def _first_directory(exif: bytes) -> dict[int, _Field]:
+    order = _BYTE_ORDERS.get(exif[:4])
+    if order is None or len(exif) < 8:
+        return {}
+    return _directory(exif, struct.unpack_from(order + "I", exif, 4)[0])
+
+
+def _directory(exif: bytes, offset: int) -> dict[int, _Field]:
+    """The fields of one unsigned value each, by tag; of a tag that stands twice the first."""
+    fields: dict[int, _Field] = {}
+    order = _BYTE_ORDERS[exif[:4]]
+    for entry in _entries(exif, order, offset):
+        tag, kind, values = struct.unpack_from(order + "HHI", exif, entry)
+        if values == 1 and kind in _FIELD_FORMATS:
+            fields.setdefault(tag, _Field(entry + 8, order + _FIELD_FORMATS[kind]))
+    return fields
+
+
+def _entries(exif: bytes, order: str, offset: int) -> Iterator[int]:
+    """Where the entries of a directory begin; a cut block holds fewer than it says."""
+    if offset + 2 <= len(exif):
+        (count,) = struct.unpack_from(order + "H", exif, offset)
+        yield from range(offset + 2, min(offset + 2 + 12 * count, len(exif) - 11), 12)
+
+
+def _next_link(exif: bytes) -> int | None:
+    """Where the first directory refers to the second one; None in a cut block."""
     order = _BYTE_ORDERS.get(exif[:4])
     if order is None or len(exif) < 8:
         return None
-    (directory,) = struct.unpack_from(order + "I", exif, 4)
-    if directory + 2 > len(exif):
+    (offset,) = struct.unpack_from(order + "I", exif, 4)
+    if offset + 2 > len(exif):
         return None
-    (count,) = struct.unpack_from(order + "H", exif, directory)
-    first = directory + 2
-    # A cut block holds fewer entries than it says.
-    for entry in range(first, min(first + 12 * count, len(exif) - 11), 12):
-        tag, kind, values = struct.unpack_from(order + "HHI", exif, entry)
-        if tag == _ORIENTATION_TAG and values == 1 and kind in _FIELD_FORMATS:
-            return entry + 8, order + _FIELD_FORMATS[kind]
-    return None
+    (count,) = struct.unpack_from(order + "H", exif, offset)
+    link = offset + 2 + 12 * count
+    return link if link + 4 <= len(exif) else None

@@ -8,11 +8,13 @@ import struct
 import threading
 import zlib
 from collections.abc import Iterator
+from types import ModuleType
 
-from PIL import Image, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
 
 from licodec.container.limits import MAX_METADATA_BYTES
 from licodec.errors import BadInputError, LicodecError, LimitError
+from licodec.images.formats import INPUT_FORMATS_TEXT, damaged_format, foreign_format
 
 # What Pillow raises on damaged files, plugin by plugin; it promises no common class.
 PILLOW_ERRORS = (
@@ -33,34 +35,19 @@ PILLOW_ERRORS = (
 # Of an OSError: Pillow's own have none, and a damaged file may lead to a place before its start.
 _ERRNOS_OF_DAMAGE = (None, errno.EINVAL)
 
-# Of the formats whose first bytes leave no doubt.
-_KNOWN_STARTS = (
-    (b"\x89PNG\r\n\x1a\n", "PNG"),
-    (b"\xff\xd8\xff", "JPEG"),
-    (b"GIF8", "GIF"),
-    (b"II*\x00", "TIFF"),
-    (b"MM\x00*", "TIFF"),
-)
-
 
 @contextlib.contextmanager
-def pillow_errors(name: str, head: bytes, accepted: str) -> Iterator[None]:
-    """Turn what Pillow raises while it reads into our errors.
+def pillow_errors(name: str, head: bytes) -> Iterator[None]:
+    """Turn what Pillow raises while it reads into our errors; `head` is the file's first bytes.
 
-    `head` is the file's first bytes, `accepted` names the formats that are read. What the system
-    raises because the file cannot be read passes, see `files.open_input`.
+    What the system raises because the file cannot be read passes, see `files.open_input`.
     """
     try:
         yield
     except LicodecError:
         raise
     except UnidentifiedImageError:
-        kind = next((kind for start, kind in _KNOWN_STARTS if head.startswith(start)), None)
-        if kind is not None:
-            raise BadInputError(f"{name}: a {kind} file that is damaged or cut short") from None
-        raise BadInputError(
-            f"{name}: not a picture that licodec reads; it reads {accepted}"
-        ) from None
+        raise BadInputError(f"{name}: {_unidentified(head)}") from None
     except Image.DecompressionBombError as error:
         raise LimitError(f"{name}: {one_line(error)}") from error
     except MemoryError as error:
@@ -73,14 +60,59 @@ def pillow_errors(name: str, head: bytes, accepted: str) -> Iterator[None]:
         ) from error
 
 
+def _unidentified(head: bytes) -> str:
+    """What a file is that Pillow does not recognize."""
+    kind = damaged_format(head)
+    if kind is not None:
+        return f"{_with_article(kind)} file that is damaged or cut short"
+    foreign = foreign_format(head)
+    if foreign is not None:
+        file = f"{_with_article(foreign)} file"
+        return f"{file}, which licodec does not read; it reads {INPUT_FORMATS_TEXT}"
+    return f"not a picture that licodec reads; it reads {INPUT_FORMATS_TEXT}"
+
+
+def _with_article(name: str) -> str:
+    return f"{'an' if name[0] in 'AIOaio' else 'a'} {name}"
+
+
 def one_line(error: Exception) -> str:
     """The error's text on one line, or its class where it has none."""
     return " ".join(str(error).split()) or type(error).__name__
 
 
-_lift_lock = threading.Lock()
-_lift_depth = 0
-_lifted_values: tuple[int | None, int] = (None, 0)
+class _Setting:
+    """A global of Pillow that has another value while any thread is inside of its context.
+
+    Counted, so that threads may overlap and the last one restores the value.
+    """
+
+    def __init__(self, module: ModuleType, name: str, value: object) -> None:
+        self._module, self._name, self._value = module, name, value
+        self._lock = threading.Lock()
+        self._depth = 0
+        self._before: object = None
+
+    @contextlib.contextmanager
+    def __call__(self) -> Iterator[None]:
+        with self._lock:
+            if self._depth == 0:
+                self._before = getattr(self._module, self._name)
+                setattr(self._module, self._name, self._value)
+            self._depth += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._depth -= 1
+                if self._depth == 0:
+                    setattr(self._module, self._name, self._before)
+
+
+_no_pixel_limit = _Setting(Image, "MAX_IMAGE_PIXELS", None)
+_text_limit = _Setting(PngImagePlugin, "MAX_TEXT_CHUNK", MAX_METADATA_BYTES)
+# TIFFs without compression are for libtiff, too, while this is entered.
+libtiff_for_all = _Setting(TiffImagePlugin, "READ_LIBTIFF", True)
 
 
 @contextlib.contextmanager
@@ -88,20 +120,7 @@ def pillow_limits_lifted() -> Iterator[None]:
     """Put Pillow's limits, which are global, out of the way of ours while we read.
 
     Our check of the size comes before anything is decoded, and Pillow's would refuse or warn
-    below it; a profile in a PNG may be as large as all metadata. Counted, so that threads
-    may overlap and the last one restores the values.
+    below it; a profile in a PNG may be as large as all metadata.
     """
-    global _lift_depth, _lifted_values
-    with _lift_lock:
-        if _lift_depth == 0:
-            _lifted_values = (Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK)
-            Image.MAX_IMAGE_PIXELS = None
-            PngImagePlugin.MAX_TEXT_CHUNK = MAX_METADATA_BYTES
-        _lift_depth += 1
-    try:
+    with _no_pixel_limit(), _text_limit():
         yield
-    finally:
-        with _lift_lock:
-            _lift_depth -= 1
-            if _lift_depth == 0:
-                Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK = _lifted_values

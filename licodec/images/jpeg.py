@@ -1,0 +1,127 @@
+"""JPEG: markers that Pillow drops, kinds that it takes for damaged, and damage that it hides."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from PIL import Image
+
+from licodec.errors import BadInputError
+from licodec.images.metadata import Found
+from licodec.images.sources import from_start
+
+_SOS, _EOI, _APP1, _APP2, _APP11 = 0xDA, 0xD9, 0xE1, 0xE2, 0xEB
+# Start-of-frame markers by what they announce; those of libjpeg-turbo are not named.
+_FRAMES = frozenset((*range(0xC0, 0xD0), 0xF7)) - {0xC4, 0xC8, 0xCC}
+_OTHER_FRAMES = {0xC3: "lossless", 0xCB: "lossless", 0xF7: "lossless (LS)"} | dict.fromkeys(
+    (0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF), "hierarchical"
+)
+_EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/\0"
+_IPTC_RESOURCE = 0x0404
+# A marker that ends entropy-coded data: no stuffed byte, fill byte or restart.
+_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+# How libjpeg's warnings begin that mean wrong pixels, and one that does not.
+_DAMAGE = ("Corrupt JPEG data", "Premature end", "Inconsistent progression")
+_NO_DAMAGE = "bad ICC marker"
+
+
+def refuse_unread_jpeg(stream: BinaryIO, name: str) -> None:
+    """Refuse a JPEG of a kind that is not decoded, which Pillow would call damaged.
+
+    Leaves the stream where it was. Raises BadInputError.
+    """
+    with from_start(stream):
+        frames = (s for s in _segments(stream) if s[0] in _FRAMES and len(s[1]) >= 6)
+        marker, body = next(frames, (None, b""))
+    if marker is None:
+        return
+    kind = _OTHER_FRAMES.get(marker)
+    bits, components = body[0], body[5]
+    if kind is None and bits != 8:
+        kind = f"{bits}-bit"
+    if kind is None and components not in (1, 3, 4):
+        kind = f"{components}-component"
+    if kind is not None:
+        raise BadInputError(
+            f"{name}: a {kind} JPEG, which is not read; convert it to an 8-bit one first"
+        )
+
+
+def examine_jpeg(image: Image.Image, stream: BinaryIO | None, name: str) -> Found:
+    """What of the picture or beside it is lost: damage, and blocks that are not kept."""
+    notes = []
+    if _IPTC_RESOURCE in image.info.get("photoshop", {}):
+        notes.append("IPTC left out")
+    if b"hdrgm:Version" in (image.info.get("xmp") or b""):
+        notes.append("HDR gain map left out")
+    if image.mode == "CMYK" and "adobe" not in image.info:
+        notes.append("no marker says whether its CMYK is inverted; taken as Adobe has it")
+    if stream is None:
+        return Found(notes=tuple(notes))
+    with from_start(stream):
+        segments = list(_segments(stream))
+        stream.seek(0)
+        data = stream.read()
+    if any(_is_profile(*segment) for segment in segments) and not image.info.get("icc_profile"):
+        notes.append("ICC profile that is incomplete left out")
+    if any(marker == _APP1 and body.startswith(_EXTENDED_XMP) for marker, body in segments):
+        notes.append("extended XMP left out")
+    if any(marker == _APP11 and body.startswith(b"JP") for marker, body in segments):
+        notes.append("JUMBF data (content credentials or such) left out")
+    trailing = data[_end(data) :].strip(b"\0")
+    if trailing and image.format != "MPO":
+        notes.append(f"{len(trailing)} bytes behind the end of the picture left out")
+    damage = _damage(data, image.mode)
+    if damage is not None:
+        notes.append(f"the JPEG is damaged ({damage}): parts of the picture may be wrong")
+    return Found(notes=tuple(notes))
+
+
+def _segments(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Marker and contents of the segments before the first scan, as far as the file reaches."""
+    stream.seek(2)
+    while (byte := stream.read(1)) and byte == b"\xff":
+        while byte == b"\xff":
+            byte = stream.read(1)
+        marker = byte[0] if byte else _SOS
+        if marker in (_SOS, _EOI):
+            return
+        length = int.from_bytes(stream.read(2), "big")
+        yield marker, stream.read(max(0, length - 2))
+
+
+def _is_profile(marker: int, body: bytes) -> bool:
+    return marker == _APP2 and body.startswith(b"ICC_PROFILE\0")
+
+
+def _end(data: bytes) -> int:
+    """Where the picture ends: behind its end marker, or with the data."""
+    at = 2
+    while (match := _MARKER.search(data, at)) is not None:
+        marker = match[0][1]
+        at = match.end()
+        if marker == _EOI:
+            return at
+        if marker != 0x01:  # all but TEM have a length
+            at += int.from_bytes(data[at : at + 2], "big")
+    return len(data)
+
+
+def _damage(data: bytes, mode: str) -> str | None:
+    """What libjpeg warns of when it decodes the entropy-coded data; None where all is well.
+
+    Pillow does not pass its warnings on. An eighth of the size is decoded: all of the coded
+    data is read all the same.
+    """
+    import simplejpeg
+
+    colours = "CMYK" if mode == "CMYK" else "GRAY"
+    try:
+        simplejpeg.decode_jpeg(data, colours, min_height=1, min_width=1)
+    except ValueError as error:
+        message = str(error)
+        if message.startswith(_DAMAGE) and _NO_DAMAGE not in message:
+            return message
+    return None

@@ -1,0 +1,117 @@
+"""TIFF samples that Pillow does not unpack, by tifffile and imagecodecs: the extra `tiff`."""
+
+from __future__ import annotations
+
+import logging
+from typing import BinaryIO
+
+import numpy as np
+from PIL import Image
+
+from licodec.errors import BadInputError, LicodecError, LimitError
+from licodec.images.pillow import PILLOW_ERRORS, one_line
+from licodec.images.samples import eight_bits, row_bands
+from licodec.images.sources import from_start
+from licodec.images.tiff import Layout
+
+_WHITE_IS_ZERO, _PALETTE, _CMYK, _YCBCR = 0, 3, 5, 6
+_JPEG_COMPRESSIONS = {6, 7, 34892, 33007}
+
+
+def decoded(stream: BinaryIO, layout: Layout, name: str) -> Image.Image:
+    """The picture of a TIFF as an image of 8-bit samples in Pillow's modes, as it is stored.
+
+    16-bit samples are rounded. Leaves the stream where it was. Raises BadInputError where the
+    extra is not installed or does not read this kind either, and where the file is damaged.
+    """
+    subsampled = layout.photometric == _YCBCR and layout.compression not in _JPEG_COMPRESSIONS
+    if subsampled or (layout.premultiplied and layout.photometric in (_PALETTE, _CMYK)):
+        raise _not_read(layout, name, "convert it to RGB first")
+    try:
+        import imagecodecs  # noqa: F401 (tifffile decodes little without it)
+        import tifffile
+    except ImportError as error:
+        advice = "`pip install 'licodec[tiff]'` may read it, or convert it to 8-bit RGB"
+        raise _not_read(layout, name, advice) from error
+    # What it has to say about odd files is said by our errors.
+    logging.getLogger("tifffile").addHandler(logging.NullHandler())
+    failures = (*PILLOW_ERRORS, NotImplementedError, tifffile.TiffFileError)
+    try:
+        with from_start(stream), tifffile.TiffFile(stream) as file:
+            page = file.pages[layout.index]
+            return _image(_planes(page, layout), layout, getattr(page, "colormap", None))
+    except LicodecError:
+        raise
+    except MemoryError as error:
+        raise LimitError(f"{name}: not enough memory to decode the picture") from error
+    except failures as error:
+        raise BadInputError(
+            f"{name}: a TIFF ({layout}) that cannot be decoded: {one_line(error)}; "
+            "it may be damaged, or of a kind that is not read: convert it to 8-bit RGB"
+        ) from error
+
+
+def conversion_notes(layout: Layout) -> tuple[str, ...]:
+    """What `decoded` itself has converted."""
+    notes = []
+    if layout.bits > 8:
+        notes.append(f"{layout.bits}-bit samples reduced to 8")
+    if layout.photometric == _CMYK and layout.alpha is not None:
+        notes.append("CMYK converted to RGB")
+    return tuple(notes)
+
+
+def _not_read(layout: Layout, name: str, advice: str) -> BadInputError:
+    return BadInputError(f"{name}: a TIFF of a kind that is not read ({layout}); {advice}")
+
+
+def _planes(page: object, layout: Layout) -> np.ndarray:
+    """Colours and alpha, (H, W, samples) uint8, segment by segment; palette indices as they are."""
+    kept = list(range(layout.colours))
+    if layout.alpha is not None:
+        kept.append(layout.alpha)
+    planes = np.zeros((layout.height, layout.width, len(kept)), np.uint8)
+    maximum = 255 if layout.photometric == _PALETTE else 2**layout.bits - 1
+    for data, (plane, _, top, left, _), _ in page.segments(maxworkers=1):
+        if data is None:
+            raise ValueError("a strip or tile is missing")
+        block = data[0, : layout.height - top, : layout.width - left]
+        columns = slice(left, left + block.shape[1])
+        for rows in row_bands(*block.shape[:2]):
+            values = eight_bits(block[rows], maximum)
+            target = planes[top + rows.start : top + rows.stop, columns]
+            if not layout.separate:
+                target[:] = values[:, :, kept]
+            elif plane in kept:
+                target[:, :, kept.index(plane)] = values[:, :, 0]
+    return planes
+
+
+def _image(planes: np.ndarray, layout: Layout, colour_map: np.ndarray | None) -> Image.Image:
+    if layout.photometric == _WHITE_IS_ZERO:
+        np.subtract(255, planes[:, :, 0], out=planes[:, :, 0])
+    if layout.photometric == _PALETTE:
+        if colour_map is None:
+            raise ValueError("no colour map")
+        image = _as_image("P", planes[:, :, :1])
+        image.putpalette((np.asarray(colour_map).T[:256] >> 8).astype(np.uint8).tobytes())
+    elif layout.photometric == _CMYK:
+        image = _as_image("CMYK", planes[:, :, :4])
+    else:
+        return _as_image(_mode(layout), planes)
+    if layout.alpha is not None:
+        image = image.convert("RGB")
+        image.putalpha(_as_image("L", planes[:, :, -1:]))
+    return image
+
+
+def _mode(layout: Layout) -> str:
+    colours = "L" if layout.colours == 1 else "RGB"
+    if layout.alpha is None:
+        return colours
+    return colours + ("a" if layout.premultiplied else "A")
+
+
+def _as_image(mode: str, planes: np.ndarray) -> Image.Image:
+    height, width, _ = planes.shape
+    return Image.frombuffer(mode, (width, height), np.ascontiguousarray(planes), "raw", mode, 0, 1)

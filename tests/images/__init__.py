@@ -1,0 +1,1 @@
+"""Pictures that Pillow does not write: one test file a family of formats."""
