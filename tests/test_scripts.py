@@ -24,7 +24,7 @@ import pytest
 import torch
 from PIL import Image, features
 
-from licodec.backbones.base import BaseConfig
+from licodec.backbones.base_transforms import BaseConfig
 from licodec.backbones.lite_exact import parts
 from licodec.codec import Codec
 from licodec.container import read_file

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from licodec.backbones.base import BaseConfig
+from licodec.backbones.base_transforms import BaseConfig
 
 CONFIG = BaseConfig(
     group=12,

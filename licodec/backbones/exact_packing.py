@@ -3,16 +3,18 @@ stand-ins that an adapter set has for them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
+import torch
 from torch import fx, nn
 
 from licodec.adapters.branches import Gain
 from licodec.adapters.sets import plain_path
-from licodec.backbones.exact_parts import Calibrated, Ranges
+from licodec.backbones.exact_parts import Calibrated, Programs, Ranges
 from licodec.backbones.exact_rules import RULES, TABLES
 from licodec.exact.compiler import (
     RANGE_MARGIN,
@@ -23,13 +25,48 @@ from licodec.exact.compiler import (
     Source,
     Tables,
     compile_module,
+    trace,
 )
+from licodec.exact.conditions import PREFIX
 from licodec.exact.gains import GAIN_ONE, MODES
 from licodec.exact.operands import read_operands
 from licodec.exact.program import Program
+from licodec.exact.ranges import RangeRecorder
 
 BRANCH_BITS = 8  # of a branch's weights, unless those of its layer have more
 Range = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One module of a network that becomes one program."""
+
+    name: str
+    module: nn.Module
+
+
+@contextlib.contextmanager
+def run_by(parts: Sequence[Part], programs: Programs) -> Iterator[None]:
+    """Let `programs` stand in for the forward passes of `parts`, which their network calls."""
+    for part in parts:
+        part.module.forward = programs[part.name]
+    try:
+        yield
+    finally:
+        for part in parts:
+            del part.module.forward
+
+
+@torch.no_grad()
+def recorded(
+    parts: Sequence[Part], leaves: tuple[type[nn.Module], ...], run: Callable[[], None]
+) -> dict[str, Calibrated]:
+    """Every part traced down to `leaves`, with the ranges that its values take while `run` uses
+    their network, by name."""
+    recorders = {part.name: RangeRecorder(trace(part.module, leaves)) for part in parts}
+    with run_by(parts, {name: recorder.run for name, recorder in recorders.items()}):
+        run()
+    return {name: Calibrated(r.module, r.ranges) for name, r in recorders.items()}
 
 
 @dataclass(frozen=True)
@@ -116,9 +153,12 @@ class Packing:
         return _values(compiled)
 
     def share(self, name: str, other: str) -> None:
-        """Let the program `name` use the tensors of the program `other` that equal its own."""
+        """Let the program `name` use the tensors of the program `other` that equal its own; not
+        those that have conditions."""
 
         def content(tensor: str) -> tuple[object, ...]:
+            if tensor not in self.tensors or PREFIX + tensor in self.tensors:
+                return (tensor,)
             values = self.tensors[tensor]
             return values.dtype, values.shape, values.tobytes(), self.stored_widths.get(tensor)
 

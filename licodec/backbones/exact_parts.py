@@ -61,9 +61,11 @@ def integer_medians(prior: FactorizedPrior) -> tuple[Tensor, Tensor]:
     return nearest, medians - nearest
 
 
-def latent_tables() -> tuple[FrequencyTables, np.ndarray]:
-    """Gaussian tables for SCALE_COUNT scales, and the thresholds between them."""
-    scales = np.geomspace(SCALE_FLOOR, LARGEST_SCALE, SCALE_COUNT)
+def latent_tables(
+    count: int = SCALE_COUNT, largest: float = LARGEST_SCALE
+) -> tuple[FrequencyTables, np.ndarray]:
+    """Gaussian tables for `count` scales up to `largest`, and the thresholds between them."""
+    scales = np.geomspace(SCALE_FLOOR, largest, count)
     frequencies = []
     for scale in scales:
         frequencies.append(centred_table(lambda x, s=scale: gaussian_mass(x, s), reach(scale)))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -18,10 +17,12 @@ from licodec.adapters.sets import gains
 from licodec.backbones.exact_packing import (
     OperandSteps,
     Packing,
+    Part,
     StandIns,
     Target,
     Value,
     output_nodes,
+    recorded,
     source_of,
 )
 from licodec.backbones.exact_parts import (
@@ -31,7 +32,6 @@ from licodec.backbones.exact_parts import (
     LATENTS,
     SCALE_FRACTION_BITS,
     Calibrated,
-    Programs,
     Ranges,
     calibration_gains,
     hyper_tables,
@@ -52,7 +52,6 @@ from licodec.exact.compiler import (
 )
 from licodec.exact.fake_quantization import FakeQuantized, RoundedForm
 from licodec.exact.gains import ALPHA, BETA, MODES
-from licodec.exact.ranges import RangeRecorder
 from licodec.exact.schedule import Schedule, SliceStep
 from licodec.packs import Pack, PackAdapters
 
@@ -81,14 +80,6 @@ LEAVES = (*TABLE_FUNCTIONS, Gain)
 ANCHOR_RATES = tuple({"d": d} for d in CALIBRATION_DS)
 
 
-@dataclass(frozen=True)
-class Part:
-    """One module of the network that becomes one program."""
-
-    name: str
-    module: nn.Module
-
-
 def parts(network: LiteNetwork) -> list[Part]:
     """The modules that are compiled, those of the decoder in coding order first."""
     middle = []
@@ -105,20 +96,6 @@ def parts(network: LiteNetwork) -> list[Part]:
     ]
 
 
-@contextlib.contextmanager
-def run_by(network: LiteNetwork, programs: Programs) -> Iterator[None]:
-    """Let `programs` stand in for the forward passes of the parts, which `network` calls."""
-    modules = {part.name: part.module for part in parts(network)}
-    for name, module in modules.items():
-        module.forward = programs[name]
-    try:
-        yield
-    finally:
-        for module in modules.values():
-            del module.forward
-
-
-@torch.no_grad()
 def calibrate(
     network: LiteNetwork,
     pictures: Iterable[Tensor],
@@ -127,18 +104,19 @@ def calibrate(
     """Trace every part and record its ranges on `pictures`, each (1, 3, H, W) in [0, 1] with
     sides that are multiples of 64, at each of `rates`, what ``set_rate`` takes. The network's
     rate is neutral afterwards."""
+
+    def run() -> None:
+        for picture, rate in itertools.product(pictures, rates):
+            network.set_rate(**rate)
+            network(picture)
+
     training = network.training
     network.eval()
-    recorders = {p.name: RangeRecorder(trace(p.module, LEAVES)) for p in parts(network)}
     try:
-        with run_by(network, {name: recorder.run for name, recorder in recorders.items()}):
-            for picture, rate in itertools.product(pictures, rates):
-                network.set_rate(**rate)
-                network(picture)
+        return recorded(parts(network), LEAVES, run)
     finally:
         network.train(training)
         network.set_rate()
-    return {name: Calibrated(r.module, r.ranges) for name, r in recorders.items()}
 
 
 def with_pixel_offset(network: LiteNetwork) -> LiteNetwork:

@@ -241,9 +241,14 @@ class Compilation:
         return _is_sum(node) and operand.op == "placeholder"
 
     def stated_grids(self) -> dict[str, Grid]:
-        """The grids that the caller fixes of outputs, by node."""
-        stated = {n.name: self.source.outputs[name].grid for name, n in self.outputs().items()}
-        return {name: grid for name, grid in stated.items() if grid is not None}
+        """The grids that the caller fixes of outputs, by node; of a concatenation, of its parts."""
+        stated = {}
+        for name, node in self.outputs().items():
+            grid = self.source.outputs[name].grid
+            parts = node.all_input_nodes if _is_concat(node) else [node]
+            if grid is not None:
+                stated |= {part.name: grid for part in parts}
+        return stated
 
     def is_made_narrow(self, node: fx.Node) -> bool:
         """A Narrowed that alone reads what a layer makes, which is then made on its grid.
@@ -531,8 +536,9 @@ class Compilation:
         output = self.emit("concat", operands)
         self.channel_steps[output] = np.concatenate([self.channel_steps[x] for x in operands])
         own = [self.grids[x] for x in operands]
-        # No step: none of the grids is that of all channels.
-        self.grids[output] = Grid(math.nan, min(g.low for g in own), max(g.high for g in own))
+        # No step where none of the grids is that of all channels.
+        step = own[0].step if all(grid.step == own[0].step for grid in own) else math.nan
+        self.grids[output] = Grid(step, min(g.low for g in own), max(g.high for g in own))
         return output
 
     def rule_of(self, module: nn.Module | None) -> Rule | None:

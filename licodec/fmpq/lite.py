@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from torch import Tensor
 
+from licodec.backbones.exact_packing import run_by
 from licodec.backbones.exact_parts import Calibrated, Programs
 from licodec.backbones.lite import LiteNetwork
 from licodec.backbones.lite_exact import (
@@ -17,7 +18,6 @@ from licodec.backbones.lite_exact import (
     compile_lite,
     operand_steps,
     parts,
-    run_by,
     standard_widths,
 )
 from licodec.fmpq.calibration import as_tensor
@@ -53,7 +53,7 @@ class SearchableLite:
         return operand_steps(self.network, calibrated, activation_bits)
 
     def coded(self, programs: Programs, pixels: Tensor, d: float) -> Mapping:
-        with run_by(self.network, programs):
+        with run_by(parts(self.network), programs):
             return self.network(pixels, d)
 
     def corrected(self, shifts: Shifts) -> SearchableLite:

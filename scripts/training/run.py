@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from licodec.backbones.base import BaseConfig, BaseNetwork, PreciseConvolution
+from licodec.backbones.base import BaseNetwork
+from licodec.backbones.base_transforms import BaseConfig, PreciseConvolution
 from licodec.backbones.conditions import D_RANGE
 from training import visual
 from training.soap import Soap

@@ -7,7 +7,8 @@ import dataclasses
 import pytest
 import torch
 
-from licodec.backbones.base import STEP_ORDER, BaseConfig, BaseNetwork, dct_basis
+from licodec.backbones.base import STEP_ORDER, BaseNetwork
+from licodec.backbones.base_transforms import BaseConfig, dct_basis
 from licodec.backbones.conditions import D_RANGE, condition_weights, knots
 from tests.tiny_base import CONFIG
 
