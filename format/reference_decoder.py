@@ -904,14 +904,16 @@ def adapter_set(pack: Pack, description: Json, programs: dict[str, Json],
         (first, _), second = conditions[name], tensors[other]
         require(second.dtype == np.int32 and second.shape == first.shape, f"tensor {other}")
         conditions[name] = (first, second)
-    whole, own = {}, {}
-    for plain in program_order(schedule):
-        # Each is checked anew: the set may have other conditions.
-        if plain in description["programs"]:
-            own[plain] = Program(programs[description["programs"][plain]], tensors, conditions)
-        whole[plain] = own.get(plain) or Program(
-            pack.programs[plain].canonical, tensors, conditions
-        )
+    own = {
+        plain: Program(programs[description["programs"][plain]], tensors, conditions)
+        for plain in program_order(schedule)
+        if plain in description["programs"]
+    }
+    whole = pack.programs
+    if others:  # which let the constants of the pack's own programs be more
+        whole = {plain: Program(program.canonical, tensors, conditions)
+                 for plain, program in whole.items()}  # fmt: skip
+    whole = whole | own
     check_interfaces(schedule, whole, len(pack.medians), stand_ins=set(own))
     conditions = used_conditions(conditions, whole)
     check_step_conditions(conditions, schedule, len(pack.medians))
