@@ -823,7 +823,7 @@ def assemble_pack(backbone: str, schedule: Json, programs: dict[str, Json], tens
     medians = vector(tensors, "tables.hyper.medians")
     thresholds = vector(tensors, "tables.latent.thresholds")
     matched = len(medians) * (1 + len(hyper_bands(schedule))) == len(hyper.offsets)
-    require(bool(matched and np.all(np.abs(medians) < 2**15)), "medians")
+    require(bool(matched and np.all(np.abs(medians) < 2**15)), "medians, or tables by band")
     matched = len(thresholds) == len(latent.offsets) - 1 and np.all(thresholds < 2**24)
     require(bool(matched and np.all(np.diff(thresholds, prepend=0) > 0)), "thresholds")
     check_interfaces(schedule, programs, len(medians))
@@ -901,6 +901,8 @@ def adapter_set(pack: Pack, description: Json, programs: dict[str, Json],
     conditions, others = read_conditions(tensors, schedule), description.get("conditions", {})
     require("conditions" not in description or len(others) > 0, "an adapter set's conditions")
     for name, other in others.items():
+        known = name in conditions and other in tensors
+        require(known, f"an adapter set's conditions of {name}")
         (first, _), second = conditions[name], tensors[other]
         require(second.dtype == np.int32 and second.shape == first.shape, f"tensor {other}")
         conditions[name] = (first, second)
