@@ -514,6 +514,12 @@ def pixel_unshuffle(t: Tensors, a: Attributes, x: Value) -> tuple[Value, Run]:
     return Value(channels * f**2, x.low, x.high, x.rate / f), run
 
 
+def phase(t: Tensors, a: Attributes, x: Value) -> tuple[Value, Run]:
+    f, row, column = a["factor"], a["row"], a["column"]
+    require(2 <= f <= MAX_FACTOR and 0 <= row < f and 0 <= column < f, "phase: factor or place")
+    return x._replace(rate=x.rate / f), lambda x: x[:, row::f, column::f]
+
+
 class Kind(NamedTuple):
     """One kind of operation; attributes have their default, or None where they have none."""
 
@@ -545,8 +551,17 @@ KINDS = {
     "split": Kind(1, split, {"start": None, "stop": None}),
     "pixel_shuffle": Kind(1, pixel_shuffle, {"factor": None}),
     "pixel_unshuffle": Kind(1, pixel_unshuffle, {"factor": None}),
+    "phase": Kind(1, phase, {"factor": None, "row": 0, "column": 0}),
 }
 WEIGHTED = ("conv2d", "gdn", "igdn")
+
+Ends = tuple[np.ndarray, np.ndarray]  # of a condition: its tensors at beta 0 and 65535
+Conditions = dict[str, Ends]  # by the name of what is conditioned
+STEP_CONDITIONS = ("steps", "hyper_steps")
+MULTIPLIERS = ("multiplier", "negative_multiplier")
+CONDITION_BOUNDS = {("conv2d", "bias"): (-(2**30), 2**30),
+                    **dict.fromkeys((("requantize", role) for role in MULTIPLIERS),
+                                    (0, 2**24 - 1))}  # fmt: skip
 
 
 def check_fields(entry: Json, what: str, needed: dict[str, type],
@@ -576,15 +591,37 @@ def check_operation(operation: Json) -> None:
     require(count >= 1 and kind.operands in (None, count), f"{name}: number of operands")
 
 
+def largest_constant(place: tuple[str, str], ends: Ends, stored: np.ndarray | None,
+                     channels: int) -> np.ndarray:  # fmt: skip
+    """What a constant with conditions counts as in proofs: `place` is the kind of operation and
+    the role of the tensor there, `channels` are the operand's."""
+    fault = f"conditions of a {place[1]} of {place[0]}"
+    require(place in CONDITION_BOUNDS and (stored is None) == (place[1] == "bias"), fault)
+    low, high = CONDITION_BOUNDS[place]
+    rows = np.concatenate(ends)
+    require(bool(np.all((low <= rows) & (rows <= high))), fault)
+    if stored is None:
+        return np.abs(rows).max(0)
+    fit = stored.dtype == np.float32 and stored.shape == rows.shape[1:] == (channels,)
+    require(fit, fault)
+    with np.errstate(over="ignore", invalid="ignore"):  # which is refused then
+        return stored * rows.max(0).astype(np.float32)
+
+
 class Program:
     """A program that has been checked and can be run.
+
+    It is checked for all that `conditions` let its constants be, and can be run where there are
+    none.
 
     values        what is known of each value, by its name
     tensor_names  the tensors that it uses, and weight_names those of weighted operations
     canonical     its JSON form without the attributes that have their default
     """
 
-    def __init__(self, program: Json, tensors: Tensors) -> None:
+    def __init__(
+        self, program: Json, tensors: Tensors, conditions: Conditions | None = None
+    ) -> None:
         check_fields(program, "program", {"inputs": list, "operations": list, "outputs": list})
         require(len(program["operations"]) <= MAX_OPERATIONS, "too many operations")
         self.values: dict[str, Value] = {}
@@ -603,13 +640,13 @@ class Program:
         self.pointwise = True
         for operation in program["operations"]:
             check_operation(operation)
-            self.add(operation, KINDS[operation["kind"]], tensors)
+            self.add(operation, KINDS[operation["kind"]], tensors, conditions or {})
         for name in self.outputs:
             value = self.values.get(name)
             legal = value is not None and not value.is_sum and not value.is_number
             require(legal, f"{name} cannot be an output")
 
-    def add(self, operation: Json, kind: Kind, tensors: Tensors) -> None:
+    def add(self, operation: Json, kind: Kind, tensors: Tensors, conditions: Conditions) -> None:
         inputs, output = operation["inputs"], operation["output"]
         for i, name in enumerate(inputs):
             require(name in self.values, f"{name} is read before it is made")
@@ -621,9 +658,16 @@ class Program:
                 require(once, f"the sum {name} is not read by one requantize alone")
                 self.sums_read.add(name)
         roles = [r for r in kind.tensors + kind.optional_tensors if r in operation]
-        known = all(operation[role] in tensors for role in roles)
-        require(known, f"{operation['kind']}: a tensor is missing")
-        own = {role: tensors[operation[role]] for role in roles}
+        own = {}
+        for role in roles:
+            name = operation[role]
+            own[role] = tensors.get(name)
+            if name in conditions:
+                channels = self.values[inputs[0]].channels
+                require(name not in STEP_CONDITIONS, f"an operation names {name}")
+                place = (operation["kind"], role)
+                own[role] = largest_constant(place, conditions[name], own[role], channels)
+            require(own[role] is not None, f"{operation['kind']}: a tensor is missing")
         attributes = {key: operation.get(key, n) for key, n in kind.attributes.items()}
         value, run = kind.bind(own, attributes, *(self.values[name] for name in inputs))
         self.note(output, value)
@@ -681,19 +725,31 @@ class Tables(NamedTuple):
     offsets: list[int]
 
 
+class AdapterSet(NamedTuple):
+    """An adapter set with what it leaves to its pack."""
+
+    programs: dict[str, Program]  # stand-ins in their places
+    conditions: Conditions
+    gains: set[str]
+    step_shares: list[list[int]]  # from beta 0 to 65535
+
+
 class Pack(NamedTuple):
     backbone: str
     plan: tuple[int, ...]
     weights_id: bytes
     schedule: Json
     programs: dict[str, Program]  # those that the schedule names
+    tensors: Tensors
+    conditions: Conditions  # of what these programs use, and of steps
     hyper: Tables
     latent: Tables
     medians: np.ndarray
     thresholds: np.ndarray
-    # By id: all programs, stand-ins in their places, and the step shares from beta 0 to 1.
-    adapters: dict[bytes, tuple[dict[str, Program], list[list[int]]]]
-    step_shares: list[int]  # of the adapter set in force; empty: steps are AQVR's
+    adapters: dict[bytes, AdapterSet]  # by id
+    step_shares: list[int]  # of the adapter set in force; empty: steps are AQVR's or by channel
+    steps: np.ndarray | None = None  # by channel, at the picture's d; None where there are no knots
+    hyper_steps: np.ndarray | int = 1
 
 
 def read_safetensors(data: bytes) -> tuple[Json, Tensors]:
@@ -740,16 +796,13 @@ def read_pack(data: bytes) -> Pack:
             widths[name] = width
         schedule, programs = description["schedule"], description["programs"]
         pack = assemble_pack(description["backbone"], schedule, programs, tensors, widths)
-        sets = [(own, *adapter_set(pack, own, programs, tensors, widths))
-                for own in description.get("adapters", [])]  # fmt: skip
-        for own, identity, _ in sets:
+        stated = description.get("adapters", [])
+        sets = [adapter_set(pack, own, programs, widths) for own in stated]
+        for own, (identity, _) in zip(stated, sets, strict=True):
             require(identity.hex() == own["id"], "an adapter id of the pack is not its own")
         for key in ("id", "objective"):
-            require(len({own[key] for own, _, _ in sets}) == len(sets), f"two sets of one {key}")
-        pack = pack._replace(adapters={
-            identity: (found, [own[key] for key in STEP_SHARES if key in own])
-            for own, identity, found in sets
-        })  # fmt: skip
+            require(len({own[key] for own in stated}) == len(stated), f"two sets of one {key}")
+        pack = pack._replace(adapters=dict(sets))
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise Fault(f"corrupt file: the pack is malformed ({error!r})") from None
     require(pack.weights_id.hex() == description["weights_id"], "the pack's id is not its own")
@@ -760,30 +813,69 @@ def assemble_pack(backbone: str, schedule: Json, programs: dict[str, Json], tens
                   widths: dict[str, int]) -> Pack:  # fmt: skip
     """Check that all parts of a pack fit together, and compute its plan and its id."""
     check_schedule(schedule)
-    programs = {name: Program(programs[name], tensors) for name in program_order(schedule)}
+    conditions = read_conditions(tensors, schedule)
+    programs = {name: Program(programs[name], tensors, conditions)
+                for name in program_order(schedule)}  # fmt: skip
     weights = [name for program in programs.values() for name in program.weight_names]
     require(set(weights) <= set(widths), "a weight has no stated width")
     plan = tuple(widths[name] for name in weights)
     hyper, latent = read_tables(tensors, "hyper"), read_tables(tensors, "latent")
     medians = vector(tensors, "tables.hyper.medians")
     thresholds = vector(tensors, "tables.latent.thresholds")
-    matched = len(medians) == len(hyper.offsets) and np.all(np.abs(medians) < 2**15)
-    require(bool(matched), "medians")
+    matched = len(medians) * (1 + len(hyper_bands(schedule))) == len(hyper.offsets)
+    require(bool(matched and np.all(np.abs(medians) < 2**15)), "medians, or tables by band")
     matched = len(thresholds) == len(latent.offsets) - 1 and np.all(thresholds < 2**24)
     require(bool(matched and np.all(np.diff(thresholds, prepend=0) > 0)), "thresholds")
     check_interfaces(schedule, programs, len(medians))
+    conditions = used_conditions(conditions, programs)
+    check_step_conditions(conditions, schedule, len(medians))
 
+    default = {"features": ["features"], "hyper_bands": [],
+               "d_fraction_bits": schedule["latent_fraction_bits"]}  # fmt: skip
     head = {
         "backbone": backbone,
         "profile": "int-1",
         "plan": list(plan),
-        "schedule": {k: v for k, v in schedule.items() if (k, v) != ("features", ["features"])},
+        "schedule": {k: v for k, v in schedule.items() if default.get(k) != v},
         "programs": {name: program.canonical for name, program in programs.items()},
     }
     used = {name for name in tensors if name.startswith("tables.")}
-    used.update(name for program in programs.values() for name in program.tensor_names)
-    return Pack(backbone, plan, identifier(head, used, tensors), schedule, programs,
-                hyper, latent, medians, thresholds, {}, [])  # fmt: skip
+    used.update(f"conditions.{name}" for name in STEP_CONDITIONS if name in conditions)
+    used.update(stored_names(programs, tensors))
+    return Pack(backbone, plan, identifier(head, used, tensors), schedule, programs, tensors,
+                conditions, hyper, latent, medians, thresholds, {}, [])  # fmt: skip
+
+
+def read_conditions(tensors: Tensors, schedule: Json) -> Conditions:
+    """All conditions of a pack, which beta does not change."""
+    prefix, knots = "conditions.", schedule.get("knots", [])
+    found = {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
+    for name, t in found.items():
+        formed = t.dtype == np.int32 and t.ndim == 2 and len(t) == len(knots)
+        require(formed, f"tensor conditions.{name}")
+    return {name: (t, t) for name, t in found.items()}
+
+
+def used_conditions(conditions: Conditions, programs: dict[str, Program]) -> Conditions:
+    """Those of the tensors that `programs` name, and those of steps."""
+    used = {name for program in programs.values() for name in program.tensor_names}
+    used.update(STEP_CONDITIONS)
+    return {name: ends for name, ends in conditions.items() if name in used}
+
+
+def check_step_conditions(conditions: Conditions, schedule: Json, hyper_channels: int) -> None:
+    channels = {"steps": latent_channels(schedule), "hyper_steps": hyper_channels}
+    for name in STEP_CONDITIONS if "knots" in schedule else ():
+        require(name in conditions, f"no tensor conditions.{name}")
+        rows = np.concatenate(conditions[name])
+        legal = rows.shape[1] == channels[name] and rows.min() >= 1 and rows.max() <= 2**15
+        require(bool(legal), f"conditions of {name}: channels or range")
+
+
+def stored_names(programs: dict[str, Program], tensors: Tensors) -> set[str]:
+    """The tensors of a pack that operations name, and their conditions."""
+    names = {name for program in programs.values() for name in program.tensor_names}
+    return tensors.keys() & (names | {f"conditions.{name}" for name in names})
 
 
 ADAPTER_SET = {"id": str, "objective": str, "programs": dict, "d": int}
@@ -791,26 +883,46 @@ STEP_SHARES = {"step_shares": list, "beta_step_shares": list}  # in the order of
 SHARE_ONE = 65535
 
 
-def adapter_set(pack: Pack, description: Json, programs: dict[str, Json], tensors: Tensors,
-                widths: dict[str, int]) -> tuple[bytes, dict[str, Program]]:  # fmt: skip
-    """The id of an adapter set, and the decoder's programs with its stand-ins in their places."""
-    check_fields(description, "adapters", ADAPTER_SET, STEP_SHARES)
+def adapter_set(pack: Pack, description: Json, programs: dict[str, Json],
+                widths: dict[str, int]) -> tuple[bytes, AdapterSet]:  # fmt: skip
+    """The id of an adapter set, and what decodes with it."""
+    check_fields(description, "adapters", ADAPTER_SET, STEP_SHARES | {"conditions": dict})
+    schedule, tensors = pack.schedule, pack.tensors
     stated = {key: description[key] for key in STEP_SHARES if key in description}
     for shares in stated.values():
         legal = all(type(share) is int and 0 <= share <= SHARE_ONE for share in shares)
-        sliced = len(shares) == len(pack.schedule["steps"])
-        require(legal and sliced and "reach" not in pack.schedule["steps"][0], "step shares")
+        sliced = len(shares) == len(schedule["steps"])
+        even = "reach" not in schedule["steps"][0] and "knots" not in schedule
+        require(legal and sliced and even, "step shares")
     objective = re.fullmatch(r"[a-z0-9][a-z0-9-]{0,31}", description["objective"])
-    in_range = pack.schedule["d_low"] <= description["d"] <= pack.schedule["d_high"]
+    in_range = schedule["d_low"] <= description["d"] <= schedule["d_high"]
     require(objective is not None and in_range, "the objective or the d of an adapter set")
+
+    conditions, others = read_conditions(tensors, schedule), description.get("conditions", {})
+    require("conditions" not in description or len(others) > 0, "an adapter set's conditions")
+    for name, other in others.items():
+        known = name in conditions and other in tensors
+        require(known, f"an adapter set's conditions of {name}")
+        (first, _), second = conditions[name], tensors[other]
+        require(second.dtype == np.int32 and second.shape == first.shape, f"tensor {other}")
+        conditions[name] = (first, second)
     own = {
-        plain: Program(programs[description["programs"][plain]], tensors)
-        for plain in program_order(pack.schedule)
+        plain: Program(programs[description["programs"][plain]], tensors, conditions)
+        for plain in program_order(schedule)
         if plain in description["programs"]
     }
-    whole = pack.programs | own
-    check_interfaces(pack.schedule, whole, len(pack.medians), stand_ins=set(own))
+    whole = pack.programs
+    if others:  # which let the constants of the pack's own programs be more
+        whole = {plain: Program(program.canonical, tensors, conditions)
+                 for plain, program in whole.items()}  # fmt: skip
+    whole = whole | own
+    check_interfaces(schedule, whole, len(pack.medians), stand_ins=set(own))
+    conditions = used_conditions(conditions, whole)
+    check_step_conditions(conditions, schedule, len(pack.medians))
+    used = {name: other for name, other in others.items() if name in conditions}
+
     gains = {gain for program in own.values() for gain in program.gains}
+    gains |= {"beta"} if others else set()
     require(bool(gains), "an adapter set without alpha and beta")
     bent = "beta_step_shares" in stated
     require(not bent or ("step_shares" in stated and "beta" in gains), "step shares of beta")
@@ -821,9 +933,12 @@ def adapter_set(pack: Pack, description: Json, programs: dict[str, Json], tensor
         "programs": {plain: program.canonical for plain, program in own.items()},
         "weights_id": pack.weights_id.hex(),
         **stated,
+        **({"conditions": used} if others else {}),
     }
-    names = {name for program in own.values() for name in program.tensor_names}
-    return identifier(head, names, tensors), whole
+    names = stored_names(own, tensors) | set(used.values())
+    return identifier(head, names, tensors), AdapterSet(
+        whole, conditions, gains, list(stated.values())
+    )
 
 
 def identifier(head: Json, names: set[str], tensors: Tensors) -> bytes:
@@ -963,14 +1078,18 @@ SCHEDULE_NUMBERS = ("alignment", "latent_stride", "hyper_stride", "latent_fracti
                     "scale_fraction_bits", "d_low", "d_high")  # fmt: skip
 SCHEDULE = {**dict.fromkeys(SCHEDULE_NUMBERS, int), "hyper_synthesis": str, "synthesis": str,
             "steps": list}  # fmt: skip
-STEP = {"start": int, "stop": int, "parameters": str, "residual": str}
-WAVEFRONT_STEP = {"start": int, "stop": int, "parameters": str, "reach": int}
+SCHEDULE_OPTIONAL = {"features": list, "d_fraction_bits": int, "knots": list,
+                     "hyper_bands": list, "residual": str}  # fmt: skip
+SLICE = {"start": int, "stop": int, "parameters": str}
+PHASE_STEP = {"phases": list, "count": int, "parameters": str}
+PHASES = 4
 
 
 def program_order(schedule: Json) -> list[str]:
     """The names of the decoder's programs in the order in which they first run."""
     keys = ("parameters", "residual")
-    middle = [step[key] for step in schedule["steps"] for key in keys if key in step]
+    parts = [*schedule["steps"], schedule]
+    middle = [part[key] for part in parts for key in keys if key in part]
     return list(dict.fromkeys([schedule["hyper_synthesis"], *middle, schedule["synthesis"]]))
 
 
@@ -979,26 +1098,74 @@ def feature_names(schedule: Json) -> list[str]:
     return schedule.get("features", ["features"])
 
 
+def d_fraction_bits(schedule: Json) -> int:
+    return schedule.get("d_fraction_bits", schedule["latent_fraction_bits"])
+
+
+def hyper_bands(schedule: Json) -> list[int]:
+    """The d at which the hyper-latents' tables change."""
+    return schedule.get("hyper_bands", [])
+
+
+def by_phases(schedule: Json) -> bool:
+    return any("phases" in step for step in schedule["steps"])
+
+
+def latent_channels(schedule: Json) -> int:
+    return sum(step["count"] if "phases" in step else step["stop"] - step["start"]
+               for step in schedule["steps"])  # fmt: skip
+
+
+def ascending(numbers: list[Any]) -> bool:
+    whole = all(type(number) is int for number in numbers)
+    return whole and all(first < second for first, second in itertools.pairwise(numbers))
+
+
 def check_schedule(schedule: Json) -> None:
     """The form of a coding schedule, and its numbers."""
-    check_fields(schedule, "coding schedule", SCHEDULE, {"features": list})
+    check_fields(schedule, "coding schedule", SCHEDULE, SCHEDULE_OPTIONAL)
     alignment, latent, hyper, g, s, d_low, d_high = (schedule[key] for key in SCHEDULE_NUMBERS)
     strides = latent >= 1 and hyper >= 1 and hyper % latent == 0
     require(strides and 1 <= alignment <= 4096 and alignment % hyper == 0, "alignment or strides")
     require(0 <= g <= 10 and 0 <= s <= 12, "fraction bits")
-    require(1 <= d_low <= 2**g <= d_high <= 2**15, "range of d")
-    names = feature_names(schedule)
+    knotted, bits, bands = "knots" in schedule, d_fraction_bits(schedule), hyper_bands(schedule)
+    require(0 <= bits <= 15 and (knotted or bits == g), "fraction bits of d")
+    require(1 <= d_low <= 2**bits <= d_high <= (65535 if knotted else 2**15), "range of d")
+    if knotted:
+        knots = schedule["knots"]
+        legal = 2 <= len(knots) <= 64 and ascending(knots)
+        require(legal and (knots[0], knots[-1]) == (d_low, d_high), "knots")
+    legal = len(bands) <= 63 and ascending([d_low, *bands]) and max(bands, default=0) <= d_high
+    require(legal and (knotted or not bands), "bands of hyper-latents")
+    names, reserved = feature_names(schedule), {"", "previous", "latents"}
     legal = all(isinstance(name, str) and name.isascii() and name.isprintable() for name in names)
-    require(legal and 0 < len(names) == len({*names} - {"", "previous"}), "names of features")
-    stop = 0
+    require(legal and 0 < len(names) == len({*names} - reserved), "names of features")
+    require(len(schedule["steps"]) > 0, "no steps")
+    phased = by_phases(schedule)
+    require(not phased or (knotted and alignment // latent % 2 == 0), "knots or rows for phases")
+    require(phased or "residual" not in schedule, "a residual of slices together")
+    stop, grid = 0, []
     for step in schedule["steps"]:
+        if "phases" in step:
+            grid.append(step)
+            continue
         wavefront = "reach" in step
-        check_fields(step, "step of the coding schedule", WAVEFRONT_STEP if wavefront else STEP)
+        last = {"reach": int} if wavefront else {} if phased else {"residual": str}
+        check_fields(step, "step of the coding schedule", SLICE | last)
         alone = len(schedule["steps"]) == 1 and 1 <= step.get("reach", 1) <= 7
         require(not wavefront or (alone and d_low == d_high), "a wavefront step")
-        require(step["start"] == stop < step["stop"] < 2**20, "channels of the steps")
+        in_order = not grid and step["start"] == stop < step["stop"] < 2**20
+        require(in_order, "channels of the steps")
         stop = step["stop"]
-    require(stop > 0, "no steps")
+    for step in grid:
+        check_fields(step, "step of the coding schedule", PHASE_STEP)
+        legal = len(step["phases"]) == PHASES and all(type(n) is int for n in step["phases"])
+        require(legal and 1 <= step["count"] < 2**20, "a step by phases")
+    for phase in range(PHASES):
+        end = stop
+        for first, count in sorted((step["phases"][phase], step["count"]) for step in grid):
+            require(first == end, "steps by phases do not code each channel once")
+            end = first + count
 
 
 def check_interfaces(schedule: Json, programs: dict[str, Program], hyper_channels: int,
@@ -1023,6 +1190,12 @@ def check_interfaces(schedule: Json, programs: dict[str, Program], hyper_channel
     def latents(channels: int) -> Value:
         return Value(channels, LATENT_LOW, LATENT_HIGH)
 
+    def corrects(name: str, corrected: str, context: Value, channels: int) -> bool:
+        """Whether a program predicts residuals of what it reads by the name `corrected`."""
+        port, decoded, correction = ends(name, stride, ["context", corrected], 1)
+        fit = holds(port, context) and decoded == latents(channels)
+        return fit and correction.channels == channels and correction.rate == 1
+
     stride, hyper_stride = schedule["latent_stride"], schedule["hyper_stride"]
     names = feature_names(schedule)
     port, *outputs = ends(schedule["hyper_synthesis"], hyper_stride, ["hyper_latents"], len(names))
@@ -1030,27 +1203,31 @@ def check_interfaces(schedule: Json, programs: dict[str, Program], hyper_channel
     fit &= all(output.rate == hyper_stride // stride for output in outputs)
     features = dict(zip(names, outputs, strict=True))
     for step in schedule["steps"]:
-        start, channels = step["start"], step["stop"] - step["start"]
-        reach = step.get("reach", 0)
+        phased, reach, start = "phases" in step, step.get("reach", 0), step.get("start", 0)
+        channels = PHASES * step["count"] if phased else step["stop"] - start
+        before = {}  # what it reads of latents
+        if phased:
+            before["latents"] = latents(latent_channels(schedule))
+        elif reach:
+            before["neighbours"] = latents(2 * reach * (reach + 1) * channels)
+        elif start > 0:
+            before["previous"] = latents(start)
         read = [name for name in programs[step["parameters"]].inputs if name in features]
-        previous = ["previous"] if start > 0 else ["neighbours"] if reach else []
-        ports = ends(step["parameters"], stride, [*read, *previous], 2 if reach else 3)
-        mean, scale = ports[len(read) + len(previous) :][:2]
-        before = latents(2 * reach * (reach + 1) * channels if reach else start)
-        fit &= len(read) > 0 and ports[len(read) :][: len(previous)] == [before] * len(previous)
+        has_context = phased or "residual" in step
+        ports = ends(step["parameters"], stride, [*read, *before], 3 if has_context else 2)
+        mean, scale, *context = ports[len(read) + len(before) :]
+        fit &= len(read) > 0 and ports[len(read) :][: len(before)] == [*before.values()]
         fit &= all(holds(port, features[name]) for name, port in zip(read, ports, strict=False))
         fit &= holds(latents(channels), mean) and scale.channels == channels
-        fit &= mean.rate == scale.rate == 1
-        if reach:
-            fit &= programs[step["parameters"]].is_pointwise()
-            continue
-        context = ports[-1]
-        fit &= context.rate == 1
-        port, decoded, correction = ends(step["residual"], stride, ["context", "decoded"], 1)
-        fit &= holds(port, context) and decoded == latents(channels)
-        fit &= correction.channels == channels and correction.rate == 1
+        fit &= mean.rate == scale.rate == (Fraction(1, 2) if phased else 1)
+        fit &= all(value.rate == 1 for value in context)
+        fit &= not reach or programs[step["parameters"]].is_pointwise()
+        if "residual" in step:
+            fit &= corrects(step["residual"], "decoded", context[0], channels)
+    if "residual" in schedule:
+        fit &= corrects(schedule["residual"], "latents", context[0], latent_channels(schedule))
     port, samples = ends(schedule["synthesis"], stride, ["latents"], 1)
-    fit &= port == latents(schedule["steps"][-1]["stop"])
+    fit &= port == latents(latent_channels(schedule))
     fit &= samples.channels == 3 and samples.low >= 0 and samples.high <= 255
     fit &= samples.rate == stride
     require(fit, "programs and coding schedule do not fit together")
@@ -1064,14 +1241,15 @@ def decode_latents(pack: Pack, runs: Runs, streams: list[Stream], rows: int, col
     """All latents, corrected, of a picture with hyper-latent planes of rows x columns."""
     schedule, unit = pack.schedule, 2 ** pack.schedule["latent_fraction_bits"]
     finer = schedule["hyper_stride"] // schedule["latent_stride"]
-    hyper_channels, latent_channels = len(pack.medians), schedule["steps"][-1]["stop"]
-    total = rows * columns * (hyper_channels + latent_channels * finer**2)
+    hyper_channels, channels = len(pack.medians), latent_channels(schedule)
+    total = rows * columns * (hyper_channels + channels * finer**2)
     reader = SymbolReader(streams, [pack.hyper, pack.latent], total)
 
-    # Hyper-latents: each channel has a table of its own, around its median.
-    channel = np.repeat(np.arange(hyper_channels), rows * columns)
-    symbols = reader.read(channel).reshape(hyper_channels, rows, columns)
-    hyper_latents = symbols + pack.medians[:, None, None]
+    # Hyper-latents: each channel has a table of its own in each band of d, around its median.
+    band = bisect.bisect_right(hyper_bands(schedule), d)
+    tables = np.repeat(band * hyper_channels + np.arange(hyper_channels), rows * columns)
+    symbols = reader.read(tables).reshape(hyper_channels, rows, columns)
+    hyper_latents = (symbols.T * pack.hyper_steps + pack.medians).T
     hyper_synthesis = pack.programs[schedule["hyper_synthesis"]]
     port = hyper_synthesis.values["hyper_latents"]
     legal = port.low <= hyper_latents.min() and hyper_latents.max() <= port.high
@@ -1082,22 +1260,41 @@ def decode_latents(pack: Pack, runs: Runs, streams: list[Stream], rows: int, col
     if "reach" in schedule["steps"][0]:
         return decode_wavefronts(pack, runs, reader, seen)
 
-    # Latents: each slice is predicted from the hyper-latents and from the slices before it.
-    latents = np.zeros((0, *outputs[0].shape[1:]), np.int64)
+    # Latents: each step is predicted from the hyper-latents and from the steps before it.
+    latents = np.zeros((channels, *outputs[0].shape[1:]), np.int64)
     for i, step in enumerate(schedule["steps"]):
-        seen["previous"] = latents
+        places = coded_places(step)
+        seen["previous"], seen["latents"] = latents[: step.get("start")], latents
         read = pack.programs[step["parameters"]].planes
-        mean, scale, context = runs[step["parameters"]](**{name: seen[name] for name in read})
-        if pack.step_shares:
+        mean, scale, *context = runs[step["parameters"]](**{name: seen[name] for name in read})
+        if pack.steps is not None:
+            steps = np.concatenate([pack.steps[own] for own, _, _ in places])[:, None, None]
+        elif pack.step_shares:
             steps = np.array(even_step(d, unit, pack.step_shares[i]))
         else:
             steps = quantization_steps(scale, *step_range(d, unit, i, len(schedule["steps"])))
         indexes = scale_indexes(scale, steps, unit, pack.thresholds)
-        q = reader.read(indexes.ravel() + hyper_channels).reshape(indexes.shape)
+        q = reader.read(indexes.ravel() + len(pack.hyper.offsets)).reshape(indexes.shape)
         decoded = np.clip(q * steps + mean, LATENT_LOW, LATENT_HIGH)
-        (correction,) = runs[step["residual"]](context=context, decoded=decoded)
-        latents = np.concatenate([latents, np.clip(decoded + correction, LATENT_LOW, LATENT_HIGH)])
+        if "residual" in step:
+            (correction,) = runs[step["residual"]](context=context[0], decoded=decoded)
+            decoded = np.clip(decoded + correction, LATENT_LOW, LATENT_HIGH)
+        for place, planes in zip(places, np.split(decoded, len(places)), strict=True):
+            latents[place] = planes
+    if "residual" in schedule:
+        (correction,) = runs[schedule["residual"]](context=context[0], latents=latents)
+        latents = np.clip(latents + correction, LATENT_LOW, LATENT_HIGH)
     return latents
+
+
+def coded_places(step: Json) -> list[tuple[slice, slice, slice]]:
+    """Channels, rows and columns of the latents that a step codes, in the order of its mean."""
+    if "phases" not in step:
+        return [(slice(step["start"], step["stop"]), slice(None), slice(None))]
+    return [
+        (slice(first, first + step["count"]), slice(phase // 2, None, 2), slice(phase % 2, None, 2))
+        for phase, first in enumerate(step["phases"])
+    ]
 
 
 def wavefronts(rows: int, columns: int, reach: int) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -1131,7 +1328,7 @@ def decode_wavefronts(pack: Pack, runs: Runs, reader: SymbolReader,
         seen = {name: features[name][:, r, c][:, None] for name in read}
         mean, scale = runs[program](**seen, neighbours=near[:, None])
         indexes = scale_indexes(scale, np.array(unit), unit, pack.thresholds)
-        q = reader.read(indexes.ravel() + len(pack.medians)).reshape(indexes.shape)
+        q = reader.read(indexes.ravel() + len(pack.hyper.offsets)).reshape(indexes.shape)
         values = np.clip(q * unit + mean, LATENT_LOW, LATENT_HIGH)
         latents[:, r + reach, c + reach] = values[:, 0]
     return latents[:, reach:, reach : reach + columns]
@@ -1141,15 +1338,43 @@ def with_adapters(pack: Pack, header: Header) -> Pack:
     """The pack with the stand-ins of the adapter set that the header names, if it names one."""
     if header.adapter_id is None:
         return pack
-    programs, ends = pack.adapters[header.adapter_id]
-    numbers = {name for program in programs.values() for name in program.gains}
-    known = {name for name, gain in header.gains.items() if gain} <= numbers
+    own = pack.adapters[header.adapter_id]
+    known = {name for name, gain in header.gains.items() if gain} <= own.gains
     require(known, "the header's alpha or beta is not one of the adapter set's")
-    shares = list(ends[0]) if ends else []
-    if len(ends) == 2:
-        pairs, beta = zip(*ends, strict=True), header.gains["beta"]
+    shares = list(own.step_shares[0]) if own.step_shares else []
+    if len(own.step_shares) == 2:
+        pairs, beta = zip(*own.step_shares, strict=True), header.gains["beta"]
         shares = [share_between(*pair, beta) for pair in pairs]
-    return pack._replace(programs=programs, step_shares=shares)
+    return pack._replace(programs=own.programs, conditions=own.conditions, step_shares=shares)
+
+
+def interpolate(ends: Ends, knots: list[int], d: int, beta: int) -> np.ndarray:
+    """What conditions are worth at d and beta, int64 (C,), from their tensors."""
+    i = min(bisect.bisect_right(knots, d) - 1, len(knots) - 2)
+    low, high = knots[i : i + 2]
+    at_d = [t[i].astype(np.int64) * (high - d) + t[i + 1].astype(np.int64) * (d - low)
+            for t in ends]  # fmt: skip
+    dividend = (GAIN_ONE - beta) * at_d[0] + beta * at_d[1]  # below 2^62
+    return divide_rne(dividend, GAIN_ONE * (high - low))
+
+
+def conditioned(stored: np.ndarray | None, worth: np.ndarray) -> np.ndarray:
+    """The constant of an operation: a multiplier that is stored, or a bias that is not."""
+    return worth.astype(np.int32) if stored is None else stored * worth.astype(np.float32)
+
+
+def with_conditions(pack: Pack, header: Header) -> Pack:
+    """The pack with the constants of the header's d and beta in its programs."""
+    if "knots" not in pack.schedule:
+        return pack
+    knots, beta = pack.schedule["knots"], header.gains["beta"]
+    worth = {name: interpolate(ends, knots, header.d, beta)
+             for name, ends in pack.conditions.items()}  # fmt: skip
+    steps, hyper_steps = (worth.pop(name) for name in STEP_CONDITIONS)
+    own = {name: conditioned(pack.tensors.get(name), v) for name, v in worth.items()}
+    programs = {name: Program(program.canonical, pack.tensors | own)
+                for name, program in pack.programs.items()}  # fmt: skip
+    return pack._replace(programs=programs, steps=steps, hyper_steps=hyper_steps)
 
 
 def decode(file: File, pack: Pack) -> np.ndarray:
@@ -1162,7 +1387,7 @@ def decode(file: File, pack: Pack) -> np.ndarray:
     require(known, missing, "weights missing")
     require(header.backbone == pack.backbone, "the header's backbone is not the pack's")
     require(file.plan in (None, pack.plan), "the precision plan is not the pack's")
-    same_unit = header.d_fraction_bits == schedule["latent_fraction_bits"]
+    same_unit = header.d_fraction_bits == d_fraction_bits(schedule)
     in_range = schedule["d_low"] <= header.d <= schedule["d_high"]
     require(same_unit and in_range, "the header's d is not one of the pack's")
 
@@ -1171,7 +1396,7 @@ def decode(file: File, pack: Pack) -> np.ndarray:
         -(-side // alignment) * alignment // schedule["hyper_stride"]
         for side in (header.height, header.width)
     )
-    pack = with_adapters(pack, header)
+    pack = with_conditions(with_adapters(pack, header), header)
     runs = {
         name: partial(program, **{gain: np.array(header.gains[gain]) for gain in program.gains})
         for name, program in pack.programs.items()

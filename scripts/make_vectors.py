@@ -17,9 +17,11 @@ import itertools
 import json
 import math
 import sys
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -295,6 +297,15 @@ def pixel_unshuffle(x: Array, factor: int) -> Array:
     return array((channels * factor**2, rows // factor, columns // factor), element)
 
 
+def phase(x: Array, factor: int, row: int = 0, column: int = 0) -> Array:
+    channels, rows, columns = x.shape
+
+    def element(c: int, r: int, q: int) -> Number:
+        return x[c, r * factor + row, q * factor + column]
+
+    return array((channels, rows // factor, columns // factor), element)
+
+
 OPERATIONS: dict[str, Callable[..., Array]] = {
     "conv2d": conv2d,
     "requantize": requantize,
@@ -311,6 +322,7 @@ OPERATIONS: dict[str, Callable[..., Array]] = {
     "split": split,
     "pixel_shuffle": pixel_shuffle,
     "pixel_unshuffle": pixel_unshuffle,
+    "phase": phase,
 }
 
 
@@ -332,6 +344,11 @@ def array_to_json(x: Array, stored: bool) -> Json:
     assert all(Fraction(a) == b for a, b in zip(values, x.values, strict=True))
     kind = {"type": x.type} if stored else {}
     return {**kind, "shape": list(x.shape), "values": values}
+
+
+def array_from_json(x: Json) -> Array:
+    values = (v if isinstance(v, int) else Fraction(v) for v in x["values"])
+    return Array(tuple(x["shape"]), tuple(values), x.get("type", "int32"))
 
 
 def arrays_to_json(arrays: dict[str, Array], stored: bool) -> Json:
@@ -971,6 +988,31 @@ def shuffle_cases(kind: str) -> Iterator[Json]:
         yield case(f"{channels}x{rows}x{columns} by {factor}", shows, code, {}, {"x": x})
 
 
+def phase_cases() -> Iterator[Json]:
+    x = Array((2, 6, 12), tuple(range(144)))
+    for factor, place in (
+        (2, {}),
+        (2, {"column": 1}),
+        (2, {"row": 1}),
+        (2, {"row": 1, "column": 1}),
+        (3, {"row": 2, "column": 1}),
+        (6, {"row": 5, "column": 0}),
+    ):
+        code = program(
+            [port("x", 2, 0, 255)], [operation("phase", "x", "y", factor=factor, **place)], "y"
+        )
+        name = f"row {place.get('row', 0)}, column {place.get('column', 0)} of {factor}"
+        yield case(name, "which of the integers 0, 1, 2, ... are taken", code, {}, {"x": x})
+    code = program(
+        [port("x", 2, 0, 255)],
+        [*(operation("phase", "x", f"y{p}", factor=2, row=p // 2, column=p % 2) for p in range(4)),
+         operation("concat", "y0 y1 y2 y3", "y")],
+        "y",
+    )  # fmt: skip
+    shows = "all of a 2x2 grid, whose order is not that of pixel_unshuffle"
+    yield case("four phases", shows, code, {}, {"x": x})
+
+
 def program_cases() -> Iterator[Json]:
     noise = Noise(4)
     trunk = (-2048, 2047)
@@ -1333,6 +1375,21 @@ def refused_cases() -> Iterator[Json]:
     for start, stop in ((-1, 1), (0, 3), (1, 1), (2, 1)):
         yield one(f"a split from {start} to {stop}", "split", start=start, stop=stop)
 
+    for name, fields in (
+        ("a phase of 1", {"factor": 1}),
+        ("a phase of 65", {"factor": 65}),
+        ("a row beyond the phases", {"factor": 2, "row": 2}),
+        ("a negative row", {"factor": 2, "row": -1}),
+        ("a column beyond the phases", {"factor": 2, "column": 2}),
+        ("a negative column", {"factor": 2, "column": -1}),
+        ("a phase of no factor", {"row": 0, "column": 0}),
+        ("a phase by another key", {"factor": 2, "phase": 1}),
+    ):
+        yield one(name, "phase", **fields)
+    part = operation("phase", "x", "u", factor=2)
+    joined = operation("concat", "u x", "y")
+    yield refused("concat of a plane and its phase", [byte], [part, joined], "y")
+
 
 # The cases: entropy coding ---------------------------------------------------------------------
 
@@ -1524,13 +1581,16 @@ def encode_rans(symbols: Sequence[tuple[int, int]]) -> bytes:
     return b"".join(word.to_bytes(4, "little") for word in reversed(words))
 
 
-def encode_escape(value: int, low: int, high: int) -> bytes:
-    code = 2 * (value - high - 1) if value > high else 2 * (low - 1 - value) + 1
+def varint(value: int) -> bytes:
     digits = []
-    while code >= 128:
-        digits.append(code % 128 + 128)
-        code //= 128
-    return bytes([*digits, code])
+    while value >= 128:
+        digits.append(value % 128 + 128)
+        value //= 128
+    return bytes([*digits, value])
+
+
+def encode_escape(value: int, low: int, high: int) -> bytes:
+    return varint(2 * (value - high - 1) if value > high else 2 * (low - 1 - value) + 1)
 
 
 @dataclass(frozen=True)
@@ -1739,6 +1799,16 @@ def binary32_bits(value: float) -> int:
     return ((exponent + 126) << 23) + int(mantissa * 2**24) - 2**23
 
 
+def identifier(text: str, names: Iterable[str], tensors: dict[str, Array]) -> str:
+    """The first bytes of the SHA-256 over canonical JSON and tensors."""
+    data = text.encode("ascii")
+    for name in sorted(names):
+        x = tensors[name]
+        shape = ",".join(str(size) for size in x.shape)
+        data += f"\n{name} {x.type} {shape}\n".encode() + stored_bytes(x)
+    return hashlib.sha256(data).digest()[:8].hex()
+
+
 def weights_id_cases() -> Iterator[Json]:
     """A whole pack, small and legal: alignment 4, latents of 2x2 pixels, hyper-latents of 4x4."""
     latent = (LATENT_LOW, LATENT_HIGH)
@@ -1859,16 +1929,8 @@ def weights_id_cases() -> Iterator[Json]:
         }
     )
 
-    def identifier(text: str, names: Iterable[str]) -> str:
-        data = text.encode("ascii")
-        for name in sorted(names):
-            x = tensors[name]
-            shape = ",".join(str(size) for size in x.shape)
-            data += f"\n{name} {x.type} {shape}\n".encode() + stored_bytes(x)
-        return hashlib.sha256(data).digest()[:8].hex()
-
     branch = {name for name in tensors if name.startswith("branch.")}
-    weights_id = identifier(head, set(tensors) - branch - {"unused by decoders"})
+    weights_id = identifier(head, set(tensors) - branch - {"unused by decoders"}, tensors)
     # A set whose prediction adapts too, with steps of its own, one for samples alone, and one
     # whose steps go with beta.
     sets = {
@@ -1912,12 +1974,1072 @@ def weights_id_cases() -> Iterator[Json]:
                     heads[objective],
                     branch | {"paint.w", "paint.b", "paint.m"}
                     | ({"means"} if "predict" in programs else set()),
+                    tensors,
                 ),
             }
             for objective, (programs, d) in sets.items()
         ],
         "adapter_canonical_json": list(heads.values()),
     }  # fmt: skip
+
+
+# The cases: conditions and steps by phases -----------------------------------------------------
+
+ONE = 65535  # what alpha and beta count in
+LARGEST_BIAS = 2**30
+
+
+def worth(rows: Array, knots: Sequence[int], d: int, others: Array | None = None,
+          beta: int = 0) -> Array:  # fmt: skip
+    """What conditions are worth at d, and at beta where there are `others`."""
+    i = max(j for j in range(len(knots) - 1) if knots[j] <= d)
+    below, above, span = knots[i + 1] - d, d - knots[i], knots[i + 1] - knots[i]
+
+    def element(c: int) -> int:
+        dividend = rows[i, c] * below + rows[i + 1, c] * above
+        if others is None:
+            return rne(Fraction(dividend, span))
+        other = others[i, c] * below + others[i + 1, c] * above
+        return rne(Fraction((ONE - beta) * dividend + beta * other, ONE * span))
+
+    return array(rows.shape[1:], element)
+
+
+def by_knot(*rows: Sequence[int]) -> Array:
+    """Conditions: a row for each knot."""
+    return Array((len(rows), len(rows[0])), tuple(itertools.chain(*rows)))
+
+
+def condition_cases() -> Iterator[Json]:
+    def of(
+        name: str, shows: str, knots: Sequence[int], d: int, rows: Array,
+        others: Array | None = None, beta: int = 0,
+    ) -> Json:  # fmt: skip
+        assert list(knots) == sorted(set(knots)) and knots[0] <= d <= knots[-1]
+        assert rows.shape[0] == len(knots) and 0 <= beta <= ONE
+        stated = {"conditions": array_to_json(rows, stored=True)}
+        if others is not None:
+            assert others.shape == rows.shape
+            stated |= {"set_conditions": array_to_json(others, stored=True), "beta": beta}
+        found = list(worth(rows, knots, d, others, beta).values)
+        return {"name": name, "shows": shows, "knots": list(knots), "d": d, **stated,
+                "worth": found}  # fmt: skip
+
+    example = by_knot((100, 0), (301, 7), (5, -5))
+    knots = (1024, 3072, 8192)
+    yield of("example", "section 'Conditions'", knots, 2048, by_knot((100,), (301,), (0,)))
+    yield of("example with beta", "section 'Conditions'", knots, 2048,
+             by_knot((100,), (301,), (0,)), by_knot((0,), (7,), (0,)), 21845)  # fmt: skip
+    for d in (1024, 1025, 3071, 3072, 3073, 8191, 8192):
+        yield of(f"d {d}", "at, just below and just above knots", knots, d, example)
+    halves = by_knot((0, 1, 2, -1, -2, -3, 5), (1, 2, 3, 0, -1, -2, -4))
+    yield of("ties", "half to even, of both signs", (10, 12), 11, halves)
+    quarters = by_knot((0, 0, 1, -1, 3, -3), (2, -2, 0, 0, 1, -1))
+    for d in range(4, 9):
+        yield of(f"quarters, {d - 4} of 4", "ties and others", (4, 8), d, quarters)
+    yield of("two knots", "the least number of them, a step apart", (1, 2), 2, by_knot((7,), (-9,)))
+    many = tuple(range(5, 5 + 3 * 64, 3))
+    rows = Noise(14).array((64, 2), -1000, 1000)
+    for d in (5, 6, 100, 191, 194):
+        yield of(f"64 knots, d {d}", "the largest number of them", many, d, rows)
+    ends = by_knot((LARGEST_BIAS, -LARGEST_BIAS, LARGEST_BIAS), (LARGEST_BIAS, LARGEST_BIAS, 1))
+    yield of("largest", "2^30 at knots as far apart as can be", (1, 65535), 40000, ends)
+    other = by_knot((-LARGEST_BIAS, LARGEST_BIAS, 3), (-LARGEST_BIAS, 1 - LARGEST_BIAS, 4))
+    for beta in (0, 1, 32767, 32768, 65534, 65535):
+        yield of(f"largest, beta {beta}", "a dividend of up to 62 bits", (1, 65535), 40000, ends,
+                 other, beta)  # fmt: skip
+    yield of("ties of beta", "halves of the set's conditions", (2, 4), 3,
+             by_knot((9, 9, 9, 9), (9, 9, 9, 9)), by_knot((1, 3, 0, 0), (0, 2, -1, -3)),
+             65535)  # fmt: skip
+    noise = Noise(15)
+    knots, divisor = (3, 3 + 65521), ONE * 65521  # odd, so that there are no ties
+    found = 0
+    while found < 4:
+        rest = (divisor + 1) // 2 if found % 2 else (divisor - 1) // 2
+        d, beta = noise.integer(4, 65000), noise.integer(1, ONE - 1)
+        factor = (ONE - beta) * (knots[1] - d)
+        rows, others = (noise.array((2, 1), -LARGEST_BIAS, LARGEST_BIAS) for _ in range(2))
+        if math.gcd(factor, divisor) > 1:
+            continue
+        others_part = (ONE - beta) * rows[1, 0] * (d - knots[0]) + beta * (
+            others[0, 0] * (knots[1] - d) + others[1, 0] * (d - knots[0])
+        )
+        first = (rest - others_part) * pow(factor, -1, divisor) % divisor
+        dividend = factor * first + others_part
+        assert dividend % divisor == rest
+        if first <= LARGEST_BIAS and rne(Fraction(dividend, divisor)) != round(
+            float(dividend) / float(divisor)
+        ):
+            found += 1
+            rows = by_knot((first,), (rows[1, 0],))
+            yield of(f"beside a half, {found}", "quotients that binary64 takes for another integer",
+                     knots, d, rows, others, beta)  # fmt: skip
+
+
+def multiplier_cases() -> Iterator[Json]:
+    noise = Noise(16)
+
+    def of(name: str, shows: str, pairs: Sequence[tuple[Number, int]]) -> Json:
+        stored = vector(*(fl32(m) for m, _ in pairs), type="float32")
+        values = [v for _, v in pairs]
+        products = vector(*(fl32(m * v) for m, v in zip(stored.values, values, strict=True)),
+                          type="float32")  # fmt: skip
+        assert all(m < 2**24 for m in products.values)
+        x = [noise.integer(-(2**30), 2**30) for _ in pairs]
+        rounded = [
+            sat(rne(fl32(fl32(n) * m)), -LARGEST_VALUE, LARGEST_VALUE)
+            for n, m in zip(x, products.values, strict=True)
+        ]
+        return {
+            "name": name, "shows": shows, "stored": array_to_json(stored, stored=True),
+            "worth": values, "in_force": array_to_json(products, stored=True),
+            "sums": x, "requantized": rounded,
+        }  # fmt: skip
+
+    tenth = Fraction(1, 10)
+    yield of("exact", "powers of 2", [(Fraction(1, 2**20), 2**n) for n in (0, 1, 10, 23)])
+    yield of("rounded", "the product of binary32, once", [(tenth, n) for n in (1, 3, 7, 11, 999)])
+    yield of("ends", "the largest and the least conditions",
+             [(fl32(1) / 2**24, 2**24 - 1), (fl32(Fraction(1, 3)) / 2**20, 2**24 - 1), (7, 0),
+              (fl32(Fraction(2**24 - 1, 2**24)), 2**24 - 1)])  # fmt: skip
+    odd = [(fl32(Fraction(noise.integer(1, 10**6), 10**6)) / 2**20, noise.integer(1, 2**24 - 1))
+           for _ in range(12)]  # fmt: skip
+    yield of("any", "two roundings, of the multiplier and of what it multiplies", odd)
+
+
+def coded_channels(step: Json) -> list[int]:
+    """The latent channel of each channel of a step's mean."""
+    if "phases" in step:
+        return [first + k for first in step["phases"] for k in range(step["count"])]
+    return list(range(step["start"], step["stop"]))
+
+
+def scale_index(scale: Number, unit: int, delta: int, thresholds: Sequence[int]) -> int:
+    return sum(scale * unit > t * delta for t in thresholds)
+
+
+def channel_step_cases() -> Iterator[Json]:
+    noise = Noise(17)
+
+    def of(
+        name: str, shows: str, g: int, step: Json, rows: Array, knots: Sequence[int], d: int,
+        thresholds: Sequence[int], scale: Array, mean: Array, symbols: Array,
+    ) -> Json:  # fmt: skip
+        by_channel = worth(rows, knots, d).values
+        steps = [by_channel[c] for c in coded_channels(step)]
+        indexes = array(
+            scale.shape, lambda *p: scale_index(scale[p], 2**g, steps[p[0]], thresholds)
+        )
+        decoded = array(
+            scale.shape, lambda *p: sat(symbols[p] * steps[p[0]] + mean[p], LATENT_LOW, LATENT_HIGH)
+        )
+        return {
+            "name": name, "shows": shows, "latent_fraction_bits": g, "knots": list(knots), "d": d,
+            "step": step, "conditions": array_to_json(rows, stored=True),
+            "thresholds": list(thresholds), "scale": array_to_json(scale, stored=False),
+            "mean": array_to_json(mean, stored=False),
+            "symbols": array_to_json(symbols, stored=False), "steps": steps,
+            "scale_indexes": array_to_json(indexes, stored=False),
+            "decoded": array_to_json(decoded, stored=False),
+        }  # fmt: skip
+
+    flat = array((3, 1, 3), lambda c, r, q: (99, 100, 101)[q])
+    zero = array((3, 1, 3), lambda *_: 0)
+    yield of(
+        "equal scales", "a step for each channel, whatever its scales are", 4,
+        {"start": 0, "stop": 3}, by_knot((16, 8, 32), (32, 16, 48)), (1, 3), 2, [50, 100, 150],
+        flat, zero, array((3, 1, 3), lambda *p: 1),
+    )  # fmt: skip
+    yield of(
+        "largest steps", "2^15, and latents that are cut off", 0, {"start": 0, "stop": 1},
+        by_knot((2**15,), (2**15,)), (1, 9), 4, [1, 2**24 - 1],
+        plane(0, 1, 2**15, 2**15 + 1, 2**24 - 1, -(2**15)), plane(0, -1, 7, 0, 0, 0),
+        plane(0, 1, -1, 2, -32767, 0),
+    )  # fmt: skip
+    rows = noise.array((4, 9), 1, 2000)
+    for name, step in (
+        ("a slice", {"start": 4, "stop": 7}),
+        ("phases", {"phases": [3, 5, 7, 3], "count": 2}),
+        ("the other phases", {"phases": [5, 7, 3, 5], "count": 2}),
+    ):
+        shape = (len(coded_channels(step)), 2, 2)
+        yield of(
+            name, "steps of these channels, in the order of mean's", 6, step, rows,
+            (16, 64, 256, 768), 100, sorted(noise.integer(1, 3000) for _ in range(7)),
+            noise.array(shape, 0, 2**14), noise.array(shape, LATENT_LOW, LATENT_HIGH),
+            noise.array(shape, -40, 40),
+        )  # fmt: skip
+
+
+def band_of(d: int, bands: Sequence[int]) -> int:
+    return sum(change <= d for change in bands)
+
+
+def band_cases() -> Iterator[Json]:
+    knots, rows = (16, 100, 768), by_knot((1, 2, 1), (4, 9, 1), (100, 30, 9999))
+    medians, symbols = (0, -3, 5), (-2, 3, 1)
+    for name, bands, d in (
+        ("one band", (), 99),
+        ("below all", (17, 100, 300), 16),
+        ("at the first", (17, 100, 300), 17),
+        ("just below the second", (17, 100, 300), 99),
+        ("at the second", (17, 100, 300), 100),
+        ("at the last, d_high", (17, 768), 768),
+    ):
+        steps = worth(rows, knots, d).values
+        band = band_of(d, bands)
+        yield {
+            "name": name, "hyper_bands": list(bands), "knots": list(knots), "d": d,
+            "conditions": array_to_json(rows, stored=True), "medians": list(medians),
+            "symbols": list(symbols), "tables": [band * 3 + c for c in range(3)],
+            "hyper_steps": list(steps),
+            "hyper_latents": [q * s + m for q, s, m in zip(symbols, steps, medians, strict=True)],
+        }  # fmt: skip
+
+
+# The cases: a whole pack with conditions, and files that it decodes -----------------------------
+
+DEFAULTS = {
+    "stride": 1, "padding": 0, "groups": 1, "shift": 0, "epsilon": 0, "bias_bits": 0,
+    "root_bits": 0, "fraction_bits": 0, "row": 0, "column": 0,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class SmallPack:
+    """A pack as its description and its tensors say; adapter sets have no ids yet."""
+
+    schedule: Json
+    programs: dict[str, Json]
+    widths: dict[str, int]
+    tensors: dict[str, Array]
+    adapters: list[Json]
+    backbone: str = "tiny"
+
+    @classmethod
+    def from_json(cls, data: Json) -> SmallPack:
+        tensors = {name: array_from_json(x) for name, x in data["tensors"].items()}
+        sets = [{k: v for k, v in own.items() if k != "id"} for own in data["adapters"]]
+        return cls(data["schedule"], data["programs"], data["widths"], tensors, sets,
+                   data["backbone"])  # fmt: skip
+
+    @property
+    def places(self) -> list[str]:
+        """The decoder's programs in the order in which they first run."""
+        parts = [*self.schedule["steps"], self.schedule]
+        middle = [part[key] for part in parts for key in ("parameters", "residual") if key in part]
+        names = [self.schedule["hyper_synthesis"], *middle, self.schedule["synthesis"]]
+        return list(dict.fromkeys(names))
+
+    def named(self, names: Iterable[str]) -> list[str]:
+        """The tensors that operations of programs name."""
+        operations = (one for name in names for one in self.programs[name]["operations"])
+        return [
+            value
+            for one in operations
+            for key, value in one.items()
+            if isinstance(value, str) and key not in ("kind", "output")
+        ]
+
+    def plan(self, names: Iterable[str]) -> list[int]:
+        weights = (
+            one["weight"] for name in names for one in self.programs[name]["operations"]
+            if "weight" in one
+        )  # fmt: skip
+        return [self.widths[weight] for weight in weights]
+
+    def stored(self, names: Iterable[str]) -> set[str]:
+        """These tensors, where the pack holds them, and their conditions."""
+        own = set(names)
+        return (own | {f"conditions.{name}" for name in own}) & set(self.tensors)
+
+    def head(self) -> str:
+        schedule = dict(self.schedule)
+        default = {"features": ["features"], "hyper_bands": [],
+                   "d_fraction_bits": schedule["latent_fraction_bits"]}  # fmt: skip
+        return canonical_json(
+            {
+                "backbone": self.backbone,
+                "plan": self.plan(self.places),
+                "profile": "int-1",
+                "programs": {name: bare(self.programs[name]) for name in self.places},
+                "schedule": {k: v for k, v in schedule.items() if default.get(k) != v},
+            }
+        )
+
+    @cached_property
+    def weights_id(self) -> str:
+        names = self.stored([*self.named(self.places), "steps", "hyper_steps"])
+        names |= {name for name in self.tensors if name.startswith("tables.")}
+        return identifier(self.head(), names - {"steps", "hyper_steps"}, self.tensors)
+
+    def stand_ins(self, own: Json) -> dict[str, str]:
+        return {place: own["programs"][place] for place in self.places if place in own["programs"]}
+
+    def set_conditions(self, own: Json) -> dict[str, str]:
+        """Those of an adapter set that decoders use."""
+        running = [own["programs"].get(place, place) for place in self.places]
+        used = {*self.named(running), "steps", "hyper_steps"}
+        return {n: other for n, other in own.get("conditions", {}).items() if n in used}
+
+    def set_head(self, own: Json) -> str:
+        stand_ins = self.stand_ins(own)
+        fields = {
+            "plan": self.plan(stand_ins.values()),
+            "programs": {place: bare(self.programs[n]) for place, n in stand_ins.items()},
+            "weights_id": self.weights_id,
+        }
+        fields |= {k: own[k] for k in ("step_shares", "beta_step_shares") if k in own}
+        if "conditions" in own:
+            fields["conditions"] = self.set_conditions(own)
+        return canonical_json(fields)
+
+    def set_id(self, own: Json) -> str:
+        names = self.stored(self.named(self.stand_ins(own).values()))
+        names |= {n for n in self.set_conditions(own).values() if n in self.tensors}
+        return identifier(self.set_head(own), names, self.tensors)
+
+    def to_json(self) -> Json:
+        return {
+            "backbone": self.backbone,
+            "schedule": self.schedule,
+            "programs": self.programs,
+            "widths": self.widths,
+            "tensors": arrays_to_json(self.tensors, stored=True),
+            "adapters": self.adapters,
+        }
+
+
+def bare(code: Json) -> Json:
+    """A program without the attributes that have their defaults."""
+    operations = [
+        {k: v for k, v in one.items() if k not in DEFAULTS or v != DEFAULTS[k]}
+        for one in code["operations"]
+    ]
+    return code | {"operations": operations}
+
+
+GRID = {"sparse": [1, 3, 3, 1], "rest": [2, 1, 1, 2]}  # the channels of each phase
+
+
+def conditioned_programs() -> dict[str, Json]:
+    latent = (LATENT_LOW, LATENT_HIGH)
+    small, features = (-100, 100), [port("features", 2, -100, 100), port("level", 1, -100, 100)]
+    heads = []
+    for p in range(4):
+        heads += [
+            operation("phase", "context", f"p{p}", factor=2, row=p // 2, column=p % 2),
+            operation("conv2d", f"p{p}", f"h{p}", weight="sparse.head", bias="sparse.head.b"),
+            operation("requantize", f"h{p}", f"o{p}", multiplier="sparse.head.m", low=-200,
+                      high=200),
+            operation("split", f"o{p}", f"m{p}", start=0, stop=1),
+            operation("split", f"o{p}", f"s{p}", start=1, stop=2),
+        ]  # fmt: skip
+    analysis = [
+        operation("pixel_unshuffle", "pixels", "u", factor=2),
+        operation("conv2d", "u", "a", weight="analysis.w", bias="analysis.b"),
+    ]
+    near = operation("requantize", "latents", "near", multiplier="eighth", low=-100, high=100)
+    painted = [
+        operation("conv2d", "latents", "a", weight="paint.w", bias="paint.b", padding=1),
+        operation("requantize", "a", "b", multiplier="paint.m", low=0, high=255),
+    ]
+    return {
+        "up": program(
+            [port("hyper_latents", 2, -150, 150)],
+            [operation("conv2d", "hyper_latents", "a", weight="up.w", bias="up.b", padding=1),
+             operation("requantize", "a", "b", multiplier="up.m", low=-100, high=100),
+             operation("pixel_shuffle", "b", "c", factor=2),
+             operation("split", "c", "features", start=0, stop=2),
+             operation("split", "c", "level", start=2, stop=3)],
+            "features", "level",
+        ),
+        "first": program(
+            [features[0]],
+            [operation("conv2d", "features", "a", weight="first.w", bias="first.b"),
+             operation("requantize", "a", "b", multiplier="first.m", low=-400, high=400),
+             operation("split", "b", "mean", start=0, stop=1),
+             operation("split", "b", "c", start=1, stop=2),
+             operation("table", "c", "scale", table="scales", low=-60)],
+            "mean", "scale",
+        ),
+        "sparse": program(
+            [features[0], port("latents", 4, *latent)],
+            [near,
+             operation("concat", "features near", "seen"),
+             operation("conv2d", "seen", "a", weight="sparse.w", bias="sparse.b", padding=1),
+             operation("requantize", "a", "context", multiplier="sparse.m",
+                       negative_multiplier="sparse.n", low=-100, high=100),
+             *heads,
+             operation("concat", "m0 m1 m2 m3", "mean"),
+             operation("concat", "s0 s1 s2 s3", "s"),
+             operation("table", "s", "scale", table="scales", low=-60)],
+            "mean", "scale", "context",
+        ),
+        "rest": program(
+            [features[1], features[0], port("latents", 4, *latent)],
+            [near,
+             operation("concat", "near level features", "context"),
+             operation("conv2d", "context", "a", weight="rest.w", bias="rest.b", stride=2,
+                       padding=1),
+             operation("requantize", "a", "b", multiplier="rest.m", low=-200, high=200),
+             operation("split", "b", "mean", start=0, stop=8),
+             operation("split", "b", "s", start=8, stop=16),
+             operation("table", "s", "scale", table="scales", low=-60)],
+            "mean", "scale", "context",
+        ),
+        "correct": program(
+            [port("context", 7, *small), port("latents", 4, *latent)],
+            [near,
+             operation("concat", "context near", "seen"),
+             operation("conv2d", "seen", "a", weight="correct.w", bias="correct.b", padding=1),
+             operation("requantize", "a", "correction", multiplier="correct.m", low=-6, high=6)],
+            "correction",
+        ),
+        "paint": program(
+            [port("latents", 4, *latent)],
+            [*painted, operation("pixel_shuffle", "b", "samples", factor=2)],
+            "samples",
+        ),
+        "adapted paint": program(
+            [port("latents", 4, *latent), number("alpha", 0, ONE)],
+            [*painted,
+             operation("conv2d", "latents", "c", weight="branch.w", bias="branch.b"),
+             operation("requantize", "c", "e", multiplier="branch.m", low=-500, high=500),
+             operation("scale", "e alpha", "f"),
+             operation("requantize", "f", "g", multiplier="branch.gain", low=-400, high=400),
+             operation("add", "b g", "h", low=0, high=255),
+             operation("pixel_shuffle", "h", "samples", factor=2)],
+            "samples",
+        ),
+        "analysis": program(
+            [port("pixels", 3, -255, 255)],
+            [*analysis,
+             operation("requantize", "a", "y", multiplier="analysis.m", low=-1000, high=1000)],
+            "y",
+        ),
+        "hyper_analysis": program(
+            [port("latents", 4, *latent)],
+            [operation("pixel_unshuffle", "latents", "u", factor=2),
+             operation("split", "u", "v", start=0, stop=2),
+             operation("requantize", "v", "z", multiplier="eighth", low=-150, high=150)],
+            "z",
+        ),
+    }  # fmt: skip
+
+
+KNOTS = [16, 64, 200, 768]
+
+
+def conditioned_pack() -> SmallPack:
+    """Alignment 8, latents of 2x2 pixels, hyper-latents of 4x4; one slice, then two steps by
+    phases and a residual for all latents."""
+    noise = Noise(18)
+
+    def at_knots(channels: int, low: int, high: int) -> Array:
+        return noise.array((len(KNOTS), channels), low, high)
+
+    def gains(channels: int, multiplier: Fraction) -> Array:
+        """Multipliers to be conditioned by about 2^11."""
+        factors = (Fraction(noise.integer(700, 1400), 1000 * 2**11) for _ in range(channels))
+        return vector(*(fl32(multiplier * factor) for factor in factors), type="float32")
+
+    gain = (1000, 4000)
+    tensors = {
+        "up.w": noise.array((12, 2, 3, 3), -128, 127, "int8"),
+        "conditions.up.b": at_knots(12, -9000, 9000),
+        "up.m": gains(12, Fraction(1, 200)),
+        "conditions.up.m": at_knots(12, *gain),
+        "first.w": noise.array((2, 2, 1, 1), -8, 7, "int8"),
+        "conditions.first.b": at_knots(2, -600, 600),
+        "first.m": vector(fl32(Fraction(1, 3)), type="float32"),
+        "scales": array((400,), lambda i: i * i // 60 - 20),
+        "sparse.w": noise.array((4, 6, 3, 3), -128, 127, "int8"),
+        "sparse.b": noise.array((4,), -5000, 5000),
+        "sparse.m": vector(*(fl32(Fraction(1, n)) for n in (400, 500, 600, 700)), type="float32"),
+        "sparse.n": gains(4, Fraction(1, 800)),
+        "conditions.sparse.n": at_knots(4, *gain),
+        "sparse.head": noise.array((2, 4, 1, 1), -32, 31, "int8"),
+        "conditions.sparse.head.b": at_knots(2, -900, 900),
+        "sparse.head.m": gains(2, Fraction(1, 30)),
+        "conditions.sparse.head.m": at_knots(2, *gain),
+        "rest.w": noise.array((16, 7, 4, 4), -3000, 3000, "int16"),
+        "conditions.rest.b": at_knots(16, -LARGEST_BIAS // 2000, LARGEST_BIAS // 2000),
+        "rest.m": vector(fl32(Fraction(1, 9000)), type="float32"),
+        "correct.w": noise.array((4, 11, 3, 3), -128, 127, "int8"),
+        "conditions.correct.b": at_knots(4, -9000, 9000),
+        "correct.m": gains(4, Fraction(1, 9000)),
+        "conditions.correct.m": at_knots(4, *gain),
+        "paint.w": noise.array((12, 4, 3, 3), -128, 127, "int8"),
+        "conditions.paint.b": at_knots(12, 20000, 90000),
+        "paint.m": gains(12, Fraction(1, 600)),
+        "conditions.paint.m": at_knots(12, *gain),
+        "eighth": vector(Fraction(1, 8), type="float32"),
+        "branch.w": noise.array((12, 4, 1, 1), -8, 7, "int8"),
+        "conditions.branch.b": at_knots(12, -2000, 2000),
+        "branch.m": vector(fl32(Fraction(1, 20)), type="float32"),
+        "branch.gain": vector(fl32(Fraction(1, ONE)), type="float32"),
+        "analysis.w": noise.array((4, 12, 1, 1), -128, 127, "int8"),
+        "conditions.analysis.b": at_knots(4, -9000, 9000),
+        "analysis.m": vector(fl32(Fraction(1, 99)), type="float32"),
+        "conditions.steps": by_knot((2, 3, 1, 2), (8, 7, 9, 8), (20, 30, 25, 27),
+                                    (100, 90, 80, 120)),
+        "conditions.hyper_steps": by_knot((1, 1), (2, 1), (4, 3), (8, 5)),
+        "conditions.of nothing": at_knots(3, -1, 1),
+        "looks steps": by_knot((3, 3, 2, 1), (10, 9, 12, 7), (31, 40, 12, 19), (130, 60, 60, 140)),
+        "looks up.b": at_knots(12, -9000, 9000),
+        "looks paint.m": at_knots(12, *gain),
+        "looks analysis.b": at_knots(4, -9000, 9000),
+        "looks hyper_steps": by_knot((1, 2), (3, 2), (4, 5), (9, 9)),
+        "looks branch.b": at_knots(12, -2000, 2000),
+        "tables.hyper.medians": vector(1, -2),
+        "tables.hyper.lengths": vector(6, 5, 4, 5, 3, 4),
+        "tables.hyper.offsets": vector(-3, -2, -1, -2, -1, -1),
+        "tables.hyper.frequencies": vector(
+            *(5000, 10000, 30000, 15000, 5000, 536), *(10000, 30000, 20000, 5000, 536),
+            *(20000, 25000, 20000, 536), *(9000, 40000, 9000, 7000, 536),
+            *(30000, 30000, 5536), *(20000, 25000, 20000, 536),
+        ),
+        "tables.latent.thresholds": vector(2, 9, 40),
+        "tables.latent.lengths": vector(2, 4, 6, 9),
+        "tables.latent.offsets": vector(0, -1, -2, -4),
+        "tables.latent.frequencies": vector(
+            *(65000, 536), *(15000, 35000, 15000, 536), *(5000, 15000, 25000, 15000, 5000, 536),
+            *(3000, 6000, 9000, 12000, 12000, 11000, 8000, 4000, 536),
+        ),
+    }  # fmt: skip
+    widths = dict.fromkeys(
+        ("up.w", "sparse.w", "correct.w", "paint.w", "analysis.w"), 8
+    ) | {"first.w": 4, "sparse.head": 6, "rest.w": 16, "branch.w": 4}  # fmt: skip
+    schedule = {
+        "alignment": 8,
+        "latent_stride": 2,
+        "hyper_stride": 4,
+        "latent_fraction_bits": 3,
+        "scale_fraction_bits": 2,
+        "d_fraction_bits": 6,
+        "d_low": 16,
+        "d_high": 768,
+        "knots": KNOTS,
+        "hyper_bands": [50, 200],
+        "hyper_synthesis": "up",
+        "features": ["features", "level"],
+        "residual": "correct",
+        "synthesis": "paint",
+        "steps": [
+            {"start": 0, "stop": 1, "parameters": "first"},
+            {"phases": GRID["sparse"], "count": 1, "parameters": "sparse"},
+            {"phases": GRID["rest"], "count": 2, "parameters": "rest"},
+        ],
+    }
+    adapters = [
+        {"objective": "mse", "programs": {"paint": "adapted paint"}, "d": 300},
+        {"objective": "looks", "programs": {}, "d": 64,
+         "conditions": {"steps": "looks steps", "up.b": "looks up.b", "paint.m": "looks paint.m",
+                        "analysis.b": "looks analysis.b"}},
+        {"objective": "both", "programs": {"paint": "adapted paint", "analysis": "analysis"},
+         "d": 64,
+         "conditions": {"branch.b": "looks branch.b", "hyper_steps": "looks hyper_steps"}},
+    ]  # fmt: skip
+    return SmallPack(schedule, conditioned_programs(), widths, tensors, adapters)
+
+
+def conditioned_pack_cases() -> Iterator[Json]:
+    pack = conditioned_pack()
+    own = pack.to_json()
+    own["adapters"] = [one | {"id": pack.set_id(one)} for one in pack.adapters]
+    yield {
+        "name": "a pack with conditions",
+        "shows": "biases that are conditions alone, multipliers and negative ones that have them, "
+        "conditions of encoders and of nothing, three bands of hyper-latents, steps by phases, a "
+        "residual for all, and adapter sets with and without conditions",
+        **own,
+        "canonical_json": pack.head(),
+        "weights_id": pack.weights_id,
+        "adapter_canonical_json": [pack.set_head(one) for one in pack.adapters],
+    }
+
+
+class Walk:
+    """Decodes a picture of made-up symbols step by step, and writes down what happens."""
+
+    def __init__(
+        self, pack: SmallPack, noise: Noise, d: int, objective: str = "", alpha: int = 0,
+        beta: int = 0,
+    ) -> None:  # fmt: skip
+        self.pack, self.noise, self.d = pack, noise, d
+        sets = [own for own in pack.adapters if own["objective"] == objective]
+        self.own = sets[0] if sets else None
+        self.gains = {"alpha": Array((), (alpha,)), "beta": Array((), (beta,))}
+        self.beta = beta
+        self.tables: list[int] = []
+        self.symbols: list[int] = []
+        self.latent = tables_of(pack, "latent")
+        self.hyper = tables_of(pack, "hyper")
+
+    def worth(self, name: str) -> Array:
+        others = (self.own or {}).get("conditions", {}).get(name)
+        rows = self.pack.tensors[f"conditions.{name}"]
+        other = None if others is None else self.pack.tensors[others]
+        return worth(rows, self.pack.schedule["knots"], self.d, other, self.beta)
+
+    def tensor(self, name: str) -> Array:
+        """The constant of an operation."""
+        stored = self.pack.tensors.get(name)
+        if f"conditions.{name}" not in self.pack.tensors:
+            return stored
+        if stored is None:
+            return self.worth(name)
+        products = zip(stored.values, self.worth(name).values, strict=True)
+        return vector(*(fl32(m * v) for m, v in products), type="float32")
+
+    def stand_in(self, place: str) -> str:
+        return place if self.own is None else self.own["programs"].get(place, place)
+
+    def run(self, place: str, **inputs: Array) -> list[Array]:
+        """The outputs of the program at a place of the schedule."""
+        code = self.pack.programs[self.stand_in(place)]
+        names = self.pack.named([self.stand_in(place)])
+        tensors = {name: self.tensor(name) for name in names}
+        values = inputs | self.gains
+        for stated in code["inputs"]:
+            x = values[stated["name"]]
+            assert stated["low"] <= min(x.values) and max(x.values) <= stated["high"]
+        found = run(code, tensors, values)
+        return [found[name] for name in code["outputs"]]
+
+    def symbol(self, table: int, spread: int) -> int:
+        """One that this table is asked for."""
+        value = self.noise.integer(-spread, spread)
+        self.tables.append(table)
+        self.symbols.append(value)
+        return value
+
+    def decode_hyper(self, rows: int, columns: int) -> Array:
+        medians, steps = self.pack.tensors["tables.hyper.medians"], self.worth("hyper_steps")
+        first = band_of(self.d, self.pack.schedule["hyper_bands"]) * len(medians.values)
+        return array(
+            (len(medians.values), rows, columns),
+            lambda c, *_: self.symbol(first + c, 4) * steps[c,] + medians[c,],
+        )
+
+    def decode_step(self, step: Json, mean: Array, scale: Array) -> tuple[Json, Json]:
+        """What a step decodes, by channel, row and column of the latents, and what is written
+        down of it."""
+        schedule, by_channel = self.pack.schedule, self.worth("steps")
+        unit = 2 ** schedule["latent_fraction_bits"]
+        thresholds = self.pack.tensors["tables.latent.thresholds"].values
+        coded = coded_channels(step)
+        steps = [by_channel[c,] for c in coded]
+        indexes = array(
+            scale.shape, lambda *p: scale_index(scale[p], unit, steps[p[0]], thresholds)
+        )
+
+        def value(*p: int) -> int:
+            symbol = self.symbol(len(self.hyper) + indexes[p], (0, 2, 3, 7)[indexes[p]])
+            return sat(symbol * steps[p[0]] + mean[p], LATENT_LOW, LATENT_HIGH)
+
+        decoded = array(scale.shape, value)
+
+        def place(plane: int, row: int, column: int) -> tuple[int, int, int]:
+            if "phases" not in step:
+                return coded[plane], row, column
+            phase = plane // step["count"]
+            return coded[plane], 2 * row + phase // 2, 2 * column + phase % 2
+
+        written = {
+            "mean": array_to_json(mean, stored=False),
+            "scale": array_to_json(scale, stored=False),
+            "steps": steps,
+            "scale_indexes": array_to_json(indexes, stored=False),
+            "decoded": array_to_json(decoded, stored=False),
+        }
+        return {place(*p): decoded[p] for p in decoded.indexes()}, written
+
+    def decode(self, rows: int, columns: int) -> Json:
+        """The samples of a picture with hyper-latent planes of rows x columns, and all before
+        them."""
+        schedule = self.pack.schedule
+        z = self.decode_hyper(rows, columns)
+        outputs = self.run(schedule["hyper_synthesis"], hyper_latents=z)
+        features = dict(zip(schedule["features"], outputs, strict=True))
+        finer = schedule["hyper_stride"] // schedule["latent_stride"]
+        channels = len({c for step in schedule["steps"] for c in coded_channels(step)})
+        shape = (channels, rows * finer, columns * finer)
+        known: dict[tuple[int, ...], int] = {}
+
+        def latents_known() -> Array:
+            return array(shape, lambda *at: known.get(at, 0))
+
+        walked = []
+        for step in schedule["steps"]:
+            before = latents_known()
+            mean, scale, *context = self.run(step["parameters"], latents=before, **features)
+            decoded, written = self.decode_step(step, mean, scale)
+            assert not known.keys() & decoded.keys()
+            known |= decoded
+            walked.append({"latents": array_to_json(before, stored=False), **written})
+        latents = latents_known()
+        assert len(known) == len(latents.values)
+        (correction,) = self.run(schedule["residual"], context=context[0], latents=latents)
+        corrected = array(
+            shape, lambda *at: sat(latents[at] + correction[at], LATENT_LOW, LATENT_HIGH)
+        )
+        (samples,) = self.run(schedule["synthesis"], latents=corrected)
+        return {
+            "hyper_latents": array_to_json(z, stored=False),
+            "steps": walked,
+            "latents": array_to_json(latents, stored=False),
+            "correction": array_to_json(correction, stored=False),
+            "corrected": array_to_json(corrected, stored=False),
+            "samples": array_to_json(samples, stored=False),
+        }
+
+
+def tables_of(pack: SmallPack, family: str) -> list[Table]:
+    lengths, offsets, frequencies = (
+        list(pack.tensors[f"tables.{family}.{part}"].values)
+        for part in ("lengths", "offsets", "frequencies")
+    )
+    found = []
+    for length, offset in zip(lengths, offsets, strict=True):
+        own, frequencies = frequencies[:length], frequencies[length:]
+        assert sum(own) == 2**16
+        found.append(Table(int(offset), tuple(int(f) for f in own)))
+    assert not frequencies
+    return found
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    crc = zlib.crc32(kind + data)
+    return len(data).to_bytes(4, "big") + kind + data + crc.to_bytes(4, "big")
+
+
+def lic_file(
+    pack: SmallPack, size: tuple[int, int, int], d: int, bits: int, gains: tuple[int, int],
+    adapter_id: str, checksum: int, stream: tuple[bytes, bytes],
+) -> bytes:  # fmt: skip
+    """A whole file; `size` is height, width and channels."""
+    height, width, channels = size
+    header = bytes([1]) + varint(width) + varint(height) + bytes([8, channels, 0])
+    header += bytes([len(pack.backbone)]) + pack.backbone.encode("ascii") + bytes([1])
+    header += bytes.fromhex(pack.weights_id) + bytes([bits]) + varint(d)
+    header += varint(gains[0]) + varint(gains[1]) + bytes.fromhex(adapter_id)
+    widths = (2, 3, 4, 5, 6, 7, 8, 16)
+    runs = [(w, len([*same])) for w, same in itertools.groupby(pack.plan(pack.places))]
+    plan = bytes((length - 1) * 8 + widths.index(width) for width, length in runs)
+    rans, escapes = stream
+    data = checksum.to_bytes(4, "big") + varint(1) + varint(len(rans)) + varint(len(escapes))
+    return b"".join([
+        b"\x89LIC\r\n\x1a\n", chunk(b"LHDR", header), chunk(b"PLAN", plan),
+        chunk(b"DATA", data + rans + escapes),
+    ])  # fmt: skip
+
+
+def pixels_of(samples: Array, size: tuple[int, int, int]) -> Array:
+    def element(row: int, column: int, channel: int) -> int:
+        if size[2] == 3:
+            return samples[channel, row, column]
+        return (2 * sum(samples[c, row, column] for c in range(3)) + 3) // 6
+
+    return array(size, element)
+
+
+def walk_cases() -> Iterator[Json]:
+    pack, noise = conditioned_pack(), Noise(19)
+    for name, shows, size, d, objective, alpha, beta in (
+        ("d 1.0", "a knot; the first of two bands", (5, 11, 3), 64, "", 0, 0),
+        ("the least d", "the first knot; the first band", (8, 8, 3), 16, "", 0, 0),
+        ("the largest d", "the last knot; the last band", (3, 9, 1), 768, "", 0, 0),
+        ("between knots", "constants that are rounded", (8, 5, 3), 133, "", 0, 0),
+        ("a set of conditions", "beta alone", (7, 8, 3), 133, "looks", 0, 30000),
+        ("all of beta", "the set's own conditions", (8, 8, 1), 500, "looks", 0, 65535),
+        ("a stand-in", "alpha alone; a bias that the stand-in alone names", (8, 8, 3), 90, "mse",
+         20000, 0),
+        ("a stand-in with conditions", "alpha and beta", (6, 6, 3), 300, "both", 65535, 40000),
+        ("a stand-in at beta 0", "of a set that has conditions", (6, 6, 3), 300, "both", 7, 0),
+    ):  # fmt: skip
+        walk = Walk(pack, noise, d, objective, alpha, beta)
+        rows, columns = (-(-side // 8) * 8 // 4 for side in size[:2])
+        walked = walk.decode(rows, columns)
+        pixels = pixels_of(array_from_json(walked["samples"]), size)
+        checksum = zlib.crc32(bytes(pixels.values))
+        stream = encode_values(walk.hyper + walk.latent, walk.tables, walk.symbols)
+        adapter_id = "" if walk.own is None else pack.set_id(walk.own)
+        file = lic_file(pack, size, d, 6, (alpha, beta), adapter_id, checksum, stream)
+        yield {
+            "name": name, "shows": shows, "d": d, "objective": objective, "alpha": alpha,
+            "beta": beta, "tables": walk.tables, "symbols": walk.symbols, **walked,
+            "pixels": array_to_json(pixels, stored=False), "file": file.hex(),
+        }  # fmt: skip
+
+
+def refused_file_cases() -> Iterator[Json]:
+    """Files that the pack's decoder must refuse, whatever their pixels' checksum is."""
+    pack = conditioned_pack()
+    size, channels = (8, 8, 3), 2
+    ids = {own["objective"]: pack.set_id(own) for own in pack.adapters}
+    hyper = tables_of(pack, "hyper")
+
+    def of(
+        name: str, d: int = 64, bits: int = 6, gains: tuple[int, int] = (0, 0),
+        objective: str = "", symbol: int = 0,
+    ) -> Json:  # fmt: skip
+        """`symbol` is that of all hyper-latents."""
+        count = 4 * channels
+        stream = encode_values(hyper, [2 + i // 4 for i in range(count)], [symbol] * count)
+        adapter_id = ids.get(objective, "0123456789abcdef") if any(gains) else ""
+        file = lic_file(pack, size, d, bits, gains, adapter_id, 0, stream)
+        return {"name": name, "file": file.hex()}
+
+    yield of("d in units of latents", d=8, bits=3)
+    yield of("d below d_low", d=15)
+    yield of("d above d_high", d=769)
+    yield of("beta of a set without conditions", gains=(9, 9), objective="mse")
+    yield of("alpha of a set of conditions", gains=(9, 9), objective="looks")
+    yield of("an adapter set that the pack lacks", gains=(0, 9), objective="none")
+    yield of("a hyper-latent out of range", symbol=75)
+
+
+def merged(target: Any, patch: Any) -> Any:
+    """`target` changed by a JSON merge patch (RFC 7396)."""
+    if not isinstance(patch, dict):
+        return patch
+    changed = dict(target) if isinstance(target, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            changed.pop(key, None)
+        else:
+            changed[key] = merged(changed.get(key), value)
+    return changed
+
+
+def refused_pack_cases() -> Iterator[Json]:
+    """Packs with one fault each; their ids are right."""
+    conditioned, plain = next(conditioned_pack_cases()), next(weights_id_cases())
+    whole = SmallPack.from_json(conditioned)
+    assert whole.weights_id == conditioned["weights_id"]
+    assert SmallPack.from_json(plain).weights_id == plain["weights_id"]
+
+    def of(name: str, patch: Json, base: Json = conditioned) -> Json:
+        pack = SmallPack.from_json(merged(base, patch))
+        ids = [pack.set_id(own) for own in pack.adapters]
+        return {
+            "name": name, "pack": base["name"], "patch": patch, "weights_id": pack.weights_id,
+            "adapter_ids": ids,
+        }  # fmt: skip
+
+    def schedule(name: str, **fields: Any) -> Json:
+        return of(name, {"schedule": fields})
+
+    def tensors(name: str, **fields: Array | None) -> Json:
+        stated = {k: None if x is None else array_to_json(x, stored=True)
+                  for k, x in fields.items()}  # fmt: skip
+        return of(name, {"tensors": stated})
+
+    def conditions(name: str, of_what: str, rows: Array | None) -> Json:
+        return tensors(name, **{f"conditions.{of_what}": rows})
+
+    def changed(of_what: str, value: int, row: int = 2) -> Array:
+        """Conditions with another number in one row."""
+        rows = whole.tensors[f"conditions.{of_what}"]
+        return array(rows.shape, lambda i, c: value if (i, c) == (row, 1) else rows[i, c])
+
+    def narrowed(of_what: str, channels: int) -> Array:
+        """Conditions of the first channels."""
+        rows = whole.tensors[f"conditions.{of_what}"]
+        return array((rows.shape[0], channels), lambda i, c: rows[i, c])
+
+    # The coding schedule's numbers.
+    yield schedule("knots that do not ascend", knots=[16, 200, 64, 768])
+    yield schedule("two equal knots", knots=[16, 64, 64, 768])
+    yield schedule("a first knot that is not d_low", knots=[17, 64, 200, 768])
+    yield schedule("a last knot that is not d_high", knots=[16, 64, 200, 767])
+    yield schedule("a knot that is no integer", knots=[16, "64", 200, 768])
+
+    def first_of(name: str, count: int, shape: tuple[int, ...] = ()) -> Json:
+        """The first integers of a tensor."""
+        x = whole.tensors[name]
+        return array_to_json(Array(shape or (count,), x.values[:count], x.type), stored=True)
+
+    conditioned_names = [name for name in whole.tensors if name.startswith("conditions.")]
+    first_rows = {
+        name: first_of(name, columns, (1, columns))
+        for name in conditioned_names
+        for columns in whole.tensors[name].shape[1:]
+    }
+    one_knot = {"knots": [64], "d_low": 64, "d_high": 64, "hyper_bands": None}
+    one_band = {
+        f"tables.hyper.{part}": first_of(f"tables.hyper.{part}", count)
+        for part, count in (("lengths", 2), ("offsets", 2), ("frequencies", 11))
+    }
+    yield of("one knot", {"schedule": one_knot, "tensors": first_rows | one_band, "adapters": []})
+    yield schedule("d_low above 1.0", d_fraction_bits=3)
+    yield schedule("d_high below 1.0", d_fraction_bits=10)
+    yield schedule("16 fraction bits of d", d_fraction_bits=16)
+    yield of("fraction bits of d without knots", {"schedule": {"d_fraction_bits": 3}}, plain)
+    yield schedule("bands that do not ascend", hyper_bands=[200, 50])
+    yield schedule("a band from d_low on", hyper_bands=[16, 200])
+    yield schedule("a band above d_high", hyper_bands=[50, 769])
+    two_bands = {
+        "lengths": [4, 4], "offsets": [-1, -1],
+        "frequencies": [10000, 30000, 20000, 5536] * 2,
+    }  # fmt: skip
+    stated = {f"tables.hyper.{part}": {"shape": [len(values)], "values": values}
+              for part, values in two_bands.items()}  # fmt: skip
+    yield of("bands without knots", {"schedule": {"hyper_bands": [20]}, "tensors": stated}, plain)
+    yield schedule("tables of another number of bands", hyper_bands=[50])
+    yield schedule("a schedule's key that is not defined", bands=[50, 200])
+    yield schedule("features called latents", features=["latents", "level"])
+
+    # Steps by phases.
+    slice_, sparse, rest = whole.schedule["steps"]
+    biases = {
+        name.removeprefix("conditions."): first_of(name, whole.tensors[name].shape[1])
+        for name in conditioned_names
+        if name.endswith(".b")
+    }
+    unknotted = {"knots": None, "hyper_bands": None, "d_fraction_bits": None, "d_low": 1,
+                 "d_high": 64}  # fmt: skip
+    without = dict.fromkeys(first_rows, None) | biases | one_band
+    yield of("phases without knots",
+             {"schedule": unknotted, "tensors": without, "adapters": []})  # fmt: skip
+    yield of("a residual for all without phases", {"schedule": {"residual": "correct"}}, plain)
+    corrected = slice_ | {"residual": "correct"}
+    yield schedule("a slice's residual beside phases", steps=[corrected, sparse, rest])
+    yield schedule("a slice behind phases", steps=[sparse, rest, slice_])
+    yield schedule("a slice of another start", steps=[slice_ | {"start": 1}, sparse, rest])
+    for name, phases in (
+        ("a channel twice at a phase", [1, 3, 3, 2]),
+        ("a channel not at all at a phase", [1, 3, 3, 4]),
+        ("phases before the slice's stop", [0, 3, 3, 1]),
+        ("three phases", [1, 3, 3]),
+        ("five phases", [1, 3, 3, 1, 1]),
+        ("a phase that is no integer", [1, 3, 3, "1"]),
+    ):
+        yield schedule(name, steps=[slice_, sparse | {"phases": phases}, rest])
+    yield schedule("a step by phases of no channels",
+                   steps=[slice_, sparse, sparse | {"count": 0}, rest])  # fmt: skip
+    yield schedule("fewer channels by phases", steps=[slice_, sparse, rest | {"count": 1}])
+    yield schedule("a step by phases with start", steps=[slice_, sparse | {"start": 1}, rest])
+    up = whole.programs["up"]["operations"]
+    yield of(
+        "an odd number of rows",
+        {"schedule": {"alignment": 6, "hyper_stride": 2},
+         "programs": {"up": {"operations": [
+             *up[:2], *(one | {"inputs": ["b"]} for one in up[3:])]}}},
+    )  # fmt: skip
+    parameters = whole.programs["sparse"]
+    for name, outputs in (
+        ("no context of phases", ["mean", "scale"]),
+        ("means at all positions", ["context", "scale", "context"]),
+        ("scales of another number of channels", ["mean", "s0", "context"]),
+        ("a context at one phase", ["mean", "scale", "p0"]),
+    ):
+        yield of(name, {"programs": {"sparse": {"outputs": outputs}}})
+    yield of("a context of a slice without residual",
+             {"programs": {"first": {"outputs": ["mean", "scale", "features"]}}})  # fmt: skip
+    features, latents = parameters["inputs"]
+    for name, ports in (
+        ("latents of another range", [features, latents | {"low": -32767}]),
+        ("latents before the features", [latents, features]),
+    ):
+        yield of(name, {"programs": {"sparse": {"inputs": ports}}})
+    near, joined, *others = parameters["operations"]
+    code = {"inputs": [features, latents | {"channels": 5}],
+            "operations": [operation("split", "latents", "four", start=0, stop=4),
+                           near | {"inputs": ["four"]}, joined, *others]}  # fmt: skip
+    yield of("latents of too many channels", {"programs": {"sparse": code}})
+    joined = joined | {"inputs": ["other", "near"]}
+    code = {"inputs": [features | {"name": "other"}, latents],
+            "operations": [near, joined, *others]}  # fmt: skip
+    yield of("a port that is none of the features", {"programs": {"sparse": code}})
+    context, latents = whole.programs["correct"]["inputs"]
+    yield of("a context whose range the residual does not hold",
+             {"programs": {"correct": {"inputs": [context | {"high": 99}, latents]}}})  # fmt: skip
+    yield of("a residual of three channels",
+             {"programs": {"correct": {
+                 "operations": [*whole.programs["correct"]["operations"],
+                                operation("split", "correction", "three", start=0, stop=3)],
+                 "outputs": ["three"]}}})  # fmt: skip
+
+    # Conditions.
+    yield conditions("no steps", "steps", None)
+    yield conditions("no steps of hyper-latents", "hyper_steps", None)
+    yield conditions("steps of three channels", "steps", narrowed("steps", 3))
+    yield conditions("steps of hyper-latents for the latents", "hyper_steps",
+                     whole.tensors["conditions.steps"])  # fmt: skip
+    yield conditions("a step of 0", "steps", changed("steps", 0))
+    yield conditions("a step of 2^15 + 1", "steps", changed("steps", 2**15 + 1))
+    yield conditions("a hyper-step of 0", "hyper_steps", changed("hyper_steps", 0))
+    yield conditions("a hyper-step of 2^15 + 1", "hyper_steps", changed("hyper_steps", 2**15 + 1))
+    yield conditions("steps in binary32", "steps",
+                     replace(whole.tensors["conditions.steps"], type="float32"))  # fmt: skip
+    yield conditions("steps for three knots", "steps",
+                     array((3, 4), lambda i, c: 8 + i + c))  # fmt: skip
+    yield conditions("steps for no knots", "steps", vector(8, 8, 8, 8))
+    bias = array((12,), lambda c: c)
+    yield tensors("a bias that is stored and has conditions", **{"up.b": bias})
+    yield conditions("a bias that is neither", "up.b", None)
+    yield tensors("conditions of a multiplier that is not stored", **{"up.m": None})
+    yield conditions("conditions of a bias for eleven channels", "up.b", narrowed("up.b", 11))
+    yield conditions("conditions of a multiplier for eleven channels", "up.m",
+                     narrowed("up.m", 11))  # fmt: skip
+    yield conditions("conditions of one multiplier for all", "first.m", by_knot(*[(1,)] * 4))
+    yield conditions("conditions of all for one multiplier", "first.m", by_knot(*[(1, 1)] * 4))
+    for value in (-LARGEST_BIAS - 1, LARGEST_BIAS + 1):
+        yield conditions(f"a bias of {value}", "up.b", changed("up.b", value))
+    yield conditions("a gain of -1", "up.m", changed("up.m", -1))
+    yield conditions("a gain of 2^24", "up.m", changed("up.m", 2**24))
+    yield conditions("a negative gain of 2^24", "sparse.n", changed("sparse.n", 2**24))
+    yield tensors(
+        "a product of 2^24 at one knot",
+        **{
+            "paint.m": replace(whole.tensors["paint.m"], values=(Fraction(2**14),) * 12),
+            "conditions.paint.m": array((4, 12), lambda i, c: 1023 + (i + c == 9)),
+        },
+    )
+    yield conditions("conditions of a table", "scales", by_knot(*[(1,) * 400] * 4))
+    yield conditions("conditions of a weight", "first.w", by_knot((1, 1), *[(2, 2)] * 3))
+    first = whole.programs["correct"]["operations"]
+    code = [one | ({"bias": "steps"} if "bias" in one else {}) for one in first]
+    yield of("a bias called steps", {"programs": {"correct": {"operations": code}}})
+    yield of("conditions without knots",
+             {"tensors": {"conditions.up.m": array_to_json(by_knot((1,), (2,)), stored=True)}},
+             plain)  # fmt: skip
+    yield of("steps without knots",
+             {"tensors": {"conditions.steps": array_to_json(by_knot((8,), (9,)), stored=True)}},
+             plain)  # fmt: skip
+
+    # Adapter sets.
+    looks = whole.adapters[1]
+
+    def adapters(name: str, base: Json = conditioned, **fields: Any) -> Json:
+        return of(name, {"adapters": [{**looks, **fields}]}, base)
+
+    def own_conditions(name: str, of_what: str, rows: Array) -> Json:
+        stated = {"looks it": array_to_json(rows, stored=True)}
+        return of(name, {"adapters": [looks | {"conditions": {of_what: "looks it"}}],
+                         "tensors": stated})  # fmt: skip
+
+    yield adapters("a set of no conditions and no stand-ins", conditions={})
+    yield of("a set of nothing", {"adapters": [{k: v for k, v in looks.items()
+                                                if k != "conditions"}]})  # fmt: skip
+    yield adapters("conditions that the pack does not have", conditions={"rest.m": "looks steps"})
+    yield adapters("a set's conditions that are not stored", conditions={"steps": "nothing"})
+    yield adapters("step shares with knots", step_shares=[0])
+    yield adapters("a set's d above d_high", d=769)
+    yield adapters("a set of conditions without knots", plain, conditions={"steps": "means"})
+    yield own_conditions("a set's steps of three channels", "steps", narrowed("steps", 3))
+    yield own_conditions("a set's steps for three knots", "steps", array((3, 4), lambda i, c: 8))
+    yield own_conditions("a set's step of 0", "steps", changed("steps", 0))
+    yield own_conditions("a set's hyper-step of 2^15 + 1", "hyper_steps",
+                         changed("hyper_steps", 2**15 + 1))  # fmt: skip
+    yield own_conditions("a set's steps in binary32", "steps",
+                         replace(whole.tensors["conditions.steps"], type="float32"))  # fmt: skip
+    yield own_conditions("a set's bias of 2^30 + 1", "up.b", changed("up.b", LARGEST_BIAS + 1))
+    yield own_conditions("a set's gain of -1", "up.m", changed("up.m", -1))
+    yield own_conditions("a set's gain of 2^24", "up.m", changed("up.m", 2**24))
 
 
 # The files -------------------------------------------------------------------------------------
@@ -1940,6 +3062,7 @@ def contents() -> dict[str, Json]:
     operations["split"] = list(split_cases())
     for kind in ("pixel_shuffle", "pixel_unshuffle"):
         operations[kind] = list(shuffle_cases(kind))
+    operations["phase"] = list(phase_cases())
     files: dict[str, Json] = {
         f"{kind}.json": {"about": f"Programs that show the operation {kind}.", "cases": cases}
         for kind, cases in operations.items()
@@ -1949,8 +3072,9 @@ def contents() -> dict[str, Json]:
         "cases": list(program_cases()),
     }
     files["refused.json"] = {
-        "about": "Programs that a decoder must refuse.",
+        "about": "Programs and packs that a decoder must refuse.",
         "cases": list(refused_cases()),
+        "packs": list(refused_pack_cases()),
     }
     files["steps.json"] = {
         "about": "Quantization steps, scale indexes and the latents that symbols decode to.",
@@ -1973,6 +3097,21 @@ def contents() -> dict[str, Json]:
         "about": "Weights of less than 8 bits as stored, and the id of a whole small pack.",
         "packed": list(packed_cases()),
         "cases": list(weights_id_cases()),
+        "conditioned": list(conditioned_pack_cases()),
+    }
+    files["conditions.json"] = {
+        "about": "What conditions are worth, multipliers that have them, steps by channel, and "
+        "hyper-latents by band.",
+        "cases": list(condition_cases()),
+        "multipliers": list(multiplier_cases()),
+        "steps": list(channel_step_cases()),
+        "bands": list(band_cases()),
+    }
+    files["walks.json"] = {
+        "about": "Files of the pack with conditions in packs.json, decoded step by step, and files "
+        "that must be refused.",
+        "cases": list(walk_cases()),
+        "refused": list(refused_file_cases()),
     }
     return files
 

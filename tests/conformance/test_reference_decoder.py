@@ -103,8 +103,9 @@ def test_the_adverse_pack_is_adverse(adverse_path: Path) -> None:
         assert codec(adverse_path).decode(lic).pixels.std() > 10
     assert set(adverse.pack().plan) == {2, 3, 4, 5, 6, 7, 8, 16}
     kinds = {o.kind for p in adverse.pack().programs.values() for o in p.operations}
-    # Numbers are for adapters, which the programs of a pack alone do not have.
-    assert kinds == set(decoder.KINDS) - {"scale"}
+    # Numbers are for adapters, which the programs of a pack alone do not have; the phases are
+    # those of tests/conformance/conditioned.py.
+    assert kinds == set(decoder.KINDS) - {"scale", "phase"}
 
 
 def test_streams_are_cut_alike(adverse_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -98,7 +98,9 @@ def test_program(case: Json, backend: str) -> None:
         np.testing.assert_array_equal(found[name], plane)
 
 
-@pytest.mark.parametrize("case", [case for name in PROGRAM_FILES for case in cases(name)])
+@pytest.mark.parametrize(
+    "case", [case for name in (*decoder.KINDS, "programs") for case in cases(name)]
+)
 def test_program_in_the_second_decoder(case: Json) -> None:
     program = decoder.Program(case["program"], arrays(case["tensors"]))
     found = program(**arrays(case["inputs"]))
