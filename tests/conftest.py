@@ -16,8 +16,16 @@ from licodec.packs import SEARCH_VARIABLE, SUFFIX, embedded_folder
 # How long an example takes depends on what else the machine does; no test is about that. Every
 # run draws the same examples: scripts/search_faults.py looks for others, and what it finds is kept
 # as an @example of its test.
-hypothesis.settings.register_profile("search", deadline=None, database=None, print_blob=True)
-hypothesis.settings.register_profile("licodec", deadline=None, derandomize=True)
+hypothesis.settings.register_profile(
+    "search",
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    database=None,
+    print_blob=True,
+)
+hypothesis.settings.register_profile(
+    "licodec", hypothesis.settings.get_profile("search"), derandomize=True, print_blob=False
+)
 hypothesis.settings.load_profile("licodec")
 
 
