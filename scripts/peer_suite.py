@@ -1,0 +1,190 @@
+#!/usr/bin/env python3
+"""Compare how licodec reads pictures with how other libraries do: for peers' test suites.
+
+    pip install "pyvips[binary]" tifffile imagecodecs opencv-python-headless
+    apt install imagemagick
+    scripts/peer_suite.py FOLDER
+
+Every picture in the folder and below is read as `licodec encode` reads it, and again by a second
+reader, all of them optional: libvips (pyvips) for PNG, JPEG, WebP, GIF and AVIF, tifffile with
+imagecodecs for TIFF, ImageMagick for BMP and PPM. Where that one is missing, unable or of another
+opinion, others are asked (OpenCV too), and one that agrees is enough. What is right, and which
+refusals are truthful, peers/comparison.py says.
+
+A line is printed for each file that is not plainly right, and a table of counts by format:
+
+    right             the same picture, by a second reader
+    refused           licodec refuses it and is right to: a second reader has the same reason
+    only one reader   read by licodec, and by others not at all or with complaints
+    WRONG             other pixels, or something lost without a note; refused without a reason that
+                      another reader knows; read, and its name is one of --corrupt
+
+--corrupt are patterns of file names that a reader has to refuse; PngSuite's are the default.
+The exit code is 1 where any file is wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fnmatch
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from peers.comparison import (
+    LOSSY,
+    Difference,
+    comparable,
+    fault_of_pixels,
+    fault_of_silence,
+    is_truthful,
+    reasons_to_refuse,
+    tolerance_of,
+)
+from peers.formats import format_of
+from peers.readers import READERS, Reader, UnableError
+from rich.console import Console
+from rich.table import Table
+
+from licodec.errors import LicodecError
+from licodec.files import display_name
+from licodec.images import INPUT_SUFFIXES, Picture, read_picture
+
+OUTCOMES = ("right", "refused", "only one reader", "WRONG")
+RIGHT, REFUSED, ALONE, WRONG = OUTCOMES
+
+# Of PngSuite: "x", what is broken, and then colour type and depth as in all of its names.
+PNGSUITE_CORRUPT = ("x[a-z0-9][a-z0-9]n[0-9][a-z][0-9][0-9].png",)
+# Pictures that licodec does not read, which are often TIFFs or JPEGs all the same.
+OTHER_SUFFIXES = frozenset(
+    (
+        *(".arw", ".cr2", ".dng", ".nef", ".orf", ".pef"),
+        *(".heic", ".jp2", ".jxl", ".pam", ".pfm"),
+        *(".btf", ".ico", ".psd", ".tga"),
+    )
+)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a file, and why where it is not plainly right."""
+
+    outcome: str
+    why: str = ""
+
+
+def judge(path: Path, readers: Sequence[Reader], tolerance: Difference, corrupt: bool) -> Verdict:
+    """Read a file with licodec and with second readers, and compare.
+
+    `corrupt` says that it has to be refused.
+    """
+    try:
+        picture = read_picture(path, path.name)
+    except LicodecError as error:
+        return _judge_refusal(path, str(error).removeprefix(f"{path.name}: "), readers)
+    except Exception as error:
+        return Verdict(WRONG, f"{type(error).__name__} instead of an error of licodec's: {error}")
+    if corrupt:
+        return Verdict(WRONG, "is corrupt by its name, and read")
+    return _judge_picture(path, picture, readers, tolerance)
+
+
+def _judge_picture(
+    path: Path, picture: Picture, readers: Sequence[Reader], tolerance: Difference
+) -> Verdict:
+    faults: list[str] = []
+    doubts: list[str] = []
+    agreed = False
+    for reader in readers:
+        try:
+            second = reader.read(path)
+        except UnableError as error:
+            doubts.append(f"{reader.name}: {error}")
+            continue
+        if second.lossy:
+            tolerance = LOSSY
+        if not comparable(second):
+            doubts.append(f"{reader.name}: {second.samples.dtype} samples, {second.colours}")
+            continue
+        fault = fault_of_pixels(picture, second, tolerance)
+        if second.complaint:
+            agreed = agreed or not fault
+            doubts.append(f"{reader.name}, {fault or 'same pixels'}: {second.complaint}")
+        elif fault:
+            faults.append(f"{reader.name}: {fault}")
+        else:
+            silence = fault_of_silence(picture, second)
+            return Verdict(WRONG, f"{reader.name}: {silence}") if silence else Verdict(RIGHT)
+    return Verdict(WRONG if faults and not agreed else ALONE, "; ".join(faults + doubts))
+
+
+def _judge_refusal(path: Path, refusal: str, readers: Sequence[Reader]) -> Verdict:
+    opinions = []
+    for reader in readers:
+        try:
+            second = reader.read(path)
+        except UnableError as error:
+            opinions.append(f"{reader.name}: {error}")
+            continue
+        height, width, channels = second.samples.shape
+        reasons = ", ".join(reasons_to_refuse(second)) or "nothing wrong"
+        what = f"{width}x{height}, {channels} of {second.samples.dtype}, {second.colours}"
+        opinions.append(f"{reader.name}: {what}, {reasons} {second.complaint}".rstrip())
+        if not is_truthful(refusal, second):
+            return Verdict(WRONG, f"refused, {refusal}; {'; '.join(opinions)}")
+        return Verdict(REFUSED, f"{refusal}; {opinions[-1]}")
+    return Verdict(REFUSED, f"{refusal}; {'; '.join(opinions)}")
+
+
+def pictures_in(folder: Path) -> Iterator[Path]:
+    """The files of a folder and below whose names say that they are pictures, in order."""
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() in INPUT_SUFFIXES | OTHER_SUFFIXES and path.is_file():
+            yield path
+
+
+def table_of(counts: Counter[tuple[str, str]]) -> Table:
+    """Files by format and outcome."""
+    table = Table("format", *OUTCOMES, "all")
+    formats = sorted({format for format, _ in counts})
+    for format in formats:
+        numbers = [counts[format, outcome] for outcome in OUTCOMES]
+        table.add_row(format, *map(str, numbers), str(sum(numbers)))
+    sums = [sum(counts[format, outcome] for format in formats) for outcome in OUTCOMES]
+    table.add_row("all", *map(str, sums), str(sum(sums)))
+    return table
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--corrupt", action="append", metavar="PATTERN")
+    options = parser.parse_args(arguments)
+    if not options.folder.is_dir():
+        parser.error(f"{display_name(options.folder)} is no folder")
+    corrupt = options.corrupt or PNGSUITE_CORRUPT
+    counts: Counter[tuple[str, str]] = Counter()
+    for path in pictures_in(options.folder):
+        with path.open("rb") as file:
+            head = file.read(4096)
+        format = format_of(head)
+        verdict = judge(
+            path,
+            READERS.get(format, ()),
+            tolerance_of(format, head),
+            any(fnmatch.fnmatchcase(path.name, pattern) for pattern in corrupt),
+        )
+        counts[format, verdict.outcome] += 1
+        if verdict.why:
+            name = display_name(path.relative_to(options.folder))
+            print(f"{verdict.outcome}  {name}: {verdict.why}", flush=True)
+    Console().print(table_of(counts))
+    return 1 if any(outcome == WRONG for _, outcome in counts) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
