@@ -30,30 +30,17 @@ import fnmatch
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from peers.comparison import (
-    LOSSY,
-    Difference,
-    comparable,
-    fault_of_pixels,
-    fault_of_silence,
-    is_truthful,
-    reasons_to_refuse,
-    tolerance_of,
-)
+from peers.comparison import tolerance_of
 from peers.formats import format_of
-from peers.readers import READERS, Reader, UnableError
+from peers.readers import READERS
+from peers.verdicts import OUTCOMES, WRONG, judge
 from rich.console import Console
 from rich.table import Table
 
-from licodec.errors import LicodecError
 from licodec.files import display_name
-from licodec.images import INPUT_SUFFIXES, Picture, read_picture
-
-OUTCOMES = ("right", "refused", "only one reader", "WRONG")
-RIGHT, REFUSED, ALONE, WRONG = OUTCOMES
+from licodec.images import INPUT_SUFFIXES
 
 # Of PngSuite: "x", what is broken, and then colour type and depth as in all of its names.
 PNGSUITE_CORRUPT = ("x[a-z0-9][a-z0-9]n[0-9][a-z][0-9][0-9].png",)
@@ -65,77 +52,6 @@ OTHER_SUFFIXES = frozenset(
         *(".btf", ".ico", ".psd", ".tga"),
     )
 )
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What became of a file, and why where it is not plainly right."""
-
-    outcome: str
-    why: str = ""
-
-
-def judge(path: Path, readers: Sequence[Reader], tolerance: Difference, corrupt: bool) -> Verdict:
-    """Read a file with licodec and with second readers, and compare.
-
-    `corrupt` says that it has to be refused.
-    """
-    try:
-        picture = read_picture(path, path.name)
-    except LicodecError as error:
-        return _judge_refusal(path, str(error).removeprefix(f"{path.name}: "), readers)
-    except Exception as error:
-        return Verdict(WRONG, f"{type(error).__name__} instead of an error of licodec's: {error}")
-    if corrupt:
-        return Verdict(WRONG, "is corrupt by its name, and read")
-    return _judge_picture(path, picture, readers, tolerance)
-
-
-def _judge_picture(
-    path: Path, picture: Picture, readers: Sequence[Reader], tolerance: Difference
-) -> Verdict:
-    faults: list[str] = []
-    doubts: list[str] = []
-    agreed = False
-    for reader in readers:
-        try:
-            second = reader.read(path)
-        except UnableError as error:
-            doubts.append(f"{reader.name}: {error}")
-            continue
-        if second.lossy:
-            tolerance = LOSSY
-        if not comparable(second):
-            doubts.append(f"{reader.name}: {second.samples.dtype} samples, {second.colours}")
-            continue
-        fault = fault_of_pixels(picture, second, tolerance)
-        if second.complaint:
-            agreed = agreed or not fault
-            doubts.append(f"{reader.name}, {fault or 'same pixels'}: {second.complaint}")
-        elif fault:
-            faults.append(f"{reader.name}: {fault}")
-        else:
-            silence = fault_of_silence(picture, second)
-            return Verdict(WRONG, f"{reader.name}: {silence}") if silence else Verdict(RIGHT)
-    return Verdict(WRONG if faults and not agreed else ALONE, "; ".join(faults + doubts))
-
-
-def _judge_refusal(path: Path, refusal: str, readers: Sequence[Reader]) -> Verdict:
-    opinions = []
-    for reader in readers:
-        try:
-            second = reader.read(path)
-        except UnableError as error:
-            opinions.append(f"{reader.name}: {error}")
-            continue
-        height, width, channels = second.samples.shape
-        reasons = ", ".join(reasons_to_refuse(second)) or "nothing wrong"
-        what = f"{width}x{height}, {channels} of {second.samples.dtype}, {second.colours}"
-        opinions.append(f"{reader.name}: {what}, {reasons} {second.complaint}".rstrip())
-        if not is_truthful(refusal, second):
-            return Verdict(WRONG, f"refused, {refusal}; {'; '.join(opinions)}")
-        return Verdict(REFUSED, f"{refusal}; {opinions[-1]}")
-    return Verdict(REFUSED, f"{refusal}; {'; '.join(opinions)}")
 
 
 def pictures_in(folder: Path) -> Iterator[Path]:

@@ -48,6 +48,7 @@ class Reading:
     colours        how the file has them: "grey", "RGB", "CMYK", "YCbCr", or another name,
                    for which samples may mean anything
     pictures       in the file
+    preview        the file says that this is a smaller version of another of its pictures
     complaint      what the reader objected to before it read on
     metadata       of "icc", "exif", "xmp", those that the reader found
     """
@@ -59,6 +60,7 @@ class Reading:
     premultiplied: bool = False
     colours: str = "RGB"
     pictures: int = 1
+    preview: bool = False
     complaint: str = ""
     metadata: frozenset[str] = frozenset()
 
@@ -78,9 +80,13 @@ def one_line(error: object, path: Path) -> str:
 
 
 def rgb_from_cmyk(samples: np.ndarray, maximum: float) -> np.ndarray:
-    """Colours of inks (C, M, Y, K, 0 is none) on white paper, each a filter: no profile."""
-    inks = samples[:, :, :4].astype(np.float64)
-    return (maximum - inks[:, :, :3]) * (maximum - inks[:, :, 3:]) / maximum
+    """Colours of inks (C, M, Y, K, 0 is none) on white paper, each a filter: no profile.
+
+    What follows the inks is kept.
+    """
+    paper = maximum - samples[:, :, :4].astype(np.float64)
+    colours = paper[:, :, :3] * paper[:, :, 3:] / maximum
+    return np.concatenate([colours, samples[:, :, 4:]], axis=2)
 
 
 # libvips
@@ -109,7 +115,7 @@ def _vips_image(path: Path) -> tuple[Any, np.ndarray, str]:
 
 def _read_vips(path: Path) -> Reading:
     image, samples, complaint = _vips_image(path)
-    samples = np.atleast_3d(samples)[:, :, :4]
+    samples = np.atleast_3d(samples)
     # Not by the list of all names: they come from the file, in any encoding.
     bits, pictures = (
         image.get(name) if image.get_typeof(name) else None
@@ -120,8 +126,10 @@ def _read_vips(path: Path) -> Reading:
     maximum = {"uint8": 255.0, "uint16": 65535.0}.get(str(samples.dtype))
     if colours == "CMYK" and maximum:
         samples = rgb_from_cmyk(samples, maximum)
+    if colours == "grey" and image.get("vips-loader") == "heifload":
+        maximum = None  # of samples from 16 to 235, which libheif leaves as they are
     return Reading(
-        samples,
+        samples[:, :, :4],
         maximum,
         bits,
         colours=colours,
@@ -164,7 +172,7 @@ def _read_tiff(path: Path) -> Reading:
 def _tiff_page(page: Any, pages: int) -> Reading:
     samples = page.asarray()
     samples = np.moveaxis(samples, 0, 2) if page.planarconfig == 2 else np.atleast_3d(samples)
-    if samples.ndim != 3:
+    if samples.ndim != 3 or not samples.size:
         raise UnableError(f"samples of shape {samples.shape}")
     bits = page.bitspersample
     bits = max(bits) if isinstance(bits, tuple) else bits
@@ -189,7 +197,7 @@ def _tiff_page(page: Any, pages: int) -> Reading:
             lossy, colours = True, "YCbCr not converted"
         case other:
             colours = f"photometric {other}"
-    extra = page.extrasamples[0] if page.extrasamples and colours != "CMYK" else 0
+    extra = page.extrasamples[0] if page.extrasamples else 0
     has_alpha = extra in (_ASSOCIATED, _UNASSOCIATED) and samples.shape[2] > count
     metadata = {kind for kind, tag in (("icc", _ICC), ("xmp", _XMP)) if tag in page.tags}
     orientation = page.tags.get(_ORIENTATION)
@@ -201,6 +209,7 @@ def _tiff_page(page: Any, pages: int) -> Reading:
         premultiplied=has_alpha and extra == _ASSOCIATED,
         colours=colours,
         pictures=pages,
+        preview=bool(page.is_reduced),
         metadata=frozenset(metadata),
     )
 
