@@ -247,10 +247,11 @@ def _read_magick(path: Path) -> Reading:
     header, end, body = data.partition(b"ENDHDR\n")
     if not end:
         raise UnableError(complaint or f"exit code {run.returncode}")
-    sides = [int(re.search(rb"%s (\d+)" % key, header)[1]) for key in (b"HEIGHT", b"WIDTH")]
-    if 0 in sides:
+    fields = dict(re.findall(r"(\w+) (\d+)", header.decode()))
+    height, width = int(fields["HEIGHT"]), int(fields["WIDTH"])
+    if not height or not width:
         raise UnableError(complaint)
-    samples = np.frombuffer(body, ">u2").reshape(*sides, -1)
+    samples = np.frombuffer(body, ">u2").reshape(height, width, -1)
     return Reading(samples, 65535.0, complaint=complaint)
 
 
