@@ -23,6 +23,19 @@ from licodec.errors import LimitError
 from licodec.images import Picture
 from peers.readers import Reading
 
+# The colours of files that licodec reads.
+COLOURS = ("grey", "RGB", "CMYK", "YCbCr")
+_NOTED_KINDS = {"icc": r"ICC|profile", "exif": r"Exif", "xmp": r"XMP"}
+# What a refusal has to speak of, by what the second reader knows of the file.
+_WORDS = {
+    "several pictures": r"frames|pages|animat|pictures|images",
+    "samples without a stated range": r"float|signed|range|bits?\b",
+    "a preview": r"preview|raw",
+    "other colours": r"mode|colou?r|space|photometric|LAB|Log|raw|mosaic",
+    "a size over the limits": r"over the limit|too large",
+    "damage": r"damaged|cut short|not a picture|cannot be decoded|empty|corrupt",
+}
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -69,19 +82,6 @@ def tolerance_of(format: str, head: bytes) -> Difference:
     if format == "BMP" and (bits_of_a_pixel == b"\x10" or compression in (b"\x03", b"\x06")):
         return SCALED
     return EXACT
-
-
-COLOURS = ("grey", "RGB", "CMYK", "YCbCr")
-_NOTED_KINDS = {"icc": r"ICC|profile", "exif": r"Exif", "xmp": r"XMP"}
-# What a refusal has to speak of, by what the second reader knows of the file.
-_WORDS = {
-    "several pictures": r"frames|pages|animat|pictures|images",
-    "samples without a stated range": r"float|signed|range|bits?\b",
-    "a preview": r"preview|raw",
-    "other colours": r"mode|colou?r|space|photometric|LAB|Log|raw|mosaic",
-    "a size over the limits": r"over the limit|too large",
-    "damage": r"damaged|cut short|not a picture|cannot be decoded|empty|corrupt",
-}
 
 
 def difference(picture: Picture, second: Reading) -> Difference:

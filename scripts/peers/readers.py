@@ -1,7 +1,9 @@
-"""Second readers of pictures: libraries that share no reading code with licodec's.
+"""Second readers of pictures: libraries that read them without Pillow.
 
-Each is optional and is imported when it is first asked. All give samples as the file has them,
-upright, with no profile applied; the first of several pictures where a file holds more.
+libvips shares libjpeg-turbo and libwebp with it, and no code that reads PNG, GIF, AVIF's boxes,
+orientations and metadata; the others share less. Each is optional and is imported when it is
+first asked. All give samples as the file has them, upright, with no profile applied; the first
+of several pictures where a file holds more.
 """
 
 from __future__ import annotations
@@ -126,8 +128,8 @@ def _read_vips(path: Path) -> Reading:
     maximum = {"uint8": 255.0, "uint16": 65535.0}.get(str(samples.dtype))
     if colours == "CMYK" and maximum:
         samples = rgb_from_cmyk(samples, maximum)
-    if colours == "grey" and image.get("vips-loader") == "heifload":
-        maximum = None  # of samples from 16 to 235, which libheif leaves as they are
+    if image.get("vips-loader") == "heifload" and _is_grey(samples):
+        maximum = None  # libheif leaves samples from 16 to 235 as they are
     return Reading(
         samples[:, :, :4],
         maximum,
@@ -141,11 +143,14 @@ def _read_vips(path: Path) -> Reading:
     )
 
 
+def _is_grey(samples: np.ndarray) -> bool:
+    return samples.shape[2] < 3 or bool((samples[:, :, :3] == samples[:, :, :1]).all())
+
+
 def _png_pictures(path: Path) -> int:
     """How many pictures an animated PNG holds, which libvips does not look for."""
-    data = path.read_bytes() if path.open("rb").read(4) == b"\x89PNG" else b""
-    head, control, rest = data.partition(b"\x00\x00\x00\x08acTL")
-    if not control or b"IDAT" in head:
+    head, control, rest = path.read_bytes().partition(b"\x00\x00\x00\x08acTL")
+    if not control or b"IDAT" in head or not head.startswith(b"\x89PNG"):
         return 1
     first_is_apart = b"fcTL" not in rest.partition(b"IDAT")[0]
     return max(int.from_bytes(rest[:4]), rest.count(b"\x00\x00\x00\x1afcTL")) + first_is_apart
@@ -272,8 +277,8 @@ def _read_opencv(path: Path) -> Reading:
     samples = np.atleast_3d(samples)
     samples = samples[:, :, [[0], [0, 1], [2, 1, 0], [2, 1, 0, 3]][samples.shape[2] - 1]]
     maximum = {"uint8": 255.0, "uint16": 65535.0}.get(str(samples.dtype))
-    if maximum == 65535 and path.suffix.lower() == ".avif":
-        maximum = None  # 10 or 12 bits, as they are
+    if path.suffix.lower() == ".avif" and (maximum == 65535 or _is_grey(samples)):
+        maximum = None  # 10 or 12 bits, and grey from 16 to 235, are left as they are
     return Reading(samples, maximum, pictures=cv2.imcount(str(path)))
 
 
