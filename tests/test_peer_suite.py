@@ -104,7 +104,7 @@ def test_refusals(
     (tmp_path / "whole.png").unlink()
     (tmp_path / "cut.png").write_bytes(data[:60])
     assert run(monkeypatch, tmp_path, unable, format="PNG") == 0
-    assert "refused  cut.png: " in capsys.readouterr().out
+    assert "refused  cut.png: refused, " in capsys.readouterr().out
     mended = lambda path: reading(gradient(3), complaint="ends early")  # noqa: E731
     assert run(monkeypatch, tmp_path, mended, format="PNG") == 0
     whole = lambda path: reading(gradient(3))  # noqa: E731
@@ -113,6 +113,7 @@ def test_refusals(
     # Damage is not what the second reader finds here: the refusal names the wrong reason.
     several = lambda path: reading(gradient(3), pictures=2)  # noqa: E731
     assert run(monkeypatch, tmp_path, several, format="PNG") == 1
+    assert run(monkeypatch, tmp_path, several, mended, format="PNG") == 0
 
 
 def test_what_is_corrupt_by_its_name_has_to_be_refused(

@@ -8,6 +8,7 @@ of several pictures where a file holds more.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import os
@@ -15,8 +16,8 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -159,7 +160,9 @@ def _png_pictures(path: Path) -> int:
 # tifffile, with imagecodecs for what is compressed
 
 
-def _read_tiff(path: Path) -> Reading:
+@contextlib.contextmanager
+def _tiff(path: Path) -> Iterator[Any]:
+    """The file's pages, while it is open."""
     try:
         import tifffile
     except ImportError as error:
@@ -167,11 +170,32 @@ def _read_tiff(path: Path) -> Reading:
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)
     try:
         with tifffile.TiffFile(path) as file:
-            return _tiff_page(file.pages.first, len(file.pages))
+            yield file.pages
     except UnableError:
         raise
     except Exception as error:  # its decoders promise no common class
         raise UnableError(one_line(error, path)) from error
+
+
+def _read_tiff(path: Path) -> Reading:
+    with _tiff(path) as pages:
+        return _tiff_page(pages.first, len(pages))
+
+
+def _read_vips_tiff(path: Path) -> Reading:
+    """libvips's samples, with what tifffile says that they mean."""
+    reading = _read_vips(path)
+    with _tiff(path) as pages:
+        page = pages.first
+        extra = page.extrasamples[0] if page.extrasamples else 0
+        count = 1 if reading.colours == "grey" else 3
+        return replace(
+            reading,
+            samples=reading.samples[:, :, : count + (extra in (_ASSOCIATED, _UNASSOCIATED))],
+            lossy=int(page.compression) in _LOSSY_TIFF or int(page.photometric) == 6,
+            premultiplied=extra == _ASSOCIATED,
+            preview=bool(page.is_reduced),
+        )
 
 
 def _tiff_page(page: Any, pages: int) -> Reading:
@@ -283,16 +307,18 @@ def _read_opencv(path: Path) -> Reading:
 
 
 VIPS = Reader("libvips", _read_vips)
+VIPS_TIFF = Reader("libvips", _read_vips_tiff)
 TIFFFILE = Reader("tifffile", _read_tiff)
 MAGICK = Reader("ImageMagick", _read_magick)
 OPENCV = Reader("OpenCV", _read_opencv)
 
-# By format, the best first: the others are asked where it is unable or disagrees.
+# By format, the best first: the others are asked where it is unable or disagrees. tifffile is
+# the last one, for licodec may read a TIFF by it, too.
 READERS: dict[str, tuple[Reader, ...]] = {
     "PNG": (VIPS, MAGICK),
     "JPEG": (VIPS, MAGICK),
     "WEBP": (VIPS, MAGICK),
-    "TIFF": (TIFFFILE, VIPS, MAGICK),
+    "TIFF": (VIPS_TIFF, MAGICK, TIFFFILE),
     "BMP": (MAGICK, OPENCV),
     "PPM": (MAGICK, OPENCV),
     "GIF": (VIPS, MAGICK),

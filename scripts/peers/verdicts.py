@@ -78,8 +78,8 @@ def _judge_picture(
 
 
 def _judge_refusal(path: Path, refusal: str, readers: Sequence[Reader]) -> Verdict:
-    """By the first reader that can read it; where none can, nothing speaks against the refusal."""
-    opinions = []
+    """Wrong where some reader reads the file and none knows the refusal's reason."""
+    outcome, opinions = REFUSED, []
     for reader in readers:
         try:
             second = reader.read(path)
@@ -87,10 +87,11 @@ def _judge_refusal(path: Path, refusal: str, readers: Sequence[Reader]) -> Verdi
             opinions.append(f"{reader.name}: {error}")
             continue
         opinions.append(f"{reader.name}: {_described(second)}")
-        if not is_truthful(refusal, second):
-            return Verdict(WRONG, f"refused, {refusal}; {'; '.join(opinions)}")
-        break
-    return Verdict(REFUSED, f"{refusal}; {'; '.join(opinions)}")
+        if is_truthful(refusal, second):
+            outcome = REFUSED
+            break
+        outcome = WRONG
+    return Verdict(outcome, f"refused, {refusal}; {'; '.join(opinions)}")
 
 
 def _described(second: Reading) -> str:
