@@ -70,6 +70,7 @@ def textured(height: int, width: int, channels: int = 3) -> np.ndarray:
         "add_adapters",
         "make_pack",
         "other_pictures",
+        "peer_suite",
         "prepare_data",
         "published_snr",
         "published_speed",

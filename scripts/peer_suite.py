@@ -1,0 +1,106 @@
+#!/usr/bin/env python3
+"""Compare how licodec reads pictures with how other libraries do: for peers' test suites.
+
+    pip install "pyvips[binary]" tifffile imagecodecs opencv-python-headless
+    apt install imagemagick
+    scripts/peer_suite.py FOLDER
+
+Every picture in the folder and below is read as `licodec encode` reads it, and again by a second
+reader, all of them optional: libvips (pyvips), for BMP and PPM ImageMagick. Where that one is
+missing, unable or of another opinion, others are asked (for TIFF tifffile with imagecodecs, for
+AVIF, BMP and PPM OpenCV), and one that agrees is enough. What is right, and which refusals are
+truthful, peers/comparison.py says.
+
+A line is printed for each file that is not plainly right, and a table of counts by format:
+
+    right             the same picture, by a second reader
+    refused           licodec refuses it and is right to: a second reader has the same reason
+    only one reader   read by licodec, and by others not at all or with complaints
+    WRONG             other pixels, or something lost without a note; refused without a reason that
+                      another reader knows; read, and its name is one of --corrupt
+
+--corrupt are patterns of file names that a reader has to refuse; PngSuite's are the default.
+The exit code is 1 where any file is wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fnmatch
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from peers.comparison import tolerance_of
+from peers.formats import format_of
+from peers.readers import READERS
+from peers.verdicts import OUTCOMES, WRONG, judge
+from rich.console import Console
+from rich.table import Table
+
+from licodec.files import display_name
+from licodec.images import INPUT_SUFFIXES
+
+# Of PngSuite: "x", what is broken, and then colour type and depth as in all of its names.
+PNGSUITE_CORRUPT = ("x[a-z0-9][a-z0-9]n[0-9][a-z][0-9][0-9].png",)
+# Pictures that licodec does not read, which are often TIFFs or JPEGs all the same.
+OTHER_SUFFIXES = frozenset(
+    (
+        *(".arw", ".cr2", ".dng", ".nef", ".orf", ".pef"),
+        *(".heic", ".jp2", ".jxl", ".pam", ".pfm"),
+        *(".btf", ".ico", ".psd", ".tga"),
+    )
+)
+
+
+def pictures_in(folder: Path) -> Iterator[Path]:
+    """The files of a folder and below whose names say that they are pictures, in order."""
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() in INPUT_SUFFIXES | OTHER_SUFFIXES and path.is_file():
+            yield path
+
+
+def table_of(counts: Counter[tuple[str, str]]) -> Table:
+    """Files by format and outcome."""
+    table = Table("format", *OUTCOMES, "all")
+    formats = sorted({format for format, _ in counts})
+    for format in formats:
+        numbers = [counts[format, outcome] for outcome in OUTCOMES]
+        table.add_row(format, *map(str, numbers), str(sum(numbers)))
+    sums = [sum(counts[format, outcome] for format in formats) for outcome in OUTCOMES]
+    table.add_row("all", *map(str, sums), str(sum(sums)))
+    return table
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--corrupt", action="append", metavar="PATTERN")
+    options = parser.parse_args(arguments)
+    if not options.folder.is_dir():
+        parser.error(f"{display_name(options.folder)} is no folder")
+    corrupt = options.corrupt or PNGSUITE_CORRUPT
+    counts: Counter[tuple[str, str]] = Counter()
+    for path in pictures_in(options.folder):
+        with path.open("rb") as file:
+            head = file.read(4096)
+        format = format_of(head)
+        verdict = judge(
+            path,
+            READERS.get(format, ()),
+            tolerance_of(format, head),
+            any(fnmatch.fnmatchcase(path.name, pattern) for pattern in corrupt),
+        )
+        counts[format, verdict.outcome] += 1
+        if verdict.why:
+            name = display_name(path.relative_to(options.folder))
+            print(f"{verdict.outcome}  {name}: {verdict.why}", flush=True)
+    Console().print(table_of(counts))
+    return 1 if any(outcome == WRONG for _, outcome in counts) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

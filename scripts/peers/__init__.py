@@ -1,0 +1,1 @@
+"""What scripts/peer_suite.py is made of."""
