@@ -192,14 +192,13 @@ def test_decoded_latents(case: Json) -> None:
 
     model: Any = SimpleNamespace(
         schedule=SimpleNamespace(latent_fraction_bits=case["latent_fraction_bits"]),
-        tables=SimpleNamespace(
-            medians=np.zeros(7),
-            scale_index_table=scale_index_table(np.array(case["thresholds"])),
-        ),
+        tables=SimpleNamespace(scale_index_table=scale_index_table(np.array(case["thresholds"]))),
+        steps=None,
+        first_latent_table=7,
     )
     decoded = np.empty(symbols.shape, np.int16)
     mean, scale = array(case["mean"]), array(case["scale"])
-    _code_slice(model, mean, scale, (case["lo"], case["hi"]), 0, decoded, exchange)
+    _code_slice(model, mean, scale, 0, decoded, exchange, (case["lo"], case["hi"]))
     np.testing.assert_array_equal(np.concatenate(asked), indexes + 7)
     np.testing.assert_array_equal(decoded, array(case["decoded"]))
 
