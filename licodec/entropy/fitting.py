@@ -7,7 +7,7 @@ scales are right on average, is measured once and stored.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,16 +17,24 @@ from licodec.entropy.tables import EntropyTables, FrequencyTables, integer_frequ
 PRIOR_WEIGHT = 300.0  # observations that the table before fitting counts for
 
 
-def fitted_tables(
-    model: EntropyModel, analysed: Iterable[tuple[np.ndarray, np.ndarray]], ds: Iterable[int]
-) -> EntropyTables:
-    """The model's tables with the latents' refitted on pictures at several d (units of 2^-g).
+@dataclass(frozen=True)
+class Observed:
+    """A picture as coding takes it: latents and hyper-latents, as ``encode_latents`` takes them,
+    and the model to code them with at `d`, in its units."""
 
-    `analysed` gives (latents, hyper-latents) of each picture, as ``encode_latents`` takes
-    them. Tables keep their size and stay symmetric.
+    model: EntropyModel
+    latents: np.ndarray
+    hyper_latents: np.ndarray
+    d: int
+
+
+def fitted_tables(tables: EntropyTables, pictures: Iterable[Observed]) -> EntropyTables:
+    """`tables` with the latents' refitted to the symbols of `pictures`, coded with them.
+
+    Tables keep their size and stay symmetric.
     """
-    tables = model.tables.latent
-    first = len(model.tables.medians)
+    whole, tables = tables, tables.latent
+    first = len(whole.hyper.frequencies)
     counts = [np.zeros(length) for length in tables.lengths]
     most = int(tables.lengths.max())
 
@@ -39,12 +47,11 @@ def fitted_tables(
         for table, row in zip(counts, joined.reshape(len(counts), most), strict=True):
             table += row[: len(table)]
 
-    steps = tuple(ds)
-    for latents, hyper_latents in analysed:
-        for d in steps:
-            observe_latents(model, latents, hyper_latents, d, count)
+    for one in pictures:
+        model = replace(one.model, tables=whole)
+        observe_latents(model, one.latents, one.hyper_latents, one.d, count)
     refitted = []
     for before, seen in zip(tables.frequencies, counts, strict=True):
         seen[:-1] = (seen[:-1] + seen[-2::-1]) / 2
         refitted.append(integer_frequencies(seen + PRIOR_WEIGHT * before / before.sum()))
-    return replace(model.tables, latent=FrequencyTables(tuple(refitted), tables.offsets))
+    return replace(whole, latent=FrequencyTables(tuple(refitted), tables.offsets))

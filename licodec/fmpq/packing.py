@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,15 +12,16 @@ import numpy as np
 from licodec.backbones.lite import DISTORTION_WEIGHT, LiteNetwork
 from licodec.backbones.lite_exact import calibrate_lite, compile_lite, standard_widths
 from licodec.codec import Codec
-from licodec.entropy.fitting import fitted_tables
+from licodec.entropy.fitting import Observed, fitted_tables
 from licodec.entropy.quantization import COST_UNIT
 from licodec.entropy.tables import tables_to_tensors
 from licodec.fmpq.allocation import plan_bits, widest
 from licodec.fmpq.calibration import as_picture, as_tensor
 from licodec.fmpq.curves import Layer
 from licodec.fmpq.searchable import Searchable
+from licodec.images import Picture
 from licodec.packs import Pack, write_pack
-from licodec.rate import d_to_units
+from licodec.rate import Setting
 
 FITTING_DS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 FITTING_ROUNDS = 2  # tables decide which symbols are cheap, and those decide the tables
@@ -65,16 +66,23 @@ def make_pack(
 
 def with_fitted_tables(pack: Pack, pictures: Sequence[np.ndarray]) -> Pack:
     """`pack` with the latents' tables fitted to the symbols that its encoder chooses."""
-    codec = Codec(pack)
-    model = codec.entropy_model
-    analysed = [
-        (found.latents, found.hyper_latents)
-        for found in map(codec.analyse, map(as_picture, pictures))
-    ]
-    ds = [d_to_units(d, pack.schedule) for d in FITTING_DS]
+    tables = pack.tables
+    observed = list(_observed(Codec(pack), [as_picture(pixels) for pixels in pictures]))
     for _ in range(FITTING_ROUNDS):
-        model = replace(model, tables=fitted_tables(model, analysed, ds))
-    return replace(pack, tensors={**pack.tensors, **tables_to_tensors(model.tables)})
+        tables = fitted_tables(tables, observed)
+    return replace(pack, tensors={**pack.tensors, **tables_to_tensors(tables)})
+
+
+def _observed(codec: Codec, pictures: Sequence[Picture]) -> Iterator[Observed]:
+    """Every picture at every d that tables are fitted at and that the pack has."""
+    schedule = codec.pack.schedule
+    ds = [round(d * schedule.d_unit) for d in FITTING_DS]
+    ds = [d for d in ds if schedule.d_low <= d <= schedule.d_high]
+    analysed = [] if codec.analysis_depends_on_d else list(map(codec.analyse, pictures))
+    for d in ds:
+        model = codec.entropy_model_at(Setting(d))
+        for found in analysed or (codec.analyse(picture, d=d) for picture in pictures):
+            yield Observed(model, found.latents, found.hyper_latents, d)
 
 
 def bytes_beside_weights(

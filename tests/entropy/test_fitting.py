@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from licodec.codec import Codec
-from licodec.entropy.fitting import fitted_tables
+from licodec.entropy.fitting import Observed, fitted_tables
 from licodec.entropy.tables import TOTAL, tables_to_tensors
 from licodec.images import Picture
 from tests import tiny
@@ -22,8 +22,9 @@ def test_fitted_tables_code_their_pictures_in_fewer_bytes() -> None:
     pack = tiny.pack()
     before = Codec(pack, "reference")
     analysed = before.analyse(Picture(pixels))
-    observed = [(analysed.latents, analysed.hyper_latents)]
-    tables = fitted_tables(before.entropy_model, observed, [D])
+    model = before.entropy_model
+    observed = Observed(model, analysed.latents, analysed.hyper_latents, D)
+    tables = fitted_tables(model.tables, [observed])
     for frequencies in tables.latent.frequencies:
         assert frequencies.sum() == TOTAL
         assert np.abs(frequencies[:-1] - frequencies[-2::-1]).max() <= 1  # a remainder's rounding

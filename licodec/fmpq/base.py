@@ -1,0 +1,54 @@
+"""Packs of `base` from its training states."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from licodec.backbones.base import BaseNetwork
+from licodec.backbones.base_exact import (
+    as_levels,
+    calibrate_base,
+    compile_base,
+    standard_widths,
+)
+from licodec.backbones.base_transforms import BaseConfig
+from licodec.errors import BadInputError
+from licodec.fmpq.packing import with_fitted_tables
+from licodec.packs import Pack
+
+
+def load_base(path: Path) -> BaseNetwork:
+    """The averaged network of a state file of scripts/train.py. Raises BadInputError."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        stored = {k: tuple(v) if isinstance(v, list) else v for k, v in state["config"].items()}
+        network = BaseNetwork(BaseConfig(**stored))
+        network.load_state_dict({k: v.float() for k, v in state["average"].items()})
+    except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
+        raise BadInputError(f"{path}: no training state of base ({error})") from None
+    return network.eval()
+
+
+def make_base_pack(
+    network: BaseNetwork,
+    pictures: Sequence[np.ndarray],
+    plan_name: str,
+    card: Mapping[str, object],
+    widths: Callable[[str], int] = standard_widths,
+    activation_bits: int = 12,
+) -> Pack:
+    """Calibrate and compile `network` on `pictures`, (H, W, 3) uint8 with sides that are multiples
+    of 64, and fit the latents' tables to them."""
+    calibrated = calibrate_base(network, as_levels(pictures))
+    pack = compile_base(
+        calibrated,
+        plan_name=plan_name,
+        card=card,
+        widths=widths,
+        activation_bits=activation_bits,
+    )
+    return with_fitted_tables(pack, pictures)
