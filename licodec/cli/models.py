@@ -9,10 +9,9 @@ from pathlib import Path
 
 import typer
 
-from licodec.cli.naming import make_folder
 from licodec.cli.rendering import Reporter, Verbosity, print_table
 from licodec.errors import BadInputError, CorruptFileError
-from licodec.files import display_name, read_bytes, save_atomically
+from licodec.files import display_name, make_folder, read_bytes, save_atomically
 from licodec.fmpq.plans import CARD_KEY
 from licodec.packs import (
     LARGEST_PACK,
