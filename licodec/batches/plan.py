@@ -22,13 +22,13 @@ import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from licodec.batches.content import Stamp, content_of, same_content, stamp_of
 from licodec.batches.manifest import Entry, History, Manifest, Status
 from licodec.batches.names import Derive, distinct_names, folded, whole_name
+from licodec.batches.sources import Found
 from licodec.errors import LicodecError
 from licodec.files import display_name
 
@@ -104,33 +104,35 @@ class Decision:
     entry: Entry | None = None
 
 
-def plan(
-    sources: Iterable[str], manifest: Manifest, request: Request, naming: Naming
-) -> Iterator[Decision]:
-    """Decide on every source; those of one folder stand together."""
+def plan(found: Found, manifest: Manifest, request: Request, naming: Naming) -> Iterator[Decision]:
+    """Decide on every source, in order."""
     known = _known_outputs(manifest, request)
-    for _, group in groupby(map(Path, sources), lambda source: source.parent):
-        outputs = _name_outputs([*group], known, naming)
+    unselected = _by_folder(found.unselected)
+    for folder, sources in _by_folder(found.sources).items():
+        # What patterns leave out now keeps what it has, too.
+        others = [path for path in unselected.get(folder, ()) if path in known]
+        outputs = _name_outputs([*sources, *others], known, naming)
         # The first of those that could be one file; a source with an output of its own before all.
         first: dict[str, Path] = {}
         for source in sorted(outputs, key=lambda source: source not in known):
             first.setdefault(folded(outputs[source]), source)
-        for source, output in outputs.items():
-            other = first[folded(output)]
+        for source in sources:
+            output, other = outputs[source], first[folded(outputs[source])]
             names = source.as_posix(), output.as_posix()
             if source != other and _are_one(request.folder, output, outputs[other]):
-                one, two, both = (
-                    display_name(path)
-                    for path in (
-                        request.root / other,
-                        request.root / source,
-                        request.folder / output,
-                    )
-                )
+                paths = request.root / other, request.root / source, request.folder / output
+                one, two, both = map(display_name, paths)
                 message = f"{one} and {two} would both become {both}; rename one of them"
                 yield Decision(*names, Action.REFUSE, message)
             else:
                 yield decide(*names, manifest.history(names[1]), request, naming)
+
+
+def _by_folder(paths: Iterable[str]) -> Mapping[Path, list[Path]]:
+    folders: dict[Path, list[Path]] = {}
+    for path in map(Path, paths):
+        folders.setdefault(path.parent, []).append(path)
+    return folders
 
 
 def _known_outputs(manifest: Manifest, request: Request) -> Mapping[Path, list[Path]]:

@@ -17,13 +17,15 @@ from licodec.files import display_name
 class Found:
     """What a folder holds; paths are relative to it, with slashes, in order.
 
-    sources   the files that are wanted
-    others    files of other kinds
-    errors    a line for each file or folder that could not be looked at, by its whole path
-    warnings  what was passed over
+    sources     the files that are wanted
+    unselected  files of the same kinds beside them that patterns leave out
+    others      files of other kinds
+    errors      a line for each file or folder that could not be looked at, by its whole path
+    warnings    what was passed over
     """
 
     sources: tuple[str, ...]
+    unselected: tuple[str, ...]
     others: tuple[str, ...]
     errors: Mapping[str, str]
     warnings: tuple[str, ...]
@@ -68,6 +70,7 @@ def find(root: Path, output: Path, suffixes: frozenset[str], selection: Selectio
     folder of the outputs, where it lies within, is not searched.
     """
     sources: list[str] = []
+    unselected: list[str] = []
     others: list[str] = []
     errors: dict[str, str] = {}
     warnings: list[str] = []
@@ -90,9 +93,11 @@ def find(root: Path, output: Path, suffixes: frozenset[str], selection: Selectio
         folders[:] = deeper
         for name in sorted(_visible(files)):
             path = (place / name).as_posix()
+            wanted = Path(name).suffix.lower() in suffixes
             if not selection.takes(path):
+                unselected += [path] if wanted else []
                 continue
-            if Path(name).suffix.lower() not in suffixes:
+            if not wanted:
                 others.append(path)
                 continue
             try:
@@ -104,7 +109,7 @@ def find(root: Path, output: Path, suffixes: frozenset[str], selection: Selectio
                 sources.append(path)
             else:
                 warnings.append(f"{display_name(root / path)}: {_kind(mode)}, passed over")
-    return Found(tuple(sources), tuple(others), errors, tuple(warnings))
+    return Found(tuple(sources), tuple(unselected), tuple(others), errors, tuple(warnings))
 
 
 def _visible(names: list[str]) -> list[str]:

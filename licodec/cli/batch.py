@@ -188,14 +188,14 @@ def _run(
     for warning in found.warnings:
         output.warn(warning)
     if batch.dry_run:
-        decisions = [*plan(found.sources, Manifest(request.folder), request, direction.naming)]
+        decisions = [*plan(found, Manifest(request.folder), request, direction.naming)]
         for decision in decisions:
             output.planned(_looked_at(decision, request, tools.converter))
     else:
         make_folder(request.folder)
         with locked(request.folder, output.warn):
             manifest = _open_manifest(request.folder, output.warn)
-            decisions = [*plan(found.sources, manifest, request, direction.naming)]
+            decisions = [*plan(found, manifest, request, direction.naming)]
             _work(decisions, manifest, request, tools, batch, output)
     outputs = {os.path.realpath(request.folder / decision.output) for decision in decisions}
     output.count_others(

@@ -27,6 +27,8 @@ def is_damaged(path: Path) -> bool:
     return path.read_bytes().startswith(DAMAGED)
 
 
+UNKNOWN = Look(Likeness.UNKNOWN)
+ALL = Selection()
 NAMING = Naming(derived, ".lic", is_damaged)
 
 
@@ -40,7 +42,7 @@ class FakeConverter:
     """Makes `converted`; of b"bad" it makes nothing, and `look` says what it is told to."""
 
     settings: dict[str, Any]
-    likeness: Look = Look(Likeness.UNKNOWN)
+    likeness: Look = UNKNOWN
     made: list[str] = field(default_factory=list)
 
     def make(self, source: str, target: str) -> Made[str]:
@@ -80,22 +82,23 @@ class CrashingManifest(Manifest):
 
 @dataclass
 class Batch:
-    """A batch as it is called again and again with other settings.
-
-    crash  the line of the manifest at which it ends, and how much of that is written
-    """
+    """A batch that is run again and again, with other settings."""
 
     root: Path
     folder: Path
     settings: dict[str, Any] = field(default_factory=dict)
     force: bool = False
     preserve: bool = False
-    look: Look = Look(Likeness.UNKNOWN)
-    selection: Selection = Selection()
+    look: Look = UNKNOWN
+    selection: Selection = ALL
     weights_id: str | None = None
 
     def run(self, crash: tuple[int, float] | None = None) -> dict[str, Outcome | Skipped]:
-        """What became of each source; `made` are the sources that were converted."""
+        """What became of each source.
+
+        `crash` is the line of the manifest at which it ends, and how much of that is written.
+        Sets `made`, the names of what was converted, and `names` and `reasons` of all sources.
+        """
         request = Request(
             self.root, self.folder, self.settings, self.weights_id, self.force, self.preserve
         )
@@ -109,7 +112,8 @@ class Batch:
         manifest = CrashingManifest(self.folder, *crash) if crash else Manifest(self.folder)
         manifest.set_damaged_aside()
         found = find(self.root, self.folder, SUFFIXES, self.selection)
-        decisions = [*plan(found.sources, manifest, request, NAMING)]
+        decisions = [*plan(found, manifest, request, NAMING)]
+        self.names = {d.source: d.output for d in decisions}
         self.reasons = {d.source: (d.action.value, d.reason) for d in decisions}
         return {d.source: outcome for d, outcome in run(decisions, manifest, request, execute)}
 

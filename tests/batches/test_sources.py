@@ -36,7 +36,7 @@ def test_a_tree_in_order_and_what_is_of_other_kinds(tmp_path: Path) -> None:
     assert (found.errors, found.warnings) == ({}, ())
     assert search(tmp_path, exclude=("a",)).others == ("README",)
     assert search(tmp_path, include=("a/*",), exclude=("*.heic",)) == Found(
-        ("a/1.png", "a/2.PNG"), (), {}, ()
+        ("a/1.png", "a/2.PNG"), ("b.png",), (), {}, ()
     )
 
 
