@@ -16,7 +16,7 @@ from licodec.files import display_name, open_input
 _SETTLED_NS = 2_000_000_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Stamp:
     """What the file system says of a file, without reading it.
 
@@ -31,7 +31,7 @@ class Stamp:
     inode: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Content:
     """A file's content, and its stamp when it was read."""
 

@@ -34,7 +34,9 @@ def locked(folder: Path, say: Callable[[str], None]) -> Iterator[None]:
             lock.acquire(poll_interval=_SECONDS_BETWEEN_LOOKS)
     except OSError as error:
         if error.errno not in _NO_LOCKS:
-            raise LicodecError(f"{name}: cannot be written to: {error.strerror}") from error
+            raise LicodecError(
+                f"{name}: cannot be written to: {error.strerror}; name another folder with -o"
+            ) from error
         say(f"{name}: has no locks ({error.strerror}); let no other batch write here meanwhile")
     try:
         yield

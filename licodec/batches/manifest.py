@@ -44,7 +44,7 @@ class Status(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """A line of the manifest.
 
@@ -71,7 +71,7 @@ class Entry:
     licodec: str = __version__
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class History:
     """What is known of one output: the last entry of each status, in the order of the work.
 

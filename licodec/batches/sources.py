@@ -36,31 +36,30 @@ def check_folders(root: str, output: str | None) -> None:
 
     Raises UsageError, BadInputError, LicodecError.
     """
-    for name in (root, output):
-        if name == "":
-            raise UsageError("the name of a folder is empty; name one, or . for the current one")
+    if "" in (root, output):
+        raise UsageError("the name of a folder is empty; name one, or . for the current one")
     name = display_name(root)
-    mode = _mode(root, name)
-    if mode is None:
-        raise BadInputError(f"{name}: no such folder; check the name")
-    if not stat.S_ISDIR(mode):
-        raise BadInputError(
-            f"{name}: a file, not a folder; `licodec encode` and `decode` take files"
-        )
-    if output is not None:
-        name = display_name(output)
-        mode = _mode(output, name)
-        if mode is not None and not stat.S_ISDIR(mode):
-            raise LicodecError(f"{name}: a file, not a folder; choose one with -o")
-
-
-def _mode(folder: str, name: str) -> int | None:
     try:
-        return os.stat(folder).st_mode
+        if not stat.S_ISDIR(os.stat(root).st_mode):
+            raise BadInputError(
+                f"{name}: a file, not a folder; `licodec encode` and `decode` take files"
+            )
     except FileNotFoundError:
-        return None
+        raise BadInputError(f"{name}: no such folder; check the name") from None
     except (OSError, ValueError) as error:  # ValueError: a NUL character in the name
         raise BadInputError(f"{name}: cannot be opened: {_reason(error)}") from error
+    if output is None:
+        return
+    name = display_name(output)
+    try:
+        if not stat.S_ISDIR(os.stat(output).st_mode):
+            raise LicodecError(f"{name}: a file, not a folder; choose one with -o")
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError) as error:
+        raise LicodecError(
+            f"{name}: cannot be opened: {_reason(error)}; choose another with -o"
+        ) from error
 
 
 def find(root: Path, output: Path, suffixes: frozenset[str], selection: Selection) -> Found:

@@ -197,10 +197,9 @@ def _run(
             manifest = _open_manifest(request.folder, output.warn)
             decisions = [*plan(found, manifest, request, direction.naming)]
             _work(decisions, manifest, request, tools, batch, output)
-    outputs = {os.path.realpath(request.folder / decision.output) for decision in decisions}
-    output.count_others(
-        path for path in found.others if os.path.realpath(request.root / path) not in outputs
-    )
+    beside = os.path.realpath(request.root) == os.path.realpath(request.folder)
+    outputs = {decision.output for decision in decisions} if beside else set()
+    output.count_others(path for path in found.others if path not in outputs)
     output.summarize()
     return output.exit_code
 

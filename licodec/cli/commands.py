@@ -114,14 +114,16 @@ def batch(
 ) -> int:
     """Encode all pictures of a folder and its subfolders, or decode all .lic files of one.
 
-    The outputs form a mirrored tree. Beside them .licodec-batch.jsonl keeps what was made of
-    what and how, so a batch that was stopped goes on where it was, and what has changed since,
-    a source or an option, is done again. An output that batch did not make is an error, unless
-    it is what would be made; only --force replaces it. Pictures whose outputs would have one
-    name (a.png and a.jpg in one folder) keep their suffixes: a.png.lic, a.jpg.lic.
+    The outputs form a mirrored tree. Beside them, in .licodec-batch.jsonl, stands
+    what was made of what and how. So a batch that was stopped goes on where it was,
+    and where a source or an option has changed the output is made anew. A file that
+    batch has not made is an error, unless it is what would be made; --force alone
+    replaces it. Pictures whose outputs would have one name (a.png and a.jpg in one
+    folder) keep their suffixes: a.png.lic, a.jpg.lic.
 
-    A bad file never stops the rest; the exit code is 1 if any failed. Names that begin with a
-    dot, links to folders and what is no file are passed over, and so is OUT within DIR.
+    A bad file never stops the rest; the exit code is 1 if any failed. Names that
+    begin with a dot, links to folders, what is no file, and OUT within DIR are
+    passed over.
     """
     given = (d, quality, target_bpp, target_size, target_psnr, alpha, beta, objective)
     rate = options.parse_rate(*given)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,15 +39,20 @@ def converted(source: bytes, settings: dict[str, Any]) -> bytes:
 
 @dataclass
 class FakeConverter:
-    """Makes `converted`; of b"bad" it makes nothing, and `look` says what it is told to."""
+    """Makes `converted`; of b"bad" it makes nothing, and `look` says what it is told to.
+
+    What happens `meanwhile` is after a source was read and before there is an output.
+    """
 
     settings: dict[str, Any]
     likeness: Look = UNKNOWN
     made: list[str] = field(default_factory=list)
+    meanwhile: Callable[[], object] = lambda: None
 
     def make(self, source: str, target: str) -> Made[str]:
         self.made.append(Path(source).name)
         content = Path(source).read_bytes()
+        self.meanwhile()
         if content == b"bad":
             raise BadInputError(f"{source}: bad")
         return Made(converted(content, self.settings), "0123", "report")
@@ -92,6 +97,7 @@ class Batch:
     look: Look = UNKNOWN
     selection: Selection = ALL
     weights_id: str | None = None
+    meanwhile: Callable[[], object] = lambda: None
 
     def run(self, crash: tuple[int, float] | None = None) -> dict[str, Outcome | Skipped]:
         """What became of each source.
@@ -103,7 +109,7 @@ class Batch:
             self.root, self.folder, self.settings, self.weights_id, self.force, self.preserve
         )
         self.folder.mkdir(parents=True, exist_ok=True)
-        converter = FakeConverter(self.settings, self.look)
+        converter = FakeConverter(self.settings, self.look, meanwhile=self.meanwhile)
         self.made = converter.made
 
         def execute(tasks: Iterable[Task], record: Record) -> Iterator[tuple[Task, Outcome]]:

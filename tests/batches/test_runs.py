@@ -356,6 +356,19 @@ def test_a_second_batch_that_ends_anywhere_and_is_undone(
     assert batch.outputs() == made()
 
 
+@pytest.mark.parametrize("force", [False, True])
+def test_a_file_that_appears_while_others_are_made(batch: Batch, force: bool) -> None:
+    """Not even --force is meant for what was not there when it began."""
+
+    def put() -> None:
+        (batch.folder / "sub").mkdir(exist_ok=True)
+        (batch.folder / "sub" / "b.lic").write_bytes(b"mine")
+
+    batch.force, batch.meanwhile = force, put
+    assert kinds(batch.run()) == {"a.png": MADE, "sub/b.png": FAILED}
+    assert batch.outputs() == made() | {"sub/b.lic": b"mine"}
+
+
 def test_a_process_that_dies_is_one_failure(batch: Batch) -> None:
     manifest = Manifest(batch.root)
     request = Request(batch.root, batch.root, batch.settings)

@@ -22,22 +22,13 @@ from licodec.batches.work import (
     perform,
 )
 from licodec.errors import LicodecError
-from tests.batches.fakes import FakeConverter, converted
+from tests.batches.fakes import UNKNOWN, FakeConverter, converted
 
 SETTINGS = {"d": 64}
 
 
-class Making(FakeConverter):
-    """Lets something happen while it works."""
-
-    def __init__(self, happening: Callable[[], object] = lambda: None, **options: Look) -> None:
-        super().__init__(SETTINGS, **options)
-        self._happening = happening
-
-    def make(self, source: str, target: str):
-        made = super().make(source, target)
-        self._happening()
-        return made
+def making(meanwhile: Callable[[], object] = lambda: None, look: Look = UNKNOWN) -> FakeConverter:
+    return FakeConverter(SETTINGS, look, meanwhile=meanwhile)
 
 
 @pytest.fixture
@@ -76,7 +67,7 @@ def attempt(
 
 def test_what_is_made_is_known_before_it_is_there(source: Path, target: Path) -> None:
     seen: list[bool] = []
-    outcome, recorded = attempt(source, target, Making(lambda: seen.append(target.exists())))
+    outcome, recorded = attempt(source, target, making(lambda: seen.append(target.exists())))
     assert isinstance(outcome, Converted) and outcome.report == "report"
     assert target.read_bytes() == converted(b"picture", SETTINGS)
     (before,) = recorded
@@ -88,26 +79,26 @@ def test_what_is_made_is_known_before_it_is_there(source: Path, target: Path) ->
 
 
 def test_without_the_line_there_is_no_output(source: Path, target: Path) -> None:
-    outcome, _ = attempt(source, target, Making(), refusal=LicodecError("no space left"))
+    outcome, _ = attempt(source, target, making(), refusal=LicodecError("no space left"))
     assert outcome == Failed("no space left")
     assert os.listdir(target.parent) == []
 
 
 def test_a_source_that_changes_meanwhile(source: Path, target: Path) -> None:
-    outcome, recorded = attempt(source, target, Making(lambda: source.write_bytes(b"new one")))
+    outcome, recorded = attempt(source, target, making(lambda: source.write_bytes(b"new one")))
     assert outcome == Failed(f"{source}: changed while it was read; give the command again")
     assert recorded == [] and not target.exists()
 
 
 def test_a_source_that_vanishes(source: Path, target: Path) -> None:
-    outcome, _ = attempt(source, target, Making(source.unlink))
+    outcome, _ = attempt(source, target, making(source.unlink))
     assert outcome == Failed(f"{source}: No such file or directory")
-    outcome, _ = attempt(source, target, Making())
+    outcome, _ = attempt(source, target, making())
     assert outcome == Failed(f"{source}: no such file; check the name")
 
 
 def test_a_file_that_appears_meanwhile_is_left_alone(source: Path, target: Path) -> None:
-    outcome, _ = attempt(source, target, Making(lambda: target.write_bytes(b"mine")))
+    outcome, _ = attempt(source, target, making(lambda: target.write_bytes(b"mine")))
     assert isinstance(outcome, Failed) and "exists already" in outcome.message
     assert target.read_bytes() == b"mine"
 
@@ -117,17 +108,17 @@ def test_what_is_replaced_is_what_was_found(source: Path, target: Path) -> None:
     target.write_bytes(b"old")
     found = stamp_of(target)
     outcome, _ = attempt(
-        source, target, Making(lambda: target.write_bytes(b"mine")), replaces=found
+        source, target, making(lambda: target.write_bytes(b"mine")), replaces=found
     )
     assert outcome == Failed(f"{target}: changed since this batch began; see --force")
     assert target.read_bytes() == b"mine"
-    outcome, _ = attempt(source, target, Making(), replaces=stamp_of(target))
+    outcome, _ = attempt(source, target, making(), replaces=stamp_of(target))
     assert isinstance(outcome, Converted)
     found = stamp_of(target)
-    outcome, _ = attempt(source, target, Making(target.unlink), replaces=found)
+    outcome, _ = attempt(source, target, making(target.unlink), replaces=found)
     assert isinstance(outcome, Converted)
     target.write_bytes(b"mine")
-    outcome, _ = attempt(source, target, Making(), force=True)
+    outcome, _ = attempt(source, target, making(), force=True)
     assert isinstance(outcome, Converted)
 
 
@@ -145,7 +136,7 @@ def test_a_file_that_is_checked_stays(
 ) -> None:
     target.parent.mkdir()
     target.write_bytes(content)
-    converter = Making(likeness=look)
+    converter = making(look=look)
     outcome, recorded = attempt(source, target, converter, check=True, replaces=stamp_of(target))
     assert isinstance(outcome, Kept if kept else Failed)
     assert (target.read_bytes(), bool(converter.made), recorded) == (content, made, [])
@@ -159,7 +150,7 @@ def test_one_that_is_older_than_its_source_is_compared(source: Path, target: Pat
     target.parent.mkdir()
     target.write_bytes(b"of an older picture")
     os.utime(target, (1e9, 1e9))
-    converter = Making(likeness=Look(Likeness.SAME))
+    converter = making(look=Look(Likeness.SAME))
     outcome, _ = attempt(source, target, converter, check=True)
     assert converter.made and isinstance(outcome, Failed)
     assert "exists, and is not what is made of" in outcome.message
@@ -167,10 +158,10 @@ def test_one_that_is_older_than_its_source_is_compared(source: Path, target: Pat
 
 def test_times_are_kept_on_request(source: Path, target: Path) -> None:
     os.utime(source, ns=(10**18, 10**18 + 123_456_789))
-    attempt(source, target, Making())
+    attempt(source, target, making())
     assert target.stat().st_mtime_ns > 10**18 + 10**9
     target.unlink()
-    outcome, _ = attempt(source, target, Making(), preserve=True)
+    outcome, _ = attempt(source, target, making(), preserve=True)
     assert target.stat().st_mtime_ns == source.stat().st_mtime_ns
     assert outcome.entry.made.stamp.mtime_ns == source.stat().st_mtime_ns
 
@@ -190,12 +181,12 @@ def test_whatever_goes_wrong_is_this_files_failure(
     def fail() -> None:
         raise error
 
-    outcome, _ = attempt(source, target, Making(fail))
+    outcome, _ = attempt(source, target, making(fail))
     assert isinstance(outcome, Failed) and outcome.message.endswith(message)
 
 
 def test_a_name_that_is_too_long(source: Path, target: Path) -> None:
-    converter = Making()
+    converter = making()
     outcome, _ = attempt(source, target.with_name("x" * 252 + ".lic"), converter)
     assert isinstance(outcome, Failed) and outcome.message.endswith("File name too long")
     assert converter.made == []
@@ -210,7 +201,7 @@ def test_a_full_disk(source: Path, target: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(os, "fsync", full)
     target.parent.mkdir()
     target.write_bytes(b"old")
-    outcome, _ = attempt(source, target, Making(), replaces=stamp_of(target))
+    outcome, _ = attempt(source, target, making(), replaces=stamp_of(target))
     assert isinstance(outcome, Failed) and "no space left" in outcome.message
     assert target.read_bytes() == b"old"
     assert os.listdir(target.parent) == ["a.lic"]
