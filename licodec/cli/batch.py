@@ -7,6 +7,7 @@ what was typed, and said.
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -30,8 +31,8 @@ from licodec.cli.options import Machine
 from licodec.cli.reading import read_lic
 from licodec.cli.rendering import Verbosity, progress
 from licodec.cli.threads import limit_threads
-from licodec.container import MAGIC, read_file
-from licodec.errors import BadInputError, CorruptFileError, LicodecError
+from licodec.container.chunks import MAGIC, read_chunks
+from licodec.errors import BadInputError, CorruptFileError, LicodecError, LimitError
 from licodec.files import display_name, make_folder
 from licodec.images import INPUT_FORMATS_TEXT, INPUT_SUFFIXES
 
@@ -146,15 +147,18 @@ def _default_output(root: Path, direction: Direction) -> Path:
 
 
 def _is_damaged(path: Path) -> bool:
-    """Whether a file was a .lic file, or has lost all that it held."""
+    """Whether a file was a .lic file and is cut short or has wrong CRCs, or is empty.
+
+    One that a later licodec made, which this one does not understand, is whole.
+    """
     data = read_lic(str(path))
     if not MAGIC.startswith(data[: len(MAGIC)]):
         return False
     try:
-        read_file(data)
+        deque(read_chunks(data), maxlen=0)
     except CorruptFileError:
         return True
-    except LicodecError:
+    except LimitError:
         return False
     return False
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from PIL import Image
 
 from licodec.batches import lock, manifest
+from licodec.cli.batch import encoding
 from licodec.container import read_file
 from tests.cli.conftest import ON_REFERENCE, Run, one_error, pixels, png
 from tests.cli.test_startup import start
@@ -317,6 +319,26 @@ def test_two_at_once(folder: Path, tmp_path: Path) -> None:
     assert {line for _, err in results for line in err.splitlines()} <= {
         "warning: out: waiting for another batch that writes here"
     }
+
+
+def test_which_files_are_damaged(encoded: bytes, tmp_path: Path) -> None:
+    """What a later version makes is not: it is nothing that could be replaced unasked."""
+    path = tmp_path / "a.lic"
+    chunk = b"NEWW" + b"data"  # a critical chunk of no type of today
+    framed = (4).to_bytes(4, "big") + chunk + zlib.crc32(chunk).to_bytes(4, "big")
+    for data, damaged in (
+        (b"", True),
+        (encoded[:5], True),
+        (encoded[:-1], True),
+        (encoded[:60] + b"?" + encoded[61:], True),
+        (encoded + b"more", True),
+        (encoded, False),
+        (encoded[:8] + framed + encoded[8:], False),
+        (png(), False),
+        (b"mine", False),
+    ):
+        path.write_bytes(data)
+        assert encoding().naming.is_damaged(path) == damaged
 
 
 def test_an_empty_folder(run: Run, tmp_path: Path) -> None:
