@@ -124,6 +124,11 @@ class Manifest:
         """What is known of every output, by its path."""
         return self._histories
 
+    @property
+    def is_damaged(self) -> bool:
+        """Whether there are lines that say nothing, but for a last one that was cut off."""
+        return self._damaged > 0
+
     def history(self, output: str) -> History:
         return self._histories.get(output, History())
 
@@ -148,11 +153,9 @@ class Manifest:
             save_atomically(self.path, b"".join(map(_to_line, kept)), overwrite=True)
             self._lines, self._damaged, self._whole = len(kept), 0, True
 
-    def set_damaged_aside(self) -> Path | None:
-        """Where lines say nothing, keep the file as it is under another name and go on with the
-        other lines; returns the copy. Raises LicodecError."""
-        if not self._damaged:
-            return None
+    def set_aside(self) -> Path:
+        """Keep the file as it is under another name, which is returned, and go on with the lines
+        that say something. Raises LicodecError."""
         names = (self.path.with_name(f"{NAME}.damaged-{number}") for number in count(1))
         aside = next(name for name in names if not os.path.lexists(name))
         save_atomically(aside, read_bytes(self.path, _MOST_BYTES), overwrite=False)

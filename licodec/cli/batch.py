@@ -32,7 +32,7 @@ from licodec.cli.reading import read_lic
 from licodec.cli.rendering import Verbosity, progress
 from licodec.cli.threads import limit_threads
 from licodec.container.chunks import MAGIC, read_chunks
-from licodec.errors import BadInputError, CorruptFileError, LicodecError, LimitError
+from licodec.errors import BadInputError, CorruptFileError, LicodecError
 from licodec.files import display_name, make_folder
 from licodec.images import INPUT_FORMATS_TEXT, INPUT_SUFFIXES
 
@@ -74,6 +74,7 @@ class Direction:
 
 
 def encoding() -> Direction:
+    """The direction of encoding."""
     naming = Naming(encoded_name, LIC_SUFFIX, _is_damaged)
     return Direction("encode", INPUT_SUFFIXES, f"pictures ({INPUT_FORMATS_TEXT})", "-lic", naming)
 
@@ -156,10 +157,8 @@ def _is_damaged(path: Path) -> bool:
         return False
     try:
         deque(read_chunks(data), maxlen=0)
-    except CorruptFileError:
-        return True
-    except LimitError:
-        return False
+    except LicodecError as error:
+        return isinstance(error, CorruptFileError)
     return False
 
 
@@ -192,20 +191,27 @@ def _run(
     for warning in found.warnings:
         output.warn(warning)
     if batch.dry_run:
-        decisions = [*plan(found, Manifest(request.folder), request, direction.naming)]
-        for decision in decisions:
-            output.planned(_looked_at(decision, request, tools.converter))
+        decisions = _rehearse(found, request, direction, tools, output)
     else:
-        make_folder(request.folder)
-        with locked(request.folder, output.warn):
-            manifest = _open_manifest(request.folder, output.warn)
-            decisions = [*plan(found, manifest, request, direction.naming)]
-            _work(decisions, manifest, request, tools, batch, output)
+        decisions = _work(found, request, direction, tools, batch, output)
     beside = os.path.realpath(request.root) == os.path.realpath(request.folder)
     outputs = {decision.output for decision in decisions} if beside else set()
     output.count_others(path for path in found.others if path not in outputs)
     output.summarize()
     return output.exit_code
+
+
+def _rehearse(
+    found: Found, request: Request, direction: Direction, tools: Tools, output: BatchOutput
+) -> list[Decision]:
+    """Say what would be done; returns what was decided."""
+    manifest = Manifest(request.folder)
+    if manifest.is_damaged:
+        output.warn(f"{manifest.name}: damaged; outputs that it no longer knows would be checked")
+    decisions = [*plan(found, manifest, request, direction.naming)]
+    for decision in decisions:
+        output.planned(_looked_at(decision, request, tools.converter))
+    return decisions
 
 
 def _looked_at(decision: Decision, request: Request, converter: Converter) -> Decision:
@@ -221,37 +227,40 @@ def _looked_at(decision: Decision, request: Request, converter: Converter) -> De
     return decision
 
 
-def _open_manifest(folder: Path, warn: Callable[[str], None]) -> Manifest:
-    manifest = Manifest(folder)
-    aside = manifest.set_damaged_aside()
-    if aside is not None:
-        warn(
-            f"{manifest.name}: damaged; kept as {display_name(aside)}, and outputs that it no "
-            "longer knows are checked"
-        )
-    return manifest
-
-
 def _work(
-    decisions: list[Decision],
-    manifest: Manifest,
+    found: Found,
     request: Request,
+    direction: Direction,
     tools: Tools,
     batch: BatchSettings,
     output: BatchOutput,
-) -> None:
-    ahead = sum(decision.action in AHEAD for decision in decisions)
-    processes, chosen = share_cores(batch.jobs, ahead, tools.machine)
+) -> list[Decision]:
+    """Do the work and say what becomes of it; returns what was decided."""
+    if not found.sources:
+        return []
+    make_folder(request.folder)
+    with locked(request.folder, output.warn):
+        manifest = Manifest(request.folder)
+        if manifest.is_damaged:
+            aside = display_name(manifest.set_aside())
+            output.warn(
+                f"{manifest.name}: damaged; kept as {aside}, and outputs that it no longer knows "
+                "are checked"
+            )
+        decisions = [*plan(found, manifest, request, direction.naming)]
+        ahead = sum(decision.action in AHEAD for decision in decisions)
+        processes, chosen = share_cores(batch.jobs, ahead, tools.machine)
 
-    def execute(tasks: Iterable[Task], record: Record) -> Iterator[tuple[Task, Any]]:
-        prepare = partial(_prepare_worker, chosen.threads)
-        return run_in_processes(partial(tools.open, chosen), tasks, processes, prepare, record)
+        def execute(tasks: Iterable[Task], record: Record) -> Iterator[tuple[Task, Any]]:
+            prepare = partial(_prepare_worker, chosen.threads)
+            return run_in_processes(partial(tools.open, chosen), tasks, processes, prepare, record)
 
-    with progress(ahead, batch.verbosity) as advance:
-        for decision, outcome in run(decisions, manifest, request, execute):
-            if decision.action in AHEAD:
-                advance()
-            output.became(decision, outcome)
+        with progress(ahead, batch.verbosity) as advance:
+            for decision, outcome in run(decisions, manifest, request, execute):
+                if decision.action in AHEAD:
+                    advance()
+                output.became(decision, outcome)
+    return decisions
 
 
 def share_cores(jobs: int | None, files: int, chosen: Machine) -> tuple[int, Machine]:

@@ -116,7 +116,8 @@ class Batch:
             return ((task, perform(converter, task, record)) for task in tasks)
 
         manifest = CrashingManifest(self.folder, *crash) if crash else Manifest(self.folder)
-        manifest.set_damaged_aside()
+        if manifest.is_damaged:
+            manifest.set_aside()
         found = find(self.root, self.folder, SUFFIXES, self.selection)
         decisions = [*plan(found, manifest, request, NAMING)]
         self.names = {d.source: d.output for d in decisions}

@@ -95,7 +95,7 @@ def test_cut_off_anywhere_it_loses_the_last_line_alone(tmp_path: Path) -> None:
         manifest = Manifest(tmp_path)
         # Without its end alone, the line says all.
         assert [*manifest.histories] == (["a", "b"] if size == len(whole) - 1 else ["a"])
-        assert manifest.set_damaged_aside() is None
+        assert not manifest.is_damaged
         manifest.append(of("c"))
         assert [*Manifest(tmp_path).histories][-1] == "c"
         assert "a" in Manifest(tmp_path).histories
@@ -127,14 +127,15 @@ def test_damaged_lines_are_kept_aside_and_the_others_used(tmp_path: Path, damage
     damaged = path.read_bytes()
     manifest = Manifest(tmp_path)
     assert [*manifest.histories] == ["a", "b"]
-    aside = manifest.set_damaged_aside()
-    assert aside is not None and aside.read_bytes() == damaged
+    assert manifest.is_damaged
+    aside = manifest.set_aside()
+    assert aside.read_bytes() == damaged
     assert [*Manifest(tmp_path).histories] == ["a", "b"]
-    assert Manifest(tmp_path).set_damaged_aside() is None
+    assert not (manifest.is_damaged or Manifest(tmp_path).is_damaged)
     # A second time it takes another name.
     path.write_bytes(damage + b"\n")
-    again = Manifest(tmp_path).set_damaged_aside()
-    assert again not in (None, aside) and aside.read_bytes() == damaged
+    again = Manifest(tmp_path).set_aside()
+    assert again != aside and aside.read_bytes() == damaged
 
 
 @pytest.mark.parametrize(
@@ -159,8 +160,7 @@ def test_fields_that_cannot_be_make_a_damaged_line(
     data = json.loads((tmp_path / NAME).read_bytes()) | {field: value}
     (tmp_path / NAME).write_text(json.dumps(data) + "\n")
     manifest = Manifest(tmp_path)
-    assert manifest.histories == {}
-    assert manifest.set_damaged_aside() is not None
+    assert manifest.histories == {} and manifest.is_damaged
 
 
 def test_a_later_version_is_left_alone(tmp_path: Path) -> None:

@@ -217,7 +217,15 @@ def test_nothing_to_do(run: Run, one: Path, monkeypatch: pytest.MonkeyPatch) -> 
     result = run("batch", "in", "-o", "out")
     assert (result.exit_code, result.stderr) == (0, "")
     assert totals(result.stdout)["skipped"] == "1"
+    with open(Path("out", manifest.NAME), "ab") as stream:
+        stream.write(b"damage\n")
+    planned = run("batch", "in", "-o", "out", "-n")
+    assert f"out/{manifest.NAME}: damaged; outputs that it no longer knows" in planned.stderr
+    result = run("batch", "in", "-o", "out")
+    assert f"damaged; kept as out/{manifest.NAME}.damaged-1, and outputs" in result.stderr
+    assert totals(result.stdout)["skipped"] == "1"
     verbose = run("batch", "in", "-o", "out", "-v")
+    assert verbose.stderr == ""
     assert "in/a.png -> out/a.lic: skipped, done already" in verbose.stdout
 
 
