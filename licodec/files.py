@@ -168,6 +168,18 @@ def check_output(target: str | Path, overwrite: bool) -> None:
         raise LicodecError(_write_error(denied, target))
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it. Raises LicodecError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise LicodecError(f"{display_name(folder)}: a file, not a folder") from None
+    except OSError as error:
+        raise LicodecError(
+            f"{display_name(folder)}: the folder cannot be made: {error.strerror}"
+        ) from error
+
+
 def write_bytes(target: str | Path, data: bytes, overwrite: bool) -> None:
     """Write a file as `save_atomically` does, or to the standard output where target names that.
 
@@ -207,6 +219,8 @@ def save_atomically(path: Path, data: bytes, overwrite: bool) -> None:
     try:
         with open(temporary, "xb") as stream:
             stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())  # or a loss of power could leave the name without the data
         if overwrite:
             _replace(temporary, final)
         else:

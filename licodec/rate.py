@@ -287,6 +287,10 @@ class RateScale:
             return Axis(alphas, lambda alpha: setting(neutral, alpha))
         return Axis(whole, lambda d: setting(d, own.alpha_at(d, neutral)))
 
+    def adapters_of_target(self, rate: Rate) -> AdapterRates | None:
+        """The adapter set that a target of `rate` may use, None where it goes over d alone."""
+        return self._scaled_for(rate) if self.goes_over_alpha(rate) else None
+
     def _scaled_for(self, rate: Rate) -> AdapterRates:
         """The adapter set whose alpha a quality or a target of `rate` goes over."""
         return self.adapters_for(Gains(GAIN_ONE, gain_to_units("beta", rate.beta)), rate.objective)

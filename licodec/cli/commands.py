@@ -89,7 +89,11 @@ def batch(
     output: options.BatchOutput = None,
     decode: options.Decode = False,
     jobs: options.Jobs = None,
-    force: options.Force = False,
+    include: options.Include = None,
+    exclude: options.Exclude = None,
+    preserve: options.Preserve = False,
+    force: options.BatchForce = False,
+    dry_run: options.DryRun = False,
     d: options.D = None,
     quality: options.Quality = None,
     target_bpp: options.TargetBpp = None,
@@ -106,36 +110,47 @@ def batch(
     backend: options.BackendName = None,
     device: options.DeviceName = None,
     threads: options.Threads = None,
+    json: options.JsonLines = False,
     verbose: options.Verbose = False,
     quiet: options.Quiet = False,
 ) -> int:
     """Encode all pictures of a folder and its subfolders, or decode all .lic files of one.
 
-    The outputs form a mirrored tree. What is done already is skipped, so a batch that was
-    stopped goes on where it was; --force does everything again. Pictures whose outputs would
-    have one name (a.png and a.jpg in one folder) keep their suffixes: a.png.lic, a.jpg.lic.
-    A bad file never stops the rest; the exit code is 1 if any failed. Names that begin with a
-    dot are passed over.
+    The outputs form a mirrored tree. Beside them, in .licodec-batch.jsonl, stands
+    what was made of what and how. So a batch that was stopped goes on where it was,
+    and where a source or an option has changed the output is made anew. A file that
+    batch has not made is an error, unless it is what would be made; --force alone
+    replaces it. Pictures whose outputs would have one name (a.png and a.jpg in one
+    folder) keep their suffixes: a.png.lic, a.jpg.lic.
+
+    A bad file never stops the rest; the exit code is 1 if any failed. Names that
+    begin with a dot, links to folders, what is no file, and OUT within DIR are
+    passed over.
     """
     given = (d, quality, target_bpp, target_size, target_psnr, alpha, beta, objective)
     rate = options.parse_rate(*given)
     kept = options.parse_metadata(metadata)
     machine = options.choose_machine(backend, device, threads)
     verbosity = options.choose_verbosity(verbose, quiet)
+    if json and quiet:
+        raise UsageError("--json and --quiet exclude each other; give one of them")
     if decode and (psnr or any(value is not None for value in given)):
         raise UsageError("rate options and --psnr are for encoding; --decode takes none of them")
     if format is not None and not decode:
         raise UsageError("--format is for --decode; encoding writes .lic files")
 
-    from licodec.cli.batch import decode_tree, encode_tree
+    from licodec.batches.selection import Selection
+    from licodec.cli.batch import BatchSettings, decode_tree, encode_tree
     from licodec.cli.decode import DecodeSettings, choose_format
     from licodec.cli.encode import EncodeSettings
 
+    selection = Selection(tuple(include or ()), tuple(exclude or ()))
+    settings = BatchSettings(selection, jobs, force, preserve, dry_run, json, verbosity)
     if decode:
         decoding = DecodeSettings(choose_format(format), kept, force, machine)
-        return decode_tree(folder, output, decoding, jobs, verbosity)
+        return decode_tree(folder, output, decoding, settings)
     encoding = EncodeSettings(rate, model, plan, kept, psnr, force, machine)
-    return encode_tree(folder, output, encoding, jobs, verbosity)
+    return encode_tree(folder, output, encoding, settings)
 
 
 def info(

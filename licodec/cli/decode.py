@@ -7,7 +7,9 @@ import time
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
+from licodec.batches.work import Likeness, Look, Made
 from licodec.cli import machine
 from licodec.cli.naming import LIC_SUFFIX, Job, aside, command_line, decoded_name, plan_jobs
 from licodec.cli.options import Machine
@@ -52,7 +54,7 @@ class DecodeResult:
 
     size      bytes of the .lic file
     written   bytes of the picture's file
-    seconds   for reading, decoding and writing
+    seconds   for reading and decoding
     warnings  one line each, with the file's name
     notice    what decoded it
     """
@@ -88,14 +90,28 @@ class Decoder:
         machine.prepare(self.settings.machine)
         return Library(self.settings.machine.backend)
 
+    @property
+    def file_settings(self) -> dict[str, Any]:
+        """All that changes a picture's file beside the .lic file, in JSON's types."""
+        return {
+            "format": self.settings.format or DEFAULT_FORMAT,
+            "metadata": sorted(self.settings.metadata),
+        }
+
     def decode(self, job: Job) -> DecodeResult:
         """Read, decode and write one file. Raises LicodecError."""
-        settings = self.settings
         check_input(job.source)
         check_output(job.target, job.overwrite)
+        made = self.make(job.source, job.target)
+        write_bytes(job.target, made.data, job.overwrite)
+        return made.report
+
+    def make(self, source: str, target: str) -> Made[DecodeResult]:
+        """Read and decode one file. Raises LicodecError."""
+        settings = self.settings
         start = time.perf_counter()
-        name = source_name(job.source)
-        data = read_lic(job.source)
+        name = source_name(source)
+        data = read_lic(source)
         with about(name), machine.memory_errors():
             lic = read_file(data)
             reading = time.perf_counter() - start
@@ -103,14 +119,13 @@ class Decoder:
             start = time.perf_counter() - reading
             decoded = self.library.decode_with(codec, lic)
             kept = metadata_subset(decoded, settings.metadata)
-            chosen = settings.format or format_of(job.target)
+            chosen = settings.format or format_of(target)
             image = encode_picture(kept, chosen)
-        write_bytes(job.target, image, job.overwrite)
         left_out = (
             f"{chosen} holds no {kind}; left out" for kind in metadata_not_held(kept, chosen)
         )
-        return DecodeResult(
-            job,
+        result = DecodeResult(
+            Job(source, target),
             width=decoded.width,
             height=decoded.height,
             size=len(data),
@@ -119,6 +134,11 @@ class Decoder:
             warnings=tuple(f"{name}: {note}" for note in (*decoded.notes, *left_out)),
             notice=machine.notice(codec, settings.machine),
         )
+        return Made(image, lic.header.weights_id.hex(), result)
+
+    def look(self, source: str, target: str) -> Look:
+        """Whether a picture was decoded from a file is not to be seen without decoding it."""
+        return Look(Likeness.UNKNOWN)
 
 
 def format_of(target: str) -> str:

@@ -6,11 +6,13 @@ import time
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
+from licodec.batches.work import Likeness, Look, Made
 from licodec.cli import machine
 from licodec.cli.naming import LIC_SUFFIX, Job, command_line, encoded_name, plan_jobs
 from licodec.cli.options import Machine, option_name
-from licodec.cli.reading import read_source, source_name
+from licodec.cli.reading import read_lic, read_source, source_name
 from licodec.cli.rendering import (
     Notice,
     Reporter,
@@ -21,9 +23,9 @@ from licodec.cli.rendering import (
 )
 from licodec.cli.streams import carrying_data
 from licodec.codec import Codec, Coded
-from licodec.container import Header
+from licodec.container import Header, LicFile, Metadata, read_file
 from licodec.errors import LicodecError, UsageError
-from licodec.exact.gains import GAIN_ONE, Gains
+from licodec.exact.gains import GAIN_ONE
 from licodec.files import check_input, check_output, display_name, write_bytes
 from licodec.images import INPUT_SUFFIXES, Picture, metadata_subset, psnr
 from licodec.library import PackCodecs
@@ -51,16 +53,6 @@ class EncodeSettings:
 
 
 @dataclass(frozen=True)
-class Made:
-    """What tells files of other settings apart: the pack, and the rate as files state it."""
-
-    weights_id: bytes
-    d: int
-    gains: Gains
-    adapter_id: bytes | None
-
-
-@dataclass(frozen=True)
 class EncodeResult:
     """What became of one picture.
 
@@ -68,7 +60,7 @@ class EncodeResult:
     pixels    width times height
     rate      d, alpha and beta in words
     psnr      dB of the decoded pixels; None where it was not asked for
-    seconds   for reading, encoding and writing
+    seconds   for reading and encoding
     warnings  one line each, with the picture's name
     notice    what encoded it
     """
@@ -102,29 +94,54 @@ class Encoder:
         require_encoder(self.pack)
         self.setting = rate_setting(settings.rate, self.pack)
 
-    @property
-    def made(self) -> Made | None:
-        """What every file will state, or None where its rate is a target to search."""
-        if self.setting is None:
-            return None
-        pack, objective = self.pack, self.setting.objective
-        adapter_id = None if objective is None else pack.adapter_ids[objective]
-        return Made(pack.weights_id, self.setting.d, self.setting.gains, adapter_id)
-
     @cached_property
     def codecs(self) -> PackCodecs:
         machine.prepare(self.settings.machine)
         return PackCodecs(self.pack, self.settings.machine.backend)
 
+    @property
+    def file_settings(self) -> dict[str, Any]:
+        """All that changes a file beside its picture and the weights, in JSON's types."""
+        return {"rate": self._rate_settings, "metadata": sorted(self.settings.metadata)}
+
+    @property
+    def _rate_settings(self) -> dict[str, Any]:
+        """The rate as every file states it, or the target that it was searched for."""
+        if self.setting is None:
+            rate = self.settings.rate
+            own = scale_of(self.pack).adapters_of_target(rate)
+            return {
+                "target": rate.mode.value,
+                "value": rate.value,
+                "beta": rate.beta,
+                "adapter_id": own and self._adapter_id(own.objective),
+            }
+        d, gains, objective = self.setting.d, self.setting.gains, self.setting.objective
+        return {
+            "d": d,
+            "alpha": gains.alpha,
+            "beta": gains.beta,
+            "adapter_id": objective and self._adapter_id(objective),
+        }
+
+    def _adapter_id(self, objective: str) -> str:
+        return self.pack.adapter_ids[objective].hex()
+
     def encode(self, job: Job) -> EncodeResult:
         """Read, encode and write one picture. Raises LicodecError."""
-        settings = self.settings
         check_input(job.source)
         check_output(job.target, job.overwrite)
+        made = self.make(job.source, job.target)
+        write_bytes(job.target, made.data, job.overwrite)
+        return made.report
+
+    def make(self, source: str, target: str) -> Made[EncodeResult]:
+        """Read and encode one picture. Raises LicodecError."""
+        settings = self.settings
         start = time.perf_counter()
-        name = source_name(job.source)
+        name = source_name(source)
         with machine.memory_errors():
-            picture = read_source(job.source)
+            picture = read_source(source)
         reading = time.perf_counter() - start
         # Opening it may take seconds, which are not this picture's.
         codec = self.codecs.to_encode(picture.width, picture.height, settings.rate)
@@ -132,9 +149,8 @@ class Encoder:
         kept = metadata_subset(picture, settings.metadata)
         with about(name), machine.memory_errors():
             coded, missed = self._code(codec, kept)
-        write_bytes(job.target, coded.data, job.overwrite)
-        return EncodeResult(
-            job,
+        result = EncodeResult(
+            Job(source, target),
             size=len(coded.data),
             pixels=picture.height * picture.width,
             rate=rate_in_words(coded.header),
@@ -143,6 +159,40 @@ class Encoder:
             warnings=tuple(f"{name}: {note}" for note in (*picture.notes, *missed)),
             notice=machine.notice(codec, settings.machine),
         )
+        return Made(coded.data, self.pack.weights_id.hex(), result)
+
+    def look(self, source: str, target: str) -> Look:
+        """Whether a file that exists was made of a picture with these settings, as far as its
+        header and metadata say. Raises LicodecError."""
+        try:
+            lic = read_file(read_lic(target))
+        except LicodecError as error:
+            return Look(Likeness.OTHER, f"is no whole .lic file ({error})")
+        with machine.memory_errors():
+            picture = metadata_subset(read_source(source), self.settings.metadata)
+        difference = self._difference(lic, picture)
+        if difference:
+            return Look(Likeness.OTHER, difference)
+        return Look(Likeness.UNKNOWN if self.setting is None else Likeness.SAME)
+
+    def _difference(self, lic: LicFile, picture: Picture) -> str:
+        """How a file tells that it is of another picture or other settings, or nothing."""
+        header, pack, setting = lic.header, self.pack, self.setting
+        size = f"{header.width}x{header.height}"
+        if size != f"{picture.width}x{picture.height}":
+            return f"is a picture of {size} pixels, not {picture.width}x{picture.height}"
+        if (header.channels, header.has_alpha) != (picture.channels, picture.alpha is not None):
+            return "is a picture with other channels"
+        if lic.metadata != Metadata(picture.icc, picture.exif, picture.xmp):
+            return "has other metadata"
+        if header.weights_id != pack.weights_id:
+            return f"was made with other weights ({header.weights_id.hex()})"
+        if setting is None:
+            return ""
+        adapter_id = setting.objective and pack.adapter_ids[setting.objective]
+        if (header.d, header.gains, header.adapter_id) != (setting.d, setting.gains, adapter_id):
+            return f"was made at {rate_in_words(header)}"
+        return ""
 
     def _code(self, codec: Codec, picture: Picture) -> tuple[Coded, tuple[str, ...]]:
         """The coding that was asked for, and a warning where the target is out of reach."""
@@ -163,9 +213,14 @@ def rate_setting(rate: Rate, pack: Pack) -> Setting | None:
     Raises UsageError for a value out of range and for a rate mode that the pack lacks.
     """
     try:
-        return RateScale(pack.title, pack.schedule, pack.adapter_rates).setting(rate)
+        return scale_of(pack).setting(rate)
     except UsageError as error:
         raise UsageError(f"{option_name(rate.mode)}: {error}") from None
+
+
+def scale_of(pack: Pack) -> RateScale:
+    """What the rate of a pack's files can be."""
+    return RateScale(pack.title, pack.schedule, pack.adapter_rates)
 
 
 def rate_in_words(header: Header) -> str:

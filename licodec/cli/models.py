@@ -8,11 +8,16 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from licodec.cli.naming import make_folder
 from licodec.cli.rendering import Reporter, Verbosity, print_table
 from licodec.cli.streams import Channel, require_output, say
 from licodec.errors import BadInputError, CorruptFileError
-from licodec.files import display_name, is_missing, read_bytes, save_atomically
+from licodec.files import (
+    display_name,
+    is_missing,
+    make_folder,
+    read_bytes,
+    save_atomically,
+)
 from licodec.fmpq.plans import CARD_KEY
 from licodec.packs import (
     LARGEST_PACK,

@@ -4,8 +4,8 @@
     decode  photo.lic      photo.png, or photo.decoded.png where photo.png exists
             photo.png.lic  the same, for the suffix is there already
 
-Where inputs would share an output (a.png and a.jpg in one folder), `batch` lets all of them
-keep their suffixes, a.png.lic and a.jpg.lic, and `encode` and `decode` refuse them.
+Where inputs would share an output (a.png and a.jpg in one folder), `encode` and `decode` refuse
+them; `batch` lets all of them keep their suffixes, a.png.lic and a.jpg.lic, see `batches.names`.
 """
 
 from __future__ import annotations
@@ -13,21 +13,17 @@ from __future__ import annotations
 import os
 import shlex
 import stat
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from licodec.batches.names import Derive, whole_name
 from licodec.cli.reading import source_name, target_name
 from licodec.descriptors import STANDARD_STREAM, input_descriptor, output_descriptor
-from licodec.errors import LicodecError, UsageError
-from licodec.files import display_name
+from licodec.errors import UsageError
+from licodec.files import display_name, make_folder
 from licodec.images import INPUT_SUFFIXES
 
 LIC_SUFFIX = ".lic"
-
-# The output of an input's own name, before it is known whether it is alone in that.
-Derive = Callable[[Path], Path]
 
 
 @dataclass(frozen=True)
@@ -59,36 +55,9 @@ def decoded_name(source: Path, suffix: str) -> Path:
     return stem if stem.suffix.lower() == suffix else whole_name(stem, suffix)
 
 
-def whole_name(source: Path, suffix: str) -> Path:
-    """The name with a suffix behind all that it has."""
-    return source.with_name(source.name + suffix)
-
-
 def aside(target: Path) -> Path:
     """photo.png -> photo.decoded.png."""
     return target.with_name(f"{target.stem}.decoded{target.suffix}")
-
-
-def distinct_names(sources: Iterable[Path], derive: Derive, suffix: str) -> Mapping[Path, Path]:
-    """An output for every source, no two the same: whole names where derived ones would be.
-
-    Names that differ in letter case alone count as the same, as some file systems have it.
-    """
-    names = {source: derive(source) for source in sources}
-    while True:
-        uses = Counter(_folded(name) for name in names.values())
-        changed = False
-        for source, name in names.items():
-            whole = whole_name(source, suffix)
-            if uses[_folded(name)] > 1 and name != whole:
-                names[source] = whole
-                changed = True
-        if not changed:
-            return names
-
-
-def _folded(name: Path) -> str:
-    return str(name).casefold()
 
 
 def plan_jobs(sources: list[str], output: str | None, derive: Derive) -> tuple[Job, ...]:
@@ -140,18 +109,6 @@ def _make_folder(output: str) -> None:
     if not _is_folder(output) and (names_file or output_descriptor(output) is not None):
         raise UsageError(f"-o {name}: with several inputs -o names a folder, and this is a file")
     make_folder(Path(output))
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder and those above it. Raises LicodecError."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except FileExistsError:
-        raise LicodecError(f"{display_name(folder)}: a file, not a folder") from None
-    except OSError as error:
-        raise LicodecError(
-            f"{display_name(folder)}: the folder cannot be made: {error.strerror}"
-        ) from error
 
 
 def _checked(job: Job) -> Job:

@@ -240,6 +240,45 @@ def parse_metadata(text: str) -> frozenset[str]:
 
 
 Decode = Annotated[bool, typer.Option("--decode", help="Decode .lic files instead.")]
+Include = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="GLOB",
+        help="Take only what matches: names, as in '*.jpg' or a folder's, or with a slash paths "
+        "below DIR, as in '2024/**/*.jpg'. May be given several times.",
+        show_default=False,
+    ),
+]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="GLOB",
+        help="Leave out what matches, before all of --include. May be given several times.",
+        show_default=False,
+    ),
+]
+Preserve = Annotated[
+    bool,
+    typer.Option(
+        "-p",
+        "--preserve",
+        help="Give outputs the times of modification of their sources, as cp -p does. By default "
+        "they have the times at which they were written.",
+    ),
+]
+DryRun = Annotated[
+    bool, typer.Option("-n", "--dry-run", help="Say what would be done and why, and do nothing.")
+]
+BatchForce = Annotated[
+    bool,
+    typer.Option("-f", "--force", help="Do everything again and overwrite whatever is there."),
+]
+JsonLines = Annotated[
+    bool,
+    typer.Option(
+        "--json", help="Print JSON, for programs: a line for each file, and one for the summary."
+    ),
+]
 
 # Model and machine ---------------------------------------------------------------------------
 

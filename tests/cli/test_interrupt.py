@@ -12,12 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from licodec.batches import lock, manifest
 from licodec.container import read_file
 from tests.cli.conftest import ON_REFERENCE, png
 from tests.cli.test_startup import start
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of a terminal")
 
+SMALL = png(np.random.default_rng(0).integers(60, 100, (33, 17, 3), np.uint8))
 # Takes the reference backend many seconds, and does not fit into a pipe.
 LARGE = png(np.random.default_rng(0).integers(0, 256, (320, 512, 3), np.uint8))
 
@@ -61,7 +63,7 @@ def test_an_encode(tmp_path: Path) -> None:
 def test_a_batch(tmp_path: Path, number: int, to_group: bool, code: int) -> None:
     """Ctrl-C goes to all processes of the terminal, a request to end to one of them."""
     (tmp_path / "in").mkdir()
-    (tmp_path / "in" / "0.png").write_bytes(png())
+    (tmp_path / "in" / "0.png").write_bytes(SMALL)
     for name in ("1.png", "2.png", "3.png"):
         (tmp_path / "in" / name).write_bytes(LARGE)
     process = start(
@@ -76,7 +78,8 @@ def test_a_batch(tmp_path: Path, number: int, to_group: bool, code: int) -> None
     process.wait(timeout=300)
     assert process.returncode == code
     assert process.stderr.read() == (b"error: interrupted\n" if code == 130 else b"")
-    assert os.listdir(tmp_path / "out") == ["0.lic"]
+    assert {*os.listdir(tmp_path / "out")} == {"0.lic", manifest.NAME, lock.NAME}
+    assert [*manifest.Manifest(tmp_path / "out").histories] == ["0.lic"]
     assert read_file((tmp_path / "out" / "0.lic").read_bytes()).header.width == 17
     deadline = time.monotonic() + 60
     while not group_is_empty(process.pid) and time.monotonic() < deadline:

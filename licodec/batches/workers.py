@@ -4,7 +4,7 @@ A process opens its tools once (model, threads) and then handles one task after 
 executor of the standard library gives up as a whole when one process dies; here the task that
 killed it fails, a new process takes its place, and the others never notice.
 
-Nothing heavy is imported here: a worker sets its number of threads before NumPy and torch load.
+Nothing heavy is imported here: a worker prepares itself before NumPy and torch load.
 """
 
 from __future__ import annotations
@@ -20,13 +20,15 @@ from multiprocessing import connection, resource_tracker
 from multiprocessing.connection import Connection
 from typing import Any, NoReturn
 
-from licodec.cli import silence_libraries
-from licodec.cli.threads import limit_threads
 from licodec.errors import LicodecError
 
+# Asks the process that gives the tasks, and waits for its answer.
+Ask = Callable[[Any], Any]
 # Makes the function that handles tasks; called once in each process. It travels there, so it
 # and what it makes of a task must be picklable.
-Open = Callable[[], Callable[[Any], Any]]
+Open = Callable[[], Callable[[Any, Ask], Any]]
+# What a process does first of all; importing it must import nothing that it is to be before.
+Prepare = Callable[[], object]
 
 _GRACE_SECONDS = 10.0
 
@@ -54,6 +56,13 @@ class _Refused:
     error: LicodecError
 
 
+@dataclass(frozen=True)
+class _Question:
+    """Something a process needs to know before it goes on with its task."""
+
+    content: Any
+
+
 @dataclass
 class _Worker:
     """A process and the task it is at, None before the first and after the last."""
@@ -64,30 +73,34 @@ class _Worker:
 
 
 def run_in_processes(
-    open_tools: Open, tasks: Iterable[Any], jobs: int, threads: int
+    open_tools: Open, tasks: Iterable[Any], jobs: int, prepare: Prepare, answer: Ask
 ) -> Iterator[tuple[Any, Any]]:
-    """Handle tasks in `jobs` processes of `threads` threads; yields (task, outcome) as they end.
+    """Handle tasks in `jobs` processes; yields (task, outcome) as they end.
 
-    The outcome is what the function of `open_tools` returned, or Died. Raises the LicodecError
-    that `open_tools` raised. However the iteration ends, no process is left.
+    The outcome is what the function of `open_tools` returned, or Died; what it asks meanwhile,
+    `answer` answers here. Raises the LicodecError that `open_tools` raised. However the iteration
+    ends, no process is left.
     """
     waiting = deque(tasks)
     workers: list[_Worker] = []
     try:
         for _ in range(min(jobs, len(waiting))):
-            workers.append(_start(open_tools, threads))
+            workers.append(_start(open_tools, prepare))
             _assign(workers[-1], waiting.popleft())
         while busy := [worker for worker in workers if worker.task is not None]:
             ready = connection.wait([worker.pipe for worker in busy])
             for worker in (worker for worker in busy if worker.pipe in ready):
                 task, outcome = worker.task, _outcome(worker)
+                if isinstance(outcome, _Question):
+                    _send(worker.pipe, answer(outcome.content))
+                    continue
                 worker.task = None
                 if isinstance(outcome, _Refused):
                     raise outcome.error
                 if isinstance(outcome, Died):
                     workers.remove(worker)
                     if waiting:
-                        workers.append(worker := _start(open_tools, threads))
+                        workers.append(worker := _start(open_tools, prepare))
                 if waiting:
                     _assign(worker, waiting.popleft())
                 yield task, outcome
@@ -99,13 +112,14 @@ def run_in_processes(
         _end(workers)
 
 
-def _start(open_tools: Open, threads: int) -> _Worker:
+def _start(open_tools: Open, prepare: Prepare) -> _Worker:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(theirs, threads), daemon=True)
+    process = context.Process(target=_serve, args=(theirs,), daemon=True)
     with _interrupts_held():
         process.start()
     theirs.close()
+    _send(ours, prepare)
     _send(ours, open_tools)
     return _Worker(process, ours)
 
@@ -165,13 +179,11 @@ def _join(worker: _Worker, seconds: float) -> None:
 # In the worker ---------------------------------------------------------------------------------
 
 
-def _serve(pipe: Connection, threads: int) -> None:
+def _serve(pipe: Connection) -> None:
     """Handle tasks until the other end is closed, be it that the parent died."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # An exception rather than the end of the process: a file half written is cleared away.
     signal.signal(signal.SIGTERM, _terminated)
-    silence_libraries()
-    limit_threads(threads)
     try:
         with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
             _handle_tasks(pipe)
@@ -181,13 +193,18 @@ def _serve(pipe: Connection, threads: int) -> None:
 
 
 def _handle_tasks(pipe: Connection) -> None:
+    def ask(content: Any) -> Any:
+        pipe.send(_Question(content))
+        return pipe.recv()
+
+    pipe.recv()()
     try:
         handle = pipe.recv()()
     except LicodecError as error:
         pipe.send(_Refused(error))
         return
     while True:
-        pipe.send(handle(pipe.recv()))
+        pipe.send(handle(pipe.recv(), ask))
 
 
 def _terminated(signal_number: int, frame: object) -> NoReturn:

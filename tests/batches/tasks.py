@@ -7,14 +7,20 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from typing import Any
 
+from licodec.batches.workers import Ask
 from licodec.errors import WeightsMissingError
 
 
-def open_tools() -> Callable[[str], str]:
+def three_threads() -> None:
+    os.environ["OMP_NUM_THREADS"] = "3"
+
+
+def open_tools() -> Callable[[str, Ask], Any]:
     opened = f"opened by {os.getpid()}"
 
-    def handle(task: str) -> str:
+    def handle(task: str, ask: Ask) -> Any:
         match task:
             case "exit":
                 os._exit(7)
@@ -24,15 +30,19 @@ def open_tools() -> Callable[[str], str]:
                 time.sleep(600)
             case "threads":
                 return os.environ["OMP_NUM_THREADS"]
+            case "ask":
+                return [ask(f"what is {number}?") for number in range(3)]
+            case "ask and die":
+                os._exit(ask("how?"))
         return opened
 
     return handle
 
 
-def refuse_to_open() -> Callable[[str], str]:
+def refuse_to_open() -> Callable[[str, Ask], Any]:
     atexit.register(time.sleep, 1)  # libraries have things to do on the way out
     raise WeightsMissingError("no such pack")
 
 
-def die_opening() -> Callable[[str], str]:
+def die_opening() -> Callable[[str, Ask], Any]:
     os._exit(9)
