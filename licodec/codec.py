@@ -124,7 +124,7 @@ class Codec:
 
     @property
     def rate_scale(self) -> RateScale:
-        return RateScale(self.pack.title, self.pack.schedule, self.pack.adapter_rates)
+        return self.pack.rate_scale
 
     def _adapters(self, gains: Gains, objective: str | None) -> PackAdapters | None:
         """The adapter set to encode with. Raises UsageError where the pack has none."""

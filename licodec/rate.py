@@ -19,7 +19,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from licodec.errors import UsageError
-from licodec.exact.gains import ANCHOR, GAIN_ONE, MODES, Gains
+from licodec.exact.gains import ANCHOR, BETA, GAIN_ONE, MODES, Gains
 from licodec.targets import Axis, Target, TargetKind, by_difference, by_ratio
 
 if TYPE_CHECKING:  # the command line's options come from here, and `--help` loads no NumPy
@@ -75,8 +75,7 @@ def choose_rate(
     """The one rate mode that has a value, or d = 1; `name` is what its user calls a mode.
 
     Beta may stand beside any other, and d beside alpha. Raises UsageError where others are
-    given together, where a target is not above 0, and for an objective without a rate that
-    adapters serve.
+    given together, and where a target is not above 0.
     """
     given = {mode: value for mode, value in values.items() if value is not None}
     beta = given.pop(RateMode.BETA, None)
@@ -87,12 +86,6 @@ def choose_rate(
     (mode, value), *_ = [*given.items(), (RateMode.D, 1.0)]
     if mode in TARGETS and not 0 < value < math.inf:
         raise UsageError(f"{name(mode)} {value:g}: give a number above 0")
-    if objective is not None and mode is RateMode.D and beta is None:
-        serves = ", ".join(map(name, (RateMode.ALPHA, RateMode.BETA, RateMode.QUALITY)))
-        raise UsageError(
-            f"the objective {objective} chooses adapters; give a rate that they serve beside it: "
-            f"{serves} or a target"
-        )
     if not given and beta is not None:
         return Rate(RateMode.BETA, beta, objective=objective)
     return Rate(mode, value, beta or 0.0, d, objective)
@@ -172,17 +165,34 @@ def modes_of(schedule: Schedule, adapters: Sequence[AdapterRates]) -> tuple[str,
     return (*takes_d, *(mode for mode in MODES if mode in found))
 
 
+def quality_to_d(quality: float, schedule: Schedule) -> float:
+    """The d of a quality of 0 to 100. Raises UsageError.
+
+    A network that knows d covers its range: 0 is the coarsest d, NEUTRAL_QUALITY 1, 100 the finest,
+    geometric between them. Others have ``d_from_quality``.
+    """
+    d = d_from_quality(quality)  # refuses what is out of range
+    if not schedule.knots:
+        return d
+    low, high = schedule.d_low / schedule.d_unit, schedule.d_high / schedule.d_unit
+    if quality < NEUTRAL_QUALITY:
+        return high ** (1 - quality / NEUTRAL_QUALITY)
+    return low ** ((quality - NEUTRAL_QUALITY) / (100 - NEUTRAL_QUALITY))
+
+
 @dataclass(frozen=True)
 class RateScale:
     """What a pack's rate can be.
 
-    title     the pack's, for messages
-    adapters  its adapter sets
+    title      the pack's, for messages
+    adapters   its adapter sets
+    objective  what the pack itself was trained for, where it says so
     """
 
     title: str
     schedule: Schedule
     adapters: Sequence[AdapterRates] = ()
+    objective: str | None = None
 
     @property
     def modes(self) -> tuple[str, ...]:
@@ -193,11 +203,31 @@ class RateScale:
         return self.schedule.d_unit
 
     def goes_over_alpha(self, rate: Rate) -> bool:
-        """Whether a quality or a target means alpha: where adapters are asked for, and where
-        there is no d."""
+        """Whether a quality or a target means alpha: where adapters that have it are asked for, and
+        where there is no d."""
         if "d" not in self.modes and "alpha" in self.modes:
             return True
-        return rate.objective is not None or rate.beta != 0
+        if rate.objective in (None, self.objective) and rate.beta == 0:
+            return False
+        return not self._leads_by_beta_alone(rate)
+
+    def _leads_by_beta_alone(self, rate: Rate) -> bool:
+        """Whether the adapter sets that a rate may mean have beta and no alpha."""
+        named = [own for own in self.adapters if rate.objective in (None, own.objective)]
+        return bool(named) and all(own.modes == (BETA,) for own in named)
+
+    def _gains_beside_d(self, rate: Rate) -> Gains:
+        """The gains of a rate that goes over d. An objective whose set has beta alone means all of
+        it, unless a beta is given. Raises UsageError for one that leaves the choice to alpha."""
+        if rate.objective in (None, self.objective) or rate.beta:
+            return Gains(0, gain_to_units("beta", rate.beta))
+        if self._leads_by_beta_alone(rate):
+            return Gains(0, GAIN_ONE)
+        self.adapters_for(ANCHOR, rate.objective)  # refuses what the pack lacks
+        raise UsageError(
+            f"the objective {rate.objective} chooses adapters; give a rate that they serve beside "
+            "it: alpha, beta, a quality or a target"
+        )
 
     def adapters_for(self, gains: Gains, objective: str | None = None) -> AdapterRates | None:
         """The adapter set to encode with: none at the anchor, the one for `objective`, or without
@@ -227,16 +257,16 @@ class RateScale:
         """
         match rate.mode:
             case RateMode.D:
-                return self._with_d(rate.value, Gains(0, gain_to_units("beta", rate.beta)), rate)
+                return self._with_d(rate.value, self._gains_beside_d(rate), rate)
             case RateMode.ALPHA:
                 self._require("alpha")
                 return self._with_alpha(rate.value, rate)
             case RateMode.BETA:
                 return self._with_gains(Gains(0, gain_to_units("beta", rate.value)), rate)
             case RateMode.QUALITY:
-                d = d_from_quality(rate.value)  # refuses what is out of range
+                d = quality_to_d(rate.value, self.schedule)
                 if not self.goes_over_alpha(rate):
-                    return self._with_d(d, ANCHOR, rate)
+                    return self._with_d(d, self._gains_beside_d(rate), rate)
                 own = self._scaled_for(rate)
                 if not own.brings_d(self.neutral_d):
                     return self._with_alpha(1 - rate.value / 100, rate)
@@ -256,7 +286,8 @@ class RateScale:
 
     def _with_gains(self, gains: Gains, rate: Rate) -> Setting:
         """With the d that was given, or else the one that goes with alpha."""
-        own = self.adapters_for(gains, rate.objective)
+        objective = None if rate.objective == self.objective else rate.objective
+        own = self.adapters_for(gains, objective)
         d = self.neutral_d if own is None else own.d_at(gains.alpha, self.neutral_d)
         if rate.d is not None:
             if rate.d != 1:
@@ -275,7 +306,8 @@ class RateScale:
         whole = by_ratio(schedule.d_low, schedule.d_high, start, SEARCH_STRIDE, SEARCH_RATIO)
         if not self.goes_over_alpha(rate):
             self._require("d")
-            return Axis(whole, Setting)
+            setting = self._with_d(1.0, self._gains_beside_d(rate), rate)
+            return Axis(whole, lambda d: replace(setting, d=d))
         beta, own = gain_to_units("beta", rate.beta), self._scaled_for(rate)
 
         def setting(d: int, alpha: int) -> Setting:
@@ -288,8 +320,11 @@ class RateScale:
         return Axis(whole, lambda d: setting(d, own.alpha_at(d, neutral)))
 
     def adapters_of_target(self, rate: Rate) -> AdapterRates | None:
-        """The adapter set that a target of `rate` may use, None where it goes over d alone."""
-        return self._scaled_for(rate) if self.goes_over_alpha(rate) else None
+        """The adapter set that a target of `rate` may use, None where it uses none."""
+        if self.goes_over_alpha(rate):
+            return self._scaled_for(rate)
+        setting = self._with_d(1.0, self._gains_beside_d(rate), rate)
+        return self.adapters_for(setting.gains, setting.objective)
 
     def _scaled_for(self, rate: Rate) -> AdapterRates:
         """The adapter set whose alpha a quality or a target of `rate` goes over."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from licodec.errors import UsageError
-from licodec.exact.gains import GAIN_ONE, MODES, Gains
+from licodec.exact.gains import BETA, GAIN_ONE, MODES, Gains
 from licodec.exact.schedule import Schedule
 from licodec.rate import (
     SEARCH_GAIN,
@@ -170,6 +171,51 @@ def test_bits_per_pixel_are_bytes_of_the_file() -> None:
     assert target_of(Rate(RateMode.BPP, 0.5), 64, 32) == Target(TargetKind.SIZE, 128)
 
 
+def test_an_objective_with_alpha_needs_a_rate_that_says_how_much() -> None:
+    scale = RateScale("lite (standard)", tiny.pack().schedule, (MSE, BOTH))
+    for d in (1.0, 2.0):
+        with pytest.raises(UsageError, match="mse chooses adapters; give a rate"):
+            scale.setting(Rate(RateMode.D, d, objective="mse"))
+
+
+def test_an_objective_with_beta_alone_is_taken_whole() -> None:
+    scale = RateScale("base", conditioned(), (AdapterRates("mse", (BETA,), 4096),), "visual")
+    assert scale.modes == ("d", BETA)
+    d = 2 * 4096
+    assert scale.setting(Rate(RateMode.D, 2.0)) == Setting(d)
+    assert scale.setting(Rate(RateMode.D, 2.0, objective="visual")) == Setting(d)
+    whole = Setting(d, Gains(0, GAIN_ONE), "mse")
+    assert scale.setting(Rate(RateMode.D, 2.0, objective="mse")) == whole
+    half = Setting(d, Gains(0, round(GAIN_ONE / 2)), "mse")
+    assert scale.setting(Rate(RateMode.D, 2.0, 0.5, objective="mse")) == half
+    assert scale.setting(Rate(RateMode.D, 2.0, 0.5)) == half
+    assert scale.axis(Rate(RateMode.BPP, 1.0)).setting(d) == Setting(d)
+    assert scale.axis(Rate(RateMode.BPP, 1.0, objective="mse")).setting(d) == whole
+    assert scale.adapters_of_target(Rate(RateMode.BPP, 1.0)) is None
+    found = scale.adapters_of_target(Rate(RateMode.BPP, 1.0, objective="mse"))
+    assert found is not None and found.objective == "mse"
+    with pytest.raises(UsageError, match="no adapters for the objective lpips"):
+        scale.setting(Rate(RateMode.D, 2.0, objective="lpips"))
+
+
+def test_quality_covers_the_range_of_a_network_that_knows_d() -> None:
+    scale = RateScale("base", conditioned())
+    ds = [scale.setting(Rate(RateMode.QUALITY, q)).d for q in range(101)]
+    assert (ds[0], ds[75], ds[100]) == (12 * 4096, 4096, 1024)
+    assert all(a > b for a, b in itertools.pairwise(ds))
+
+
+def conditioned() -> Schedule:
+    """A schedule of a network that knows d, from 1/4 to 12."""
+    return replace(
+        tiny.pack().schedule,
+        d_fraction_bits=12,
+        d_low=1024,
+        d_high=12 * 4096,
+        knots=(1024, 4096, 12 * 4096),
+    )
+
+
 def test_one_rate_mode_at_a_time() -> None:
     def chosen(objective: str | None = None, **values: float) -> Rate:
         given = {m: values.get(m.value) for m in RateMode}
@@ -181,9 +227,7 @@ def test_one_rate_mode_at_a_time() -> None:
     assert chosen(alpha=0.5, beta=1, d=2) == Rate(RateMode.ALPHA, 0.5, 1, d=2)
     assert chosen(target_bpp=0.5, beta=1) == Rate(RateMode.BPP, 0.5, 1)
     assert chosen("mse", quality=50) == Rate(RateMode.QUALITY, 50, objective="mse")
-    for values in ({}, {"d": 2}):
-        with pytest.raises(UsageError, match="mse chooses adapters; give a rate"):
-            chosen("mse", **values)
+    assert chosen("mse") == Rate(RateMode.D, 1.0, objective="mse")
     with pytest.raises(UsageError, match="quality and alpha exclude"):
         chosen(alpha=0.5, quality=50)
     with pytest.raises(UsageError, match="quality and target_size exclude each other"):

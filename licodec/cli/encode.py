@@ -30,7 +30,7 @@ from licodec.files import check_input, check_output, display_name, write_bytes
 from licodec.images import INPUT_SUFFIXES, Picture, metadata_subset, psnr
 from licodec.library import PackCodecs
 from licodec.packs import Pack, choose_pack, read_pack, require_encoder
-from licodec.rate import Rate, RateMode, RateScale, Setting
+from licodec.rate import Rate, RateMode, Setting
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class Encoder:
         """The rate as every file states it, or the target that it was searched for."""
         if self.setting is None:
             rate = self.settings.rate
-            own = scale_of(self.pack).adapters_of_target(rate)
+            own = self.pack.rate_scale.adapters_of_target(rate)
             return {
                 "target": rate.mode.value,
                 "value": rate.value,
@@ -213,14 +213,9 @@ def rate_setting(rate: Rate, pack: Pack) -> Setting | None:
     Raises UsageError for a value out of range and for a rate mode that the pack lacks.
     """
     try:
-        return scale_of(pack).setting(rate)
+        return pack.rate_scale.setting(rate)
     except UsageError as error:
         raise UsageError(f"{option_name(rate.mode)}: {error}") from None
-
-
-def scale_of(pack: Pack) -> RateScale:
-    """What the rate of a pack's files can be."""
-    return RateScale(pack.title, pack.schedule, pack.adapter_rates)
 
 
 def rate_in_words(header: Header) -> str:

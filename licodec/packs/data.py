@@ -29,7 +29,7 @@ from licodec.exact.schedule import (
     Schedule,
     schedule_to_json,
 )
-from licodec.rate import AdapterRates, modes_of
+from licodec.rate import AdapterRates, RateScale, modes_of
 
 PROFILE = "int-1"
 # Keys of an adapter set that it may lack, in the order of beta: 0 and 1.
@@ -110,6 +110,12 @@ class Pack:
             if port.channels is None
         } | ({BETA} if adapters.conditions else set())
         return tuple(mode for mode in MODES if mode in found)
+
+    @property
+    def rate_scale(self) -> RateScale:
+        """What its rate can be."""
+        objective = self.card.get("objective")
+        return RateScale(self.title, self.schedule, self.adapter_rates, objective)
 
     @property
     def rate_modes(self) -> tuple[str, ...]:
