@@ -92,7 +92,7 @@ def test_a_batch_knows_its_own_files(run: Run, photo: Path, model: str) -> None:
     Path("in").mkdir()
     photo.rename(Path("in") / photo.name)
     batch()
-    (made,) = Path().rglob("*.lic")
+    (made,) = Path.cwd().with_name(f"{Path.cwd().name}-lic").rglob("*.lic")
     before = made.read_bytes()
     batch()
     assert made.read_bytes() == before
