@@ -1,8 +1,16 @@
-"""A network of `base`'s form, small enough for a test, with random weights."""
+"""A network of `base`'s form, small enough to compile in a test, with random weights."""
 
 from __future__ import annotations
 
+from functools import cache
+
+import numpy as np
+import torch
+
+from licodec.backbones.base import BaseNetwork
+from licodec.backbones.base_exact import as_levels, calibrate_base, compile_base
 from licodec.backbones.base_transforms import BaseConfig
+from licodec.packs import Pack
 
 CONFIG = BaseConfig(
     group=12,
@@ -13,3 +21,32 @@ CONFIG = BaseConfig(
     synthesis_units=(1, 1, 1),
     context_width=16,
 )
+
+
+@cache
+def network() -> BaseNetwork:
+    """Its conditions differ from knot to knot and from objective to objective."""
+    torch.manual_seed(5)
+    network = BaseNetwork(CONFIG).eval()
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter) * parameter.abs().mean())
+            if name.endswith(("log_gain", "offset")):
+                parameter.add_(0.1 * torch.randn_like(parameter))
+    return network
+
+
+def pixels(rows: int = 64, columns: int = 128) -> np.ndarray:
+    """A smooth picture with some noise, (rows, columns, 3) uint8."""
+    random = np.random.default_rng(3)
+    across = np.linspace(20, 200, columns)[None, :, None]
+    down = np.linspace(0, 40, rows)[:, None, None]
+    noise = random.normal(0, 8, (rows, columns, 3))
+    return np.clip(across + down + noise, 0, 255).astype(np.uint8)
+
+
+@cache
+def pack() -> Pack:
+    calibrated = calibrate_base(network(), as_levels([pixels()]))
+    card = {"name": "tiny", "objective": "visual"}
+    return compile_base(calibrated, plan_name="standard", card=card)
