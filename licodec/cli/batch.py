@@ -297,7 +297,7 @@ def _run(plan: Plan, tools: Open, processes: int, chosen: Machine, verbosity: Ve
         columns |= {"skipped": str(plan.skipped), "failed": str(failed)}
         columns["time"] = f"{time.perf_counter() - start:.1f} s"
         print_table(tuple(columns), [tuple(columns.values())])
-    return 1 if failed else 0
+    return 1 if failed else reporter.exit_code
 
 
 def _totals(done: list[Result]) -> dict[str, str]:
