@@ -56,6 +56,10 @@ class Reporter:
         if self._verbosity is not Verbosity.QUIET:
             self._say("", line, Channel.OUTPUT, Channel.ERROR)
 
+    def show(self, text: str) -> None:
+        """Say what a command is for, on as many lines as it takes."""
+        self._write(text, Channel.OUTPUT)
+
     def warnings(self, lines: Sequence[str]) -> None:
         if self._verbosity is not Verbosity.QUIET:
             for line in lines:
@@ -80,10 +84,12 @@ class Reporter:
     def _say(self, label: str, text: str, *channels: Channel) -> None:
         """On the first of the channels that carries no data."""
         free = next((channel for channel in channels if channel not in self._data), None)
-        if free is None:
-            return
+        if free is not None:
+            self._write(_labelled(label, text, free), free)
+
+    def _write(self, text: str, channel: Channel) -> None:
         try:
-            say(_labelled(label, text, free), free)
+            say(text, channel)
         except LicodecError as error:
             self.failure(error)
 
