@@ -19,6 +19,8 @@ def main() -> NoReturn:
     try:
         # A request to end clears up as Ctrl-C does: no temporary file, no process left.
         signal.signal(signal.SIGTERM, _end)
+        if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+            signal.signal(signal.SIGHUP, _end)  # a terminal that is closed; nohup ignores it
         silence_libraries()
         from licodec.cli import streams
 

@@ -55,7 +55,7 @@ class BatchOutput(ABC):
 
     @property
     def exit_code(self) -> int:
-        return 1 if self._counts["failed"] else 0
+        return 1 if self._counts["failed"] else self._reporter.exit_code
 
     def warn(self, line: str) -> None:
         """Something about the whole batch."""

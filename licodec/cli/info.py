@@ -11,7 +11,7 @@ from typing import Any
 
 from licodec.cli.reading import read_lic, source_name
 from licodec.cli.rendering import Reporter, Verbosity, about, counted, one_line
-from licodec.cli.streams import require_output, say
+from licodec.cli.streams import require_output
 from licodec.container import describe, read_file
 from licodec.descriptors import STANDARD_STREAM
 from licodec.errors import LicodecError, WeightsMissingError
@@ -46,15 +46,14 @@ def info_text(sources: list[str], verbosity: Verbosity) -> int:
         except LicodecError as error:
             reporter.failure(error)
             continue
-        if separate:
-            say()
+        lines = [""] if separate else []
         separate = True
-        say(one_line(report.name))
+        lines.append(one_line(report.name))
         for label, text in _lines(report):
-            say(f"  {label:<{_LABEL_WIDTH}} {one_line(text)}".rstrip())
+            lines.append(f"  {label:<{_LABEL_WIDTH}} {one_line(text)}".rstrip())
         if verbosity is Verbosity.VERBOSE:
-            for line in _details(report):
-                say(one_line(line))
+            lines += map(one_line, _details(report))
+        reporter.show("\n".join(lines))
     return reporter.exit_code
 
 
@@ -67,7 +66,7 @@ def info_json(sources: list[str], verbosity: Verbosity) -> int:
     (U+DC80 to U+DCFF), as Python has it. Raises LicodecError where there is nothing to print to.
     """
     require_output()
-    inspector = _Inspector(verbosity)
+    reporter, inspector = Reporter(verbosity), _Inspector(verbosity)
     objects: list[dict[str, Any]] = []
     exit_code = 0
     for source in sources:
@@ -89,8 +88,8 @@ def info_json(sources: list[str], verbosity: Verbosity) -> int:
                 {"layer": name, "bits": bits} for name, bits in report.layers
             ]
         objects.append(described)
-    say(json.dumps(objects, indent=2))
-    return exit_code
+    reporter.show(json.dumps(objects, indent=2))
+    return max(exit_code, reporter.exit_code)
 
 
 class _Inspector:

@@ -73,7 +73,7 @@ def plan_jobs(sources: list[str], output: str | None, derive: Derive) -> tuple[J
             return (_checked(Job(source, output)),)
         if _is_nameless(source):
             if output is None:
-                return (Job(source, STANDARD_STREAM),)
+                return (_checked(Job(source, STANDARD_STREAM)),)
             raise UsageError(
                 f"{source_name(source)} has no name to use in the folder {display_name(output)}; "
                 "name the output file with -o"
@@ -121,7 +121,7 @@ def _checked(job: Job) -> Job:
         return job
     # Sockets and devices may well be both.
     if os.path.samestat(read, written) and stat.S_ISREG(read.st_mode):
-        raise UsageError(f"{display_name(job.source)}: output and input are one file")
+        raise UsageError(f"{source_name(job.source)}: output and input are one file")
     return job
 
 

@@ -7,7 +7,6 @@ one of them, to the other. Everything but a table is one line each.
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from licodec.cli.streams import Channel, say
+from licodec.cli.streams import Channel, is_narrow, say
 from licodec.errors import LicodecError
 
 if TYPE_CHECKING:
@@ -57,6 +56,10 @@ class Reporter:
         if self._verbosity is not Verbosity.QUIET:
             self._say("", line, Channel.OUTPUT, Channel.ERROR)
 
+    def show(self, text: str) -> None:
+        """Say what a command is for, on as many lines as it takes."""
+        self._write(text, Channel.OUTPUT)
+
     def warnings(self, lines: Sequence[str]) -> None:
         if self._verbosity is not Verbosity.QUIET:
             for line in lines:
@@ -81,10 +84,12 @@ class Reporter:
     def _say(self, label: str, text: str, *channels: Channel) -> None:
         """On the first of the channels that carries no data."""
         free = next((channel for channel in channels if channel not in self._data), None)
-        if free is None:
-            return
+        if free is not None:
+            self._write(_labelled(label, text, free), free)
+
+    def _write(self, text: str, channel: Channel) -> None:
         try:
-            say(_labelled(label, text, free), free)
+            say(text, channel)
         except LicodecError as error:
             self.failure(error)
 
@@ -141,7 +146,13 @@ def counted(count: int, noun: str) -> str:
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table on the standard output; the first column is text, the others too."""
+    """A table on the standard output; on a narrow terminal each cell with its heading."""
+    if Channel.OUTPUT.is_terminal and is_narrow():
+        for row in rows:
+            say()
+            for heading, cell in zip(headings, row, strict=True):
+                say(f"{heading} {one_line(cell)}".strip())
+        return
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -152,7 +163,7 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for row in rows:
         table.add_row(*(Text(one_line(cell)) for cell in row))
     # A file or a pipe has no width; there each row is one line.
-    width = None if sys.stdout is not None and sys.stdout.isatty() else _NO_WIDTH
+    width = None if Channel.OUTPUT.is_terminal else _NO_WIDTH
     colours = "auto" if Channel.OUTPUT.is_coloured else None
     console = Console(highlight=False, width=width, color_system=colours)
     with console.capture() as captured:
@@ -163,7 +174,7 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 @contextlib.contextmanager
 def progress(total: int, verbosity: Verbosity) -> Iterator[Callable[[], None]]:
     """A progress bar on the standard error where that is a terminal; yields its advance by one."""
-    if verbosity is Verbosity.QUIET or not Channel.ERROR.is_live:
+    if verbosity is Verbosity.QUIET or not Channel.ERROR.is_live or is_narrow():
         yield lambda: None
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
@@ -175,7 +186,7 @@ def progress(total: int, verbosity: Verbosity) -> Iterator[Callable[[], None]]:
         console=progress_console(),
         transient=True,
         # Lines printed meanwhile appear above the bar; those bound for a file stay there.
-        redirect_stdout=sys.stdout is not None and sys.stdout.isatty(),
+        redirect_stdout=Channel.OUTPUT.is_terminal,
     )
     with bar:
         task = bar.add_task("", total=total)

@@ -11,6 +11,7 @@ import contextlib
 import errno
 import io
 import os
+import shutil
 import stat
 import sys
 from collections.abc import Iterable
@@ -21,6 +22,8 @@ import typer
 
 from licodec.descriptors import STANDARD_ERROR, STANDARD_INPUT, STANDARD_OUTPUT, output_descriptor
 from licodec.errors import LicodecError
+
+LEAST_WIDTH = 64  # columns that the help and tables need: in fewer, rich cuts words and cells
 
 _PLAIN_TERMINALS = ("dumb", "unknown")  # values of TERM
 
@@ -37,15 +40,19 @@ class Channel(Enum):
         return sys.stdout if self is Channel.OUTPUT else sys.stderr
 
     @property
+    def is_terminal(self) -> bool:
+        return self.stream is not None and self.stream.isatty()
+
+    @property
     def is_live(self) -> bool:
         """Whether it is a terminal whose cursor can be moved."""
-        terminal = self.stream is not None and self.stream.isatty()
-        return terminal and os.environ.get("TERM") not in _PLAIN_TERMINALS
+        return self.is_terminal and os.environ.get("TERM") not in _PLAIN_TERMINALS
 
     @property
     def is_coloured(self) -> bool:
-        """Whether styles are wanted: on a terminal, unless NO_COLOR says otherwise."""
-        return self.is_live and not os.environ.get("NO_COLOR")
+        """Whether styles are wanted: NO_COLOR and FORCE_COLOR say so before the terminal does."""
+        wanted = self.is_live or os.environ.get("FORCE_COLOR")
+        return bool(wanted) and not os.environ.get("NO_COLOR")
 
 
 def prepare() -> None:
@@ -63,9 +70,24 @@ def prepare() -> None:
     for channel in Channel:
         if isinstance(channel.stream, io.TextIOWrapper):
             channel.stream.reconfigure(errors="backslashreplace")
-    if os.environ.get("NO_COLOR"):
-        # Typer's help, laid out by rich, would leave out colours alone, not bold and dim.
+    _prepare_help()
+
+
+def _prepare_help() -> None:
+    """Tell Typer, which reads them when it lays out a help, what rich alone would not do."""
+    if os.environ.get("NO_COLOR"):  # bold and dim are no colours to rich
         os.environ["_TYPER_FORCE_DISABLE_TERMINAL"] = "1"
+    stated = os.environ.pop("TERMINAL_WIDTH", "")
+    width = int(stated) if stated.isascii() and stated.isdecimal() else None
+    if is_narrow() or os.environ.get("COLUMNS") == "0":
+        width = shutil.get_terminal_size().columns
+    if width is not None:
+        os.environ["TERMINAL_WIDTH"] = str(max(width, LEAST_WIDTH))
+
+
+def is_narrow() -> bool:
+    """Whether the terminal, or what COLUMNS says of it, has too few columns for a table."""
+    return shutil.get_terminal_size().columns < LEAST_WIDTH
 
 
 def say(line: str = "", channel: Channel = Channel.OUTPUT) -> None:
@@ -77,7 +99,7 @@ def say(line: str = "", channel: Channel = Channel.OUTPUT) -> None:
     if stream is None:
         return
     try:
-        typer.echo(line, file=stream)
+        typer.echo(line, file=stream, color=channel.is_coloured)
     except OSError as error:
         abandon(channel)
         if channel is Channel.OUTPUT and error.errno != errno.EPIPE:
