@@ -19,6 +19,10 @@ A line is printed for each file that is not plainly right, and a table of counts
     WRONG             other pixels, or something lost without a note; refused without a reason that
                       another reader knows; read, and its name is one of --corrupt
 
+Of a file that is WRONG it remains to be seen who is: by the format's specification, or by reference
+pictures that the suite has. ImageMagick 6 errs on BMPs of odd bit fields and on JPEG in old TIFFs,
+libvips on GIFs whose first frame is smaller than their screen.
+
 --corrupt are patterns of file names that a reader has to refuse; PngSuite's are the default.
 The exit code is 1 where any file is wrong.
 """

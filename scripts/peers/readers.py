@@ -267,9 +267,11 @@ def _magick() -> str:
 
 
 def _read_magick(path: Path) -> Reading:
-    command = [_magick(), f"{path}[0]", "-auto-orient", "-colorspace", "sRGB", "-depth", "16"]
+    # Stripped of comments, which would go into the header.
+    wanted = ["-auto-orient", "-colorspace", "sRGB", "-strip", "-depth", "16"]
+    command = [_magick(), f"{path}[0]", *wanted, "pam:-"]
     with tempfile.TemporaryFile() as output:
-        run = subprocess.run([*command, "pam:-"], stdout=output, stderr=subprocess.PIPE)
+        run = subprocess.run(command, stdout=output, stderr=subprocess.PIPE)
         output.seek(0)
         data = output.read()
     complaint = one_line(run.stderr.decode(errors="replace"), path) if run.stderr else ""
