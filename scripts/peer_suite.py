@@ -7,9 +7,9 @@
 
 Every picture in the folder and below is read as `licodec encode` reads it, and again by a second
 reader, all of them optional: libvips (pyvips), for BMP and PPM ImageMagick. Where that one is
-missing, unable or of another opinion, others are asked (for TIFF tifffile with imagecodecs, for
-AVIF, BMP and PPM OpenCV), and one that agrees is enough. What is right, and which refusals are
-truthful, peers/comparison.py says.
+missing, unable or of another opinion, others are asked (ImageMagick, for TIFF tifffile with
+imagecodecs, for BMP and PPM OpenCV), and one that agrees is enough. What is right, and which
+refusals are truthful, peers/comparison.py says.
 
 A line is printed for each file that is not plainly right, and a table of counts by format:
 
