@@ -7,9 +7,9 @@
 
 Every picture in the folder and below is read as `licodec encode` reads it, and again by a second
 reader, all of them optional: libvips (pyvips), for BMP and PPM ImageMagick. Where that one is
-missing, unable or of another opinion, others are asked (for TIFF tifffile with imagecodecs, for
-AVIF, BMP and PPM OpenCV), and one that agrees is enough. What is right, and which refusals are
-truthful, peers/comparison.py says.
+missing, unable or of another opinion, others are asked (ImageMagick, for TIFF tifffile with
+imagecodecs, for BMP and PPM OpenCV), and one that agrees is enough. What is right, and which
+refusals are truthful, peers/comparison.py says.
 
 A line is printed for each file that is not plainly right, and a table of counts by format:
 
@@ -18,6 +18,10 @@ A line is printed for each file that is not plainly right, and a table of counts
     only one reader   read by licodec, and by others not at all or with complaints
     WRONG             other pixels, or something lost without a note; refused without a reason that
                       another reader knows; read, and its name is one of --corrupt
+
+Of a file that is WRONG it remains to be seen who is: by the format's specification, or by reference
+pictures that the suite has. ImageMagick 6 errs on BMPs of odd bit fields and on JPEG in old TIFFs,
+libvips on GIFs whose first frame is smaller than their screen.
 
 --corrupt are patterns of file names that a reader has to refuse; PngSuite's are the default.
 The exit code is 1 where any file is wrong.

@@ -267,9 +267,11 @@ def _magick() -> str:
 
 
 def _read_magick(path: Path) -> Reading:
-    command = [_magick(), f"{path}[0]", "-auto-orient", "-colorspace", "sRGB", "-depth", "16"]
+    # Stripped of comments, which would go into the header.
+    wanted = ["-auto-orient", "-colorspace", "sRGB", "-strip", "-depth", "16"]
+    command = [_magick(), f"{path}[0]", *wanted, "pam:-"]
     with tempfile.TemporaryFile() as output:
-        run = subprocess.run([*command, "pam:-"], stdout=output, stderr=subprocess.PIPE)
+        run = subprocess.run(command, stdout=output, stderr=subprocess.PIPE)
         output.seek(0)
         data = output.read()
     complaint = one_line(run.stderr.decode(errors="replace"), path) if run.stderr else ""
@@ -301,9 +303,7 @@ def _read_opencv(path: Path) -> Reading:
     samples = np.atleast_3d(samples)
     samples = samples[:, :, [[0], [0, 1], [2, 1, 0], [2, 1, 0, 3]][samples.shape[2] - 1]]
     maximum = {"uint8": 255.0, "uint16": 65535.0}.get(str(samples.dtype))
-    if path.suffix.lower() == ".avif" and (maximum == 65535 or _is_grey(samples)):
-        maximum = None  # 10 or 12 bits, and grey from 16 to 235, are left as they are
-    return Reading(samples, maximum, pictures=cv2.imcount(str(path)))
+    return Reading(samples, maximum)
 
 
 VIPS = Reader("libvips", _read_vips)
@@ -313,7 +313,8 @@ MAGICK = Reader("ImageMagick", _read_magick)
 OPENCV = Reader("OpenCV", _read_opencv)
 
 # By format, the best first: the others are asked where it is unable or disagrees. tifffile is
-# the last one, for licodec may read a TIFF by it, too.
+# the last one, for licodec may read a TIFF by it, too. For AVIF OpenCV has libavif, as Pillow,
+# and ImageMagick libheif, as libvips.
 READERS: dict[str, tuple[Reader, ...]] = {
     "PNG": (VIPS, MAGICK),
     "JPEG": (VIPS, MAGICK),
@@ -322,5 +323,5 @@ READERS: dict[str, tuple[Reader, ...]] = {
     "BMP": (MAGICK, OPENCV),
     "PPM": (MAGICK, OPENCV),
     "GIF": (VIPS, MAGICK),
-    "AVIF": (VIPS, OPENCV),
+    "AVIF": (VIPS,),
 }
