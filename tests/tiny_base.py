@@ -48,5 +48,4 @@ def pixels(rows: int = 64, columns: int = 128) -> np.ndarray:
 @cache
 def pack() -> Pack:
     calibrated = calibrate_base(network(), as_levels([pixels()]))
-    card = {"name": "tiny", "objective": "visual"}
-    return compile_base(calibrated, plan_name="standard", card=card)
+    return compile_base(calibrated, plan_name="standard", card={"name": "tiny"})

@@ -10,7 +10,7 @@ import copy
 import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
@@ -50,13 +50,24 @@ from licodec.entropy.tables import (
     integer_frequencies,
     tables_to_tensors,
 )
-from licodec.exact.compiler import OWN, ByKnot, Compilation, Condition, Grid, Output, Rule
+from licodec.exact.compiler import (
+    OWN,
+    ByKnot,
+    Compilation,
+    Condition,
+    Grid,
+    LayerSteps,
+    Output,
+    Rule,
+)
 from licodec.exact.conditions import HYPER_STEPS, LARGEST_STEP, PREFIX, STEPS
 from licodec.exact.schedule import PhaseStep, Schedule, SliceStep
 from licodec.packs import Pack, PackAdapters
 
 BACKBONE = "base"
-MSE = "mse"  # the objective of the adapter set
+OBJECTIVE, MSE = "visual", "mse"  # of the pack itself, and of its adapter set
+KEPT = "float."  # begins names of tensors that decoders ignore: what integers stand for
+CONFIG_KEY = "network"  # of the card: the hyper-parameters
 LATENT_FRACTION_BITS = 7
 SCALE_FRACTION_BITS = 10
 D_FRACTION_BITS = 12
@@ -208,7 +219,8 @@ def compile_base(
     latent, thresholds = latent_tables(SCALE_COUNT, LARGEST_SCALE)
     medians = np.zeros(config.hyper_latents, np.int32)
     tables = EntropyTables(hyper_tables(network, schedule), medians, latent, thresholds)
-    tensors = {**packing.tensors, **steps, **tables_to_tensors(tables)}
+    kept = recovery_tensors(network, packing.layers)
+    tensors = {**packing.tensors, **steps, **kept, **tables_to_tensors(tables)}
     return Pack(
         BACKBONE,
         plan_name,
@@ -216,7 +228,7 @@ def compile_base(
         packing.programs,
         tensors,
         packing.stored_widths,
-        dict(card),
+        {**card, "objective": OBJECTIVE, CONFIG_KEY: asdict(config)},
         round(DISTORTION_WEIGHT * COST_UNIT),
         (PackAdapters(MSE, {}, schedule.d_unit, conditions=conditions),),
     )
@@ -267,6 +279,21 @@ def step_tensors(network: BaseNetwork) -> tuple[dict[str, np.ndarray], dict[str,
             if objective:
                 beside[name] = stored
     return tensors, beside
+
+
+def recovery_tensors(
+    network: BaseNetwork, layers: Mapping[str, LayerSteps]
+) -> dict[str, np.ndarray]:
+    """What reading the float network back takes beside the pack's integers, float32.
+
+    `layers` are by "program.layer" name.
+    """
+    kept = {f"{KEPT}prior": network.prior.table.detach().numpy()}
+    for layer, steps in layers.items():
+        kept[f"{KEPT}{layer}.operand"] = steps.operand.astype(np.float32)
+        kept[f"{KEPT}{layer}.total"] = steps.total.astype(np.float32)
+        kept[f"{KEPT}{layer}.result"] = np.array([steps.result], np.float32)
+    return kept
 
 
 @torch.no_grad()

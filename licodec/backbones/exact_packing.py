@@ -20,6 +20,7 @@ from licodec.exact.compiler import (
     RANGE_MARGIN,
     Compiled,
     Grid,
+    LayerSteps,
     Output,
     Rules,
     Source,
@@ -116,6 +117,7 @@ class Packing:
 
     added  what each of them reads and makes
     conditions  of adapter sets, by their objective, see ``compiler.Compiled``
+    layers      what the integers of each convolution stand for, by "program.layer" name
     """
 
     calibrated: Mapping[str, Calibrated]
@@ -127,6 +129,7 @@ class Packing:
     stored_widths: dict[str, int] = field(default_factory=dict)
     added: dict[str, tuple[Mapping[str, Value], dict[str, Value]]] = field(default_factory=dict)
     conditions: dict[str, dict[str, str]] = field(default_factory=dict)
+    layers: dict[str, LayerSteps] = field(default_factory=dict)
     rules: Rules = field(default_factory=lambda: RULES)
 
     def add(
@@ -148,6 +151,7 @@ class Packing:
         self.programs[source.name] = compiled.program
         self.tensors.update(compiled.tensors)
         self.stored_widths.update(compiled.widths)
+        self.layers |= {f"{source.name}.{layer}": s for layer, s in compiled.layers.items()}
         for objective, tensors in compiled.conditions.items():
             self.conditions.setdefault(objective, {}).update(tensors)
         return _values(compiled)

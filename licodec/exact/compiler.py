@@ -99,6 +99,7 @@ class Compiled:
     and what each channel counts in, (channels,).
 
     conditions  of adapter sets: the tensors beside those of the pack, by the conditions' names
+    layers      what the integers of every convolution count, by its path
     """
 
     program: Program
@@ -107,6 +108,21 @@ class Compiled:
     output_grids: dict[str, Grid]
     output_steps: dict[str, np.ndarray]
     conditions: dict[str, dict[str, str]] = field(default_factory=dict)
+    layers: dict[str, LayerSteps] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LayerSteps:
+    """What the integers of a convolution stand for, in float: with it weights are read back.
+
+    operand  what it reads, (channels,)
+    total    its sums, (outputs,); a weight counts total / operand
+    result   what it is requantized to
+    """
+
+    operand: np.ndarray
+    total: np.ndarray
+    result: float
 
 
 class LeafTracer(fx.Tracer):
@@ -177,6 +193,7 @@ class Compilation:
         self.keepers = (*GRID_KEEPERS, *(kind for kind, rule in rules.items() if rule.keeps_grid))
         self.conditions = tuple(kind for kind, rule in rules.items() if rule.conditions)
         self.beside: dict[str, dict[str, str]] = {}  # Compiled.conditions
+        self.layers: dict[str, LayerSteps] = {}  # Compiled.layers
         self.modules = dict(traced.named_modules())
         self.operations: list[Operation] = []
         self.tensors: dict[str, np.ndarray] = {}
@@ -465,6 +482,7 @@ class Compilation:
             acc = self.weighted("conv2d", [x], {"weight": weight}, width, of_bias, **attributes)
         node = made or node
         grid, users = self.node_grids[node.name], list(node.users)
+        self.layers[layer] = LayerSteps(self.channel_steps[x], acc_steps, grid.step)
         activation = None
         if len(users) == 1 and self.is_folded(users[0]):
             activation = self.module_of(users[0], ACTIVATIONS)
@@ -647,7 +665,7 @@ class Compilation:
         )
         ports += tuple(Port(name, None, 0, most) for name, most in self.source.numbers.items())
         program = Program(self.source.name, ports, tuple(self.operations), tuple(names))
-        return Compiled(program, self.tensors, self.widths, grids, steps, self.beside)
+        return Compiled(program, self.tensors, self.widths, grids, steps, self.beside, self.layers)
 
 
 def _attributes(module: nn.Conv2d) -> dict[str, int]:
