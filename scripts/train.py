@@ -46,7 +46,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     add("tiles", type=Path, help="folder of the shards and of held-out")
     add("--state", type=Path, required=True, help="checkpoint, resumed where it exists")
-    add("--from", dest="start", type=Path, help="state or pieces to begin with, weights only")
+    add("--from", dest="start", type=Path, help="state, pieces or pack to begin with, weights only")
     add("--shards", default="abc", help="folders to train on")
     add("--seconds", type=float, default=600, help="of training, after which it ends")
     add("--decay-seconds", type=float, default=0, help="the last of them, in which it slows down")

@@ -68,6 +68,7 @@ def textured(height: int, width: int, channels: int = 3) -> np.ndarray:
         "fmpq_report",
         "fuzz_files",
         "add_adapters",
+        "make_base_pack",
         "make_pack",
         "other_pictures",
         "peer_suite",
@@ -628,6 +629,32 @@ def test_a_decay_leaves_the_stable_weights(tiles: Path, monkeypatch: pytest.Monk
     stable, decayed = (state.read_state(tiles / name) for name in ("pieces", "decayed"))
     assert (stable["step"], decayed["step"]) == (0, 2)
     assert decayed["network"]["steps.log_steps"].dtype == torch.float16
+
+
+def test_training_goes_on_from_a_pack(tiles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A state becomes a pack, whose files decode, and the pack the beginning of another run."""
+    train, make = script("train"), script("make_base_pack")
+    monkeypatch.setattr(train, "BaseConfig", partial(BaseConfig, **asdict(tiny_base.CONFIG)))
+    monkeypatch.setattr(train.Trainer, "validate", lambda trainer, label: None)
+    common = ["--plan", "2x64", "--threads", str(torch.get_num_threads()), "--device", "cpu"]
+
+    def run(name: str, *arguments: str) -> dict[str, Any]:
+        state = str(tiles / name)
+        monkeypatch.setattr(sys, "argv", ["train.py", str(tiles), "--state", state, *arguments])
+        train.main()
+        return torch.load(state, weights_only=True)
+
+    first = run("run.pt", "--steps", "3", *common)
+    pack = tiles / "base.safetensors"
+    options = ["--calibrate", str(tiles / "a"), "--pictures", "1", "--crop", "64"]
+    make.main([str(tiles / "run.pt"), "-o", str(pack), *options])
+    assert Codec(read_pack(pack), "reference").encode(Picture(textured(40, 50)), 4096).data
+    second = run("again.pt", "--steps", "4", "--from", str(pack), *common)
+    assert (first["step"], second["step"]) == (3, 4)
+    assert second["pixels"] == 4 * 2 * 64**2
+    assert second["bands"].shape == first["bands"].shape
+    name = "synthesis.coarse.1.weight"
+    torch.testing.assert_close(second["network"][name], first["network"][name], atol=0.02, rtol=0.1)
 
 
 def test_tables_compare_rates_at_equal_quality() -> None:

@@ -37,7 +37,11 @@ def write_pieces(folder: Path, weights: dict) -> None:
 
 
 def read_state(path: Path) -> dict:
-    """A state file, or a folder of pieces, on the CPU."""
+    """A state file, a folder of pieces, or a pack that `base` was made into, on the CPU."""
+    if path.suffix == ".safetensors":
+        from licodec.fmpq.base import state_of_pack  # which needs more than torch and NumPy
+
+        return state_of_pack(path)
     if path.is_dir():
         data = b"".join(p.read_bytes() for p in sorted(path.glob("piece-*")))
         return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)

@@ -38,8 +38,8 @@ def test_every_parameter_is_read_back() -> None:
     assert again.keys() == before.keys()
     for name, value in before.items():
         if not name.endswith(("bias", "offset")):
-            error = (again[name] - value).abs().max() / value.abs().max().clamp_min(1e-6)
-            assert error < 0.04 or name.endswith("log_steps"), name
+            error = (again[name] - value).norm() / value.norm().clamp_min(1e-6)
+            assert error < 0.1, name
 
 
 def test_a_pack_without_it_says_so() -> None:
