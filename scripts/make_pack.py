@@ -9,7 +9,7 @@ what that changes of the loss on a few crops.
 scripts/add_adapters.py puts adapter sets into it.
 
 --widths-of PACK takes the plan that `licodec quantize` searched and left in that pack, for a
-network that scripts/train.py --widths-of finished in it. Its card's loss is measured anew, against
+network that was finished in it. Its card's loss is measured anew, against
 the float network that the plan was searched for:
 
     scripts/make_pack.py finished.pt --widths-of searched.safetensors --searched-for run.pt \\
@@ -52,7 +52,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "state",
         type=Path,
-        help="state file of scripts/train.py, or of scripts/train_adapters.py,\n"
+        help="training state of lite, or state file of scripts/train_adapters.py,\n"
         "of which the pack then gets the network without adapters",
     )
     parser.add_argument("-o", "--output", type=Path, required=True)

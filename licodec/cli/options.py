@@ -382,7 +382,7 @@ Checkpoint = Annotated[
     str,
     typer.Argument(
         metavar="CHECKPOINT",
-        help="Training state of scripts/train.py, a state dict or a pack of lite, or a published "
+        help="Training state, state dict or pack of lite, or a published "
         "checkpoint of stf, tcm, icm or cheng-attn.",
         show_default=False,
     ),

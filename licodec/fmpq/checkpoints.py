@@ -68,7 +68,7 @@ def _refuse(name: str, adapters: Sequence[Path], objective: str | None) -> None:
 
 
 def load_lite(path: Path) -> LiteNetwork:
-    """`lite` with the weights of a training state of scripts/train.py (their average), of a bare
+    """`lite` with the weights of a training state (their average), of a bare
     state dict, or of a pack as ``lite_recovery.recover_lite`` finds them, for inference.
 
     Raises BadInputError where the file is no checkpoint, one of another backbone, or one with
@@ -137,7 +137,7 @@ def _filled(name: str, network: LiteNetwork, content: object) -> LiteNetwork:
 
 def _no_checkpoint(name: str) -> BadInputError:
     return BadInputError(
-        f"{name}: not a checkpoint; give a training state of scripts/train.py or a state dict"
+        f"{name}: not a checkpoint; give a training state or a state dict"
     )
 
 

@@ -161,11 +161,13 @@ class PackSource:
     ) -> Iterator[tuple[float, tuple[Sample, ...]]]:
         codec = _open_codec(self.pack.path)
         picture = Picture(pixels)
-        analysed = codec.analyse(picture)
+        analysed = None if codec.analysis_depends_on_d else codec.analyse(picture)
         coder = open_float_coder(self.pack.path, self.state) if self.state else None
         floating = coder and coder.analyse(pixels)
         for d in values:
-            coded = codec.code(picture, analysed, d_to_units(d, codec.pack.schedule))
+            units = d_to_units(d, codec.pack.schedule)
+            found = analysed or codec.analyse(picture, d=units)
+            coded = codec.code(picture, found, units)
             samples = [_sample(codec, coded, pixels, self.perceptual)]
             if coder:
                 lic = read_file(coded.data)
