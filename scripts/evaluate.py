@@ -164,6 +164,11 @@ def make_sources(arguments: argparse.Namespace) -> list[Source]:
     pack = choose_pack(arguments.model, arguments.plan)
     ds = representable(pack, numbers(arguments.ds))
     sources: list[Source] = [PackSource(pack, ds, arguments.float, perceptual)] if ds else []
+    sources += [
+        PackSource(pack, ds, None, perceptual, own.objective, objective=own.objective)
+        for own in pack.adapters
+        if ds and own.modes == ("beta",)  # it goes over d, as the pack itself does
+    ]
     sources += further_sources(arguments, ds)
     sources += adapted_sources(
         pack,

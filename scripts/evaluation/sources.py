@@ -128,7 +128,7 @@ class PackSource:
 
     The float network's samples have the ideal length of its symbols in the pack's tables plus
     everything in the exact form's file that is not coded symbols, and pixels of 8 bits. A `label`
-    tells the curve from another pack's.
+    tells the curve from another pack's; `objective` is that of an adapter set with beta alone.
     """
 
     pack: PackName
@@ -137,6 +137,7 @@ class PackSource:
     perceptual: bool = False
     label: str = ""
     parameter: str = "d"
+    objective: str | None = None
 
     @property
     def exact_curve(self) -> str:
@@ -154,7 +155,8 @@ class PackSource:
     def identity(self) -> str:
         files = [self.pack.path, *([self.state] if self.state else [])]
         hashes = " ".join(_file_hash(path) for path in files)
-        return f"licodec {hashes}{_measured(self.perceptual)}"
+        objective = "" if self.objective is None else f" {self.objective}"
+        return f"licodec {hashes}{objective}{_measured(self.perceptual)}"
 
     def code(
         self, pixels: np.ndarray, values: Sequence[float]
@@ -165,9 +167,10 @@ class PackSource:
         coder = open_float_coder(self.pack.path, self.state) if self.state else None
         floating = coder and coder.analyse(pixels)
         for d in values:
-            units = d_to_units(d, codec.pack.schedule)
-            found = analysed or codec.analyse(picture, d=units)
-            coded = codec.code(picture, found, units)
+            setting = codec.rate_scale.setting(Rate(RateMode.D, d, objective=self.objective))
+            of_set = setting.gains, setting.objective
+            found = analysed or codec.analyse(picture, *of_set, setting.d)
+            coded = codec.code(picture, found, setting.d)
             samples = [_sample(codec, coded, pixels, self.perceptual)]
             if coder:
                 lic = read_file(coded.data)
@@ -255,8 +258,7 @@ def representable(pack: PackName, ds: Sequence[float]) -> tuple[float, ...]:
     Raises UsageError for one that is out of the pack's range.
     """
     schedule = read_pack(pack.path).schedule
-    unit = 1 << schedule.latent_fraction_bits
-    return tuple(sorted({d_to_units(d, schedule) / unit for d in ds}))
+    return tuple(sorted({d_to_units(d, schedule) / schedule.d_unit for d in ds}))
 
 
 @lru_cache(maxsize=1)
