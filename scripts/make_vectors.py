@@ -2269,9 +2269,10 @@ class SmallPack:
 
     @cached_property
     def weights_id(self) -> str:
-        names = self.stored([*self.named(self.places), "steps", "hyper_steps"])
+        names = self.stored(self.named(self.places))
+        names |= {"conditions.steps", "conditions.hyper_steps"} & set(self.tensors)
         names |= {name for name in self.tensors if name.startswith("tables.")}
-        return identifier(self.head(), names - {"steps", "hyper_steps"}, self.tensors)
+        return identifier(self.head(), names, self.tensors)
 
     def stand_ins(self, own: Json) -> dict[str, str]:
         return {place: own["programs"][place] for place in self.places if place in own["programs"]}
