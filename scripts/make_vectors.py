@@ -2269,9 +2269,10 @@ class SmallPack:
 
     @cached_property
     def weights_id(self) -> str:
-        names = self.stored([*self.named(self.places), "steps", "hyper_steps"])
+        names = self.stored(self.named(self.places))
+        names |= {"conditions.steps", "conditions.hyper_steps"} & set(self.tensors)
         names |= {name for name in self.tensors if name.startswith("tables.")}
-        return identifier(self.head(), names - {"steps", "hyper_steps"}, self.tensors)
+        return identifier(self.head(), names, self.tensors)
 
     def stand_ins(self, own: Json) -> dict[str, str]:
         return {place: own["programs"][place] for place in self.places if place in own["programs"]}
@@ -2544,20 +2545,90 @@ def conditioned_pack() -> SmallPack:
     return SmallPack(schedule, conditioned_programs(), widths, tensors, adapters)
 
 
-def conditioned_pack_cases() -> Iterator[Json]:
-    pack = conditioned_pack()
-    own = pack.to_json()
-    own["adapters"] = [one | {"id": pack.set_id(one)} for one in pack.adapters]
-    yield {
-        "name": "a pack with conditions",
-        "shows": "biases that are conditions alone, multipliers and negative ones that have them, "
-        "conditions of encoders and of nothing, three bands of hyper-latents, steps by phases, a "
-        "residual for all, and adapter sets with and without conditions",
-        **own,
-        "canonical_json": pack.head(),
-        "weights_id": pack.weights_id,
-        "adapter_canonical_json": [pack.set_head(one) for one in pack.adapters],
+def sliced_pack() -> SmallPack:
+    """The same with two slices that have residuals of their own, d in units of latents, and one
+    band; without adapter sets and encoders."""
+    whole, noise, latent = conditioned_pack(), Noise(20), (LATENT_LOW, LATENT_HIGH)
+    features, level = whole.programs["rest"]["inputs"][1::-1]
+    near = operation("requantize", "previous", "near", multiplier="eighth", low=-100, high=100)
+    programs = {
+        "up": whole.programs["up"],
+        "first": whole.programs["first"] | {"outputs": ["mean", "scale", "features"]},
+        "correct first": program(
+            [features | {"name": "context"}, port("decoded", 1, *latent)],
+            [operation("split", "context", "a", start=1, stop=2),
+             operation("clamp", "a", "b", low=-9, high=7)],
+            "b",
+        ),
+        "second": program(
+            [level, port("previous", 1, *latent)],
+            [near,
+             operation("concat", "level near", "context"),
+             operation("conv2d", "context", "a", weight="second.w", bias="second.b"),
+             operation("requantize", "a", "b", multiplier="second.m", low=-200, high=200),
+             operation("split", "b", "mean", start=0, stop=3),
+             operation("split", "b", "s", start=3, stop=6),
+             operation("table", "s", "scale", table="scales", low=-60)],
+            "mean", "scale", "context",
+        ),
+        "correct second": program(
+            [port("context", 2, -100, 100), port("decoded", 3, *latent)],
+            [operation("clamp", "decoded", "a", low=-3, high=5)],
+            "a",
+        ),
+        "paint": whole.programs["paint"],
+    }  # fmt: skip
+    tensors = {
+        **whole.tensors,
+        "second.w": noise.array((6, 2, 1, 1), -8, 7, "int8"),
+        "conditions.second.b": noise.array((len(KNOTS), 6), -900, 900),
+        "second.m": vector(fl32(Fraction(1, 6)), type="float32"),
+        "tables.hyper.lengths": vector(6, 5),
+        "tables.hyper.offsets": vector(-3, -2),
+        "tables.hyper.frequencies": vector(
+            *(5000, 10000, 30000, 15000, 5000, 536), *(10000, 30000, 20000, 5000, 536)
+        ),
     }
+    steps = [
+        {"start": 0, "stop": 1, "parameters": "first", "residual": "correct first"},
+        {"start": 1, "stop": 4, "parameters": "second", "residual": "correct second"},
+    ]
+    gone = ("d_fraction_bits", "hyper_bands", "residual")
+    schedule = {key: value for key, value in whole.schedule.items() if key not in gone}
+    schedule |= {"knots": [2, 8, 25, 96], "d_low": 2, "d_high": 96, "steps": steps}
+    pack = SmallPack(schedule, programs, whole.widths | {"second.w": 4}, tensors, [])
+    used = pack.stored([*pack.named(pack.places), "steps", "hyper_steps"])
+    used |= {name for name in tensors if name.startswith("tables.")}
+    widths = {name: width for name, width in pack.widths.items() if name in used}
+    return replace(
+        pack, widths=widths, tensors={name: x for name, x in tensors.items() if name in used}
+    )
+
+
+PHASED, SLICED = "a pack with conditions", "slices with conditions"
+
+
+def conditioned_pack_cases() -> Iterator[Json]:
+    for name, shows, pack in (
+        (
+            PHASED,
+            "biases that are conditions alone, multipliers and negative ones that have them, "
+            "conditions of encoders and of nothing, three bands of hyper-latents, steps by phases, "
+            "a residual for all, and adapter sets with and without conditions",
+            conditioned_pack(),
+        ),
+        (SLICED, "slices with residuals of their own, and d in units of latents", sliced_pack()),
+    ):
+        own = pack.to_json()
+        own["adapters"] = [one | {"id": pack.set_id(one)} for one in pack.adapters]
+        yield {
+            "name": name,
+            "shows": shows,
+            **own,
+            "canonical_json": pack.head(),
+            "weights_id": pack.weights_id,
+            "adapter_canonical_json": [pack.set_head(one) for one in pack.adapters],
+        }
 
 
 class Walk:
@@ -2617,13 +2688,16 @@ class Walk:
 
     def decode_hyper(self, rows: int, columns: int) -> Array:
         medians, steps = self.pack.tensors["tables.hyper.medians"], self.worth("hyper_steps")
-        first = band_of(self.d, self.pack.schedule["hyper_bands"]) * len(medians.values)
+        bands = self.pack.schedule.get("hyper_bands", [])
+        first = band_of(self.d, bands) * len(medians.values)
         return array(
             (len(medians.values), rows, columns),
             lambda c, *_: self.symbol(first + c, 4) * steps[c,] + medians[c,],
         )
 
-    def decode_step(self, step: Json, mean: Array, scale: Array) -> tuple[Json, Json]:
+    def decode_step(
+        self, step: Json, mean: Array, scale: Array, context: Sequence[Array]
+    ) -> tuple[dict[tuple[int, ...], Number], Json]:
         """What a step decodes, by channel, row and column of the latents, and what is written
         down of it."""
         schedule, by_channel = self.pack.schedule, self.worth("steps")
@@ -2654,6 +2728,10 @@ class Walk:
             "scale_indexes": array_to_json(indexes, stored=False),
             "decoded": array_to_json(decoded, stored=False),
         }
+        if "residual" in step:
+            (correction,) = self.run(step["residual"], context=context[0], decoded=decoded)
+            written["correction"] = array_to_json(correction, stored=False)
+            decoded = corrected(decoded, correction)
         return {place(*p): decoded[p] for p in decoded.indexes()}, written
 
     def decode(self, rows: int, columns: int) -> Json:
@@ -2666,7 +2744,7 @@ class Walk:
         finer = schedule["hyper_stride"] // schedule["latent_stride"]
         channels = len({c for step in schedule["steps"] for c in coded_channels(step)})
         shape = (channels, rows * finer, columns * finer)
-        known: dict[tuple[int, ...], int] = {}
+        known: dict[tuple[int, ...], Number] = {}
 
         def latents_known() -> Array:
             return array(shape, lambda *at: known.get(at, 0))
@@ -2674,26 +2752,32 @@ class Walk:
         walked = []
         for step in schedule["steps"]:
             before = latents_known()
-            mean, scale, *context = self.run(step["parameters"], latents=before, **features)
-            decoded, written = self.decode_step(step, mean, scale)
+            seen = {"latents": before} | features
+            if step.get("start"):
+                seen["previous"] = split(before, 0, step["start"])
+            mean, scale, *context = self.run(step["parameters"], **seen)
+            decoded, written = self.decode_step(step, mean, scale, context)
             assert not known.keys() & decoded.keys()
             known |= decoded
             walked.append({"latents": array_to_json(before, stored=False), **written})
         latents = latents_known()
         assert len(known) == len(latents.values)
-        (correction,) = self.run(schedule["residual"], context=context[0], latents=latents)
-        corrected = array(
-            shape, lambda *at: sat(latents[at] + correction[at], LATENT_LOW, LATENT_HIGH)
-        )
-        (samples,) = self.run(schedule["synthesis"], latents=corrected)
-        return {
+        written = {
             "hyper_latents": array_to_json(z, stored=False),
             "steps": walked,
             "latents": array_to_json(latents, stored=False),
-            "correction": array_to_json(correction, stored=False),
-            "corrected": array_to_json(corrected, stored=False),
-            "samples": array_to_json(samples, stored=False),
         }
+        if "residual" in schedule:
+            (correction,) = self.run(schedule["residual"], context=context[0], latents=latents)
+            latents = corrected(latents, correction)
+            written["correction"] = array_to_json(correction, stored=False)
+            written["corrected"] = array_to_json(latents, stored=False)
+        (samples,) = self.run(schedule["synthesis"], latents=latents)
+        return written | {"samples": array_to_json(samples, stored=False)}
+
+
+def corrected(latents: Array, correction: Array) -> Array:
+    return add(latents, correction, LATENT_LOW, LATENT_HIGH)
 
 
 def tables_of(pack: SmallPack, family: str) -> list[Table]:
@@ -2746,19 +2830,24 @@ def pixels_of(samples: Array, size: tuple[int, int, int]) -> Array:
 
 
 def walk_cases() -> Iterator[Json]:
-    pack, noise = conditioned_pack(), Noise(19)
-    for name, shows, size, d, objective, alpha, beta in (
-        ("d 1.0", "a knot; the first of two bands", (5, 11, 3), 64, "", 0, 0),
-        ("the least d", "the first knot; the first band", (8, 8, 3), 16, "", 0, 0),
-        ("the largest d", "the last knot; the last band", (3, 9, 1), 768, "", 0, 0),
-        ("between knots", "constants that are rounded", (8, 5, 3), 133, "", 0, 0),
-        ("a set of conditions", "beta alone", (7, 8, 3), 133, "looks", 0, 30000),
-        ("all of beta", "the set's own conditions", (8, 8, 1), 500, "looks", 0, 65535),
-        ("a stand-in", "alpha alone; a bias that the stand-in alone names", (8, 8, 3), 90, "mse",
-         20000, 0),
-        ("a stand-in with conditions", "alpha and beta", (6, 6, 3), 300, "both", 65535, 40000),
-        ("a stand-in at beta 0", "of a set that has conditions", (6, 6, 3), 300, "both", 7, 0),
+    noise, packs = Noise(19), {PHASED: conditioned_pack(), SLICED: sliced_pack()}
+    for name, shows, used, size, d, objective, alpha, beta in (
+        ("d 1.0", "a knot; the second of three bands", PHASED, (5, 11, 3), 64, "", 0, 0),
+        ("the least d", "the first knot; the first band", PHASED, (8, 8, 3), 16, "", 0, 0),
+        ("the largest d", "the last knot; the last band", PHASED, (3, 9, 1), 768, "", 0, 0),
+        ("between knots", "constants that are rounded", PHASED, (8, 5, 3), 133, "", 0, 0),
+        ("a set of conditions", "beta alone", PHASED, (7, 8, 3), 133, "looks", 0, 30000),
+        ("all of beta", "the set's own conditions", PHASED, (8, 8, 1), 500, "looks", 0, ONE),
+        ("a stand-in", "alpha alone; a bias that the stand-in alone names", PHASED, (8, 8, 3), 90,
+         "mse", 20000, 0),
+        ("a stand-in with conditions", "alpha and beta", PHASED, (6, 6, 3), 300, "both", ONE,
+         40000),
+        ("a stand-in at beta 0", "of a set that has conditions", PHASED, (6, 6, 3), 300, "both", 7,
+         0),
+        ("slices, d 1.0", "residuals slice by slice", SLICED, (8, 8, 3), 8, "", 0, 0),
+        ("slices between knots", "steps that are rounded", SLICED, (4, 13, 3), 60, "", 0, 0),
     ):  # fmt: skip
+        pack = packs[used]
         walk = Walk(pack, noise, d, objective, alpha, beta)
         rows, columns = (-(-side // 8) * 8 // 4 for side in size[:2])
         walked = walk.decode(rows, columns)
@@ -2766,10 +2855,11 @@ def walk_cases() -> Iterator[Json]:
         checksum = zlib.crc32(bytes(pixels.values))
         stream = encode_values(walk.hyper + walk.latent, walk.tables, walk.symbols)
         adapter_id = "" if walk.own is None else pack.set_id(walk.own)
-        file = lic_file(pack, size, d, 6, (alpha, beta), adapter_id, checksum, stream)
+        bits = pack.schedule.get("d_fraction_bits", pack.schedule["latent_fraction_bits"])
+        file = lic_file(pack, size, d, bits, (alpha, beta), adapter_id, checksum, stream)
         yield {
-            "name": name, "shows": shows, "d": d, "objective": objective, "alpha": alpha,
-            "beta": beta, "tables": walk.tables, "symbols": walk.symbols, **walked,
+            "name": name, "shows": shows, "pack": used, "d": d, "objective": objective,
+            "alpha": alpha, "beta": beta, "tables": walk.tables, "symbols": walk.symbols, **walked,
             "pixels": array_to_json(pixels, stored=False), "file": file.hex(),
         }  # fmt: skip
 
@@ -2790,7 +2880,7 @@ def refused_file_cases() -> Iterator[Json]:
         stream = encode_values(hyper, [2 + i // 4 for i in range(count)], [symbol] * count)
         adapter_id = ids.get(objective, "0123456789abcdef") if any(gains) else ""
         file = lic_file(pack, size, d, bits, gains, adapter_id, 0, stream)
-        return {"name": name, "file": file.hex()}
+        return {"name": name, "pack": PHASED, "file": file.hex()}
 
     yield of("d in units of latents", d=8, bits=3)
     yield of("d below d_low", d=15)
@@ -2835,7 +2925,7 @@ def refused_pack_cases() -> Iterator[Json]:
     def tensors(name: str, **fields: Array | None) -> Json:
         stated = {k: None if x is None else array_to_json(x, stored=True)
                   for k, x in fields.items()}  # fmt: skip
-        return of(name, {"tensors": stated})
+        return of(name, {"tensors": stated, "adapters": []})
 
     def conditions(name: str, of_what: str, rows: Array | None) -> Json:
         return tensors(name, **{f"conditions.{of_what}": rows})
@@ -3003,7 +3093,14 @@ def refused_pack_cases() -> Iterator[Json]:
     yield conditions("conditions of a weight", "first.w", by_knot((1, 1), *[(2, 2)] * 3))
     first = whole.programs["correct"]["operations"]
     code = [one | ({"bias": "steps"} if "bias" in one else {}) for one in first]
-    yield of("a bias called steps", {"programs": {"correct": {"operations": code}}})
+    yield of("a bias called steps", {"programs": {"correct": {"operations": code}}, "adapters": []})
+    code = [one | ({"multiplier": "steps"} if "multiplier" in one else {}) for one in first[1:]]
+    yield of(
+        "a multiplier called steps",
+        {"programs": {"correct": {"operations": [first[0], *code]}},
+         "tensors": {"steps": array_to_json(whole.tensors["correct.m"], stored=True)},
+         "adapters": []},
+    )  # fmt: skip
     yield of("conditions without knots",
              {"tensors": {"conditions.up.m": array_to_json(by_knot((1,), (2,)), stored=True)}},
              plain)  # fmt: skip
@@ -3108,8 +3205,8 @@ def contents() -> dict[str, Json]:
         "bands": list(band_cases()),
     }
     files["walks.json"] = {
-        "about": "Files of the pack with conditions in packs.json, decoded step by step, and files "
-        "that must be refused.",
+        "about": "Files of the packs with conditions in packs.json, decoded step by step, and "
+        "files that must be refused.",
         "cases": list(walk_cases()),
         "refused": list(refused_file_cases()),
     }

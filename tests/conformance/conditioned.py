@@ -1,4 +1,4 @@
-"""The small pack with conditions of format/vectors/packs.json as the file that it would be."""
+"""The small packs of format/vectors/packs.json as the files that they would be."""
 
 from __future__ import annotations
 
@@ -24,16 +24,20 @@ def merged(target: Any, patch: Any) -> Any:
     return {key: value for key, value in changed.items() if value is not None}
 
 
-def pack_case() -> Json:
-    (case,) = load("packs")["conditioned"]
+PHASED = "a pack with conditions"
+
+
+def pack_case(name: str = PHASED) -> Json:
+    """The pack of this name, as packs.json describes it."""
+    packs = [*load("packs")["cases"], *load("packs")["conditioned"]]
+    (case,) = (case for case in packs if case["name"] == name)
     return dict(case)
 
 
 def patched(refused: Json) -> Json:
     """The pack of a case of refused.json, with the ids that it has."""
-    bases = [*load("packs")["cases"], pack_case()]
-    (base,) = (case for case in bases if case["name"] == refused["pack"])
-    case = merged(base, refused["patch"]) | {"weights_id": refused["weights_id"]}
+    case = merged(pack_case(refused["pack"]), refused["patch"])
+    case["weights_id"] = refused["weights_id"]
     ids = refused["adapter_ids"]
     sets = [own | {"id": one} for own, one in zip(case["adapters"], ids, strict=True)]
     return case | {"adapters": sets}

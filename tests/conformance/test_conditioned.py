@@ -17,7 +17,7 @@ import pytest
 
 from licodec.images import read_picture
 from tests.conformance import second_decoder
-from tests.conformance.conditioned import pack_case, pack_file, patched
+from tests.conformance.conditioned import PHASED, pack_case, pack_file, patched
 from tests.conformance.second_decoder import decoder
 from tests.conformance.test_specification import MINUS, section
 from tests.conformance.test_vectors import Json, array, cases
@@ -26,8 +26,8 @@ ONE = 65535  # what beta counts in
 
 
 @cache
-def pack() -> Any:
-    return decoder.read_pack(pack_file(pack_case()))
+def pack(name: str = PHASED) -> Any:
+    return decoder.read_pack(pack_file(pack_case(name)))
 
 
 def refusal(call: Any, *arguments: Any) -> str:
@@ -167,10 +167,11 @@ def test_products_that_are_no_multipliers(stored: float) -> None:
 # A whole pack ------------------------------------------------------------------------------------
 
 
-def test_ids_of_a_pack_with_conditions() -> None:
-    case = pack_case()
-    assert pack().weights_id.hex() == case["weights_id"]
-    assert [one.hex() for one in pack().adapters] == [own["id"] for own in case["adapters"]]
+@pytest.mark.parametrize("case", cases("packs", "conditioned"))
+def test_ids_of_packs_with_conditions(case: Json) -> None:
+    found = pack(case["name"])
+    assert found.weights_id.hex() == case["weights_id"]
+    assert [one.hex() for one in found.adapters] == [own["id"] for own in case["adapters"]]
 
 
 @pytest.mark.parametrize("name", ["conditions.up.b", "conditions.sparse.n", "conditions.steps"])
@@ -213,12 +214,11 @@ def test_refused_packs(case: Json) -> None:
     assert "its own" not in refusal(decoder.read_pack, pack_file(patched(case)))
 
 
-@pytest.mark.parametrize("name", ["a pack with conditions", "a small pack"])
+@pytest.mark.parametrize("name", [PHASED, "a small pack"])
 def test_packs_that_are_not_changed_are_read(name: str) -> None:
     """What the refused packs are changes of."""
     case = {"pack": name, "patch": {"adapters": []}, "adapter_ids": []}
-    ids = {"a pack with conditions": pack_case(), "a small pack": cases("packs")[0].values[0]}
-    decoder.read_pack(pack_file(patched(case | {"weights_id": ids[name]["weights_id"]})))
+    decoder.read_pack(pack_file(patched(case | {"weights_id": pack_case(name)["weights_id"]})))
 
 
 @pytest.mark.parametrize(("count", "legal"), [(64, True), (65, False)])
@@ -240,10 +240,10 @@ def test_numbers_of_knots_and_bands(count: int, legal: bool) -> None:
 
 
 @pytest.mark.parametrize("case", cases("walks"))
-def test_files_of_a_pack_with_conditions(case: Json, tmp_path: Path) -> None:
+def test_files_of_packs_with_conditions(case: Json, tmp_path: Path) -> None:
     """By way of the command: the file's checksum is that of the vector's pixels."""
     weights = tmp_path / "conditioned.safetensors"
-    weights.write_bytes(pack_file(pack_case()))
+    weights.write_bytes(pack_file(pack_case(case["pack"])))
     file, target = tmp_path / "picture.lic", tmp_path / "picture.pnm"
     file.write_bytes(bytes.fromhex(case["file"]))
     done = second_decoder.run(file, "--weights", weights, "-o", target)
@@ -259,7 +259,7 @@ def test_walk_step_by_step(case: Json, monkeypatch: pytest.MonkeyPatch) -> None:
     file, given = decoder.read_file(bytes.fromhex(case["file"])), Given(case["symbols"])
     header = file.header
     monkeypatch.setattr(decoder, "SymbolReader", lambda *_: given)
-    own = decoder.with_conditions(decoder.with_adapters(pack(), header), header)
+    own = decoder.with_conditions(decoder.with_adapters(pack(case["pack"]), header), header)
     seen: dict[str, tuple[dict[str, np.ndarray], list[np.ndarray]]] = {}
 
     def kept(name: str, program: Any, **inputs: np.ndarray) -> list[np.ndarray]:
@@ -278,18 +278,27 @@ def test_walk_step_by_step(case: Json, monkeypatch: pytest.MonkeyPatch) -> None:
         inputs, (mean, scale, *_) = seen[step["parameters"]]
         np.testing.assert_array_equal(mean, array(expected["mean"]))
         np.testing.assert_array_equal(scale, array(expected["scale"]))
+        before = array(expected["latents"])
         if "latents" in inputs:
-            np.testing.assert_array_equal(inputs["latents"], array(expected["latents"]))
-    inputs, (correction,) = seen["correct"]
-    np.testing.assert_array_equal(inputs["latents"], array(case["latents"]))
-    np.testing.assert_array_equal(correction, array(case["correction"]))
-    np.testing.assert_array_equal(latents, array(case["corrected"]))
+            np.testing.assert_array_equal(inputs["latents"], before)
+        if "previous" in inputs:
+            np.testing.assert_array_equal(inputs["previous"], before[: step["start"]])
+        if "residual" in step:
+            inputs, (correction,) = seen[step["residual"]]
+            np.testing.assert_array_equal(inputs["decoded"], array(expected["decoded"]))
+            np.testing.assert_array_equal(correction, array(expected["correction"]))
+    if "residual" in own.schedule:
+        inputs, (correction,) = seen[own.schedule["residual"]]
+        np.testing.assert_array_equal(inputs["latents"], array(case["latents"]))
+        np.testing.assert_array_equal(correction, array(case["correction"]))
+    np.testing.assert_array_equal(latents, array(case.get("corrected", case["latents"])))
     (samples,) = runs["paint"](latents=latents)
     np.testing.assert_array_equal(samples, array(case["samples"]))
 
 
 @pytest.mark.parametrize("case", cases("walks", "refused"))
 def test_refused_files_of_a_pack_with_conditions(case: Json) -> None:
-    fault = refusal(decoder.decode, decoder.read_file(bytes.fromhex(case["file"])), pack())
+    file = decoder.read_file(bytes.fromhex(case["file"]))
+    fault = refusal(decoder.decode, file, pack(case["pack"]))
     kind = "weights missing" if "lacks" in case["name"] else "corrupt file"
     assert fault.startswith(kind)
