@@ -113,7 +113,8 @@ def read_bytes(source: str | Path, limit: int) -> bytes:
 def read_at_most(stream: BinaryIO, limit: int, name: str) -> bytes:
     """All bytes of a stream; `name` is for messages.
 
-    Raises LimitError beyond `limit` bytes and BadInputError on a read error.
+    Raises LimitError beyond `limit` bytes, BadInputError on a read error, and TypeError where it
+    gives anything but bytes.
     """
     blocks: list[bytes] = []
     room = limit
@@ -123,6 +124,8 @@ def read_at_most(stream: BinaryIO, limit: int, name: str) -> bytes:
             if block is None:  # a pipe that does not block: nothing is there yet
                 _wait(stream, select.POLLIN)
                 continue
+            if not isinstance(block, bytes):  # of a stream of text, which never ends in b""
+                raise TypeError(f"it gives {type(block).__name__}")
             if len(block) > room:
                 raise LimitError(f"{name}: larger than the limit of {limit} bytes")
             room -= len(block)

@@ -281,6 +281,8 @@ def _check_conditions(pack: Pack) -> None:
     if not {STEPS, HYPER_STEPS} <= set(stored):
         raise CorruptFileError("the conditions of the steps are missing")
     roles = roles_of(pack.programs)
+    if {STEPS, HYPER_STEPS} & roles.keys():
+        raise CorruptFileError("condition of the steps: an operation names them")
     for name in stored:
         check_table(name, tensors[PREFIX + name], knots, tensors, roles)
     for adapters in pack.adapters:
