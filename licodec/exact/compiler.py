@@ -193,7 +193,7 @@ class Compilation:
         self.keepers = (*GRID_KEEPERS, *(kind for kind, rule in rules.items() if rule.keeps_grid))
         self.conditions = tuple(kind for kind, rule in rules.items() if rule.conditions)
         self.beside: dict[str, dict[str, str]] = {}  # Compiled.conditions
-        self.layers: dict[str, LayerSteps] = {}  # Compiled.layers
+        self.layer_steps: dict[str, LayerSteps] = {}  # Compiled.layers
         self.modules = dict(traced.named_modules())
         self.operations: list[Operation] = []
         self.tensors: dict[str, np.ndarray] = {}
@@ -482,7 +482,7 @@ class Compilation:
             acc = self.weighted("conv2d", [x], {"weight": weight}, width, of_bias, **attributes)
         node = made or node
         grid, users = self.node_grids[node.name], list(node.users)
-        self.layers[layer] = LayerSteps(self.channel_steps[x], acc_steps, grid.step)
+        self.layer_steps[layer] = LayerSteps(self.channel_steps[x], acc_steps, grid.step)
         activation = None
         if len(users) == 1 and self.is_folded(users[0]):
             activation = self.module_of(users[0], ACTIVATIONS)
@@ -665,7 +665,8 @@ class Compilation:
         )
         ports += tuple(Port(name, None, 0, most) for name, most in self.source.numbers.items())
         program = Program(self.source.name, ports, tuple(self.operations), tuple(names))
-        return Compiled(program, self.tensors, self.widths, grids, steps, self.beside, self.layers)
+        kept = self.beside, self.layer_steps
+        return Compiled(program, self.tensors, self.widths, grids, steps, *kept)
 
 
 def _attributes(module: nn.Conv2d) -> dict[str, int]:

@@ -119,8 +119,8 @@ def test_a_pack_that_may_not_be_read_is_named_where_it_is_missed(photo: Path, cl
         ("encode good.png good.png -o closed/new", 1, "cannot be made: Permission denied"),
         ("encode good.png -o readonly/a.lic", 1, "readonly is not writable; name another"),
         ("batch closed", 1, "closed: cannot be read: Permission denied"),
-        ("batch closed/photos", 1, "closed/photos: Permission denied"),
-        ("batch . -o closed/out", 1, "closed/out: Permission denied"),
+        ("batch closed/photos", 1, "closed/photos.*: .*Permission denied"),
+        ("batch . -o closed/out", 1, "closed/out: cannot be opened: Permission denied"),
         ("models verify closed/a.safetensors", 3, "cannot be read: Permission denied"),
         ("models install closed/a.safetensors", 3, "cannot be read: Permission denied"),
         ("encode good.png --model closed/a.safetensors", 3, "cannot be read: Permission denied"),
@@ -213,8 +213,9 @@ def test_a_batch_with_a_file_that_fails_to_be_read(tmp_path: Path) -> None:
     (tmp_path / "in" / "b.png").write_bytes(png())
     done = sh(f"licodec batch in -o out --jobs 1 {ON_REFERENCE}", tmp_path)
     assert done.code == 1
-    assert done.error == "error: in/a.png: cannot be read: Input/output error"
-    assert os.listdir(tmp_path / "out") == ["b.lic"]
+    first, *_ = done.errors.splitlines()  # then a warning: so small a picture has a larger .lic
+    assert first == "error: in/a.png: cannot be read: Input/output error"
+    assert [p.name for p in (tmp_path / "out").glob("[!.]*")] == ["b.lic"]
 
 
 # Working directory --------------------------------------------------------------------------------
