@@ -122,6 +122,18 @@ def test_any_maximum(maximum: int, magic: bytes) -> None:
     assert np.abs(picture.pixels - values * 255 / maximum).max() <= 0.5
 
 
+@pytest.mark.parametrize("comment", [b"", b"# a comment\n"])
+def test_bitmaps(comment: bytes) -> None:
+    bits = samples(3, 11, bits=1)
+    plain = b"\n".join(b" ".join(b"%d" % bit for bit in row) for row in bits)
+    for body in (b"P1\n%b11 3\n%b\n", b"P1\n%b11 3\n%b"):
+        picture = read(body % (comment, plain))
+        assert np.array_equal(picture.pixels[:, :, 0], 255 - 255 * bits)
+        assert picture.notes == ()
+    raw = read(b"P4\n%b11 3\n%b" % (comment, np.packbits(bits, axis=1).tobytes()))
+    assert np.array_equal(raw.pixels[:, :, 0], 255 - 255 * bits)
+
+
 # AVIF
 
 
