@@ -225,6 +225,8 @@ def _picture(opened: _Opened, name: str) -> Picture:
     image = opened.image
     _check_size(image, name)
     image.load()
+    if opened.found.aperture is not None:
+        image = image.crop(opened.found.aperture)
     lost: list[str] = []
     reading = reading_of(image, opened.coding, name, lost)
     found = merged(opened.found, found_in_info(image.info), found_in_text(image.info))
