@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Iterator
 from fractions import Fraction
@@ -68,20 +69,22 @@ def _bits(properties: list[Property]) -> int:
 
 
 def _aperture(body: bytes, width: int, height: int) -> tuple[int, int, int, int] | None:
-    """The box (left, top, right, bottom) that a `clap` box states; None unless pixels fill it.
+    """The box (left, top, right, bottom) that a `clap` box states; None where it is not valid.
 
-    The offsets are those of its middle from the middle of the picture.
+    The offsets are those of its middle from the middle of the picture. Sides are whole pixels; a
+    place between two pixels is rounded up, as libheif does.
     """
     numbers = struct.unpack_from(">IIIIiIiI", body) if len(body) >= 32 else (0,) * 8
     if 0 in numbers[1::2]:
         return None
     across, down, right, below = (Fraction(*numbers[i : i + 2]) for i in (0, 2, 4, 6))
-    left, top = right + (width - across) / 2, below + (height - down) / 2
-    box = (left, top, left + across, top + down)
-    inside = 0 <= box[0] < box[2] <= width and 0 <= box[1] < box[3] <= height
-    if not inside or any(side.denominator != 1 for side in box):
+    if across.denominator != 1 or down.denominator != 1:
         return None
-    return (int(box[0]), int(box[1]), int(box[2]), int(box[3]))
+    left = math.floor(right + (width - across + 1) / 2)
+    top = math.floor(below + (height - down + 1) / 2)
+    box = (left, top, left + int(across), top + int(down))
+    inside = 0 <= box[0] < box[2] <= width and 0 <= box[1] < box[3] <= height
+    return box if inside else None
 
 
 def _properties(stream: BinaryIO, sequence: bool) -> list[Property]:

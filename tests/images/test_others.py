@@ -240,6 +240,8 @@ def test_clean_aperture_of_an_avif() -> None:
     assert picture.notes == (left_out,)
     picture = read(with_property(data, clap(11, 1, 7, 1, -1, 2, 3, 2)))
     assert np.array_equal(picture.pixels, whole[10:17, 10:21])
+    picture = read(with_property(data, clap(11, 1, 6, 1, 3, 1, -2, 1)))  # from 13 1/2 on
+    assert np.array_equal(picture.pixels, whole[7:13, 14:25])
     picture = read(with_property(data, clap(32, 1, 24, 1, 0, 1, 0, 1)))
     assert np.array_equal(picture.pixels, whole)
     assert picture.notes == ()
@@ -252,7 +254,7 @@ def test_clean_aperture_of_an_avif() -> None:
 @pytest.mark.parametrize(
     "values",
     [
-        (10, 1, 6, 1, 1, 2, 0, 1),  # half a pixel to the right
+        (21, 2, 6, 1, 0, 1, 0, 1),
         (33, 1, 6, 1, 1, 2, 0, 1),
         (10, 1, 6, 1, 100, 1, 0, 1),
         (0, 1, 6, 1, 0, 1, 0, 1),
