@@ -15,7 +15,8 @@ from licodec.images.sources import from_start
 _SOS, _EOI, _APP1, _APP2, _APP11 = 0xDA, 0xD9, 0xE1, 0xE2, 0xEB
 # Start-of-frame markers by what they announce; those of libjpeg-turbo are not named.
 _FRAMES = frozenset((*range(0xC0, 0xD0), 0xF7)) - {0xC4, 0xC8, 0xCC}
-_OTHER_FRAMES = {0xC3: "lossless", 0xCB: "lossless", 0xF7: "lossless (LS)"} | dict.fromkeys(
+_LOSSLESS = 0xC3  # which libjpeg-turbo decodes from version 3 on
+_OTHER_FRAMES = {0xCB: "lossless", 0xF7: "lossless (LS)"} | dict.fromkeys(
     (0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF), "hierarchical"
 )
 _EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/\0"
@@ -37,8 +38,10 @@ def refuse_unread_jpeg(stream: BinaryIO, name: str) -> None:
         marker, body = next(frames, (None, b""))
     if marker is None:
         return
-    kind = _OTHER_FRAMES.get(marker)
     bits, components = body[0], body[5]
+    kind = _OTHER_FRAMES.get(marker)
+    if marker == _LOSSLESS and (bits != 8 or not _decodes_lossless()):
+        kind = "lossless" if bits == 8 else f"{bits}-bit lossless"
     if kind is None and bits != 8:
         kind = f"{bits}-bit"
     if kind is None and components not in (1, 3, 4):
@@ -47,6 +50,13 @@ def refuse_unread_jpeg(stream: BinaryIO, name: str) -> None:
         raise BadInputError(
             f"{name}: a {kind} JPEG, which is not read; convert it to an 8-bit one first"
         )
+
+
+def _decodes_lossless() -> bool:
+    from PIL import features
+
+    version = features.version("libjpeg_turbo")
+    return version is not None and int(version.partition(".")[0]) >= 3
 
 
 def examine_jpeg(image: Image.Image, stream: BinaryIO | None, name: str) -> Found:
@@ -113,13 +123,16 @@ def _damage(data: bytes, mode: str) -> str | None:
     """What libjpeg warns of when it decodes the entropy-coded data; None where all is well.
 
     Pillow does not pass its warnings on. An eighth of the size is decoded: all of the coded
-    data is read all the same.
+    data is read all the same. Where it may be lossless the size is left alone, as libjpeg-turbo
+    then reads outside of its memory.
     """
     import simplejpeg
 
-    colours = "CMYK" if mode == "CMYK" else "GRAY"
+    colours, sides = "CMYK" if mode == "CMYK" else "GRAY", {"min_height": 1, "min_width": 1}
+    if bytes((0xFF, _LOSSLESS)) in data:
+        colours, sides = {"L": "GRAY", "CMYK": "CMYK"}.get(mode, "RGB"), {}
     try:
-        simplejpeg.decode_jpeg(data, colours, min_height=1, min_width=1)
+        simplejpeg.decode_jpeg(data, colours, **sides)
     except ValueError as error:
         message = str(error)
         if message.startswith(_DAMAGE) and _NO_DAMAGE not in message:

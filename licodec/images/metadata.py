@@ -42,6 +42,7 @@ class Found:
     icc, exif, xmp  the blocks, not yet checked
     colour          the colour space where the file states it in numbers instead of a profile
     stated_by       what states it, for notes: "PNG gamma 1"
+    aperture        the box (left, top, right, bottom) of the pixels to show, where not all
     notes           what cannot be kept, one phrase each
     """
 
@@ -50,6 +51,7 @@ class Found:
     xmp: bytes | None = None
     colour: ColourSpace | None = None
     stated_by: str = ""
+    aperture: tuple[int, int, int, int] | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -57,7 +59,7 @@ def merged(*sources: Found) -> Found:
     """Each block from the first that has it, and all notes."""
     blocks = {
         kind: next((block for block in (getattr(f, kind) for f in sources) if block), None)
-        for kind in ("icc", "exif", "xmp")
+        for kind in ("icc", "exif", "xmp", "aperture")
     }
     coloured = next((f for f in sources if f.colour is not None), Found())
     notes = tuple(dict.fromkeys(note for source in sources for note in source.notes))

@@ -32,6 +32,9 @@ PILLOW_ERRORS = (
     zlib.error,
 )
 
+# What is no damage, by how Pillow says it.
+_NOT_CONVERTED = "Conversion from YUV failed"
+
 # Of an OSError: Pillow's own have none, and a damaged file may lead to a place before its start.
 _ERRNOS_OF_DAMAGE = (None, errno.EINVAL)
 
@@ -55,16 +58,18 @@ def pillow_errors(name: str, head: bytes) -> Iterator[None]:
     except PILLOW_ERRORS as error:
         if isinstance(error, OSError) and error.errno not in _ERRNOS_OF_DAMAGE:
             raise  # the file could not be read, which is not Pillow's to say
-        raise BadInputError(
-            f"{name}: cannot be decoded, it may be damaged or cut short ({one_line(error)})"
-        ) from error
+        why = "it may be damaged or cut short"
+        if _NOT_CONVERTED in str(error):
+            why = "its colours are coded by a matrix that libavif does not convert"
+        raise BadInputError(f"{name}: cannot be decoded, {why} ({one_line(error)})") from error
 
 
 def _unidentified(head: bytes) -> str:
     """What a file is that Pillow does not recognize."""
     kind = damaged_format(head)
     if kind is not None:
-        return f"{_with_article(kind)} file that is damaged or cut short"
+        strict = ", or departs from its standard, which libavif refuses" if kind == "AVIF" else ""
+        return f"{_with_article(kind)} file that is damaged or cut short{strict}"
     foreign = foreign_format(head)
     if foreign is not None:
         file = f"{_with_article(foreign)} file"

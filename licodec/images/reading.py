@@ -52,13 +52,22 @@ from licodec.images.png import examine_png, found_in_text
 from licodec.images.ppm import examine_ppm
 from licodec.images.samples import Coding, coding_of, reading_of, upright_samples
 from licodec.images.sources import from_start, seekable
-from licodec.images.tiff import Layout, layout_of, refuse_misread, tags_at, tiff_notes
+from licodec.images.tiff import (
+    Layout,
+    layout_of,
+    refuse_misread,
+    set_small_palette,
+    tags_at,
+    tiff_notes,
+)
 from licodec.images.tiff_samples import conversion_notes, decoded
 
 
 def _examine_tiff(image: Image.Image, stream: BinaryIO | None, name: str) -> Found:
     if stream is None:
         refuse_misread(image, name)
+    else:
+        set_small_palette(image)
     return found_in_directory(image.getexif())
 
 
@@ -216,6 +225,8 @@ def _picture(opened: _Opened, name: str) -> Picture:
     image = opened.image
     _check_size(image, name)
     image.load()
+    if opened.found.aperture is not None:
+        image = image.crop(opened.found.aperture)
     lost: list[str] = []
     reading = reading_of(image, opened.coding, name, lost)
     found = merged(opened.found, found_in_info(image.info), found_in_text(image.info))

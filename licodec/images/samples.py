@@ -46,7 +46,8 @@ def coding_of(image: Image.Image) -> Coding:
         _, _, suffix = rawmode.partition(";")
         bits = int("".join(filter(str.isdigit, suffix)) or 8)
     elif image.format == "PPM":
-        wide = tile is not None and tile[0].startswith("ppm") and arguments[-1] > 255
+        maximum = arguments[-1] if tile is not None and tile[0].startswith("ppm") else 1
+        wide = isinstance(maximum, int) and maximum > 255  # of a bitmap none is stated
         bits = 16 if wide or image.mode == "I" else 8
     covered = None
     if image.format == "GIF" and tile is not None and tile[1] != (0, 0, *image.size):

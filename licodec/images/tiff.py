@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import BinaryIO
 
-from PIL import Image, TiffImagePlugin
+from PIL import Image, ImagePalette, TiffImagePlugin
 
 from licodec.container.limits import check_picture_size
 from licodec.errors import BadInputError, LimitError
@@ -346,6 +346,17 @@ def tags_at(stream: BinaryIO, layout: Layout) -> Image.Exif | None:
     tags.bigtiff, tags.endian = layout.big, ">" if layout.big_endian else "<"
     tags.load_from_fp(stream, layout.offset)
     return tags
+
+
+def set_small_palette(image: Image.Image) -> None:
+    """Give an opened image, not yet decoded, its colours where the file's are of 8 bits.
+
+    The colour map of a TIFF has 16 bits; that of some old writers has not, and Pillow shows it
+    black. A map without large values is taken as libtiff takes it.
+    """
+    colours = getattr(image, "tag_v2", {}).get(TiffImagePlugin.COLORMAP, ())
+    if image.palette is not None and any(colours) and max(colours) < 256:
+        image.palette = ImagePalette.raw("RGB;L", bytes(colours))
 
 
 def refuse_misread(image: Image.Image, name: str) -> None:

@@ -14,7 +14,7 @@ from licodec.images.samples import eight_bits, row_bands
 from licodec.images.sources import from_start
 from licodec.images.tiff import Layout
 
-_WHITE_IS_ZERO, _PALETTE, _CMYK, _YCBCR = 0, 3, 5, 6
+_WHITE_IS_ZERO, _BLACK_IS_ZERO, _PALETTE, _CMYK, _YCBCR = 0, 1, 3, 5, 6
 _JPEG_COMPRESSIONS = {6, 7, 34892, 33007}
 
 
@@ -39,7 +39,7 @@ def decoded(stream: BinaryIO, layout: Layout, name: str) -> Image.Image:
     try:
         with from_start(stream), tifffile.TiffFile(stream) as file:
             page = file.pages[layout.index]
-            return _image(_planes(page, layout), layout, getattr(page, "colormap", None))
+            return _image(_planes(page, layout, _palette(page, layout)), layout)
     except LicodecError:
         raise
     except MemoryError as error:
@@ -54,7 +54,7 @@ def decoded(stream: BinaryIO, layout: Layout, name: str) -> Image.Image:
 def conversion_notes(layout: Layout) -> tuple[str, ...]:
     """What `decoded` itself has converted."""
     notes = []
-    if layout.bits > 8:
+    if layout.bits > 8 and (layout.photometric != _PALETTE or layout.alpha is not None):
         notes.append(f"{layout.bits}-bit samples reduced to 8")
     if layout.photometric == _CMYK and layout.alpha is not None:
         notes.append("CMYK converted to RGB")
@@ -65,40 +65,50 @@ def _not_read(layout: Layout, name: str, advice: str) -> BadInputError:
     return BadInputError(f"{name}: a TIFF of a kind that is not read ({layout}); {advice}")
 
 
-def _planes(page: object, layout: Layout) -> np.ndarray:
-    """Colours and alpha, (H, W, samples) uint8, segment by segment; palette indices as they are."""
-    kept = list(range(layout.colours))
+def _palette(page: object, layout: Layout) -> np.ndarray | None:
+    """The colours that indices stand for, (entries, 3) uint8; None where samples are colours."""
+    if layout.photometric != _PALETTE:
+        return None
+    colour_map = getattr(page, "colormap", None)
+    if colour_map is None:
+        raise ValueError("no colour map")
+    colours = np.asarray(colour_map).T
+    return (colours if colours.max() < 256 else colours >> 8).astype(np.uint8)
+
+
+def _planes(page: object, layout: Layout, palette: np.ndarray | None) -> np.ndarray:
+    """Colours and alpha, (H, W, samples) uint8, segment by segment."""
+    # Which planes each sample becomes.
+    colours = 3 if palette is not None else 1
+    targets = {sample: slice(sample, sample + colours) for sample in range(layout.colours)}
+    count = layout.colours if palette is None else colours
     if layout.alpha is not None:
-        kept.append(layout.alpha)
-    planes = np.zeros((layout.height, layout.width, len(kept)), np.uint8)
-    maximum = 255 if layout.photometric == _PALETTE else 2**layout.bits - 1
+        targets[layout.alpha] = slice(count, count + 1)
+        count += 1
+    planes = np.zeros((layout.height, layout.width, count), np.uint8)
     for data, (plane, _, top, left, _), _ in page.segments(maxworkers=1):
         if data is None:
             raise ValueError("a strip or tile is missing")
         block = data[0, : layout.height - top, : layout.width - left]
         columns = slice(left, left + block.shape[1])
+        stored = [plane] if layout.separate else range(layout.samples)
         for rows in row_bands(*block.shape[:2]):
-            values = eight_bits(block[rows], maximum)
-            target = planes[top + rows.start : top + rows.stop, columns]
-            if not layout.separate:
-                target[:] = values[:, :, kept]
-            elif plane in kept:
-                target[:, :, kept.index(plane)] = values[:, :, 0]
+            region = planes[top + rows.start : top + rows.stop, columns]
+            for i, sample in enumerate(stored):
+                values = block[rows, :, i : i + 1]
+                if palette is not None and sample == 0:
+                    region[:, :, targets[sample]] = palette[values[:, :, 0]]
+                elif sample in targets:
+                    region[:, :, targets[sample]] = eight_bits(values, 2**layout.bits - 1)
     return planes
 
 
-def _image(planes: np.ndarray, layout: Layout, colour_map: np.ndarray | None) -> Image.Image:
+def _image(planes: np.ndarray, layout: Layout) -> Image.Image:
     if layout.photometric == _WHITE_IS_ZERO:
         np.subtract(255, planes[:, :, 0], out=planes[:, :, 0])
-    if layout.photometric == _PALETTE:
-        if colour_map is None:
-            raise ValueError("no colour map")
-        image = _as_image("P", planes[:, :, :1])
-        image.putpalette((np.asarray(colour_map).T[:256] >> 8).astype(np.uint8).tobytes())
-    elif layout.photometric == _CMYK:
-        image = _as_image("CMYK", planes[:, :, :4])
-    else:
+    if layout.photometric != _CMYK:
         return _as_image(_mode(layout), planes)
+    image = _as_image("CMYK", planes[:, :, :4])
     if layout.alpha is not None:
         image = image.convert("RGB")
         image.putalpha(_as_image("L", planes[:, :, -1:]))
@@ -106,7 +116,7 @@ def _image(planes: np.ndarray, layout: Layout, colour_map: np.ndarray | None) ->
 
 
 def _mode(layout: Layout) -> str:
-    colours = "L" if layout.colours == 1 else "RGB"
+    colours = "L" if layout.photometric in (_WHITE_IS_ZERO, _BLACK_IS_ZERO) else "RGB"
     if layout.alpha is None:
         return colours
     return colours + ("a" if layout.premultiplied else "A")

@@ -7,8 +7,9 @@ import struct
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, features
 
+from licodec.images import read_image
 from licodec.images.metadata import exif_orientation
 from tests.images.builders import RGB_PROFILE, exif_block, read, refused, saved
 
@@ -85,7 +86,7 @@ def test_an_end_marker_alone_behind_a_cut() -> None:
         ({0: 12}, "a 12-bit JPEG"),
         ({5: 2}, "a 2-component JPEG"),
         ({5: 5}, "a 5-component JPEG"),
-        ({-3: 0xC3}, "a lossless JPEG"),
+        ({0: 12, -3: 0xC3}, "a 12-bit lossless JPEG"),
         ({-3: 0xC5}, "a hierarchical JPEG"),
         ({-3: 0xF7}, "a lossless (LS) JPEG"),
     ],
@@ -96,6 +97,27 @@ def test_kinds_that_are_not_read(change: dict[int, int], part: str) -> None:
     for offset, value in change.items():
         data[frame + offset] = value
     refused(bytes(data), part, "not read", "convert it to an 8-bit one")
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_lossless(channels: int) -> None:
+    imagecodecs = pytest.importorskip("imagecodecs")
+    if int((features.version("libjpeg_turbo") or "0").partition(".")[0]) < 3:
+        pytest.skip("this Pillow does not decode it")
+    pixels = PHOTO[:, :, :channels]
+    data = (
+        imagecodecs.ljpeg_encode(pixels[:, :, 0])
+        if channels == 1
+        else imagecodecs.jpeg8_encode(pixels, lossless=True)
+    )
+    picture = read(data)
+    assert np.array_equal(picture.pixels, pixels)
+    assert picture.notes == ()
+    opened = read_image(Image.open(io.BytesIO(data)), "in.pic")
+    assert np.array_equal(opened.pixels, pixels)
+    # Cut behind its start, with a marker for its end, so that Pillow decodes what there is.
+    cut = data[: len(data) * 2 // 3] + b"\xff\xd9"
+    assert any("the JPEG is damaged" in note for note in read(cut).notes)
 
 
 def test_colour_transforms() -> None:

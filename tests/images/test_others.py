@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from licodec.images import INPUT_FORMATS, INPUT_FORMATS_TEXT
+from licodec.images import INPUT_FORMATS, INPUT_FORMATS_TEXT, read_image
+from licodec.images.avif import _boxes as boxes
 from licodec.images.avif import examine_avif
 from licodec.images.metadata import icc_colour_space
 from tests.images.builders import RGB_PROFILE, read, refused, samples, saved
@@ -41,7 +42,7 @@ def gif(*extensions: bytes, box: tuple[int, int, int, int] = (1, 1, 2, 1), key: 
     )
 
 
-def blocks(data: bytes) -> bytes:
+def gif_blocks(data: bytes) -> bytes:
     parts = [data[at : at + 255] for at in range(0, len(data), 255)]
     return b"".join(bytes((len(part),)) + part for part in parts) + b"\0"
 
@@ -66,8 +67,8 @@ def test_blocks_in_a_gif() -> None:
     trailer = b"\x01" + bytes(range(255, -1, -1)) + b"\0"
     picture = read(
         gif(
-            b"\x21\xff\x0bICCRGBG1012" + blocks(RGB_PROFILE),
-            b"\x21\xfe" + blocks(b"a comment"),
+            b"\x21\xff\x0bICCRGBG1012" + gif_blocks(RGB_PROFILE),
+            b"\x21\xfe" + gif_blocks(b"a comment"),
             b"\x21\xff\x0bXMP DataXMP" + xmp + trailer,
             box=(0, 0, 4, 3),
         )
@@ -122,6 +123,18 @@ def test_any_maximum(maximum: int, magic: bytes) -> None:
     assert np.abs(picture.pixels - values * 255 / maximum).max() <= 0.5
 
 
+@pytest.mark.parametrize("comment", [b"", b"# a comment\n"])
+def test_bitmaps(comment: bytes) -> None:
+    bits = samples(3, 11, bits=1)
+    plain = b"\n".join(b" ".join(b"%d" % bit for bit in row) for row in bits)
+    for body in (b"P1\n%b11 3\n%b\n", b"P1\n%b11 3\n%b"):
+        picture = read(body % (comment, plain))
+        assert np.array_equal(picture.pixels[:, :, 0], 255 - 255 * bits)
+        assert picture.notes == ()
+    raw = read(b"P4\n%b11 3\n%b" % (comment, np.packbits(bits, axis=1).tobytes()))
+    assert np.array_equal(raw.pixels[:, :, 0], 255 - 255 * bits)
+
+
 # AVIF
 
 
@@ -170,6 +183,110 @@ def test_more_bits_of_an_avif(avif: bytes) -> None:
         picture = read(imagecodecs.avif_encode(full, level=100, bitspersample=bits))
         assert picture.pixels.min() >= 254
         assert f"{bits}-bit samples reduced to 8" in picture.notes
+
+
+def box(kind: bytes, *parts: bytes) -> bytes:
+    body = b"".join(parts)
+    return struct.pack(">I4s", 8 + len(body), kind) + body
+
+
+def with_property(avif: bytes, added: bytes, before: bytes | None = None) -> bytes:
+    """An AVIF of one item with one more property, or with one in the place of another."""
+    start = avif.index(b"meta") - 4
+    (length,) = struct.unpack_from(">I", avif, start)
+    meta = avif[start + 12 : start + length]
+    out = b""
+    for kind, body in boxes(meta):
+        if kind == b"iprp":
+            body = b"".join(box(*changed(each, added, before)) for each in boxes(body))
+        out += box(kind, body)
+    longer = len(out) - len(meta)
+    # The one extent's offset into the file, in an iloc of 4 bytes each.
+    at = out.index(b"iloc") + 4
+    place = out.index(struct.pack(">I", avif.index(b"mdat") + 4), at)
+    offset = struct.pack(">I", avif.index(b"mdat") + 4 + longer)
+    out = out[:place] + offset + out[place + 4 :]
+    return avif[:start] + box(b"meta", bytes(4), out) + avif[start + length :]
+
+
+def changed(each: tuple[bytes, bytes], added: bytes, before: bytes | None) -> tuple[bytes, bytes]:
+    kind, body = each
+    properties = [k for k, _ in boxes(body)] if kind == b"ipco" else []
+    if kind == b"ipco" and before is not None:
+        at = properties.index(before)
+        return kind, b"".join(added if i == at else box(*p) for i, p in enumerate(boxes(body)))
+    if kind == b"ipco":
+        return kind, body + added
+    if before is None:  # one association more, of the one item: essential, the last property
+        number = 0x80 | (body[10] + 1)
+        return kind, body[:10] + bytes((body[10] + 1,)) + body[11:] + bytes((number,))
+    return kind, body
+
+
+def clap(*values: int) -> bytes:
+    return box(b"clap", struct.pack(">IIIIiIiI", *values))
+
+
+def test_clean_aperture_of_an_avif() -> None:
+    if "AVIF" not in INPUT_FORMATS:
+        pytest.skip("this Pillow was built without it")
+    image = Image.fromarray(samples(24, 32, 3))
+    data = saved(image, "AVIF", quality=90, subsampling="4:4:4")
+    whole = read(data).pixels
+    left_out = "pixels outside of the clean aperture (clap) left out"
+    # Ten by six, its middle three to the right of the picture's and two above it.
+    picture = read(with_property(data, clap(10, 1, 6, 1, 3, 1, -2, 1)))
+    assert np.array_equal(picture.pixels, whole[7:13, 14:24])
+    assert picture.notes == (left_out,)
+    picture = read(with_property(data, clap(11, 1, 7, 1, -1, 2, 3, 2)))
+    assert np.array_equal(picture.pixels, whole[10:17, 10:21])
+    picture = read(with_property(data, clap(11, 1, 6, 1, 3, 1, -2, 1)))  # from 13 1/2 on
+    assert np.array_equal(picture.pixels, whole[7:13, 14:25])
+    picture = read(with_property(data, clap(32, 1, 24, 1, 0, 1, 0, 1)))
+    assert np.array_equal(picture.pixels, whole)
+    assert picture.notes == ()
+    opened = read_image(
+        Image.open(io.BytesIO(with_property(data, clap(10, 1, 6, 1, 3, 1, -2, 1)))), "in.pic"
+    )
+    assert np.array_equal(opened.pixels, whole[7:13, 14:24])
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        (21, 2, 6, 1, 0, 1, 0, 1),
+        (33, 1, 6, 1, 1, 2, 0, 1),
+        (10, 1, 6, 1, 100, 1, 0, 1),
+        (0, 1, 6, 1, 0, 1, 0, 1),
+        (10, 0, 6, 1, 0, 1, 0, 1),
+    ],
+)
+def test_clean_apertures_that_are_not_valid(avif: bytes, values: tuple[int, ...]) -> None:
+    picture = read(with_property(avif, clap(*values)))
+    assert picture.pixels.shape == (16, 32, 3)
+    assert picture.notes == ("a clean aperture (clap) that is not valid left out",)
+
+
+@pytest.mark.parametrize("bits", [10, 12])
+def test_more_bits_that_only_the_configuration_states(bits: int) -> None:
+    imagecodecs = pytest.importorskip("imagecodecs")
+    full = np.full((16, 16, 3), 2**bits - 1, np.uint16)
+    data = imagecodecs.avif_encode(full, level=100, bitspersample=bits)
+    picture = read(with_property(data, box(b"free", bytes(8)), before=b"pixi"))
+    assert f"{bits}-bit samples reduced to 8" in picture.notes
+
+
+def test_bits_of_a_sequence() -> None:
+    imagecodecs = pytest.importorskip("imagecodecs")
+    full = np.full((2, 16, 16, 3), 1023, np.uint16)
+    data = imagecodecs.avif_encode(full, level=100, bitspersample=10)
+    assert data[8:12] == b"avis"
+    assert "10-bit samples reduced to 8" in read(data).notes
+
+
+def test_an_avif_that_libavif_does_not_accept(avif: bytes) -> None:
+    data = avif.replace(b"ispe", b"free", 1)
+    refused(data, "damaged or cut short, or departs from its standard")
 
 
 def test_gain_map_of_an_avif(avif: bytes) -> None:

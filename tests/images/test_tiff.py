@@ -141,6 +141,37 @@ def test_palette(order: str, big: bool) -> None:
     assert np.array_equal(picture.pixels, (colours >> 8).T[indices[:, :, 0]])
 
 
+@pytest.mark.parametrize("bits", [1, 2, 4, 7, 8, 10, 12, 16])
+@pytest.mark.parametrize("compression", [1, 8])
+def test_palettes_of_any_bits(bits: int, compression: int) -> None:
+    colours = samples(3, 2**bits, bits=16)
+    indices = samples(5, 7, 1, bits=bits)
+    colour_map = colours.ravel().tolist()
+    picture = read(tiff(page(indices, 3, bits, COLOUR_MAP=colour_map, COMPRESSION=[compression])))
+    assert np.array_equal(picture.pixels, (colours >> 8).T[indices[:, :, 0]])
+    assert picture.notes == ()
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("planar", [1, 2])
+def test_palette_with_alpha(bits: int, planar: int) -> None:
+    colours = samples(3, 2**bits, bits=16)
+    pixels = samples(5, 7, 2, bits=bits)
+    stated = page(pixels, 3, bits, COLOUR_MAP=colours.ravel().tolist(), EXTRA=[2], PLANAR=[planar])
+    picture = read(tiff(stated))
+    assert np.array_equal(picture.pixels, (colours >> 8).T[pixels[:, :, 0]])
+    assert picture.alpha is not None
+    assert close(picture.alpha, in_eight_bits(pixels[:, :, 1], bits))
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_colour_map_of_8_bits(bits: int) -> None:
+    colours = samples(3, 2**bits)
+    indices = samples(5, 7, 1, bits=bits)
+    picture = read(tiff(page(indices, 3, bits, COLOUR_MAP=colours.ravel().tolist())))
+    assert np.array_equal(picture.pixels, colours.T[indices[:, :, 0]])
+
+
 @pytest.mark.parametrize("compression", ["lzw", "zlib", "zstd", "lzma"])
 @pytest.mark.parametrize("planar", ["contig", "separate"])
 @pytest.mark.parametrize("tile", [None, (16, 32)])
