@@ -69,6 +69,44 @@ def test_formats(
         assert (image.format, image.size) == (kind, (17, 33))
 
 
+@pytest.mark.parametrize(
+    ("arguments", "name", "magic"),
+    [
+        (("-o", "x.ppm"), "x.ppm", b"P6"),
+        (("-o", "x.pgm"), "x.pgm", b"P5"),
+        (("-o", "x.pnm"), "x.pnm", b"P5"),
+        (("--format", "ppm"), "grey.ppm", b"P6"),
+        (("--format", "PGM", "-o", "x.pnm"), "x.pnm", b"P5"),
+    ],
+)
+def test_a_grey_picture_as_netpbm(
+    run: Run, tmp_path: Path, arguments: tuple[str, ...], name: str, magic: bytes
+) -> None:
+    Image.fromarray(pixels()[:, :, 0]).save(tmp_path / "grey.png")
+    assert run("encode", "grey.png", *ON_REFERENCE).exit_code == 0
+    assert run("decode", "grey.lic", *arguments, *ON_REFERENCE).exit_code == 0
+    assert (tmp_path / name).read_bytes().startswith(magic + b"\n17 33\n")
+
+
+def test_a_colour_picture_is_no_pgm(run: Run, lic: Path, tmp_path: Path) -> None:
+    for arguments in (("-o", "x.pgm"), ("--format", "pgm", "-o", "x")):
+        result = run("decode", "photo.lic", *arguments, *ON_REFERENCE)
+        assert result.exit_code == 2
+        assert "photo.lic: PGM holds grey pictures alone" in one_error(result)
+    assert os.listdir(tmp_path) == ["photo.lic"]
+
+
+def test_devices_need_no_suffix(run: Run, lic: Path) -> None:
+    for arguments in (("-o", "/dev/null"), ("-o", "/dev/null", "--format", "ppm")):
+        assert run("decode", "photo.lic", *arguments, *ON_REFERENCE).exit_code == 0
+
+
+def test_the_input_is_looked_at_before_the_output(run: Run, lic: Path) -> None:
+    result = run("decode", "none/photo.lic")
+    assert result.exit_code == 3
+    assert one_error(result) == "error: none/photo.lic: no such file; check the name"
+
+
 def test_metadata_that_the_format_lacks_is_named(run: Run, lic: Path) -> None:
     result = run("decode", "photo.lic", "-o", "x.bmp", *ON_REFERENCE)
     assert result.exit_code == 0
@@ -94,6 +132,8 @@ def test_standard_streams_give_png(run: Run, encoded: bytes, tmp_path: Path) -> 
         (("photo.lic", "x.png"), "x.png: the output is named with -o: licodec decode photo.lic"),
         (("photo.lic", "-o", "x.lic"), '".lic" names no picture format that licodec writes'),
         (("photo.lic", "-o", "x.doc"), 'x.doc: ".doc" names no picture format that licodec writes'),
+        (("photo.lic", "-o", "x.pbm"), '".pbm" names no picture format that licodec writes'),
+        (("photo.lic", "--format", "pgm", "-o", "x.ppm"), "x.ppm: not a name for the format PGM"),
         (("photo.lic", "-o", "x"), "a name without a suffix names no picture format"),
         (("photo.lic", "--format", "doc"), "names no picture format that licodec writes"),
         (("photo.lic", "--format", "png", "-o", "x.jpg"), "x.jpg: not a name for the format PNG"),

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 import licodec
+from licodec import packs
 from licodec.container import read_file, write_file
 from tests.cli.conftest import Run, one_error
 
@@ -116,3 +120,42 @@ def test_damaged_metadata_is_a_warning(run: Run, lic: Path, encoded: bytes) -> N
     assert result.exit_code == 0
     assert "warning          chunk icCp is damaged" in result.stdout
     assert "icCp           128 bytes, damaged" in result.stdout
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Screenshot at 3.45.10\u202fPM.lic",
+        "a\u00a0b\u3000c.lic",
+        "two\nlines\t.lic",
+        'a "quoted" \\ name.lic',
+        os.fsdecode(b"not \xff\xfe text.lic"),
+    ],
+)
+def test_names_in_json_are_as_they_were_given(run: Run, encoded: bytes, name: str) -> None:
+    Path(name).write_bytes(encoded)
+    missing = f"no {name}"
+    result = run("info", "--json", name, missing)
+    assert result.stdout.isascii()
+    good, bad = json.loads(result.stdout)
+    assert (good["file"], good["width"]) == (name, 17)
+    assert (bad["file"], bad["exit_code"]) == (missing, 3)
+    assert Path(good["file"]).is_file()
+
+
+def test_a_pack_is_looked_for_once(
+    run: Run, lic: Path, encoded: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = read_file(encoded)
+    lacking = write_file(replace(file, header=replace(file.header, weights_id=bytes(8))))
+    lic.with_name("other.lic").write_bytes(lacking)
+    looked: list[bytes] = []
+
+    def look(weights_id: bytes, *rest: object) -> packs.PackName:
+        looked.append(weights_id)
+        return packs.find_pack(weights_id, *rest)
+
+    monkeypatch.setattr("licodec.cli.info.find_pack", look)
+    result = run("info", *["photo.lic", "other.lic"] * 20)
+    assert result.exit_code == 0 and result.stdout.count("pixel checksum") == 40
+    assert looked == [file.header.weights_id, bytes(8)]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+import safetensors.numpy
 
 from licodec import packs
 from tests.cli.conftest import Run, one_error
@@ -72,6 +74,72 @@ def test_verify_finds_damage(run: Run, pack_path: Path, tmp_path: Path) -> None:
     missing = run("models", "verify", "tcm")
     assert missing.exit_code == 3
     assert "tcm: neither a file nor the model or weights id" in one_error(missing)
+
+
+@pytest.fixture
+def damaged(user_folder: Path, pack_path: Path) -> Path:
+    """The user's folder with a good pack between damaged ones, and files that are none."""
+    user_folder.mkdir(parents=True)
+    whole = pack_path.read_bytes()
+    contents = {
+        "a-short.safetensors": whole[:1000],
+        "b-bits.safetensors": whole[:-1000] + bytes(1000),
+        "c-good.safetensors": whole,
+        "d-empty.safetensors": b"",
+        "e-foreign.safetensors": safetensors.numpy.save({"x": np.zeros(3)}),
+        "f.txt": b"no pack",
+    }
+    for name, content in contents.items():
+        (user_folder / name).write_bytes(content)
+    (user_folder / "g-folder.safetensors").mkdir()
+    return user_folder
+
+
+def test_verify_names_what_is_damaged_and_goes_on(run: Run, damaged: Path) -> None:
+    result = run("models", "verify")
+    assert result.exit_code == 3
+    assert result.stdout.startswith(f"{damaged / 'c-good.safetensors'}: ok, lite (standard), ")
+    assert result.stdout.count("\n") == 1
+    short, bits, empty = result.stderr.splitlines()
+    assert short.startswith(
+        f"error: {damaged / 'a-short.safetensors'}: not a readable weights pack"
+    )
+    assert bits == (
+        f"error: {damaged / 'b-bits.safetensors'}: the weights pack's content does not match its id"
+    )
+    assert empty.startswith(f"error: {damaged / 'd-empty.safetensors'}: not a readable")
+
+
+def test_verify_goes_on_after_each_name(run: Run, damaged: Path, pack_path: Path) -> None:
+    foreign = damaged / "e-foreign.safetensors"
+    result = run("models", "verify", "tcm", "none.safetensors", str(foreign), str(pack_path))
+    assert result.exit_code == 3
+    assert result.stdout.startswith(f"{pack_path}: ok, ")
+    unknown, missing, other = result.stderr.splitlines()
+    assert "tcm: neither a file nor" in unknown
+    assert "none.safetensors: no such weights pack" in missing
+    assert other == f"error: {foreign}: a safetensors file, but not a licodec weights pack"
+
+
+@pytest.mark.parametrize("form", [(), ("list", "--json")])
+def test_the_list_warns_of_what_is_damaged(run: Run, damaged: Path, form: tuple[str, ...]) -> None:
+    result = run("models", *form)
+    assert result.exit_code == 0
+    assert "c-good.safetensors" in result.stdout and "short" not in result.stdout
+    short, empty = result.stderr.splitlines()
+    assert short.startswith(f"warning: {damaged / 'a-short.safetensors'}: not a readable")
+    assert empty.endswith("; passed over") and "d-empty" in empty
+
+
+def test_a_damaged_pack_is_named_where_it_is_missed(
+    run: Run, damaged: Path, lic: Path, photo: Path
+) -> None:
+    (damaged / "c-good.safetensors").unlink()
+    (damaged / "b-bits.safetensors").unlink()
+    for command, code in (("verify photo.lic", 4), ("encode photo.png", 2)):
+        result = run(*command.split())
+        assert result.exit_code == code
+        assert f"; {damaged / 'a-short.safetensors'}: not a readable" in one_error(result)
 
 
 def test_install(run: Run, pack_path: Path, user_folder: Path, tmp_path: Path) -> None:
