@@ -44,9 +44,8 @@ BLOCK = 250  # changes between two notes of the state
 MOST_PIXELS = 1 << 18
 SECONDS = 30.0
 MEMORY = 4 << 30  # bytes of address space beside what is taken before the first change
-MEMORY_UNIT = 1 if sys.platform == "darwin" else 1024  # of what the system says, bytes
-MOST_GROWTH = 64 << 20  # bytes that memory may grow by after the first blocks
-WARMING = 2000  # changes, in which memory grows to what decoding takes
+MOST_GROWTH = 64 << 20  # bytes that may be taken for good after the first changes ...
+WARMING = 2000  # ... which are so many
 
 
 @dataclass
@@ -105,17 +104,19 @@ def try_change(subject: Subject, change: Change, library: Library) -> Outcome:
         return outcome_of(change.data, subject.picture, library, MOST_PIXELS, SECONDS)
 
 
-def peak_memory() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * MEMORY_UNIT
+def memory() -> tuple[int, int]:
+    """Bytes of address space and of memory that this process takes; 0 where Linux is not asked."""
+    if sys.platform != "linux":
+        return 0, 0
+    space, resident, *_ = map(int, Path("/proc/self/statm").read_text().split())
+    return space * resource.getpagesize(), resident * resource.getpagesize()
 
 
 def limit_memory() -> None:
-    """Let an allocation fail that no small picture needs, where the system can be asked."""
-    if sys.platform != "linux":
-        return
+    """Let an allocation fail that no small picture needs."""
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (taken + MEMORY, hard))
+    if sys.platform == "linux":
+        resource.setrlimit(resource.RLIMIT_AS, (memory()[0] + MEMORY, hard))
 
 
 def run(
@@ -190,11 +191,10 @@ def main(argv: list[str] | None = None) -> None:
         if arguments.state is not None:
             state.save(arguments.state)
         if not warm and state.next >= first + WARMING:
-            warm = peak_memory()
-    growth = peak_memory() - warm if warm else 0
+            _, warm = memory()
+    growth = memory()[1] - warm if warm else 0
     print(table(state))
-    print(f"{state.next} changes, {len(state.faults)} faults; {peak_memory() >> 20} MiB at most, "
-          f"{growth >> 20} of them after {WARMING} changes")  # fmt: skip
+    print(f"{state.next} changes, {len(state.faults)} faults, memory grew by {growth >> 20} MiB")
     sys.exit(1 if state.faults or growth > MOST_GROWTH else 0)
 
 

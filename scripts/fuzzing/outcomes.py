@@ -45,18 +45,18 @@ class _TooSlow(BaseException):
 
 @contextlib.contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """Raise _TooSlow in what takes longer."""
+    """Raise _TooSlow in what takes more processor time: how much of it there is, others decide."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise _TooSlow
 
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    before = signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
 
 
 def outcome_of(
@@ -71,7 +71,7 @@ def outcome_of(
         with time_limit(seconds):
             return _outcome_of(data, honest, library, most_pixels)
     except _TooSlow:
-        return Outcome("too slow", f"not done within {seconds:g} s")
+        return Outcome("too slow", f"not done within {seconds:g} s of processor time")
     except Exception as error:
         return Outcome(type(error).__name__, traceback.format_exc())
 
