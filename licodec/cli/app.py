@@ -47,6 +47,11 @@ class Commands(TyperGroup):
             print_error(_system_error(error))
             streams.abandon(streams.Channel.OUTPUT)  # it may be what failed, and keeps its buffer
             code = LicodecError.exit_code
+        except RuntimeError as error:
+            if "home directory" not in str(error):
+                raise
+            print_error("this user has no home folder, where completion is installed; set HOME")
+            code = LicodecError.exit_code
         except MemoryError:
             print_error("not enough memory")
             code = LimitError.exit_code

@@ -86,6 +86,16 @@ def test_nothing_is_installed_without_a_home(
     assert "this user has no home folder" in one_error(result)
 
 
+def test_a_home_that_only_completion_asks_for(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: object) -> None:
+        Path("~someone-who-is-not-there").expanduser()
+
+    monkeypatch.setattr("licodec.cli.info.info_text", fail)
+    result = run("info", "a.lic")
+    assert result.exit_code == 1
+    assert one_error(result).startswith("error: this user has no home folder")
+
+
 @pytest.mark.parametrize("variable", ["HOME", "XDG_DATA_HOME", "LICODEC_WEIGHTS"])
 def test_a_folder_of_packs_that_may_not_be_entered(
     photo: Path, closed: Path, variable: str, pack_path: Path
