@@ -23,11 +23,12 @@ INPUT_SUFFIXES = frozenset(
 # How many of a file's first bytes tell its format.
 HEAD_BYTES = 64
 
+PNG_START = b"\x89PNG\r\n\x1a\n"
 JPEG_START = b"\xff\xd8"
 TIFF_STARTS = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 BMP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)  # bytes of what follows the first 14
 _READ_STARTS = (
-    (b"\x89PNG\r\n\x1a\n", "PNG"),
+    (PNG_START, "PNG"),
     (b"\xff\xd8\xff", "JPEG"),
     (b"GIF8", "GIF"),
     *((start, "TIFF") for start in TIFF_STARTS),
