@@ -21,6 +21,7 @@ from licodec.images.sources import from_start
 
 _SIGNATURE_BYTES = 8
 _BLOCK_BYTES = 2**20
+_INFLATED_BYTES = 2**16  # at a time
 _MOST_CHUNK_BYTES = 2**31 - 1
 # Where the pixels of each pass begin, and how far apart they are: left, top, right, down.
 _ADAM7 = (
@@ -306,10 +307,10 @@ class _PixelData:
     def _inflate(self, block: bytes) -> None:
         try:
             while not self.is_complete:
-                part = self._inflater.decompress(block, _BLOCK_BYTES)
+                part = self._inflater.decompress(block, _INFLATED_BYTES)
                 self.size += len(part)
                 block = self._inflater.unconsumed_tail
-                if not block and len(part) < _BLOCK_BYTES:  # nothing is held back
+                if not block and len(part) < _INFLATED_BYTES:  # nothing is held back
                     break
         except zlib.error:
             self.is_damaged = True

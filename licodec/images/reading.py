@@ -63,6 +63,7 @@ from licodec.images.sources import from_start, seekable
 from licodec.images.tiff import (
     Layout,
     layout_of,
+    refuse_coefficients,
     refuse_misread,
     set_small_palette,
     tags_at,
@@ -80,6 +81,7 @@ def _examine_tiff(image: Image.Image, stream: BinaryIO | None, name: str) -> Fou
     if stream is None:
         refuse_misread(image, name)
     else:
+        refuse_coefficients(image, name)
         set_small_palette(image)
     return found_in_directory(image.getexif())
 
