@@ -373,11 +373,17 @@ def test_transparent_colour() -> None:
 
 def test_transparent_sixteen_bit_colour() -> None:
     transparency = png_chunk(b"tRNS", struct.pack(">HHH", 0x0101, 0x0202, 0x0303))
-    row = b"\0" + struct.pack(">6H", 0x0101, 0x0202, 0x0303, 0x0901, 0x0202, 0x0303)
-    picture = read(png(2, 1, 16, 2, row, transparency))
+    row = b"\0" + struct.pack(">6H", 0x0101, 0x0202, 0x0303, 0x0109, 0x0202, 0x0303)
+    data = png(2, 1, 16, 2, row, transparency)
+    picture = read(data)
     assert picture.alpha is not None
     assert picture.alpha.tolist() == [[0, 255]]
-    assert picture.notes[-1] == "the transparent colour compared in its high bytes"
+    with Image.open(io.BytesIO(data)) as image:
+        image.load()  # which leaves the high bytes alone
+        decoded = reading_module.read_image(image, "in.pic")
+    assert decoded.alpha is not None
+    assert decoded.alpha.tolist() == [[0, 0]]
+    assert decoded.notes[-1] == "the transparent colour compared in its high bytes"
 
 
 # Orientation

@@ -29,8 +29,10 @@ What Pillow mistakes is not left to it. BMPs are read here (licodec.images.bmp).
 directories are read here and say which is the picture and whether Pillow unpacks it right; the
 rest (any bits up to 16, grey with alpha in 16 bits, compressions that Pillow lacks, ...) is for
 tifffile and imagecodecs, the extra `tiff`, rounded, or an error that names the kind. Cameras' raw
-files are refused. Damage that libjpeg warns of is noted, as Pillow does not pass it on; a PNG
-whose pixels have a wrong checksum, or are not all there, is refused.
+files are refused. Damage that libjpeg warns of is noted, as Pillow does not pass it on. A PNG's
+chunks are checked here, by libpng's rules (licodec.images.png_chunks): what is damaged beside the
+pixels is left out with a note. The transparent colour of a 16-bit RGB PNG is compared exactly, but
+for an image that Pillow has decoded. Of an AVIF the clean aperture alone is taken, with a note.
 
 The Exif orientation (1 to 8) is applied to the pixels and the tag set to 1, in Exif and, where
 Exif has the tag, in XMP; the sides in Exif follow, and a thumbnail, which does not, is left out

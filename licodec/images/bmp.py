@@ -233,6 +233,9 @@ def _colour_image(stream: BinaryIO, header: _Header) -> tuple[Image.Image, list[
     if header.bits == 32 and header.compression == _RGB and fourth.min() != fourth.max():
         notes.append("samples of unspecified meaning left out")
     for channel, mask in enumerate(masks):
+        if not mask and any(masks):  # a colour that the pixels do not have
+            channels[:, :, channel] = 0
+            continue
         shift = (mask & -mask).bit_length() - 1
         maximum = mask >> max(shift, 0)
         if not mask or maximum & (maximum + 1):

@@ -23,11 +23,11 @@ INPUT_SUFFIXES = frozenset(
 # How many of a file's first bytes tell its format.
 HEAD_BYTES = 64
 
+PNG_START = b"\x89PNG\r\n\x1a\n"
 JPEG_START = b"\xff\xd8"
 TIFF_STARTS = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 BMP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)  # bytes of what follows the first 14
 _READ_STARTS = (
-    (b"\x89PNG\r\n\x1a\n", "PNG"),
     (b"\xff\xd8\xff", "JPEG"),
     (b"GIF8", "GIF"),
     *((start, "TIFF") for start in TIFF_STARTS),
@@ -70,6 +70,8 @@ def damaged_format(head: bytes) -> str | None:
         return "WebP"
     if brands(head) & {b"avif", b"avis"}:
         return "AVIF" if _AVIF else None
+    if head[1:4] == b"PNG":
+        return "PNG"  # with its line ends or top bits changed, as its signature is there to show
     if head[:2] == b"BM" and head[6:10] == bytes(4):
         return "BMP"
     if head[:1] == b"P" and head[1:2] in b"123456" and head[2:3].isspace():

@@ -31,7 +31,14 @@ from licodec.images.avif import examine_avif
 from licodec.images.bmp import read_bmp
 from licodec.images.colour import icc_profile
 from licodec.images.directory import found_in_directory
-from licodec.images.formats import HEAD_BYTES, INPUT_FORMATS, JPEG_START, TIFF_STARTS, is_bmp
+from licodec.images.formats import (
+    HEAD_BYTES,
+    INPUT_FORMATS,
+    JPEG_START,
+    PNG_START,
+    TIFF_STARTS,
+    is_bmp,
+)
 from licodec.images.gif import examine_gif
 from licodec.images.jpeg import examine_jpeg, refuse_unread_jpeg
 from licodec.images.metadata import (
@@ -48,13 +55,15 @@ from licodec.images.metadata import (
 )
 from licodec.images.picture import Picture
 from licodec.images.pillow import libtiff_for_all, pillow_errors, pillow_limits_lifted
-from licodec.images.png import examine_png, found_in_text
+from licodec.images.png import found_in_chunks, found_in_text, set_exact_alpha
+from licodec.images.png_chunks import sound_png
 from licodec.images.ppm import examine_ppm
 from licodec.images.samples import Coding, coding_of, reading_of, upright_samples
 from licodec.images.sources import from_start, seekable
 from licodec.images.tiff import (
     Layout,
     layout_of,
+    refuse_coefficients,
     refuse_misread,
     set_small_palette,
     tags_at,
@@ -63,10 +72,16 @@ from licodec.images.tiff import (
 from licodec.images.tiff_samples import conversion_notes, decoded
 
 
+def _examine_png(image: Image.Image, stream: BinaryIO | None, name: str) -> Found:
+    sound = None if stream is None else sound_png(stream, name)
+    return found_in_chunks({} if sound is None else sound.chunks, image.info)
+
+
 def _examine_tiff(image: Image.Image, stream: BinaryIO | None, name: str) -> Found:
     if stream is None:
         refuse_misread(image, name)
     else:
+        refuse_coefficients(image, name)
         set_small_palette(image)
     return found_in_directory(image.getexif())
 
@@ -77,12 +92,13 @@ _EXAMINERS: dict[str, _Examine] = {
     "GIF": examine_gif,
     "JPEG": examine_jpeg,
     "MPO": examine_jpeg,
-    "PNG": examine_png,
+    "PNG": _examine_png,
     "PPM": examine_ppm,
     "TIFF": _examine_tiff,
 }
-# Pillow's own readers of the other two are not used.
-_PILLOW_FORMATS = tuple(format for format in INPUT_FORMATS if format not in ("BMP", "TIFF"))
+# Those of the others are opened on their own.
+_OWN_FORMATS = ("BMP", "PNG", "TIFF")
+_PILLOW_FORMATS = tuple(format for format in INPUT_FORMATS if format not in _OWN_FORMATS)
 
 
 @dataclass(frozen=True)
@@ -130,6 +146,9 @@ def read_image(image: Image.Image, name: str) -> Picture:
             return _picture(_examined(image, None, name), name)
         if image.format == "BMP":
             return _picture(_open_bmp(stream, name), name)
+        if image.format == "PNG" and image.tell() == 0:
+            with from_start(stream):
+                return _picture(_open_png(stream, name), name)
         if image.format == "TIFF":
             with from_start(stream):
                 return _picture(_open_tiff(stream, name, image.tell()), name)
@@ -148,6 +167,8 @@ def _open(stream: BinaryIO, head: bytes, name: str) -> _Opened:
         return _open_tiff(stream, name)
     if is_bmp(head):
         return _open_bmp(stream, name)
+    if head.startswith(PNG_START):
+        return _open_png(stream, name)
     if head.startswith(JPEG_START):
         refuse_unread_jpeg(stream, name)
     return _examined(Image.open(stream, formats=_PILLOW_FORMATS), stream, name)
@@ -156,6 +177,16 @@ def _open(stream: BinaryIO, head: bytes, name: str) -> _Opened:
 def _open_bmp(stream: BinaryIO, name: str) -> _Opened:
     image, found = read_bmp(stream, name)
     return _Opened(image, Coding(), found)
+
+
+def _open_png(stream: BinaryIO, name: str) -> _Opened:
+    sound = sound_png(stream, name)
+    image = Image.open(sound.stream, formats=("PNG",))
+    lost = Found(notes=(*sound.notes, *_frames_left_out(image)))
+    found = merged(found_in_chunks(sound.chunks, image.info), lost)
+    coding = coding_of(image)
+    set_exact_alpha(image, sound.stream)
+    return _Opened(image, coding, found)
 
 
 def _open_tiff(stream: BinaryIO, name: str, page: int | None = None) -> _Opened:

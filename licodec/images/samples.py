@@ -134,14 +134,15 @@ def reading_of(image: Image.Image, coding: Coding, name: str, notes: list[str]) 
 def _colour_key(image: Image.Image, coding: Coding, notes: list[str]) -> tuple[int, ...] | None:
     """The transparent colour of a grey or RGB image, in 8-bit values; None where it has none.
 
-    PNG states it in the samples' own bits, of which Pillow has made 8.
+    PNG states it in the samples' own bits, of which Pillow has made 8. Of an image that it has
+    decoded only a large value tells that there were 16.
     """
     stated = image.info["transparency"]
     values = stated if isinstance(stated, tuple) else (stated,)
     channels = 3 if image.mode == "RGB" else 1
     if len(values) != channels or not all(isinstance(value, int) for value in values):
         return None
-    if coding.bits == 16:
+    if coding.bits == 16 or max(values) > 255:
         notes.append("the transparent colour compared in its high bytes")
         return tuple(value >> 8 for value in values)
     if coding.bits < 8:

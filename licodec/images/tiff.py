@@ -43,7 +43,7 @@ class _Tag(IntEnum):
     DEPTH = 32997
 
 
-_SUBSAMPLING, _DNG_VERSION = 530, 50706
+_COEFFICIENTS, _SUBSAMPLING, _DNG_VERSION = 529, 530, 50706
 _ASSOCIATED, _UNASSOCIATED, _COREL_ALPHA = 1, 2, 999
 
 _TAGS = frozenset(_Tag)
@@ -63,7 +63,7 @@ _PHOTOMETRIC_NAMES = {
     32844: "LogL",
     32845: "LogLuv",
 }
-_OLD_JPEG, _WEBP = 6, 50001
+_OLD_JPEG, _JPEG, _WEBP = 6, 7, 50001
 # Pillow knows the number of WebP, and its libtiff as a rule no WebP.
 _PILLOW_COMPRESSIONS = frozenset(TiffImagePlugin.COMPRESSION_INFO) - {_WEBP}
 
@@ -346,6 +346,19 @@ def tags_at(stream: BinaryIO, layout: Layout) -> Image.Exif | None:
     tags.bigtiff, tags.endian = layout.big, ">" if layout.big_endian else "<"
     tags.load_from_fp(stream, layout.offset)
     return tags
+
+
+def refuse_coefficients(image: Image.Image, name: str) -> None:
+    """Refuse YCbCr whose coefficients state no conversion. Raises BadInputError."""
+    tags = getattr(image, "tag_v2", {})
+    if tags.get(_Tag.PHOTOMETRIC) != _YCBCR or tags.get(_Tag.COMPRESSION) in (_OLD_JPEG, _JPEG):
+        return
+    coefficients = tags.get(_COEFFICIENTS, (0.299, 0.587, 0.114))
+    if not all(0 < float(value) < 1 for value in coefficients):
+        raise BadInputError(
+            f"{name}: a TIFF in YCbCr whose coefficients ({', '.join(map(str, coefficients))}) "
+            "state no conversion to RGB; it is damaged"
+        )
 
 
 def set_small_palette(image: Image.Image) -> None:

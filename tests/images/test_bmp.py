@@ -103,6 +103,14 @@ def test_masks(bits: int, masks: tuple[int, ...], header: int) -> None:
     assert picture.notes == (("10-bit samples reduced to 8",) if wide else ())
 
 
+def test_a_colour_without_bits() -> None:
+    values = samples(3, 5, bits=16)
+    data = bmp((5, 3), 16, words(values, 16), masks=(0xFF00, 0xFF, 0), compression=BITFIELDS)
+    picture = read(data)
+    wanted = np.stack([values >> 8, values & 255, np.zeros_like(values)], axis=2)
+    assert np.array_equal(picture.pixels, wanted)
+
+
 @pytest.mark.parametrize("top_down", [False, True])
 @pytest.mark.parametrize("header", [12, 16, 40, 64, 124])
 def test_plain_colours(top_down: bool, header: int) -> None:
@@ -209,7 +217,7 @@ def test_kinds_that_are_not_read(header: int, bits: int, compression: int, part:
     refused(data, part, "not read", "convert it to 24 bits")
 
 
-@pytest.mark.parametrize("masks", [(0x00F0F0, 0xFF00, 0xFF), (0, 0xFF00, 0xFF)])
+@pytest.mark.parametrize("masks", [(0x00F0F0, 0xFF00, 0xFF), (0, 0, 0)])
 def test_masks_that_are_none(masks: tuple[int, ...]) -> None:
     refused(bmp((2, 2), 32, bytes(16), masks=masks, compression=BITFIELDS), "mask", "damaged")
 

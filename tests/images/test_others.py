@@ -303,6 +303,8 @@ def test_gain_map_of_an_avif(avif: bytes) -> None:
     ("head", "part"),
     [
         (b"\x89PNG\r\n\x1a\n\0", "a PNG file that is damaged or cut short"),
+        (b"\x89PNG\n\x1a\n\0", "a PNG file that is damaged or cut short"),
+        (b"\x09PNG\r\n\x1a\n\0", "a PNG file that is damaged or cut short"),
         (b"RIFF\x10\0\0\0WEBPJUNK", "a WebP file that is damaged or cut short"),
         (b"BM\x10\0\0\0\0\0\0\0", "a BMP file that is damaged or cut short"),
         (b"\0\0\0\x1cftypheic\0\0\0\0mif1heic", "a HEIC file, which licodec does not read"),

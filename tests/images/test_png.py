@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, PngImagePlugin
 
+from licodec.images import read_image
 from licodec.images.metadata import icc_colour_space
 from tests.images.builders import (
     RGB_PROFILE,
@@ -270,3 +271,187 @@ def bytes_of_rows(width: int, height: int, depth: int, interlaced: int) -> int:
         rows, columns = np.nonzero(grid == number)
         total += len(set(rows)) * (1 + -(-len(set(columns)) * depth // 8))
     return total
+
+
+# Structure
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+END = png_chunk(b"IEND", b"")
+TEXT = png_chunk(b"tEXt", b"Title\0text")
+
+
+def header(
+    colour: int = 2, bits: int = 8, size: tuple[int, int] = (8, 8), methods: bytes = bytes(3)
+) -> bytes:
+    return png_chunk(b"IHDR", struct.pack(">IIBB", *size, bits, colour) + methods)
+
+
+def rows_of(pixels: np.ndarray, bits: int = 8) -> bytes:
+    words = pixels.astype(">u2" if bits == 16 else "u1")
+    return b"".join(b"\0" + row.tobytes() for row in words)
+
+
+RGB = samples(8, 8, 3)
+DATA = png_chunk(b"IDAT", zlib.compress(rows_of(RGB)))
+INDEX = samples(8, 8, 1, bits=1)
+INDICES = png_chunk(b"IDAT", zlib.compress(rows_of(INDEX)))
+PALETTE = png_chunk(b"PLTE", bytes((1, 2, 3, 200, 100, 50)))
+
+
+def file(*chunks: bytes) -> bytes:
+    return SIGNATURE + b"".join(chunks)
+
+
+def with_wrong_checksum(chunk: bytes) -> bytes:
+    return chunk[:-1] + bytes((chunk[-1] ^ 1,))
+
+
+@pytest.mark.parametrize(
+    ("data", "part"),
+    [
+        (file(header(), png_chunk(b"ABCD", b"xx"), DATA, END), "not known (ABCD)"),
+        (file(header(), DATA, png_chunk(b"ABCD", b"xx"), END), "not known (ABCD)"),
+        (file(png_chunk(b"CgBI", bytes(4)), header(), DATA, END), "not known (CgBI)"),
+        (file(header(), header(), DATA, END), "two headers"),
+        (file(TEXT, header(), DATA, END), "its header is missing"),
+        (file(DATA, END), "its header is missing"),
+        (file(header(), END), "no data for its pixels"),
+        (file(header()), "no data for its pixels"),
+        (file(with_wrong_checksum(header()), DATA, END), "the checksum of its IHDR"),
+        (file(header(methods=b"\1\0\0"), DATA, END), "methods 1, 0 and 0"),
+        (file(header(methods=b"\0\1\0"), DATA, END), "methods 0, 1 and 0"),
+        (file(header(methods=b"\0\0\2"), DATA, END), "methods 0, 0 and 2"),
+        (file(header(bits=3), DATA, END), "of 3 bits"),
+        (file(header(colour=5), DATA, END), "colour type 5"),
+        (file(header(size=(0, 8)), DATA, END), "0x8 pixels"),
+        (file(header(3), INDICES, END), "no palette in front of its pixels"),
+        (file(header(3), INDICES, PALETTE, END), "no palette in front of its pixels"),
+        (file(header(3), png_chunk(b"PLTE", bytes(7)), INDICES, END), "its palette has 7 bytes"),
+        (file(header(3), png_chunk(b"PLTE", b""), INDICES, END), "its palette has 0 bytes"),
+        (file(header(3), PALETTE, PALETTE, INDICES, END), "two palettes"),
+        (file(header(3), with_wrong_checksum(PALETTE), INDICES, END), "the checksum of its PLTE"),
+        (
+            file(header(), png_chunk(b"IDAT", zlib.compress(rows_of(RGB))[:-4]), END),
+            "cut short behind the pixels",
+        ),
+        (
+            file(
+                header(),
+                png_chunk(b"IDAT", zlib.compress(rows_of(RGB))[:99]),
+                TEXT,
+                png_chunk(b"IDAT", zlib.compress(rows_of(RGB))[99:]),
+                END,
+            ),
+            "a part of its pixels only",
+        ),
+        (file(header(), b"\0\0\0\1tE\0t", DATA, END), "no valid type"),
+    ],
+)
+def test_structure_that_no_png_has(data: bytes, part: str) -> None:
+    refused(data, part)
+
+
+ALPHA = png_chunk(b"tRNS", bytes((0, 255)))
+KEY = png_chunk(b"tRNS", RGB[3, 3].astype(">u2").tobytes())
+
+
+@pytest.mark.parametrize(
+    ("data", "note"),
+    [
+        (file(header(), with_wrong_checksum(TEXT), DATA, END), "damaged tEXt chunk left out"),
+        (file(header(), DATA, with_wrong_checksum(TEXT), END), "damaged tEXt chunk left out"),
+        (file(header(), with_wrong_checksum(KEY), DATA, END), "damaged tRNS chunk left out"),
+        (file(header(), DATA, KEY, END), "tRNS chunk that is not valid left out"),
+        (
+            file(header(), png_chunk(b"tRNS", bytes(5)), DATA, END),
+            "tRNS chunk that is not valid left out",
+        ),
+        (
+            file(header(3), ALPHA, PALETTE, INDICES, END),
+            "tRNS chunk that is not valid left out",
+        ),
+        (
+            file(header(3), PALETTE, png_chunk(b"tRNS", bytes(3)), INDICES, END),
+            "tRNS chunk that is not valid left out",
+        ),
+        *(
+            (
+                file(header(), png_chunk(kind, body), DATA, END),
+                f"{kind.decode()} chunk that is not valid left out",
+            )
+            for kind, body in (
+                (b"iCCP", b"name\0\7" + zlib.compress(RGB_PROFILE)),
+                (b"iCCP", b"name"),
+                (b"zTXt", b"name\0\7" + zlib.compress(b"text")),
+                (b"gAMA", bytes(3)),
+                (b"cHRM", bytes(31)),
+                (b"sRGB", b""),
+                (b"pHYs", bytes(8)),
+                (b"acTL", bytes(7)),
+                (b"fcTL", bytes(25)),
+                (b"fcTL", struct.pack(">IIIIIHHBB", 0, 9, 8, 0, 0, 1, 1, 0, 0)),
+            )
+        ),
+        (file(header(), png_chunk(b"PLTE", bytes(7)), DATA, END), "suggested palette"),
+        (file(header(), DATA, TEXT, DATA, END), "pixels' data apart from the rest left out"),
+        (file(header(), DATA), "its end chunk is missing"),
+        (file(header(), DATA, with_wrong_checksum(END)), "its end chunk is damaged"),
+        (file(header(), DATA, TEXT[:-2]), "its tEXt chunk is cut short"),
+        (file(header(), DATA, b"\0\0\0\1t\0Xt", TEXT, END), "a chunk of no valid type"),
+    ],
+)
+def test_what_is_damaged_beside_the_pixels(data: bytes, note: str) -> None:
+    picture = read(data)
+    colours = np.array([[1, 2, 3], [200, 100, 50]])
+    wanted = colours[INDEX[:, :, 0]] if PALETTE in data else RGB
+    assert np.array_equal(picture.pixels, wanted)
+    assert picture.alpha is None
+    assert len(picture.notes) == 1
+    assert note in picture.notes[0]
+
+
+def test_what_is_damaged_costs_nothing_else() -> None:
+    exif = png_chunk(b"eXIf", exif_block(6, sides=(8, 8)))
+    data = file(header(), with_wrong_checksum(TEXT), exif, DATA, with_wrong_checksum(TEXT), END)
+    picture = read(data)
+    assert picture.exif == exif_block(1, sides=(8, 8))
+    assert np.array_equal(picture.pixels, np.rot90(RGB, -1))
+    assert picture.notes == ("damaged tEXt chunk left out",)
+
+
+def test_blocks_behind_the_frames_of_an_animation() -> None:
+    image = Image.fromarray(RGB)
+    other = Image.fromarray(255 - RGB)
+    data = saved(image, "PNG", save_all=True, append_images=[other], duration=100)
+    xmp = png_chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + XMP)
+    picture = read(data[: -len(END)] + xmp + END)
+    assert picture.xmp == XMP
+    assert np.array_equal(picture.pixels, RGB)
+    assert picture.notes == ("only the first of the 2 frames of the animation taken",)
+
+
+@pytest.mark.parametrize("interlaced", [False, True])
+def test_a_transparent_colour_of_16_bits(interlaced: bool) -> None:
+    """Pixels that differ from it in the low bytes alone stay opaque."""
+    pixels = samples(8, 8, 3, bits=16).astype(int)
+    key = pixels[3, 4].copy()
+    pixels[0, 0] = key
+    for at, change in (((1, 1), (1, 0, 0)), ((2, 2), (0, 0, 128)), ((5, 5), (256, 0, 0))):
+        pixels[at] = key ^ change
+    data = rows_of(pixels, 16)
+    if interlaced:
+        starts = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4))
+        starts += ((0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+        data = b"".join(rows_of(pixels[y::down, x::right], 16) for x, y, right, down in starts)
+    chunks = (
+        header(bits=16, methods=bytes((0, 0, interlaced))),
+        png_chunk(b"tRNS", key.astype(">u2").tobytes()),
+        png_chunk(b"IDAT", zlib.compress(data)),
+        END,
+    )
+    opened = Image.open(io.BytesIO(file(*chunks)))
+    for picture in (read(file(*chunks)), read_image(opened, "in.pic")):
+        assert picture.alpha is not None
+        assert np.array_equal(picture.alpha, np.where((pixels == key).all(axis=2), 0, 255))
+        assert np.array_equal(picture.pixels, pixels >> 8)
+        assert picture.notes == ("16-bit samples reduced to 8 (their high bytes)",)

@@ -419,3 +419,8 @@ def test_hostile_bytes_give_a_picture_or_one_of_our_errors() -> None:
             read(bytes(damaged))
         except (BadInputError, LimitError) as error:
             assert "\n" not in str(error)
+
+
+def test_coefficients_that_state_no_conversion() -> None:
+    data = saved(Image.new("YCbCr", (8, 8), (100, 120, 140)), "TIFF", tiffinfo={529: (1, 0, 0)})
+    refused(data, "YCbCr", "state no conversion")
