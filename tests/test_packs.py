@@ -31,6 +31,7 @@ from licodec.packs import (
     unpack_bits,
     write_pack,
 )
+from licodec.packs.storage import CHECKSUM_KEY
 from licodec.rate import Rate
 from tests import tiny
 
@@ -191,6 +192,30 @@ def test_a_changed_weight_is_refused(path: Path) -> None:
     rewritten(path, lambda m: None, flip)
     with pytest.raises(CorruptFileError, match="does not match its id"):
         read_pack(path)
+
+
+def test_a_pack_is_written_alike_every_time(path: Path) -> None:
+    first = path.read_bytes()
+    for _ in range(8):  # the library orders strings by chance
+        write_pack(tiny.pack(), path)
+        assert path.read_bytes() == first
+
+
+def test_damage_in_what_no_id_covers_is_refused(path: Path) -> None:
+    with safetensors.safe_open(path, "np") as file:
+        texts = file.metadata()
+    stored = safetensors.numpy.load_file(path)
+    name = next(n for n in stored if n.startswith("analysis") and n.endswith("bias"))
+    safetensors.numpy.save_file({**stored, name: stored[name] ^ 1}, path, metadata=texts)
+    with pytest.raises(CorruptFileError, match=r"tiny.safetensors: .* match its checksum"):
+        read_pack(path)
+    changed = {**texts, METADATA_KEY: texts[METADATA_KEY].replace('"card": {', '"card": { ')}
+    safetensors.numpy.save_file(stored, path, metadata=changed)
+    with pytest.raises(CorruptFileError, match="match its checksum"):
+        read_pack(path)
+    texts.pop(CHECKSUM_KEY)  # as older packs are
+    safetensors.numpy.save_file(stored, path, metadata=texts)
+    assert read_pack(path).weights_id == tiny.pack().weights_id
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>", b"\xff" * 64, b"\x80\x04pickle."])

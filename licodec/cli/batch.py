@@ -144,7 +144,7 @@ def find_tree(folder: str, output: str | None, direction: Direction, selection: 
 def _default_output(root: Path, direction: Direction) -> Path:
     """photos -> photos-lic beside it, however the folder is written (".", "photos/")."""
     whole = root if root.name not in ("", "..") else root.resolve()
-    return whole.with_name((whole.name or "root") + direction.folder_tail)
+    return whole.parent / ((whole.name or "root") + direction.folder_tail)
 
 
 def _is_damaged(path: Path) -> bool:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import re
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,7 @@ from licodec.packs.data import PROFILE, STEP_SHARES, Pack, PackAdapters
 
 SUFFIX = ".safetensors"
 METADATA_KEY = "licodec"
+CHECKSUM_KEY = "licodec_crc32"
 FORMAT = 1
 LARGEST_PACK = 2**31  # bytes
 LARGEST_DISTORTION_WEIGHT = 2**24  # keeps the encoder's sums within 64 bits
@@ -116,8 +118,30 @@ def write_pack(pack: Pack, path: Path) -> None:
             for own in pack.adapters
         ]
     text = json.dumps(metadata, sort_keys=True)
-    data = safetensors.numpy.save(stored, metadata={METADATA_KEY: text})
+    texts = {METADATA_KEY: text, CHECKSUM_KEY: _checksum(text, stored)}
+    data = _with_sorted_head(safetensors.numpy.save(stored, metadata=texts))
     save_atomically(path, data, overwrite=True)
+
+
+def _with_sorted_head(data: bytes) -> bytes:
+    """A safetensors file with its strings in order: the library has them in a new one each time."""
+    end = 8 + int.from_bytes(data[:8], "little")
+    head = json.loads(data[8:end])
+    head["__metadata__"] = dict(sorted(head["__metadata__"].items()))
+    text = json.dumps(head, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # tensors are aligned
+    return len(text).to_bytes(8, "little") + text + data[end:]
+
+
+def _checksum(text: str, stored: Mapping[str, np.ndarray]) -> str:
+    """CRC-32 of the description and of every tensor as it is stored: ids leave encoders out."""
+    crc = zlib.crc32(text.encode())
+    for name in sorted(stored):
+        tensor = stored[name]
+        shape = ",".join(map(str, tensor.shape))
+        crc = zlib.crc32(f"\n{name} {tensor.dtype.name} {shape}\n".encode(), crc)
+        crc = zlib.crc32(np.ascontiguousarray(tensor).data, crc)
+    return f"{crc:08x}"
 
 
 def is_pack(path: Path) -> bool:
@@ -136,21 +160,27 @@ def _narrowed(tensor: np.ndarray) -> np.ndarray:
     return tensor.astype(np.int16) if fits and tensor.max(initial=0) <= span.max else tensor
 
 
-def _read_metadata(path: Path) -> dict[str, Any]:
+def _read_texts(path: Path) -> dict[str, str]:
+    """The strings in the head of a pack's file: the description and perhaps a checksum."""
     try:
         if path.stat().st_size > LARGEST_PACK:
             raise CorruptFileError(f"{path}: larger than any weights pack")
         with safetensors.safe_open(path, "np") as file:
-            text = (file.metadata() or {}).get(METADATA_KEY)
+            texts = file.metadata() or {}
     except OSError as error:
         reason = error.strerror or error
         raise CorruptFileError(f"{path}: cannot be read: {reason}") from None
     except safetensors.SafetensorError as error:
         raise CorruptFileError(f"{path}: not a readable weights pack ({error})") from None
-    if text is None:
+    if METADATA_KEY not in texts:
         raise ForeignFileError(f"{path}: a safetensors file, but not a licodec weights pack")
+    return texts
+
+
+def _described(path: Path, texts: Mapping[str, str]) -> dict[str, Any]:
+    """The description as JSON gives it, its head checked."""
     try:
-        metadata = json.loads(text)
+        metadata = json.loads(texts[METADATA_KEY])
         known = metadata["format"] == FORMAT and metadata["profile"] == PROFILE
         complete = (
             isinstance(metadata["backbone"], str)
@@ -213,7 +243,7 @@ def is_objective(value: Any) -> bool:
 
 def read_name(path: Path) -> PackName:
     """The head of a pack; its content is not checked. Raises CorruptFileError."""
-    metadata = _read_metadata(path)
+    metadata = _described(path, _read_texts(path))
     return PackName(
         path,
         metadata["backbone"],
@@ -241,29 +271,40 @@ def _adapters_name(metadata: Mapping[str, Any], adapters: Mapping[str, Any]) -> 
 
 
 def read_pack(path: Path) -> Pack:
-    """Read a pack and check all of it: form, bounds, tables and its id.
+    """Read a pack and check all of it: form, bounds, tables, its ids, and its checksum if it has
+    one.
 
     Raises CorruptFileError.
     """
-    metadata = _read_metadata(path)
+    texts = _read_texts(path)
+    metadata = _described(path, texts)
     try:
-        pack = _from_file(path, metadata)
+        stored = _stored(path)
+        pack = _as_described(stored, metadata)
         check(pack)
         _check_ids(pack, metadata)
+        _check_whole(texts, stored)
     except CorruptFileError as error:
         raise CorruptFileError(f"{path}: {error}") from None
     return pack
 
 
-def _from_file(path: Path, metadata: Mapping[str, Any]) -> Pack:
-    """The pack of a file whose description is `metadata`. Raises CorruptFileError where a part is
+def _stored(path: Path) -> dict[str, np.ndarray]:
+    """The tensors of a pack's file. Raises CorruptFileError."""
+    try:
+        return safetensors.numpy.load_file(path)
+    except (OSError, safetensors.SafetensorError, KeyError) as error:  # KeyError: a type's name
+        raise CorruptFileError(f"the weights pack is damaged ({error})") from None
+
+
+def _as_described(stored: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> Pack:
+    """The pack of these tensors with this description. Raises CorruptFileError where a part is
     malformed."""
     try:
-        stored = safetensors.numpy.load_file(path)
         programs = {n: program_from_json(n, p) for n, p in metadata["programs"].items()}
         schedule = schedule_from_json(metadata["schedule"])
         tensors, widths = _as_used(stored, metadata["weights"])
-    except (OSError, safetensors.SafetensorError, KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise CorruptFileError(f"the weights pack is damaged ({error})") from None
     return Pack(
         metadata["backbone"],
@@ -285,6 +326,13 @@ def _check_ids(pack: Pack, metadata: Mapping[str, Any]) -> None:
     stated = [own["id"] for own in metadata.get("adapters", [])]
     if [own.hex() for own in pack.adapter_ids.values()] != stated:
         raise CorruptFileError("an adapter set of the weights pack does not match its id")
+
+
+def _check_whole(texts: Mapping[str, str], stored: Mapping[str, np.ndarray]) -> None:
+    """Raise CorruptFileError unless the checksum, if there is one, is that of the content."""
+    stated = texts.get(CHECKSUM_KEY)
+    if stated is not None and stated != _checksum(texts[METADATA_KEY], stored):
+        raise CorruptFileError("the weights pack's content does not match its checksum")
 
 
 def _adapters_from_json(data: Mapping[str, Any]) -> PackAdapters:

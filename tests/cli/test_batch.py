@@ -15,7 +15,9 @@ import pytest
 from PIL import Image
 
 from licodec.batches import lock, manifest
-from licodec.cli.batch import encoding
+from licodec.batches.selection import Selection
+from licodec.batches.sources import Found
+from licodec.cli.batch import encoding, find_tree
 from licodec.container import read_file
 from tests.cli.conftest import ON_REFERENCE, Run, one_error, pixels, png
 from tests.cli.test_startup import start
@@ -240,6 +242,12 @@ def test_a_dry_run_does_nothing(run: Run, folder: Path, tmp_path: Path) -> None:
     }  # fmt: skip
     assert os.listdir(tmp_path) == ["photos"]
     assert "that the patterns leave" in one_error(run("batch", "photos", "--include", "*.tif"))
+
+
+def test_the_root_of_the_file_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = Found(("a.png",), (), (), {}, ())
+    monkeypatch.setattr("licodec.cli.batch.find", lambda *_: found)
+    assert find_tree("/", None, encoding(), Selection()).folder == Path("/root-lic")
 
 
 def test_json(run: Run, folder: Path, tmp_path: Path) -> None:
