@@ -20,8 +20,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import typer
-
 from licodec.batches.manifest import Entry
 from licodec.batches.plan import Action, Decision, Request
 from licodec.batches.running import Skipped
@@ -178,18 +176,18 @@ class JsonOutput(BatchOutput):
     """JSON lines."""
 
     def _say_failed(self, paths: Mapping[str, str], message: str) -> None:
-        _print_json(paths | {"status": "failed", "error": message})
+        self._say_json(paths | {"status": "failed", "error": message})
 
     def _say_planned(self, decision: Decision) -> None:
         if decision.action is Action.SKIP:
             self._say_skipped(decision)
             return
         told = {"status": "planned", "action": decision.action.value, "reason": decision.reason}
-        _print_json(self._paths(decision) | told)
+        self._say_json(self._paths(decision) | told)
 
     def _say_skipped(self, decision: Decision) -> None:
         told = {"status": "skipped", "reason": decision.reason}
-        _print_json(self._paths(decision) | told)
+        self._say_json(self._paths(decision) | told)
 
     def _say_done(self, decision: Decision, result: Result, warnings: list[str]) -> None:
         told: dict[str, Any] = {"status": "done", "reason": decision.reason}
@@ -200,22 +198,21 @@ class JsonOutput(BatchOutput):
         else:
             told["written"] = result.written
         told |= {"seconds": result.seconds, "warnings": warnings}
-        _print_json(self._paths(decision) | told)
+        self._say_json(self._paths(decision) | told)
 
     def summarize(self) -> None:
         counts = {name: self._counts[name] for name in ("planned", "skipped", "kept", "failed")}
         summary = self._totals() | counts | {"other_kinds": self._kinds}
         summary |= {"seconds": self._seconds, "warnings": self._warnings}
-        _print_json({"summary": summary})
+        self._say_json({"summary": summary})
 
-
-def _print_json(data: Mapping[str, Any]) -> None:
-    """One line; infinity, the PSNR of equal pictures, is null, for JSON has none."""
-    finite = {
-        key: None if isinstance(value, float) and math.isinf(value) else value
-        for key, value in data.items()
-    }
-    typer.echo(json.dumps(finite))
+    def _say_json(self, data: Mapping[str, Any]) -> None:
+        """One line; infinity, the PSNR of equal pictures, is null, for JSON has none."""
+        finite = {
+            key: None if isinstance(value, float) and math.isinf(value) else value
+            for key, value in data.items()
+        }
+        self._reporter.show(json.dumps(finite))
 
 
 def _too_large(result: Result, entry: Entry) -> list[str]:

@@ -287,3 +287,15 @@ def test_a_failure_of_the_output_is_said_once(
     reporter.result("result")
     assert capsys.readouterr().err == "error: standard output: full\n"
     assert reporter.exit_code == 1
+
+
+@needs_full_device
+def test_a_batch_goes_on_where_its_lines_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("a", "b"):
+        (tmp_path / "in" / f"{name}.png").write_bytes(png())
+    for options in ("", "--json"):
+        out = f"out{options}"
+        command = f"licodec batch in -o {out} --jobs 1 {options} {ON_REFERENCE} > /dev/full"
+        assert sh(command, tmp_path).code == 1
+        assert sorted(p.name for p in (tmp_path / out).glob("*.lic")) == ["a.lic", "b.lic"]
