@@ -37,8 +37,8 @@ from licodec.backbones.base_transforms import (
     HyperSynthesis,
     Synthesis,
     dct_basis,
-    mean_basis,
 )
+from licodec.backbones.block_bases import mean_basis
 from licodec.backbones.conditions import StepSizes, knots, set_conditions
 from licodec.backbones.entropy_models import gaussian_likelihood
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from licodec.backbones.block_bases import BLOCK, COLORS, HYPER_BLOCK, dct_matrix
 from licodec.backbones.conditions import Conditioned, ConditionedOffset, PreciselyConditioned
 from licodec.backbones.latent_views import LogMagnitude, normalizing_gain
 from licodec.backbones.layers import ResidualUnit, narrow_relu
 from licodec.exact.leaves import FirstChannels, Narrowed
 
-BLOCK = 16  # pixels per latent position, each way
-COLORS = 3
-HYPER_BLOCK = 4  # latent positions per hyper-latent, each way
 GROUPS = 4  # of channels
 PIXEL_UNIT = 16.0  # both transforms see (level of 8 bits - 127.5) / PIXEL_UNIT
 LATENT_UNIT = 20.0  # levels: a latent of the linear path is a coefficient over this
@@ -38,14 +35,6 @@ class BaseConfig:
     @property
     def latents(self) -> int:
         return COLORS + GROUPS * self.group
-
-
-def dct_matrix(size: int) -> Tensor:
-    """The orthonormal DCT-II of `size` points, (frequency, point), float64."""
-    n = torch.arange(size, dtype=torch.float64)
-    matrix = torch.cos(math.pi / size * (n[None, :] + 0.5) * n[:, None]) * math.sqrt(2 / size)
-    matrix[0] /= math.sqrt(2)
-    return matrix
 
 
 def dct_basis(count: int) -> tuple[Tensor, Tensor]:
@@ -71,17 +60,6 @@ def dct_basis(count: int) -> tuple[Tensor, Tensor]:
     color, u, v = order // BLOCK**2, order // BLOCK % BLOCK, order % BLOCK
     basis = torch.einsum("kc,ka,kb->kcab", colors[color], dct[u], dct[v])
     return basis.float(), deviation.flatten()[order].float()
-
-
-def mean_basis(mean_deviation: Tensor) -> tuple[Tensor, Tensor]:
-    """The second level of the block means: (basis (48, 48), deviation (48,)) of a 4x4 DCT of
-    each colour's, whose deviations are `mean_deviation` (3,)."""
-    dct = dct_matrix(HYPER_BLOCK)
-    n = torch.arange(HYPER_BLOCK, dtype=torch.float64)
-    falling = HYPER_BLOCK * 0.9 / (1 + 2 * torch.hypot(n[:, None], n[None, :])) ** 1.3
-    deviation = mean_deviation.double()[:, None] * falling.flatten()
-    planes = torch.kron(dct, dct)  # (frequency, position)
-    return torch.block_diag(*[planes] * COLORS).float(), deviation.flatten().float()
 
 
 class PreciseConvolution(nn.Conv2d):

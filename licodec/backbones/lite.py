@@ -14,12 +14,12 @@ Each transform and each slice's networks are compiled into one program
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from licodec.backbones.block_bases import BLOCK, COLORS, HYPER_BLOCK, dct_matrix, mean_basis
 from licodec.backbones.entropy_models import EntropyBottleneck, gaussian_likelihood
 from licodec.backbones.latent_views import LogMagnitude, normalizing_gain
 from licodec.backbones.layers import (
@@ -33,13 +33,10 @@ from licodec.backbones.layers import (
 from licodec.backbones.rate_modes import RateModes
 from licodec.exact.leaves import FirstChannels, Narrowed
 
-BLOCK = 16  # pixels per latent position, each way
 # Both transforms see (pixel - 127.5) / PIXEL_UNIT in levels of 8 bits: about the size of a
 # quantization step, so that one learning rate suits the weights on either side of the latents.
 PIXEL_UNIT = 16.0
-COLORS = 3
 DISTORTION_WEIGHT = 20.0  # bits that an error of one quantization step is worth to the encoder
-HYPER_BLOCK = 4  # latent positions per hyper-latent, each way
 
 
 @dataclass(frozen=True)
@@ -64,14 +61,6 @@ class LiteConfig:
         return sum(self.slices)
 
 
-def dct_matrix(size: int) -> Tensor:
-    """The orthonormal DCT-II of `size` points, (frequency, point), float64."""
-    n = torch.arange(size, dtype=torch.float64)
-    matrix = torch.cos(math.pi / size * (n[None, :] + 0.5) * n[:, None]) * math.sqrt(2 / size)
-    matrix[0] /= math.sqrt(2)
-    return matrix
-
-
 def dct_basis(count: int) -> tuple[Tensor, Tensor]:
     """The `count` strongest functions of a 16x16 DCT in a luma-chroma basis, the three block
     means first and then by falling deviation.
@@ -93,21 +82,6 @@ def dct_basis(count: int) -> tuple[Tensor, Tensor]:
     color, u, v = order // BLOCK**2, order // BLOCK % BLOCK, order % BLOCK
     basis = torch.einsum("kc,ka,kb->kcab", colors[color], dct[u], dct[v])
     return basis.float(), deviation.flatten()[order].float()
-
-
-def mean_basis(mean_deviation: Tensor) -> tuple[Tensor, Tensor]:
-    """The second level of the block means: (basis, deviation) of a 4x4 DCT of each colour's.
-
-    basis is (48, 48), from the unshuffled planes (colour, row, column) to (colour, frequency);
-    deviation (48,) is about the standard deviation of each coefficient on photographs where
-    the means have `mean_deviation` (3,).
-    """
-    dct = dct_matrix(HYPER_BLOCK)
-    planes = torch.kron(dct, dct)  # (frequency, position)
-    n = torch.arange(HYPER_BLOCK, dtype=torch.float64)
-    falling = HYPER_BLOCK * 0.9 / (1 + 2 * torch.hypot(n[:, None], n[None, :])) ** 1.3
-    deviation = mean_deviation.double()[:, None] * falling.flatten()
-    return torch.block_diag(*[planes] * COLORS).float(), deviation.flatten().float()
 
 
 class LinearAnalysis(nn.Module):
