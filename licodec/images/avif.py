@@ -63,9 +63,8 @@ def _bits(properties: list[Property]) -> int:
         if kind == b"av1C" and len(body) > 2:
             high, twelve = body[2] & 0x40, body[2] & 0x20
             return (12 if twelve else 10) if high else 8
-    return max(
-        (max(body[5:]) for kind, body in properties if kind == b"pixi" and body[5:]), default=8
-    )
+    depths = [body[5 : 5 + body[4]] for kind, body in properties if kind == b"pixi" and body[5:]]
+    return max((max(each) for each in depths if each), default=8)
 
 
 def _aperture(body: bytes, width: int, height: int) -> tuple[int, int, int, int] | None:

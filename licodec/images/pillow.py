@@ -32,8 +32,9 @@ PILLOW_ERRORS = (
     zlib.error,
 )
 
-# What is no damage, by how Pillow says it.
+# What of an AVIF need not be damage, by how Pillow says it.
 _NOT_CONVERTED = "Conversion from YUV failed"
+_NOT_ACCEPTED = "Failed to decode image: Invalid"
 
 # Of an OSError: Pillow's own have none, and a damaged file may lead to a place before its start.
 _ERRNOS_OF_DAMAGE = (None, errno.EINVAL)
@@ -61,6 +62,8 @@ def pillow_errors(name: str, head: bytes) -> Iterator[None]:
         why = "it may be damaged or cut short"
         if _NOT_CONVERTED in str(error):
             why = "its colours are coded by a matrix that libavif does not convert"
+        elif _NOT_ACCEPTED in str(error):
+            why = "it is damaged, or departs from its standard, which libavif refuses"
         raise BadInputError(f"{name}: cannot be decoded, {why} ({one_line(error)})") from error
 
 

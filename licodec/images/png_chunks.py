@@ -31,6 +31,8 @@ _ADAM7 = (
 _PALETTE, _SAMPLES = 3, {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _BITS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 _CRITICAL = {b"IHDR", b"PLTE", b"IDAT", b"IEND"}
+# What is lost with a chunk, where its type does not say it to all.
+_MEANINGS = {b"iCCP": "the ICC profile", b"eXIf": "Exif", b"tRNS": "the transparency"}
 # Chunks of one length each.
 _LENGTHS = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"pHYs": 9, b"acTL": 8, b"fcTL": 26}
 
@@ -91,6 +93,10 @@ class _Chunk:
     @property
     def label(self) -> str:
         return self.kind.decode("latin-1")
+
+    @property
+    def loss(self) -> str:
+        return f", and with it {_MEANINGS[self.kind]}" if self.kind in _MEANINGS else ""
 
 
 def _chunks(stream: BinaryIO) -> Iterator[_Chunk]:
@@ -180,11 +186,11 @@ class _Walk:
         elif chunk.kind == b"IEND":
             self.ended = True
         elif not intact:
-            self._leave_out(f"damaged {chunk.label} chunk left out")
+            self._leave_out(f"damaged {chunk.label} chunk left out{chunk.loss}")
         elif chunk.kind == b"fdAT" or (chunk.kind == b"fcTL" and self.data is not None):
             self.is_whole = False  # other frames, behind which Pillow does not look
         elif self._is_misplaced(chunk, body):
-            self._leave_out(f"{chunk.label} chunk that is not valid left out")
+            self._leave_out(f"{chunk.label} chunk that is not valid left out{chunk.loss}")
         else:
             self.found.setdefault(chunk.kind, body if len(body) <= _BLOCK_BYTES else b"")
             self.kept.append((chunk.start, chunk.end))
