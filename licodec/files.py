@@ -44,9 +44,9 @@ _NO_HARD_LINKS = {
 
 
 def display_name(path: str | Path) -> str:
-    """The path as a message may show it: on one line, whatever characters it holds."""
+    """The path as a message may show it: on one line, whatever characters it holds, if any."""
     text = str(path)
-    return text if text.isprintable() else ascii(text)
+    return text if text and text.isprintable() else ascii(text)
 
 
 @contextlib.contextmanager
@@ -93,7 +93,9 @@ def check_input(source: str | Path) -> None:
 
     Raises BadInputError. Pipes and devices are left alone: opening one is an event for others.
     """
-    if input_descriptor(source) is None and (not os.path.exists(source) or os.path.isfile(source)):
+    if input_descriptor(source) is not None:
+        return
+    if not os.path.exists(source) or os.path.isfile(source) or os.path.isdir(source):
         with open_input(source):
             pass
 

@@ -222,6 +222,8 @@ def test_damage_in_what_no_id_covers_is_refused(path: Path) -> None:
 def test_what_is_not_a_pack_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "pack.safetensors"
     path.write_bytes(content)
+    with pytest.raises(CorruptFileError, match="a directory, not a weights pack"):
+        read_pack(tmp_path)
     with pytest.raises(CorruptFileError, match="not a readable weights pack"):
         read_name(path)
 

@@ -143,7 +143,7 @@ class Correction(nn.Module):
             nn.Conv2d(width + config.latents, width, 1),
             Conditioned(width),
             *units(width, 1),
-            narrow_relu(),
+            Narrowed(8),  # and no ReLU: one that cuts off everything would end the learning
             scaled(nn.Conv2d(width, config.latents, 1), 0.1),
             PreciselyConditioned(config.latents),
             HalfTanh(),

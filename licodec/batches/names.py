@@ -12,8 +12,8 @@ Derive = Callable[[Path], Path]
 
 
 def whole_name(source: Path, suffix: str) -> Path:
-    """The name with a suffix behind all that it has."""
-    return source.with_name(source.name + suffix)
+    """The name with a suffix behind all that it has; a folder such as "." has none."""
+    return source.parent / (source.name + suffix)
 
 
 def distinct_names(

@@ -186,7 +186,8 @@ def plan_decoding(sources: list[str], output: str | None, chosen: str | None) ->
     jobs = plan_jobs(sources, output, derive)
     for job in jobs:
         if chosen is None:
-            format_of(job.target)
+            if output is not None:  # else the name is ours
+                format_of(job.target)
         elif _states_format(job.target):
             _check_suffix(job.target, chosen)
     return jobs

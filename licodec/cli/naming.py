@@ -67,6 +67,8 @@ def plan_jobs(sources: list[str], output: str | None, derive: Derive) -> tuple[J
     as "-", goes to "-".
     Several: `output` is a folder, made where it is missing, or None. Raises UsageError.
     """
+    if output == "":
+        raise UsageError("-o: the name is empty; name a file or a folder, or . for the current one")
     if len(sources) == 1:
         (source,) = sources
         if output is not None and not _is_folder(output):

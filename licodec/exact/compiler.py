@@ -36,6 +36,7 @@ ACTIVATIONS = (nn.ReLU, nn.LeakyReLU)  # straight behind a convolution they are 
 LARGEST_BIAS = 2**30  # in integers; where a bias is larger, the weights take a coarser step
 WIDEST = 16  # bits of a value that a convolution reads
 GAIN_ONE = 2**23  # what the largest gain of a channel, over all knots, counts
+LEAST_REACH = 1e-4  # of a grid: what is always 0 needs one, too
 OFFSET_BITS = 14  # of the fraction to which a channel's offset is rounded
 CONTEXT_BITS = 2  # further bits of latents that features are made of: their range is far wider
 
@@ -682,7 +683,7 @@ def _reaching(low: float, high: float, bits: int) -> Grid:
     # Without a sign the widest would not fit in one convolution with signed channels.
     unsigned = low >= 0 and bits < WIDEST
     integers = (0, 2**bits - 1) if unsigned else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
-    reach = max(-low, high, 1e-6) * RANGE_MARGIN
+    reach = max(-low, high, LEAST_REACH) * RANGE_MARGIN
     return Grid(reach / integers[1], *integers)
 
 

@@ -163,6 +163,8 @@ def _narrowed(tensor: np.ndarray) -> np.ndarray:
 def _read_texts(path: Path) -> dict[str, str]:
     """The strings in the head of a pack's file: the description and perhaps a checksum."""
     try:
+        if path.is_dir():
+            raise CorruptFileError(f"{path}: a directory, not a weights pack")
         if path.stat().st_size > LARGEST_PACK:
             raise CorruptFileError(f"{path}: larger than any weights pack")
         with safetensors.safe_open(path, "np") as file:

@@ -18,6 +18,8 @@ from licodec.cli.naming import aside, decoded_name, encoded_name
         ("scan.v1.2", "scan.v1.2.lic"),
         ("two.dots.tif", "two.dots.lic"),
         (".png", ".png.lic"),
+        (".", ".lic"),
+        ("/", "/.lic"),
     ],
 )
 def test_encoded(source: str, target: str) -> None:

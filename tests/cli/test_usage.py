@@ -62,6 +62,25 @@ def test_usage_errors_are_one_line_with_a_hint(
     assert message in line and "; see 'licodec" in line
 
 
+@pytest.mark.parametrize("command", ["encode", "decode"])
+@pytest.mark.parametrize("name", [".", "/", "./", ".."])
+def test_a_folder_in_the_place_of_a_file(run: Run, command: str, name: str) -> None:
+    result = run(command, name)
+    assert result.exit_code == 3
+    assert one_error(result).startswith(f"error: {name}: a directory, not a file")
+
+
+@pytest.mark.parametrize("command", ["encode", "decode"])
+def test_empty_names(run: Run, command: str, tmp_path: Path) -> None:
+    missing = run(command, "")
+    assert missing.exit_code == 3
+    assert one_error(missing).startswith("error: '': no such file")
+    for inputs in (("a.png",), ("a", "b")):  # as of -o "$OUT" where OUT is not set
+        result = run(command, *inputs, "-o", "")
+        assert result.exit_code == 2 and "-o: the name is empty" in one_error(result)
+    assert not list(tmp_path.iterdir())
+
+
 def test_interrupts_and_lack_of_memory_have_their_codes(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
