@@ -40,25 +40,13 @@ from licodec.backbones.base_transforms import (
 )
 from licodec.backbones.block_bases import mean_basis
 from licodec.backbones.conditions import StepSizes, knots, set_conditions
-from licodec.backbones.entropy_models import gaussian_likelihood
+from licodec.backbones.entropy_models import gaussian_likelihood, rdoq
 
 PHASES = 4  # of a 2x2 grid of latent positions, row by row
 STEP_ORDER = (0, 3, 2, 1)  # step k codes group p ^ STEP_ORDER[k] at phase p
 OTHER_HYPER_DEVIATION = 3.0
 HYPER_STEP_EXPONENT = 0.5  # of d, at first
 DISTORTION_WEIGHT = 20.0  # bits that an error of one step is worth to the encoder
-
-
-@torch.no_grad()
-def choose_symbols(x: Tensor, scale: Tensor, weight: float = DISTORTION_WEIGHT) -> Tensor:
-    """The encoder's choice (RDOQ) for x, in steps: round(x), or the next integer towards zero
-    where bits + weight * error^2 is less."""
-    nearest = torch.round(x)
-    sign = torch.sign(nearest)
-    nearer_zero = nearest - sign
-    likelier = gaussian_likelihood(nearer_zero, scale) / gaussian_likelihood(nearest, scale)
-    growth = 1 + 2 * sign * (x - nearest)
-    return torch.where(torch.log2(likelier) > weight * growth, nearer_zero, nearest)
 
 
 def interleaved(planes: list[Tensor]) -> Tensor:
@@ -197,7 +185,7 @@ class BaseNetwork(nn.Module):
         if symbols is not None or y is None:
             return CodedLatents(mean + step * symbols, mean.new_zeros(len(mean)), (symbols,))
         residual, spread = (y - mean) / step, scale / step
-        chosen = choose_symbols(residual, spread)
+        chosen = rdoq(residual, spread, DISTORTION_WEIGHT)
         if self.training:
             # No gradient to the mean; that to the step is of the error which it makes.
             decoded = y + step * (chosen - residual).detach()

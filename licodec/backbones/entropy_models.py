@@ -77,3 +77,18 @@ def gaussian_mass(value: Tensor, scale: Tensor) -> Tensor:
     upper = 0.5 * torch.erfc((value - 0.5) / scale * (1 / math.sqrt(2)))
     lower = 0.5 * torch.erfc((value + 0.5) / scale * (1 / math.sqrt(2)))
     return upper - lower
+
+
+@torch.no_grad()
+def rdoq(x: Tensor, scale: Tensor, weight: float) -> Tensor:
+    """The encoder's choice of symbols (RDOQ, ``licodec.entropy.quantization``), in float.
+
+    x and scale count quantization steps: round(x), or the next integer towards zero where
+    bits + weight * error^2 is less under a Gaussian of that scale.
+    """
+    nearest = torch.round(x)
+    sign = torch.sign(nearest)
+    nearer_zero = nearest - sign
+    likelier = gaussian_likelihood(nearer_zero, scale) / gaussian_likelihood(nearest, scale)
+    growth = 1 + 2 * sign * (x - nearest)
+    return torch.where(torch.log2(likelier) > weight * growth, nearer_zero, nearest)

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from licodec.backbones.block_bases import BLOCK, COLORS, HYPER_BLOCK, dct_matrix, mean_basis
-from licodec.backbones.entropy_models import EntropyBottleneck, gaussian_likelihood
+from licodec.backbones.entropy_models import EntropyBottleneck, gaussian_likelihood, rdoq
 from licodec.backbones.latent_views import LogMagnitude, normalizing_gain
 from licodec.backbones.layers import (
     HalfTanh,
@@ -347,22 +347,6 @@ def straight_through_round(x: Tensor) -> Tensor:
     return straight_through(x, torch.round(x))
 
 
-@torch.no_grad()
-def thrifty_round(x: Tensor, scale: Tensor) -> Tensor:
-    """The encoder's choice of symbols (``licodec.entropy.quantization``), in float.
-
-    x and scale count quantization steps: round(x), or the next integer towards zero where
-    bits + DISTORTION_WEIGHT * error^2 is less under a Gaussian of that scale.
-    """
-    nearest = torch.round(x)
-    sign = torch.sign(nearest)
-    nearer_zero = nearest - sign
-    likelier = gaussian_likelihood(nearer_zero, scale) / gaussian_likelihood(nearest, scale)
-    saved = torch.log2(likelier)
-    growth = 1 + 2 * sign * (x - nearest)
-    return torch.where(saved > DISTORTION_WEIGHT * growth, nearer_zero, nearest)
-
-
 def noisy_likelihood(x: Tensor, scale: Tensor) -> Tensor:
     """Of x and uniform noise, which stands for rounding (Balle et al., ICLR 2017)."""
     return gaussian_likelihood(x + torch.rand_like(x) - 0.5, scale)
@@ -470,7 +454,7 @@ class LiteNetwork(RateModes):
             else:
                 step = adaptive_step(scale.detach(), d, i, count)
             residual, spread = (y_slice - mean) / step, scale / step
-            rounded = straight_through(residual, thrifty_round(residual, spread))
+            rounded = straight_through(residual, rdoq(residual, spread, DISTORTION_WEIGHT))
             likelihoods.append(
                 noisy_likelihood(residual, spread)
                 if self.training

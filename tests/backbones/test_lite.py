@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 import torch
 
-from licodec.backbones.entropy_models import EntropyBottleneck, gaussian_likelihood
+from licodec.backbones.entropy_models import EntropyBottleneck, gaussian_likelihood, rdoq
 from licodec.backbones.lite import (
     COLORS,
+    DISTORTION_WEIGHT,
     LiteConfig,
     LiteNetwork,
     adaptive_step,
     dct_basis,
     symbol_likelihood,
-    thrifty_round,
 )
 from licodec.backbones.lite_exact import calibrate, quantization_aware
 from tests import tiny
@@ -85,10 +85,10 @@ def test_symbols_of_zero_draw_what_learns_towards_them() -> None:
     assert torch.equal(scale.grad, plain.grad)
 
 
-def test_thrifty_rounding_prefers_what_is_cheap() -> None:
+def test_rdoq_prefers_what_is_cheap() -> None:
     x = torch.tensor([0.3, 0.52, -0.52, 0.9, 1.52, 40.51])
-    narrow = thrifty_round(x, torch.full_like(x, 0.12))
-    wide = thrifty_round(x, torch.full_like(x, 60.0))
+    narrow = rdoq(x, torch.full_like(x, 0.12), DISTORTION_WEIGHT)
+    wide = rdoq(x, torch.full_like(x, 60.0), DISTORTION_WEIGHT)
     assert narrow.tolist() == [0, 0, 0, 1, 1, 41]  # far out all symbols are at the floor
     assert wide.tolist() == torch.round(x).tolist()
 
