@@ -21,7 +21,7 @@ from licodec.images import Picture, read_image, read_picture, stream_bytes
 from licodec.images.pillow import one_line
 from licodec.library import Library
 from licodec.packs import choose_pack
-from licodec.rate import RateMode, choose_rate
+from licodec.rate.scale import RateMode, choose_rate
 
 # A file: its path, its bytes, or a binary stream, which is read to its end.
 File = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO

@@ -26,14 +26,14 @@ from licodec.container import (
 )
 from licodec.entropy.slices import EntropyModel, decode_latents, encode_latents
 from licodec.errors import CorruptFileError, PixelChecksumError, WeightsMissingError
-from licodec.exact.conditions import HYPER_STEPS, STEPS, Place, resolved, value
-from licodec.exact.gains import ANCHOR, Gains
 from licodec.exact.interpreter import Interpreter, choose
 from licodec.exact.planes import PlaneRunner
 from licodec.images import Picture, compress_alpha, decompress_alpha, psnr
 from licodec.packs import ANALYSIS, ENCODER_PROGRAMS, HYPER_ANALYSIS, Pack, PackAdapters
-from licodec.rate import Rate, RateScale, Setting, target_of
-from licodec.targets import Found, Target, TargetKind, search
+from licodec.rate.conditions import HYPER_STEPS, STEPS, Place, resolved, value
+from licodec.rate.gains import ANCHOR, Gains
+from licodec.rate.scale import Rate, RateScale, Setting, target_of
+from licodec.rate.targets import Found, Target, TargetKind, search
 
 CUDA, REFERENCE = "cuda", "reference"
 STRIP_PIXELS = 1 << 22  # pixels of one strip; smaller pictures run whole

@@ -19,7 +19,7 @@ from licodec.exact.work import multiplications
 from licodec.forks import is_fork_of_torch
 from licodec.images import Picture
 from licodec.packs import ENCODER_PROGRAMS, Pack, PackName, find_pack, read_pack, require_encoder
-from licodec.rate import TARGETS, Rate
+from licodec.rate.scale import TARGETS, Rate
 
 # Multiplications that the reference does in about the time that the others take to start.
 START_WORK = 3e10

@@ -18,11 +18,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from licodec.backbones.lite_exact import AdaptedLite
 from licodec.errors import LicodecError, UsageError
-from licodec.fmpq.calibration import read_pictures
-from licodec.fmpq.checkpoints import load_adapted_lite
-from licodec.fmpq.joining import add_adapters
+from licodec.packing.calibration import read_pictures
+from licodec.packing.joining import add_adapters
+from licodec.packing.lite_exact import AdaptedLite
+from licodec.packing.searchables import load_adapted_lite
 from licodec.packs import is_objective, read_pack, write_pack
 
 

@@ -54,7 +54,7 @@ from licodec.errors import LicodecError
 from licodec.exact.interpreter import set_threads
 from licodec.images import Picture, read_picture, write_picture
 from licodec.packs import choose_pack, read_pack
-from licodec.rate import d_to_units
+from licodec.rate.scale import d_to_units
 
 OURS = "licodec"
 SLOW = "cheng2020-attn"

@@ -32,8 +32,8 @@ from training.pictures import (
     to_tensor,
 )
 
-from licodec.backbones.rate_modes import RateModes
 from licodec.errors import LicodecError, UsageError
+from licodec.networks.rate_modes import RateModes
 
 
 @dataclass(frozen=True)

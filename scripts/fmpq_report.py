@@ -24,8 +24,8 @@ from matplotlib import pyplot as plt
 from licodec.errors import BadInputError, LicodecError
 from licodec.fmpq.allocation import Plan, float_bits, plan_bits
 from licodec.fmpq.curves import falling
-from licodec.fmpq.plans import search_figures
 from licodec.fmpq.state import Sensitivities, read_state
+from licodec.packs.plans import search_figures
 
 MISSING = "-"
 

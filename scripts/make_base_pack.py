@@ -15,8 +15,8 @@ import sys
 from pathlib import Path
 
 from licodec.errors import LicodecError
-from licodec.fmpq.base import TRAINING_KEY, load_base, make_base_pack
-from licodec.fmpq.calibration import read_pictures
+from licodec.packing.base import TRAINING_KEY, load_base, make_base_pack
+from licodec.packing.calibration import read_pictures
 from licodec.packs import write_pack
 
 

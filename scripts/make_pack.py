@@ -28,19 +28,19 @@ from typing import Any
 
 import numpy as np
 
-from licodec.adapters.sets import anchor_of
-from licodec.backbones.lite import DISTORTION_WEIGHT, LiteNetwork
-from licodec.backbones.lite_exact import standard_widths
 from licodec.errors import LicodecError, UsageError
 from licodec.fmpq.allocation import float_bits, plan_bits
-from licodec.fmpq.calibration import read_pictures, trial_crops
-from licodec.fmpq.checkpoints import load_adapted_lite, load_lite
-from licodec.fmpq.lite import SearchableLite
-from licodec.fmpq.packing import PackForm, make_pack
-from licodec.fmpq.plans import CARD_KEY, search_figures
 from licodec.fmpq.search import widths_of
 from licodec.fmpq.sensitivity import Trials, finished_zeta
+from licodec.networks.adapter_sets import anchor_of
+from licodec.networks.lite import DISTORTION_WEIGHT, LiteNetwork
+from licodec.packing.calibration import read_pictures, trial_crops
+from licodec.packing.lite import SearchableLite
+from licodec.packing.lite_exact import standard_widths
+from licodec.packing.packs import PackForm, make_pack
+from licodec.packing.searchables import load_adapted_lite, load_lite
 from licodec.packs import Pack, write_pack
+from licodec.packs.plans import CARD_KEY, search_figures
 
 TRIAL_CROPS, TRIAL_SIDE, TRIAL_SEED = 8, 256, 1  # the defaults of `licodec quantize`
 

@@ -26,12 +26,12 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from licodec.backbones.checkpoints import load_network
-from licodec.backbones.published import PublishedNetwork
-from licodec.backbones.published_exact import compile_published
 from licodec.cli.models_import import CALIBRATION_SIDE
 from licodec.errors import LicodecError
-from licodec.fmpq.calibration import as_tensor, built_in_pictures
+from licodec.networks.published import PublishedNetwork
+from licodec.packing.calibration import as_tensor, built_in_pictures
+from licodec.packing.checkpoints import load_network
+from licodec.packing.published_exact import compile_published
 
 BARS = {8: 25.0, 16: 50.0}
 SETTINGS: tuple[Mapping[str, float], ...] = (

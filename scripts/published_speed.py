@@ -41,7 +41,6 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from licodec.backbones.checkpoints import load_network
 from licodec.cli.models_import import ImportSettings, import_checkpoint
 from licodec.cli.options import parse_pack_size
 from licodec.cli.quantize import QuantizeSettings, quantize
@@ -49,10 +48,11 @@ from licodec.cli.rendering import Verbosity
 from licodec.codec import Codec
 from licodec.container import read_file
 from licodec.exact.interpreter import set_threads
-from licodec.fmpq.plans import search_figures
 from licodec.images import Picture
+from licodec.packing.checkpoints import load_network
 from licodec.packs import read_pack
-from licodec.rate import Rate
+from licodec.packs.plans import search_figures
+from licodec.rate.scale import Rate
 
 HEIGHT, WIDTH = 512, 768
 COMPRESSAI, BITS_PER_PIXEL = "cheng2020-attn", 0.5

@@ -33,8 +33,8 @@ from training.state import read_state, save_state, write_pieces
 from training.tiles import Tiles, read_tile, validation_paths
 from training.validation import OBJECTIVES, evaluate
 
-from licodec.backbones.base_transforms import BaseConfig
-from licodec.backbones.conditions import D_RANGE
+from licodec.networks.base_transforms import BaseConfig
+from licodec.networks.conditions import D_RANGE
 
 LOG_STEPS = 50
 

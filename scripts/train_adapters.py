@@ -68,9 +68,9 @@ from training.objectives import (
     ms_ssim_distance,
 )
 
-from licodec.adapters.sets import PRESETS, AdapterSet, attach, merge
-from licodec.backbones.rate_modes import RateModes
 from licodec.errors import LicodecError, UsageError
+from licodec.networks.adapter_sets import PRESETS, AdapterSet, attach, merge
+from licodec.networks.rate_modes import RateModes
 
 LEARNING: dict[str, Learning] = {"adapters": learn_adapters, "network": learn_network}
 

@@ -37,8 +37,8 @@ from training.objectives import (
 )
 from training.pyramid import statistics_distance
 
-from licodec.adapters.sets import PRESETS, attach
 from licodec.errors import LicodecError, UsageError
+from licodec.networks.adapter_sets import PRESETS, attach
 
 STATISTICS = "statistics"
 

@@ -19,15 +19,15 @@ import torch
 from PIL import Image
 from torch import nn
 
-from licodec.adapters.sets import PRESETS, AdapterSet, adapter_parameters, anchor_of
-from licodec.backbones import from_checkpoint
-from licodec.backbones.cheng_attn import ChengConfig, ChengNetwork
-from licodec.backbones.registry import BACKBONES
 from licodec.errors import BadInputError, UsageError
-from licodec.fmpq import checkpoints
-from licodec.fmpq.checkpoints import adapter_sets, load_adapted_lite, load_lite
+from licodec.networks.adapter_sets import PRESETS, AdapterSet, adapter_parameters, anchor_of
+from licodec.networks.cheng_attn import ChengConfig, ChengNetwork
+from licodec.packing import from_checkpoint
+from licodec.packing import searchables as checkpoints
+from licodec.packing.registry import BACKBONES
+from licodec.packing.searchables import adapter_sets, load_adapted_lite, load_lite
 from tests import tiny, tiny_published
-from tests.backbones.vectors import formula_state
+from tests.networks.vectors import formula_state
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 SIDE = 192  # the least multiple of 64 that MS-SSIM takes

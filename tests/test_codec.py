@@ -15,7 +15,7 @@ from licodec.errors import CorruptFileError, PixelChecksumError, WeightsMissingE
 from licodec.images import Picture, psnr
 from licodec.library import Library
 from licodec.packs import write_pack
-from licodec.targets import Target, TargetKind
+from licodec.rate.targets import Target, TargetKind
 from tests import tiny
 
 

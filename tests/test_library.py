@@ -12,7 +12,7 @@ from licodec.container import read_file
 from licodec.images import Picture
 from licodec.library import ATTEMPTS, Library, PackCodecs
 from licodec.packs import read_name, write_pack
-from licodec.rate import Rate, RateMode
+from licodec.rate.scale import Rate, RateMode
 from tests import tiny
 
 FAST = "float32"  # what the tests take for the fastest

@@ -16,7 +16,6 @@ from licodec import packs
 from licodec.container import read_file
 from licodec.errors import CorruptFileError, UsageError, WeightsMissingError
 from licodec.exact.schedule import schedule_from_json, schedule_to_json
-from licodec.fmpq.plans import search_figures
 from licodec.images import Picture
 from licodec.library import PackCodecs
 from licodec.packs import (
@@ -31,8 +30,9 @@ from licodec.packs import (
     unpack_bits,
     write_pack,
 )
+from licodec.packs.plans import search_figures
 from licodec.packs.storage import CHECKSUM_KEY
-from licodec.rate import Rate
+from licodec.rate.scale import Rate
 from tests import tiny
 
 

@@ -24,15 +24,15 @@ import pytest
 import torch
 from PIL import Image, features
 
-from licodec.backbones.base_transforms import BaseConfig
-from licodec.backbones.lite_exact import parts
 from licodec.codec import Codec
 from licodec.container import read_file
 from licodec.entropy.quantization import COST_UNIT
 from licodec.errors import BadInputError, LicodecError, UsageError
 from licodec.images import Picture, encode_picture, psnr, read_picture
+from licodec.networks.base_transforms import BaseConfig
+from licodec.packing.lite_exact import parts
 from licodec.packs import read_pack, write_pack
-from licodec.rate import d_to_units
+from licodec.rate.scale import d_to_units
 from tests import tiny, tiny_base, tiny_published
 
 ROOT = Path(__file__).parents[1]

@@ -8,9 +8,9 @@ from functools import cache
 
 import torch
 
-from licodec.adapters.sets import PRESETS, adapted_layers, attach
-from licodec.backbones.lite import LiteConfig, LiteNetwork
-from licodec.backbones.lite_exact import (
+from licodec.networks.adapter_sets import PRESETS, adapted_layers, attach
+from licodec.networks.lite import LiteConfig, LiteNetwork
+from licodec.packing.lite_exact import (
     AdaptedLite,
     CalibratedLite,
     calibrate_adapted,

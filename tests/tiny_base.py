@@ -7,9 +7,9 @@ from functools import cache
 import numpy as np
 import torch
 
-from licodec.backbones.base import BaseNetwork
-from licodec.backbones.base_exact import as_levels, calibrate_base, compile_base
-from licodec.backbones.base_transforms import BaseConfig
+from licodec.networks.base import BaseNetwork
+from licodec.networks.base_transforms import BaseConfig
+from licodec.packing.base_exact import as_levels, calibrate_base, compile_base
 from licodec.packs import Pack
 
 CONFIG = BaseConfig(

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from licodec.adapters.sets import PRESETS, adapted_layers, attach
-from licodec.backbones import stf, tcm
-from licodec.backbones.cheng_attn import ChengConfig, ChengNetwork
-from licodec.backbones.published import PublishedNetwork, SlicedNetwork
-from licodec.backbones.published_exact import compile_published
 from licodec.images import Picture
+from licodec.networks import stf, tcm
+from licodec.networks.adapter_sets import PRESETS, adapted_layers, attach
+from licodec.networks.cheng_attn import ChengConfig, ChengNetwork
+from licodec.networks.published import PublishedNetwork, SlicedNetwork
+from licodec.packing.published_exact import compile_published
 from licodec.packs import Pack
 
 SLICES = 4

@@ -7,7 +7,7 @@ import typer
 from licodec.cli import options
 from licodec.cli.streams import say
 from licodec.errors import UsageError
-from licodec.exact.torch_loading import import_torch
+from licodec.exact.backends.torch_loading import import_torch
 
 SUMMARY = "Learned image compression whose files decode to the same pixels everywhere."
 MODELS_SUMMARY = "List, check and install weights packs."

@@ -25,12 +25,12 @@ from licodec.cli.streams import carrying_data
 from licodec.codec import Codec, Coded
 from licodec.container import Header, LicFile, Metadata, read_file
 from licodec.errors import LicodecError, UsageError
-from licodec.exact.gains import GAIN_ONE
 from licodec.files import check_input, check_output, display_name, write_bytes
 from licodec.images import INPUT_SUFFIXES, Picture, metadata_subset, psnr
 from licodec.library import PackCodecs
 from licodec.packs import Pack, choose_pack, read_pack, require_encoder
-from licodec.rate import Rate, RateMode, Setting
+from licodec.rate.gains import GAIN_ONE
+from licodec.rate.scale import Rate, RateMode, Setting
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,6 @@ from licodec.files import (
     read_bytes,
     save_atomically,
 )
-from licodec.fmpq.plans import CARD_KEY
 from licodec.packs import (
     LARGEST_PACK,
     SUFFIX,
@@ -32,6 +31,7 @@ from licodec.packs import (
     search_folders,
     user_folder,
 )
+from licodec.packs.plans import CARD_KEY
 
 _NAME_CHARACTERS = re.compile(r"[^A-Za-z0-9.-]+")
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from licodec.backbones.checkpoints import load_network
 from licodec.cli.rendering import Reporter, Verbosity
 from licodec.errors import UsageError
 from licodec.exact.interpreter import set_threads
 from licodec.files import check_output, display_name
-from licodec.fmpq.calibration import built_in_pictures, read_pictures
-from licodec.fmpq.published import card_of, published_pack
+from licodec.packing.calibration import built_in_pictures, read_pictures
+from licodec.packing.checkpoints import load_network
+from licodec.packing.published import card_of, published_pack
 from licodec.packs import SUFFIX, is_objective, write_pack
 
 CALIBRATION_SIDE = 384  # of the centre crops that ranges are measured on

@@ -14,8 +14,8 @@ from licodec.cli.rendering import Verbosity
 from licodec.cli.streams import say
 from licodec.cli.threads import limit_threads
 from licodec.errors import UsageError
-from licodec.exact.torch_loading import MOST_THREADS
-from licodec.rate import Rate, RateMode, choose_rate
+from licodec.exact.backends.torch_loading import MOST_THREADS
+from licodec.rate.scale import Rate, RateMode, choose_rate
 
 RATE_PANEL = "Rate (at most one, but --beta goes with any and -d with --alpha; else d = 1)"
 MACHINE_PANEL = "Machine (never changes a pixel)"

@@ -19,12 +19,12 @@ from licodec.errors import UsageError
 from licodec.exact.interpreter import set_threads
 from licodec.files import check_output, display_name
 from licodec.fmpq.allocation import Allocation, Report, float_bits
-from licodec.fmpq.calibration import example_picture, read_pictures, trial_crops
-from licodec.fmpq.checkpoints import load_searchable
-from licodec.fmpq.packing import bytes_beside_weights, packed_size
-from licodec.fmpq.plans import CARD_KEY
 from licodec.fmpq.search import Found, PlanSearch, widths_of
+from licodec.packing.calibration import example_picture, read_pictures, trial_crops
+from licodec.packing.packs import bytes_beside_weights, packed_size
+from licodec.packing.searchables import load_searchable
 from licodec.packs import SUFFIX, Pack, write_pack
+from licodec.packs.plans import CARD_KEY
 
 STATE_SUFFIX = ".search.json"
 CALIBRATION_SIDE = 512  # of the centre crops that ranges and tables are made on

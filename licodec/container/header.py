@@ -14,7 +14,7 @@ import construct
 from licodec.container.fields import VarInt, parse_fields
 from licodec.container.limits import MAX_BACKBONE_BYTES, check_picture_size
 from licodec.errors import CorruptFileError
-from licodec.exact.gains import GAIN_ONE, Gains
+from licodec.rate.gains import GAIN_ONE, Gains
 
 FORMAT_VERSION = 1
 IDENTIFIER_BYTES = 8

@@ -8,7 +8,7 @@ from typing import Any
 from licodec.container.chunks import FRAME_BYTES, MAGIC, Chunk
 from licodec.container.file import ALPHA, PLAN, LicFile
 from licodec.container.header import FORMAT_VERSION
-from licodec.exact.gains import GAIN_ONE
+from licodec.rate.gains import GAIN_ONE
 
 
 def describe(lic: LicFile) -> dict[str, Any]:

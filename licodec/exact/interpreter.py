@@ -10,9 +10,9 @@ from types import ModuleType
 from licodec.errors import LicodecError, UsageError
 from licodec.exact.backends import reference
 from licodec.exact.backends.reference import Run
+from licodec.exact.backends.torch_loading import MOST_THREADS, import_torch
 from licodec.exact.program import Program, Tensors
 from licodec.exact.selftest import failures
-from licodec.exact.torch_loading import MOST_THREADS, import_torch
 from licodec.forks import limit_torch
 
 BACKENDS = ("cuda", "int8", "float32", "reference")

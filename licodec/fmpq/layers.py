@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from licodec.backbones.layers import GDN, MaskedConvolution, PointwiseLinear
 from licodec.fmpq.allocation import LARGEST_WIDTH, LEAST_WIDTH
+from licodec.networks.layers import GDN, MaskedConvolution, PointwiseLinear
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor, fx, nn
 
-from licodec.exact.weight_steps import stored_weight
+from licodec.compiler.weight_steps import stored_weight
 from licodec.fmpq.layers import WeightedKind, kind_of
 
 

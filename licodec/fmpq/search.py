@@ -17,9 +17,9 @@ from licodec.fmpq.allocation import (
     naive_evaluations,
 )
 from licodec.fmpq.curves import Curves, Layer
-from licodec.fmpq.searchable import Searchable, TrialSettings
 from licodec.fmpq.sensitivity import Trials, fingerprint
 from licodec.fmpq.state import Sensitivities, resumed, write_state
+from licodec.packing.searchable import Searchable, TrialSettings
 
 
 @dataclass(frozen=True)

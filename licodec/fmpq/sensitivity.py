@@ -23,7 +23,7 @@ from licodec.errors import BadInputError
 from licodec.fmpq.allocation import LARGEST_WIDTH
 from licodec.fmpq.curves import Layer
 from licodec.fmpq.replay import Replay
-from licodec.fmpq.searchable import Searchable, Shifts, TrialSettings
+from licodec.packing.searchable import Searchable, Shifts, TrialSettings
 
 RUINOUS = 1e6  # zeta of a trial whose loss is not finite: more than any tolerance that is tried
 

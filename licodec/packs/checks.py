@@ -11,8 +11,6 @@ import numpy as np
 
 from licodec.errors import CorruptFileError, UsageError
 from licodec.exact.bounds import ValueInfo, analyse
-from licodec.exact.conditions import HYPER_STEPS, PREFIX, STEPS, check_table, roles_of
-from licodec.exact.gains import BETA, GAIN_ONE, MODES
 from licodec.exact.program import (
     WEIGHTED_KINDS,
     Program,
@@ -27,6 +25,8 @@ from licodec.exact.schedule import (
     WavefrontStep,
 )
 from licodec.packs.data import ANALYSIS, HYPER_ANALYSIS, Pack, PackAdapters
+from licodec.rate.conditions import HYPER_STEPS, PREFIX, STEPS, check_table, roles_of
+from licodec.rate.gains import BETA, GAIN_ONE, MODES
 
 COLORS = 3
 PIXEL_RANGE = (-255, 255)  # of 2 * pixel - 255, what an analysis takes

@@ -17,8 +17,6 @@ import numpy as np
 from licodec.entropy.adaptive import share_between
 from licodec.entropy.tables import EntropyTables, tables_from_tensors
 from licodec.exact.bounds import ValueInfo, analyse
-from licodec.exact.conditions import HYPER_STEPS, PREFIX, STEPS, Place, extreme, place_at
-from licodec.exact.gains import BETA, MODES, Gains
 from licodec.exact.program import (
     WEIGHTED_KINDS,
     Program,
@@ -29,7 +27,9 @@ from licodec.exact.schedule import (
     Schedule,
     schedule_to_json,
 )
-from licodec.rate import AdapterRates, RateScale, modes_of
+from licodec.rate.conditions import HYPER_STEPS, PREFIX, STEPS, Place, extreme, place_at
+from licodec.rate.gains import BETA, MODES, Gains
+from licodec.rate.scale import AdapterRates, RateScale, modes_of
 
 PROFILE = "int-1"
 # Keys of an adapter set that it may lack, in the order of beta: 0 and 1.

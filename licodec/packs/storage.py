@@ -18,7 +18,6 @@ import safetensors.numpy
 
 from licodec.entropy.adaptive import SHARE_ONE
 from licodec.errors import CorruptFileError
-from licodec.exact.gains import BETA, MODES
 from licodec.exact.program import (
     is_name,
     program_from_json,
@@ -32,6 +31,7 @@ from licodec.files import save_atomically
 from licodec.packs.bits import pack_bits, unpack_bits
 from licodec.packs.checks import check
 from licodec.packs.data import PROFILE, STEP_SHARES, Pack, PackAdapters
+from licodec.rate.gains import BETA, MODES
 
 SUFFIX = ".safetensors"
 METADATA_KEY = "licodec"

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from licodec.backbones.lite import PIXEL_UNIT, LiteNetwork, adaptive_step
 from licodec.entropy.quantization import COST_UNIT, SymbolCosts
+from licodec.networks.lite import PIXEL_UNIT, LiteNetwork, adaptive_step
 from licodec.packs import Pack
 
 

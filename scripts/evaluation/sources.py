@@ -25,7 +25,7 @@ from licodec.container import read_file
 from licodec.errors import LicodecError
 from licodec.images import Picture
 from licodec.packs import PackName, read_pack
-from licodec.rate import Rate, RateMode, d_to_units
+from licodec.rate.scale import Rate, RateMode, d_to_units
 
 if TYPE_CHECKING:
     from evaluation.floating import FloatCoder
@@ -271,7 +271,7 @@ def _open_codec(path: Path) -> Codec:
 def open_float_coder(pack: Path, state: Path) -> FloatCoder:
     """The float network of a training state beside its pack, one for each process."""
     from evaluation.floating import FloatCoder
-    from licodec.fmpq.checkpoints import load_lite
+    from licodec.packing.searchables import load_lite
 
     return FloatCoder(load_lite(state), _open_codec(pack).pack)
 

@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from licodec.backbones.exact_parts import LATENTS
-from licodec.backbones.published import PublishedNetwork
-from licodec.backbones.published_exact import PIXELS
-from licodec.exact.gains import GAIN_ONE
 from licodec.exact.interpreter import choose
 from licodec.exact.program import Program
+from licodec.networks.published import PublishedNetwork
+from licodec.packing.parts import LATENTS
+from licodec.packing.published_exact import PIXELS
 from licodec.packs import Pack
+from licodec.rate.gains import GAIN_ONE
 
 FINER = 2**10  # than pixels, so that what rounds them last adds nothing
 

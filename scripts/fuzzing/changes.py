@@ -20,7 +20,7 @@ from licodec.container import MAGIC, read_file  # noqa: E402
 from licodec.container.chunks import write_chunks  # noqa: E402
 from licodec.container.header import MAX_STEP, MAX_STEP_FRACTION_BITS  # noqa: E402
 from licodec.errors import LicodecError  # noqa: E402
-from licodec.exact.gains import GAIN_ONE  # noqa: E402
+from licodec.rate.gains import GAIN_ONE  # noqa: E402
 from tests.attacks.tools import (  # noqa: E402
     HEAD_BYTES,
     Chunks,

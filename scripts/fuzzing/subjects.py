@@ -14,7 +14,7 @@ from licodec.container import Chunk, read_file, write_file
 from licodec.entropy import rans
 from licodec.images import Picture
 from licodec.images.metadata import bare_exif
-from licodec.rate import Rate, RateMode
+from licodec.rate.scale import Rate, RateMode
 
 SHORT_STREAM = 1 << 11  # symbols; a stream of the format's length has the latents of a megapixel
 

@@ -22,15 +22,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from licodec.adapters.sets import (
+from licodec.errors import BadInputError, UsageError
+from licodec.networks.adapter_sets import (
     AdapterSet,
     adapted_layers,
     adapter_parameters,
     freeze_all_but,
 )
-from licodec.backbones.checkpoints import read_checkpoint
-from licodec.backbones.rate_modes import RateModes
-from licodec.errors import BadInputError, UsageError
+from licodec.networks.rate_modes import RateModes
+from licodec.packing.checkpoints import read_checkpoint
 from training import defaults
 from training.defaults import NOISE, SYMBOLS
 from training.objectives import Objective, RatePoint

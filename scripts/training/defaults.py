@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from licodec.backbones import registry
+from licodec.packing import registry
 from training.objectives import LambdaRange
 
 # Alphas and betas drawn in training, each as likely: src/opt.py.
@@ -24,7 +24,7 @@ NOISE, SYMBOLS = "noise", "symbols"
 
 @dataclass(frozen=True)
 class BackboneDefaults:
-    """alpha, beta     presets of ``licodec.adapters.sets``
+    """alpha, beta     presets of ``licodec.networks.adapter_sets``
     ms_ssim         that for alpha where MS-SSIM is the loss; None where it is the same
     learning_rate   of Adam, falling to 0 as a cosine
     lambdas         of the loss mse

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from licodec.adapters.sets import PRESETS, AdapterSet, adapted_layers, gains
-from licodec.backbones.checkpoints import load_network, read_checkpoint
-from licodec.backbones.rate_modes import RateModes
 from licodec.errors import UsageError
-from licodec.fmpq.checkpoints import (
+from licodec.networks.adapter_sets import PRESETS, AdapterSet, adapted_layers, gains
+from licodec.networks.rate_modes import RateModes
+from licodec.packing.checkpoints import load_network, read_checkpoint
+from licodec.packing.searchables import (
     AVERAGED_PREFIX,
     LITE,
     LITE_KEY,

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from licodec.backbones.base import BaseNetwork
-from licodec.backbones.base_transforms import BaseConfig, PreciseConvolution
-from licodec.backbones.conditions import D_RANGE
+from licodec.networks.base import BaseNetwork
+from licodec.networks.base_transforms import BaseConfig, PreciseConvolution
+from licodec.networks.conditions import D_RANGE
 from training import visual
 from training.soap import Soap
 from training.tiles import Draw

@@ -39,7 +39,7 @@ def write_pieces(folder: Path, weights: dict) -> None:
 def read_state(path: Path) -> dict:
     """A state file, a folder of pieces, or a pack that `base` was made into, on the CPU."""
     if path.suffix == ".safetensors":
-        from licodec.fmpq.base import state_of_pack  # which needs more than torch and NumPy
+        from licodec.packing.base import state_of_pack  # which needs more than torch and NumPy
 
         return state_of_pack(path)
     if path.is_dir():

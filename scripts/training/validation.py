@@ -7,7 +7,7 @@ import math
 import numpy as np
 import torch
 
-from licodec.backbones.base import BaseNetwork
+from licodec.networks.base import BaseNetwork
 from training import visual
 
 EVALUATED_D = (0.3, 0.75, 1.9, 4.75, 12.0)

@@ -11,7 +11,7 @@ import torch
 
 import licodec.cli.models_import
 from licodec import packs
-from licodec.backbones import registry
+from licodec.packing import registry
 from tests import tiny_published as tiny
 from tests.cli.conftest import ON_REFERENCE, Run, one_error, pixels, png
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
-import licodec.fmpq.checkpoints
 from licodec import packs
-from licodec.backbones.lite import LiteNetwork
 from licodec.fmpq.search import PlanSearch
 from licodec.fmpq.sensitivity import Trials
 from licodec.fmpq.state import read_state
+from licodec.networks.lite import LiteNetwork
+from licodec.packing import searchables
 from tests import tiny
 from tests.cli.conftest import Run, one_error, pixels, png
 
@@ -22,7 +22,7 @@ FEW = ("--pictures", "2", "--crops", "2", "--crop-size", "64", "--calibrate", "p
 
 @pytest.fixture(autouse=True)
 def tiny_lite(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(licodec.fmpq.checkpoints, "LiteNetwork", lambda: LiteNetwork(tiny.CONFIG))
+    monkeypatch.setattr(searchables, "LiteNetwork", lambda: LiteNetwork(tiny.CONFIG))
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from licodec import packs
-from licodec.backbones.registry import BACKBONES
+from licodec.packing.registry import BACKBONES
 from tests import tiny, tiny_published
 from tests.cli.conftest import Run, one_error, pixels, png
 

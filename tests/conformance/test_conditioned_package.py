@@ -15,10 +15,10 @@ import pytest
 from licodec.codec import Codec
 from licodec.container import read_file
 from licodec.errors import CorruptFileError, WeightsMissingError
-from licodec.exact import conditions
-from licodec.exact.gains import ANCHOR, Gains
 from licodec.images import Picture
 from licodec.packs import Pack, read_pack, write_pack
+from licodec.rate import conditions
+from licodec.rate.gains import ANCHOR, Gains
 from tests.conformance.conditioned import PHASED, pack_case, pack_file, patched
 from tests.conformance.second_decoder import decoder
 from tests.conformance.test_vectors import Json, array, cases

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from licodec import packs
-from licodec.backbones.lite_exact import calibrate_lite, compile_lite
 from licodec.codec import REFERENCE, Codec
 from licodec.container import read_file
 from licodec.errors import LicodecError, WeightsMissingError
 from licodec.images import Picture
 from licodec.library import Library
+from licodec.packing.lite_exact import calibrate_lite, compile_lite
 from licodec.packs import Pack, choose_pack, read_pack, write_pack
 from tests import tiny
 from tests.cli.conftest import Run, one_error, png, run

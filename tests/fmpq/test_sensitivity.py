@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from licodec.backbones.lite_exact import parts
-from licodec.exact.weight_steps import quantize_weight
+from licodec.compiler.weight_steps import quantize_weight
 from licodec.fmpq.allocation import Allocation
-from licodec.fmpq.lite import SearchableLite
 from licodec.fmpq.search import PlanSearch
-from licodec.fmpq.searchable import TrialSettings
 from licodec.fmpq.sensitivity import Trials, choices, fingerprint
+from licodec.packing.lite import SearchableLite
+from licodec.packing.lite_exact import parts
+from licodec.packing.searchable import TrialSettings
 from tests import tiny
 
 UNCORRECTED = TrialSettings(correct_bias=False)

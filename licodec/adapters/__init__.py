@@ -1,1 +1,0 @@
-"""Adapters: small linear branches beside layers of a frozen network, scaled by a rate mode."""

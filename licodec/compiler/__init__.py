@@ -1,0 +1,1 @@
+"""From float networks to programs. Torch is needed here."""

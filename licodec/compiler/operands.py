@@ -1,0 +1,52 @@
+"""What the channels of layers' operands count in, told without quantizing a weight.
+
+The steps of an operand become part of the weights that read it, so whoever rounds weights as the
+compiler does must know them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+from torch import Tensor, fx
+
+from licodec.compiler.compilation import Compilation, Compiled, Rules, Source, Tables
+
+
+@dataclass(frozen=True)
+class Operands:
+    """The steps (channels,) of every convolution's operand, by the layer's path, and the program
+    without its convolutions."""
+
+    steps: Mapping[str, np.ndarray]
+    compiled: Compiled
+
+
+class _Reading(Compilation):
+    """Compiles all but convolutions, of which it notes what they read."""
+
+    steps: dict[str, np.ndarray]
+
+    def convolution(
+        self, node: fx.Node, layer: str, kernel: Tensor, bias: Tensor | None, **attributes: int
+    ) -> str:
+        self.steps[layer] = self.channel_steps[self.operand(node)]
+        return self.place(f"convolution {node.name}", self.node_grids[node.name], len(kernel))
+
+
+def read_operands(
+    source: Source,
+    traced: fx.GraphModule,
+    ranges: Mapping[str, tuple[float, float]],
+    activation_bits: int,
+    tables: Tables,
+    rules: Rules = MappingProxyType({}),
+) -> Operands:
+    """The operands of one traced module; arguments and errors are those of ``compile_module``."""
+    reading = _Reading(source, traced, ranges, lambda layer: 8, activation_bits, tables, rules)
+    reading.steps = {}
+    compiled = reading.compile()
+    return Operands(reading.steps, compiled)

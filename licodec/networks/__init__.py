@@ -1,0 +1,1 @@
+"""Float networks, which packs are made of. Torch is needed here."""

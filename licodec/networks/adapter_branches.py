@@ -1,0 +1,260 @@
+"""The branches themselves, and the layers that carry one.
+
+An adapted layer computes layer(x) + gain * branch(x). The gain is a rate mode's value in
+[0, 1] times the largest gain of the set; branches have no activation, so that a branch at a
+fixed gain can be folded into its layer. Names are those of the published checkpoints
+(Spadaro et al., "CALICE", ACM TOMM).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from licodec.networks.layers import PointwiseLinear
+
+
+class Gain(nn.Module):
+    """x * value * largest, where `value` is the rate mode `mode` of the network, in [0, 1].
+
+    `d` is what goes with a value of 1, and `step_shares` how much of d - 1 the steps of each
+    slice take, those of beta at a beta of 1; without any, steps are AQVR's, or alpha's.
+    """
+
+    def __init__(
+        self, mode: str, largest: float, d: float = 1.0, step_shares: tuple[float, ...] = ()
+    ) -> None:
+        super().__init__()
+        self.mode, self.largest, self.d, self.step_shares = mode, largest, d, step_shares
+        self.value = 0.0
+
+    @property
+    def step(self) -> float:
+        """The d that goes with the value: geometric, as lambda is in alpha."""
+        return self.d**self.value
+
+    @property
+    def factor(self) -> float:
+        return self.value * self.largest
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.factor
+
+
+class MatrixProduct(nn.Module):
+    """x @ matrix over the last dimension of x, matrix (in, out)."""
+
+    def forward(self, x: Tensor, matrix: Tensor) -> Tensor:
+        return x @ matrix
+
+
+class PlaneMatrixProduct(nn.Module):
+    """x @ matrix over the channels of planes (N, in, H, W), matrix (in, out)."""
+
+    def forward(self, x: Tensor, matrix: Tensor) -> Tensor:
+        return (x.permute(0, 2, 3, 1) @ matrix).permute(0, 3, 1, 2)
+
+
+class LowRankBranch(nn.Module):
+    """LoRA (Hu et al., ICLR 2022): x @ W_a (in, rank) @ W_b (rank, out)."""
+
+    def __init__(self, layer: nn.Linear, rank: int, gain: Gain) -> None:
+        super().__init__()
+        self.W_a = nn.Parameter(torch.randn(layer.in_features, rank) / math.sqrt(rank))
+        self.W_b = nn.Parameter(torch.zeros(rank, layer.out_features))
+        on_planes = isinstance(layer, PointwiseLinear)
+        self.product = PlaneMatrixProduct() if on_planes else MatrixProduct()
+        self.gain = gain
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.gain(self.product(self.product(x, self.W_a), self.W_b))
+
+    def folded_into(self, layer: nn.Linear) -> None:
+        """Add the branch at its largest gain to the weights of `layer`."""
+        layer.weight += self.gain.largest * (self.W_a @ self.W_b).T
+
+
+class ConvolutionBranch(nn.Module):
+    """A grouped convolution of the layer's form to `rank` channels, then a 1x1 convolution.
+
+    Groups are as many as `rank` where the layer's channels divide by it, else one. There is
+    a bias where the layer has one.
+    """
+
+    def __init__(self, layer: nn.Conv2d, rank: int, gain: Gain) -> None:
+        super().__init__()
+        self.conv1 = _grouped(layer, rank, rank)
+        self.conv2 = _mixing(rank, layer.out_channels, layer.bias is not None)
+        self.gain = gain
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.gain(self.conv2(self.conv1(x)))
+
+    def folded_into(self, layer: nn.Conv2d) -> None:
+        """Add the branch at its largest gain to `layer`."""
+        mixing = self.conv2.weight[:, :, 0, 0].double()  # (out, rank)
+        kernel, bias = _dense(self.conv1)
+        layer.weight += self.gain.largest * torch.einsum("or,rikl->oikl", mixing, kernel)
+        if layer.bias is not None:
+            layer.bias += self.gain.largest * (mixing @ bias + self.conv2.bias)
+
+
+class SubpixelBranch(nn.Module):
+    """A grouped convolution to 4 * rank channels, depth-to-space by 2, a 1x1 convolution."""
+
+    def __init__(self, layer: nn.Sequential, rank: int, gain: Gain) -> None:
+        super().__init__()
+        convolution, shuffle = layer
+        factor = shuffle.upscale_factor
+        self.conv1 = _grouped(convolution, rank * factor**2, rank)
+        self.upscale = nn.PixelShuffle(factor)
+        out_channels = convolution.out_channels // factor**2
+        self.conv2 = _mixing(rank, out_channels, convolution.bias is not None)
+        self.gain = gain
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.gain(self.conv2(self.upscale(self.conv1(x))))
+
+    def folded_into(self, layer: nn.Sequential) -> None:
+        """Add the branch at its largest gain to the convolution of `layer`."""
+        convolution = layer[0]
+        phases = self.upscale.upscale_factor**2
+        mixing = self.conv2.weight[:, :, 0, 0].double()  # (out, rank)
+        kernel, bias = _dense(self.conv1)
+        # Channel c * phases + p of either convolution becomes phase p of channel c.
+        kernel = kernel.unflatten(0, (-1, phases))
+        kernel = torch.einsum("or,rpikl->opikl", mixing, kernel).flatten(0, 1)
+        convolution.weight += self.gain.largest * kernel
+        if convolution.bias is not None:
+            bias = mixing @ bias.reshape(-1, phases) + self.conv2.bias[:, None]
+            convolution.bias += self.gain.largest * bias.flatten()
+
+
+def _grouped(layer: nn.Conv2d, out_channels: int, groups: int) -> nn.Conv2d:
+    """A convolution of the form of `layer` with other output channels and groups."""
+    return nn.Conv2d(
+        layer.in_channels,
+        out_channels,
+        layer.kernel_size,
+        layer.stride,
+        layer.padding,
+        layer.dilation,
+        groups if layer.in_channels % groups == 0 else 1,
+        bias=layer.bias is not None,
+    )
+
+
+def _mixing(rank: int, out_channels: int, bias: bool) -> nn.Conv2d:
+    """The 1x1 convolution a branch ends in. It is zero, as LoRA's second matrix is, so that
+    training starts from the anchor at every gain (the published ones start at random)."""
+    convolution = nn.Conv2d(rank, out_channels, 1, bias=bias)
+    for parameter in convolution.parameters():
+        nn.init.zeros_(parameter)
+    return convolution
+
+
+def _dense(convolution: nn.Conv2d) -> tuple[Tensor, Tensor | None]:
+    """Weight (O, I, k, k) without groups and bias (O,), in double precision."""
+    weight = convolution.weight.double()
+    each = weight.shape[0] // convolution.groups
+    dense = weight.new_zeros(weight.shape[0], convolution.in_channels, *weight.shape[2:])
+    for group in range(convolution.groups):
+        rows = slice(group * each, (group + 1) * each)
+        columns = slice(group * weight.shape[1], (group + 1) * weight.shape[1])
+        dense[rows, columns] = weight[rows]
+    return dense, None if convolution.bias is None else convolution.bias.double()
+
+
+class Adapted(nn.Module):
+    """A layer and its branch, under the attribute names LAYER and BRANCH.
+
+    WEIGHTED is where in the layer the module with its weights is.
+    """
+
+    LAYER: ClassVar[str]
+    BRANCH: ClassVar[str]
+    WEIGHTED: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, layer: nn.Module, branch: nn.Module) -> None:
+        super().__init__()
+        self.add_module(self.LAYER, layer)
+        self.add_module(self.BRANCH, branch)
+
+    @property
+    def layer(self) -> nn.Module:
+        return getattr(self, self.LAYER)
+
+    @property
+    def branch(self) -> nn.Module:
+        return getattr(self, self.BRANCH)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return getattr(self, self.LAYER)(x) + getattr(self, self.BRANCH)(x)
+
+
+class AdaptedLinear(Adapted):
+    LAYER, BRANCH = "linear", "lora"
+
+
+class AdaptedConvolution(Adapted):
+    LAYER, BRANCH = "conv", "adapter"
+
+
+class AdaptedSubpixel(Adapted):
+    LAYER, BRANCH = "subpel_conv", "adapter"
+    WEIGHTED = ("0",)  # before the pixel shuffle
+
+
+class TwiceAdaptedLinear(Adapted):
+    LAYER, BRANCH = "linear_with_lora", "lora"
+
+
+class TwiceAdaptedConvolution(Adapted):
+    LAYER, BRANCH = "conv_with_adapter", "adapter"
+
+
+class TwiceAdaptedSubpixel(Adapted):
+    LAYER, BRANCH = "subpel_conv_with_adapter", "adapter"
+    WEIGHTED = AdaptedSubpixel.WEIGHTED
+
+
+TWICE = {
+    AdaptedLinear: TwiceAdaptedLinear,
+    AdaptedConvolution: TwiceAdaptedConvolution,
+    AdaptedSubpixel: TwiceAdaptedSubpixel,
+}
+
+
+def adapted(layer: nn.Module, rank: int, gain: Gain) -> Adapted | None:
+    """`layer` with a branch of its kind, or None where there is none for it.
+
+    A layer that has a branch gets a second one of the same kind around it.
+    """
+    if type(layer) in TWICE:
+        branch = _branch(layer.layer, rank, gain)
+        return None if branch is None else TWICE[type(layer)](layer, branch)
+    branch = _branch(layer, rank, gain)
+    match branch:
+        case LowRankBranch():
+            return AdaptedLinear(layer, branch)
+        case ConvolutionBranch():
+            return AdaptedConvolution(layer, branch)
+        case SubpixelBranch():
+            return AdaptedSubpixel(layer, branch)
+        case _:
+            return None
+
+
+def _branch(layer: nn.Module, rank: int, gain: Gain) -> nn.Module | None:
+    match layer:
+        case nn.Linear():
+            return LowRankBranch(layer, rank, gain)
+        case nn.Conv2d():
+            return ConvolutionBranch(layer, rank, gain)
+        case nn.Sequential() if [type(part) for part in layer] == [nn.Conv2d, nn.PixelShuffle]:
+            return SubpixelBranch(layer, rank, gain)
+        case _:
+            return None

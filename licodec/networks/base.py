@@ -1,0 +1,196 @@
+"""The `base` backbone: ours, for every rate and two objectives, made for exact integer execution.
+
+A linear path, a 16x16 transform that starts as a DCT in a grey-and-colour basis, runs beside
+residual networks in both directions, as in `lite`. The means of its blocks are coded in two
+levels, coarsely in the hyper-latents and then by themselves. The other latents are coded in four
+steps, each of which codes one of four channel groups at each of the four phases of a 2x2 grid,
+another one at every phase, so that what comes later knows all channels nearby (after Li et al.,
+"Neural video compression with diverse contexts", CVPR 2023). Quantization steps are constants by
+channel; they and the networks' other conditions depend on d and on the objective
+(``licodec.networks.conditions``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from licodec.networks.base_entropy import (
+    ContextUnit,
+    Correction,
+    HyperPrior,
+    MeansParameters,
+    StepParameters,
+)
+from licodec.networks.base_transforms import (
+    COLORS,
+    GROUPS,
+    LATENT_UNIT,
+    MEAN_STEP,
+    PIXEL_UNIT,
+    Analysis,
+    BaseConfig,
+    HyperAnalysis,
+    HyperSynthesis,
+    Synthesis,
+    dct_basis,
+)
+from licodec.networks.block_bases import mean_basis
+from licodec.networks.conditions import StepSizes, knots, set_conditions
+from licodec.networks.entropy_models import gaussian_likelihood, rdoq
+
+PHASES = 4  # of a 2x2 grid of latent positions, row by row
+STEP_ORDER = (0, 3, 2, 1)  # step k codes group p ^ STEP_ORDER[k] at phase p
+OTHER_HYPER_DEVIATION = 3.0
+HYPER_STEP_EXPONENT = 0.5  # of d, at first
+DISTORTION_WEIGHT = 20.0  # bits that an error of one step is worth to the encoder
+
+
+def interleaved(planes: list[Tensor]) -> Tensor:
+    """The inverse of the four phases: (N, C, h, w) each -> (N, C, 2h, 2w)."""
+    n, channels, height, width = planes[0].shape
+    stacked = torch.stack(planes, 2).reshape(n, PHASES * channels, height, width)
+    return F.pixel_shuffle(stacked, 2)
+
+
+@dataclass(frozen=True)
+class CodedLatents:
+    """What the entropy model makes of latents.
+
+    decoded  (N, M, h, w), residual prediction included
+    bits     (N,), of the latents
+    symbols  by step, in coding order
+    """
+
+    decoded: Tensor
+    bits: Tensor
+    symbols: tuple[Tensor, ...]
+
+
+@dataclass(frozen=True)
+class Output:
+    """x_hat (N, 3, H, W) in levels of 8 bits; bits (N,) of latents and hyper-latents."""
+
+    x_hat: Tensor
+    y_bits: Tensor
+    z_bits: Tensor
+
+
+class BaseNetwork(nn.Module):
+    """The float form of `base`."""
+
+    ALIGNMENT = 64
+
+    def __init__(self, config: BaseConfig | None = None) -> None:
+        super().__init__()
+        self.config = config = config or BaseConfig()
+        basis, deviation = dct_basis(config.latents)
+        deviation = deviation / LATENT_UNIT
+        means, mean_deviation = mean_basis(deviation[:COLORS])
+        others = torch.full((config.hyper_latents - len(means),), OTHER_HYPER_DEVIATION)
+        hyper_deviation = torch.cat([mean_deviation / MEAN_STEP, others])
+        d = knots()[:, None]
+        self.steps = StepSizes(d.expand(-1, config.latents))
+        self.hyper_steps = StepSizes((d**HYPER_STEP_EXPONENT).expand(-1, config.hyper_latents))
+        self.analysis = Analysis(config, basis)
+        self.synthesis = Synthesis(config, basis, deviation)
+        self.hyper_analysis = HyperAnalysis(config, deviation, means)
+        self.hyper_synthesis = HyperSynthesis(config, hyper_deviation, means)
+        self.prior = HyperPrior(hyper_deviation.clamp_min(0.5))
+        self.means_parameters = MeansParameters(config, deviation[:COLORS])
+        trunk = nn.ModuleList(
+            ContextUnit(config.context_width) for _ in range(config.context_units)
+        )
+        self.step_parameters = nn.ModuleList(
+            StepParameters(
+                config,
+                tuple(phase ^ order for phase in range(PHASES)),
+                config.latents if step else COLORS,
+                deviation,
+                trunk,
+            )
+            for step, order in enumerate(STEP_ORDER)
+        )
+        self.correction = Correction(config, deviation, self.steps)
+
+    def set_conditions(self, d: Tensor, objective: Tensor) -> None:
+        """Compute at d (N,) and objective (N,), 0 for squared error and 1 for what people see."""
+        self.d = d
+        set_conditions(self, d, objective)
+
+    def forward(self, x: Tensor) -> Output:
+        """x (N, 3, H, W) in levels of 8 bits, sides multiples of 64, at the conditions set."""
+        y = self.analysis((x - 127.5) / PIXEL_UNIT)
+        z_hat, z_bits = self.code_hyper(self.hyper_analysis(y))
+        coded = self.code(z_hat, y)
+        x_hat = self.synthesis(coded.decoded) * PIXEL_UNIT + 127.5
+        return Output(x_hat, coded.bits, z_bits)
+
+    def code_hyper(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Hyper-latents (N, Z, h, w) -> (decoded ones, their bits (N,))."""
+        step = self.hyper_steps.sizes()
+        symbols = torch.round(z / step)
+        if self.training:  # noise stands for rounding in the bits (Balle et al., ICLR 2017)
+            z_hat = z + step * (symbols - z / step).detach()
+            z_coded = z + (torch.rand_like(z) - 0.5) * step
+        else:
+            z_hat = z_coded = symbols * step
+        likelihood = self.prior.likelihood(z_coded, step, self.d)
+        return z_hat, -likelihood.log2().flatten(1).sum(1)
+
+    def code(
+        self, z_hat: Tensor, y: Tensor | None, symbols: tuple[Tensor, ...] | None = None
+    ) -> CodedLatents:
+        """The entropy model over latents y (N, M, h, w), given decoded hyper-latents.
+
+        With `symbols` it decodes those, and y is not looked at.
+        """
+        features, block_means = self.hyper_synthesis(z_hat)
+        steps = self.steps.sizes()
+        own_steps = steps[:, COLORS:].chunk(GROUPS, 1)
+        mean, scale = self.means_parameters(features, block_means)
+        of_means = None if y is None else y[:, :COLORS]
+        given = iter(symbols or ())
+        symbol = next(given, None)
+        first = self._coded(of_means, mean, scale, steps[:, :COLORS], symbol)
+        coded = [first]
+        own = None
+        if y is not None:
+            by_phase = self.step_parameters[0].phases
+            own = [phase(y[:, COLORS:]).chunk(GROUPS, 1) for phase in by_phase]
+        n, _, rows, columns = mean.shape
+        zero = mean.new_zeros(n, self.config.group, rows // 2, columns // 2)
+        found = [[zero] * GROUPS for _ in range(PHASES)]
+        known = first.decoded
+        for order, parameters in zip(STEP_ORDER, self.step_parameters, strict=True):
+            mean, scale, context = parameters(features, known)
+            now = None if own is None else torch.cat([own[p][p ^ order] for p in range(PHASES)], 1)
+            step = torch.cat([own_steps[p ^ order] for p in range(PHASES)], 1)
+            coded.append(self._coded(now, mean, scale, step, next(given, None)))
+            for p, plane in enumerate(coded[-1].decoded.chunk(PHASES, 1)):
+                found[p][p ^ order] = plane
+            rest = interleaved([torch.cat(planes, 1) for planes in found])
+            known = torch.cat([first.decoded, rest], 1)
+        decoded = known + self.correction(context, known)
+        bits = sum(c.bits for c in coded)
+        return CodedLatents(decoded, bits, tuple(c.symbols[0] for c in coded))
+
+    def _coded(
+        self, y: Tensor | None, mean: Tensor, scale: Tensor, step: Tensor, symbols: Tensor | None
+    ) -> CodedLatents:
+        """One step's latents, or those that `symbols` stand for."""
+        if symbols is not None or y is None:
+            return CodedLatents(mean + step * symbols, mean.new_zeros(len(mean)), (symbols,))
+        residual, spread = (y - mean) / step, scale / step
+        chosen = rdoq(residual, spread, DISTORTION_WEIGHT)
+        if self.training:
+            # No gradient to the mean; that to the step is of the error which it makes.
+            decoded = y + step * (chosen - residual).detach()
+            noisy = residual + torch.rand_like(residual) - 0.5
+        else:
+            decoded, noisy = mean + step * chosen, chosen
+        bits = -gaussian_likelihood(noisy, spread).log2().flatten(1).sum(1)
+        return CodedLatents(decoded, bits, (chosen,))

@@ -1,0 +1,230 @@
+"""`cheng-attn`: CompressAI's cheng2020_attn, after Cheng et al., "Learned image compression
+with discretized Gaussian mixture likelihoods and attention modules" (CVPR 2020).
+
+Its context model is autoregressive: a latent's mean and scale depend on the decoded latents
+above and to the left of it (Minnen et al., NeurIPS 2018). Coding goes by wavefronts, all
+positions whose contexts are complete together, in W + 3 (H - 1) steps instead of W * H.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from licodec.networks.blocks import (
+    AttentionBlock,
+    ResidualBlock,
+    ResidualBlockUpsample,
+    ResidualBlockWithStride,
+)
+from licodec.networks.layers import Halves, MaskedConvolution, conv3x3, subpixel_convolution
+from licodec.networks.lite import straight_through_round
+from licodec.networks.priors import (
+    FactorizedPrior,
+    SymbolReader,
+    gaussian_likelihood,
+    scale_indexes,
+)
+from licodec.networks.published import PublishedNetwork
+
+REACH = 2  # rows above and columns beside a position that its context holds
+
+
+@dataclass(frozen=True)
+class ChengConfig:
+    """Hyper-parameters: `width` is N, 128 for qualities 1 to 3 and 192 for 4 to 6."""
+
+    width: int = 192
+
+
+class ContextParameters(nn.Module):
+    """Context model and entropy parameters together:
+    forward(features (N, 2M, h, w), decoded latents (N, M, h, w)) -> (mean, scale).
+
+    The scale is the network's raw output.
+    """
+
+    def __init__(self, context_prediction: nn.Module, entropy_parameters: nn.Module) -> None:
+        super().__init__()
+        self.context_prediction = context_prediction
+        self.entropy_parameters = entropy_parameters
+        self.halves = Halves()
+
+    def forward(self, features: Tensor, decoded: Tensor) -> tuple[Tensor, Tensor]:
+        context = self.context_prediction(decoded)
+        halves = self.halves(self.entropy_parameters(torch.cat([features, context], 1)))
+        return halves[1], halves[0]
+
+
+def wavefronts(height: int, width: int) -> list[tuple[Tensor, Tensor]]:
+    """The positions (rows, columns) of each step, in coding order.
+
+    A context reaches two columns to the right in the row above, so each row follows the
+    one above it three steps behind.
+    """
+    steps = []
+    for step in range(width + (REACH + 1) * (height - 1)):
+        rows = torch.arange(height)
+        columns = step - (REACH + 1) * rows
+        inside = (columns >= 0) & (columns < width)
+        steps.append((rows[inside], columns[inside]))
+    return steps
+
+
+# Takes a step's (rows, columns, mean, scale), the latter two (N, M, n), and returns its
+# integers, in float (N, M, n).
+Exchange = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+
+
+class ChengNetwork(PublishedNetwork):
+    """The float network; see :class:`~licodec.networks.published.PublishedNetwork`."""
+
+    TAKES_D = False  # AQVR needs every scale of a plane before its first symbol
+
+    def __init__(self, backbone: str = "cheng-attn", config: ChengConfig | None = None) -> None:
+        super().__init__(backbone)
+        self.config = config = config or ChengConfig()
+        n = config.width
+        self.g_a = nn.Sequential(
+            ResidualBlockWithStride(3, n),
+            ResidualBlock(n),
+            ResidualBlockWithStride(n, n),
+            AttentionBlock(n),
+            ResidualBlock(n),
+            ResidualBlockWithStride(n, n),
+            ResidualBlock(n),
+            conv3x3(n, n, stride=2),
+            AttentionBlock(n),
+        )
+        self.g_s = nn.Sequential(
+            AttentionBlock(n),
+            ResidualBlock(n),
+            ResidualBlockUpsample(n, n),
+            ResidualBlock(n),
+            ResidualBlockUpsample(n, n),
+            AttentionBlock(n),
+            ResidualBlock(n),
+            ResidualBlockUpsample(n, n),
+            ResidualBlock(n),
+            subpixel_convolution(n, 3),
+        )
+        self.h_a = nn.Sequential(
+            conv3x3(n, n),
+            nn.LeakyReLU(),
+            conv3x3(n, n),
+            nn.LeakyReLU(),
+            conv3x3(n, n, stride=2),
+            nn.LeakyReLU(),
+            conv3x3(n, n),
+            nn.LeakyReLU(),
+            conv3x3(n, n, stride=2),
+        )
+        middle = n * 3 // 2
+        self.h_s = nn.Sequential(
+            conv3x3(n, n),
+            nn.LeakyReLU(),
+            subpixel_convolution(n, n),
+            nn.LeakyReLU(),
+            conv3x3(n, middle),
+            nn.LeakyReLU(),
+            subpixel_convolution(middle, middle),
+            nn.LeakyReLU(),
+            conv3x3(middle, 2 * n),
+        )
+        self.entropy_parameters = nn.Sequential(
+            nn.Conv2d(4 * n, n * 10 // 3, 1),
+            nn.LeakyReLU(),
+            nn.Conv2d(n * 10 // 3, n * 8 // 3, 1),
+            nn.LeakyReLU(),
+            nn.Conv2d(n * 8 // 3, 2 * n, 1),
+        )
+        self.context_prediction = MaskedConvolution(n, 2 * n, 2 * REACH + 1, padding=REACH)
+        self.entropy_bottleneck = FactorizedPrior(n)
+
+    @property
+    def latents(self) -> int:
+        return self.config.width
+
+    @property
+    def analysis(self) -> nn.Module:
+        return self.g_a
+
+    @property
+    def synthesis(self) -> nn.Module:
+        return self.g_s
+
+    @property
+    def hyper_analysis(self) -> nn.Module:
+        return self.h_a
+
+    @property
+    def hyper_synthesis(self) -> nn.Module:
+        return self.h_s
+
+    @property
+    def context_parameters(self) -> ContextParameters:
+        """Means and scales of all positions from features and decoded latents."""
+        return ContextParameters(self.context_prediction, self.entropy_parameters)
+
+    def code_latents(self, y: Tensor, z_hat: Tensor) -> tuple[Tensor, Tensor]:
+        # As published: training and estimation round y itself, while coding rounds y - mean.
+        rounded = y + torch.rand_like(y) - 0.5 if self.training else straight_through_round(y)
+        mean, scale = self.context_parameters(self.h_s(z_hat), rounded)
+        residual = y - mean
+        if self.training:
+            coded = residual + torch.rand_like(y) - 0.5
+        else:
+            coded = straight_through_round(residual)
+        return rounded, gaussian_likelihood(coded, scale)
+
+    def decoded_from(self, y: Tensor, features: Tensor) -> Tensor:
+        """What decoding gives of the latents `y` (N, M, h, w), given h_s's features."""
+
+        def exchange(rows: Tensor, columns: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
+            return torch.round(y[:, :, rows, columns] - mean)
+
+        return self._decoded(features, exchange)
+
+    def _decoded(self, features: Tensor, exchange: Exchange) -> Tensor:
+        """The decoded latents, step by step with the integers that `exchange` gives."""
+        count, _, height, width = features.shape
+        plane = features.new_zeros(
+            count, self.latents, height + 2 * REACH, width + 2 * REACH
+        )  # padded, so that every context is inside
+        convolution = self.context_prediction
+        visible = convolution.visible().bool()
+        above, beside = torch.nonzero(visible, as_tuple=True)
+        kernel = convolution.weight[:, :, above, beside].flatten(1)  # (2M, M * visible)
+        for rows, columns in wavefronts(height, width):
+            rows, columns = rows.to(features.device), columns.to(features.device)
+            seen = plane[:, :, rows[None] + above[:, None], columns[None] + beside[:, None]]
+            context = kernel @ seen.flatten(1, 2) + convolution.bias[:, None]  # (N, 2M, n)
+            known = torch.cat([features[:, :, rows, columns], context], 1)
+            parameters = self.entropy_parameters(known[..., None])[..., 0]
+            scale, mean = parameters.chunk(2, 1)
+            coded = exchange(rows, columns, mean, scale)
+            plane[:, :, rows + REACH, columns + REACH] = coded + mean
+        return F.pad(plane, (-REACH,) * 4)
+
+    def write_latents(self, y: Tensor, z_hat: Tensor) -> tuple[Tensor, Tensor]:
+        symbols, indexes = [], []
+
+        def exchange(rows: Tensor, columns: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
+            rounded = torch.round(y[:, :, rows, columns] - mean)
+            symbols.append(rounded.flatten(1))
+            indexes.append(scale_indexes(scale).flatten(1))
+            return rounded
+
+        self._decoded(self.h_s(z_hat), exchange)
+        return torch.cat(symbols, 1), torch.cat(indexes, 1)
+
+    def read_latents(self, z_hat: Tensor, readers: Sequence[SymbolReader]) -> Tensor:
+        def exchange(rows: Tensor, columns: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
+            parts = zip(readers, scale_indexes(scale), strict=True)
+            return torch.stack([reader.read(part) for reader, part in parts])
+
+        return self._decoded(self.h_s(z_hat), exchange)

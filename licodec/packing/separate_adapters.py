@@ -1,0 +1,171 @@
+"""Adapters kept in a file of their own, beside the checkpoint of their anchor.
+
+Such a file is a state dict in an adapted layout, with the anchor's weights in it or without.
+Of two branches of one layer the inner one is alpha's. Where a file has one branch for a layer,
+the files' order tells which: alpha's come first.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from licodec.errors import BadInputError
+from licodec.networks.adapter_branches import (
+    TWICE,
+    AdaptedConvolution,
+    AdaptedLinear,
+    AdaptedSubpixel,
+)
+from licodec.packing.registry import recognise, same_network
+
+NAMED = 3  # layers that a message names before it counts the rest
+State = Mapping[str, Tensor]
+
+_INNER = "|".join(sorted(form.LAYER for form in TWICE.values()))
+_BRANCH_NAMES = "|".join(sorted({form.BRANCH for form in TWICE}))
+_BRANCH_KEY = re.compile(
+    rf"(?P<layer>.+?)(\.(?P<inner>{_INNER}))?\.(?P<branch>{_BRANCH_NAMES})\.(?P<rest>.+)"
+)
+_LAYER_OF = {form.LAYER: outer.LAYER for form, outer in TWICE.items()}  # once: twice
+Branch = dict[str, Tensor]  # by the key behind the layer's name
+
+
+@dataclass
+class Parts:
+    """A state dict taken apart: the anchor's weights by their plain keys, and the branches of
+    each adapted layer, the inner one first."""
+
+    trunk: dict[str, Tensor]
+    branches: dict[str, list[Branch]]
+
+
+def taken_apart(state: State) -> Parts:
+    """The parts of a state dict with licodec's names (see ``layouts.normalized``)."""
+    inner: dict[str, Branch] = {}
+    outer: dict[str, Branch] = {}
+    rest = {}
+    for key, value in state.items():
+        if (match := _BRANCH_KEY.fullmatch(key)) is None:
+            rest[key] = value
+            continue
+        level = inner if match["inner"] else outer
+        level.setdefault(match["layer"], {})[f"{match['branch']}.{match['rest']}"] = value
+    layers = [*inner, *(layer for layer in outer if layer not in inner)]
+    branches = {
+        layer: [level[layer] for level in (inner, outer) if layer in level] for layer in layers
+    }
+    return Parts({_plain(key, branches): value for key, value in rest.items()}, branches)
+
+
+def _plain(key: str, layers: Iterable[str]) -> str:
+    """The name that a weight of the anchor has without adapters."""
+    parts = key.split(".")
+    for count in range(1, len(parts)):
+        if (layer := ".".join(parts[:count])) in layers:
+            below = [part for part in parts[count:] if part not in _LAYER_OF.values()]
+            return ".".join([layer, *(below[1:] if below[0] in _LAYER_OF else below)])
+    return key
+
+
+def put_together(parts: Parts) -> dict[str, Tensor]:
+    """The state dict of which :func:`taken_apart` gives `parts`."""
+    state = {_nested(key, parts): value for key, value in parts.trunk.items()}
+    for layer, branches in parts.branches.items():
+        for level, branch in enumerate(branches):
+            once = _name_of_layer(layer, parts)
+            path = [layer, _LAYER_OF[once]] if level + 1 < len(branches) else [layer]
+            state |= {".".join([*path, key]): value for key, value in branch.items()}
+    return state
+
+
+def _nested(key: str, parts: Parts) -> str:
+    """The name that a weight of the anchor has beside its layer's branches."""
+    pieces = key.split(".")
+    for count in range(1, len(pieces)):
+        if (layer := ".".join(pieces[:count])) in parts.branches:
+            once = _name_of_layer(layer, parts)
+            around = [_LAYER_OF[once]] if len(parts.branches[layer]) > 1 else []
+            return ".".join([layer, *around, once, *pieces[count:]])
+    return key
+
+
+def _name_of_layer(layer: str, parts: Parts) -> str:
+    """What a layer is called beside its branch: that depends on its kind."""
+    if next(iter(parts.branches[layer][0])).startswith(f"{AdaptedLinear.BRANCH}."):
+        return AdaptedLinear.LAYER
+    plain = f"{layer}.weight" in parts.trunk
+    return AdaptedConvolution.LAYER if plain else AdaptedSubpixel.LAYER
+
+
+def with_adapters(anchor: State, files: Mapping[str, State], backbone: str) -> dict[str, Tensor]:
+    """The state dict of the anchor with the adapters of `files`, by the files' names, in order.
+
+    Raises BadInputError for a file that holds no adapters, those of another backbone, or those
+    of other weights than the anchor's. Shapes are left to whoever loads what it gives.
+    """
+    whole = taken_apart(anchor)
+    for name, state in files.items():
+        found = recognise({key: tuple(value.shape) for key, value in state.items()})
+        if found and not same_network(found, backbone):
+            raise BadInputError(f"{name}: this is a checkpoint of {found}, not of {backbone}")
+        added = taken_apart(state)
+        if not added.branches:
+            raise BadInputError(
+                f"{name}: holds no adapters: none of its keys is of a branch "
+                "(.lora.W_a, .adapter.conv1.weight, ...)"
+            )
+        _require_anchor(name, whole, added, backbone)
+        for layer, branches in added.branches.items():
+            _add(name, layer, whole.branches.setdefault(layer, []), branches)
+    return put_together(whole)
+
+
+def _require_anchor(name: str, whole: Parts, added: Parts, backbone: str) -> None:
+    """Raise BadInputError where `added` are not adapters of the anchor."""
+    known = {key[:end] for key in whole.trunk for end in _ends(key)}
+    strange = [layer for layer in added.branches if layer not in known]
+    if strange:
+        rest = f" and {len(strange) - NAMED} more" if len(strange) > NAMED else ""
+        raise BadInputError(
+            f"{name}: adapters of layers that this {backbone} network does not have: "
+            f"{', '.join(strange[:NAMED])}{rest}"
+        )
+    for key, value in added.trunk.items():
+        own = whole.trunk.get(key)
+        if own is None or not _equal(own, value):
+            raise BadInputError(
+                f"{name}: its {key} is not the checkpoint's: the adapters belong to another "
+                "anchor; if the file holds a whole network, import it by itself"
+            )
+
+
+def _ends(key: str) -> Iterable[int]:
+    """Where the names of the modules end that the parameter `key` is in."""
+    return (match.start() for match in re.finditer(r"\.", key))
+
+
+def _add(name: str, layer: str, present: list[Branch], branches: list[Branch]) -> None:
+    """Put a file's branches around a layer with those that it has; equal ones stay one."""
+    if len(branches) == 2 and present and _same_branch(present[0], branches[0]):
+        branches = branches[1:]
+    if len(present) + len(branches) > 2:
+        raise BadInputError(
+            f"{name}: {layer} would have {len(present) + len(branches)} adapters; a layer takes "
+            "two, one for alpha and one for beta"
+        )
+    present.extend(branches)
+
+
+def _same_branch(a: Branch, b: Branch) -> bool:
+    return a.keys() == b.keys() and all(_equal(a[key], b[key]) for key in a)
+
+
+def _equal(a: Tensor, b: Tensor) -> bool:
+    """Whether two parameters are the same to float32."""
+    plain = all(x.layout == torch.strided and not x.is_meta for x in (a, b))
+    return plain and a.shape == b.shape and torch.equal(a.to(torch.float32), b.to(torch.float32))

@@ -1,0 +1,60 @@
+"""Packs in the place of checkpoints of `lite`."""
+
+from __future__ import annotations
+
+import importlib
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+
+from licodec.errors import BadInputError, UsageError
+from licodec.packing import searchables as checkpoints
+from licodec.packing.lite_recovery import recover_lite
+from licodec.packs import write_pack
+from tests import tiny
+
+
+@pytest.fixture
+def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(checkpoints, "recover_lite", partial(recover_lite, config=tiny.CONFIG))
+    write_pack(tiny.adapted_pack(), tmp_path / "p.safetensors")
+    return tmp_path / "p.safetensors"
+
+
+def test_all_that_reads_checkpoints_reads_packs(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "scripts"))
+    training_networks = importlib.import_module("training.networks")
+    expected = recover_lite(tiny.adapted_pack(), config=tiny.CONFIG).network.state_dict()
+    networks = (
+        checkpoints.load_lite(path),
+        checkpoints.load_adapted_lite(path),
+        checkpoints.load_searchable(path).network,
+        training_networks.load_backbone(path, None),
+    )
+    for network in networks:
+        found = network.state_dict()
+        assert found.keys() == expected.keys()
+        assert all(torch.equal(found[key], value) for key, value in expected.items())
+    assert checkpoints.adapter_sets(path) == ()
+
+
+def test_what_is_asked_beside_a_pack_of_lite_is_refused(path: Path) -> None:
+    with pytest.raises(UsageError, match="leave --adapters and --objective out"):
+        checkpoints.load_searchable(path, adapters=[path])
+    with pytest.raises(UsageError, match=r"p\.safetensors: packs are read back of lite alone"):
+        checkpoints.load_searchable(path, backbone="stf")
+
+
+def test_what_a_file_is_says_its_content(path: Path) -> None:
+    renamed = path.rename(path.with_suffix(".pth"))
+    assert checkpoints.load_searchable(renamed).network is not None
+    renamed.write_bytes(renamed.read_bytes()[:-1])
+    with pytest.raises(BadInputError, match="truncated or damaged"):
+        checkpoints.load_searchable(renamed)
+    path.write_bytes(b"")
+    with pytest.raises(BadInputError, match="the file is empty"):
+        checkpoints.load_searchable(path)
