@@ -715,45 +715,6 @@ def _is_concat(node: fx.Node) -> bool:
     return node.op == "call_function" and node.target is torch.cat
 
 
-def node_grids(
-    source: Source,
-    traced: fx.GraphModule,
-    ranges: Mapping[str, tuple[float, float]],
-    activation_bits: int,
-) -> dict[str, Grid]:
-    """The grid on which the program of `traced` holds each node, by node name.
-
-    A concatenation keeps its operands' grids and a folded ReLU's convolution is never
-    rounded by itself: neither is listed.
-    """
-    compilation = Compilation(source, traced, ranges, lambda layer: 8, activation_bits, {}, {})
-    compilation.assign_grids()
-    unrounded = {
-        node.all_input_nodes[0].name for node in traced.graph.nodes if compilation.is_folded(node)
-    } | {node.name for node in traced.graph.nodes if _is_concat(node)}
-    return {n: g for n, g in compilation.node_grids.items() if n not in unrounded}
-
-
-def operand_steps(
-    operand: fx.Node,
-    grids: Mapping[str, Grid],
-    ranges: Mapping[str, tuple[float, float]],
-    activation_bits: int,
-    channels: Mapping[str, int],
-) -> Tensor:
-    """The step of every channel of `operand`, (channels,), where it is concatenated or not.
-
-    `grids` comes from :func:`node_grids`, `channels` gives the number of each node's.
-    """
-    if _is_concat(operand):
-        inner = (grids, ranges, activation_bits, channels)
-        return torch.cat([operand_steps(node, *inner) for node in operand.all_input_nodes])
-    grid, step = grids[operand.name], grids[operand.name].step
-    if operand.op == "placeholder" and activation_bits + CONTEXT_BITS < WIDEST and _is_wide(grid):
-        step = _reaching(*ranges[operand.name], activation_bits + CONTEXT_BITS).step
-    return torch.full((channels[operand.name],), step, dtype=torch.float64)
-
-
 def compile_module(
     source: Source,
     traced: fx.GraphModule,

@@ -6,7 +6,7 @@ import copy
 import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -15,11 +15,8 @@ from torch import Tensor, nn
 from licodec.compiler.compilation import (
     Grid,
     Output,
-    Source,
-    node_grids,
     trace,
 )
-from licodec.compiler.fake_quantization import FakeQuantized, RoundedForm
 from licodec.entropy.adaptive import SHARE_ONE
 from licodec.entropy.tables import EntropyTables, tables_to_tensors
 from licodec.errors import BadInputError
@@ -48,9 +45,7 @@ from licodec.packing.programs import (
     StandIns,
     Target,
     Value,
-    output_nodes,
     recorded,
-    source_of,
 )
 from licodec.packs import Pack, PackAdapters
 from licodec.rate.gains import ALPHA, BETA, MODES
@@ -163,34 +158,6 @@ def add_parts(target: Target, config: LiteConfig) -> None:
     target.add("hyper_analysis", {"latents": latents}, hyper)
 
 
-@dataclass
-class _Sources:
-    """Notes what the compiler must know of every part, and compiles none."""
-
-    calibrated: Mapping[str, Calibrated]
-    activation_bits: int
-    found: dict[str, Source] = field(default_factory=dict)
-
-    def add(
-        self, name: str, inputs: Mapping[str, Value], outputs: Mapping[str, Output]
-    ) -> dict[str, Value]:
-        part = self.calibrated[name]
-        source = self.found[name] = source_of(name, inputs, outputs)
-        grids = node_grids(source, part.traced, part.ranges, self.activation_bits)
-        ends = [grids[node.name] for node in output_nodes(part.traced)]
-        # `add_parts` knows how many channels they have.
-        return {port: Value.on(grid, 1) for port, grid in zip(outputs, ends, strict=True)}
-
-
-def sources(
-    network: LiteNetwork, calibrated: Mapping[str, Calibrated], activation_bits: int
-) -> Mapping[str, Source]:
-    """What the compiler must know of every part, in the order of :func:`parts`."""
-    noted = _Sources(calibrated, activation_bits)
-    add_parts(noted, network.config)
-    return noted.found
-
-
 def operand_steps(
     network: LiteNetwork, calibrated: Mapping[str, Calibrated], activation_bits: int
 ) -> Mapping[str, np.ndarray]:
@@ -211,39 +178,6 @@ def with_ranges(network: LiteNetwork, ranges: Mapping[str, Ranges]) -> dict[str,
         part.name: Calibrated(trace(part.module, LEAVES), ranges[part.name])
         for part in parts(network)
     }
-
-
-def _within(program: str, widths: Callable[[str], int]) -> Callable[[str], int]:
-    """`widths` by the names that the layers have within their program."""
-    return lambda layer: widths(f"{program}.{layer}")
-
-
-def quantization_aware(
-    network: LiteNetwork,
-    calibrated: Mapping[str, Calibrated],
-    widths: Callable[[str], int] = standard_widths,
-    activation_bits: int = 12,
-) -> LiteNetwork:
-    """A network that computes as the exact form would and shares `network`'s parameters.
-
-    `calibrated` comes from :func:`calibrate` or :func:`with_ranges`; `widths` and
-    `activation_bits` are those of :func:`compile_lite`.
-    """
-    aware = copy.copy(network)
-    aware._modules = dict(network._modules)
-    wrapped = {}
-    for name, source in sources(network, calibrated, activation_bits).items():
-        part = calibrated[name]
-        grids = node_grids(source, part.traced, part.ranges, activation_bits)
-        form = RoundedForm(grids, part.ranges, _within(name, widths), activation_bits)
-        wrapped[name] = FakeQuantized(part.traced, form)
-    for name in ("hyper_synthesis", "synthesis", "analysis"):
-        setattr(aware, name, wrapped[name])
-    # h_a ends on integers, where training adds noise instead: its last rounding stays out.
-    count = len(network.config.slices)
-    aware.slice_parameters = nn.ModuleList(wrapped[f"parameters.{i}"] for i in range(count))
-    aware.residual_predictions = nn.ModuleList(wrapped[f"residual.{i}"] for i in range(count))
-    return aware
 
 
 @dataclass(frozen=True)
