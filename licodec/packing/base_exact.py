@@ -16,16 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
-from licodec.compiler.compilation import (
-    OWN,
-    ByKnot,
-    Compilation,
-    Condition,
-    Grid,
-    LayerSteps,
-    Output,
-    Rule,
-)
+from licodec.compiler.compilation import Compilation
+from licodec.compiler.forms import OWN, ByKnot, Condition, Grid, LayerSteps, Output
+from licodec.compiler.grids import Rule
 from licodec.compiler.rules import RULES as PUBLISHED_RULES
 from licodec.entropy.quantization import COST_UNIT
 from licodec.entropy.tables import (
@@ -106,7 +99,7 @@ def _offset(compilation: Compilation, node: fx.Node, module: ConditionedOffset) 
 def _steps(compilation: Compilation, node: fx.Node, module: StepSizes) -> str:
     x, grid = compilation.operand(node), compilation.node_grids[node.name]
     sizes = _by_objective(module.log_steps.exp())
-    return compilation.requantize(x, compilation.channel_steps[x], grid, grid.low, gain=sizes)
+    return compilation.requantize_times(x, compilation.channel_steps[x], grid, grid.low, sizes)
 
 
 def _phase(compilation: Compilation, node: fx.Node, module: Phase) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from licodec.compiler.compilation import trace
+from licodec.compiler.graphs import trace
 from licodec.errors import BadInputError
 from licodec.exact.program import Operation, Tensors
 from licodec.networks.base import BaseNetwork

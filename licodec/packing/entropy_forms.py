@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from licodec.compiler.compilation import Grid, Output
+from licodec.compiler.forms import Grid, Output
 from licodec.exact.schedule import NEIGHBOURS, PREVIOUS, SliceStep, Step, WavefrontStep
 from licodec.networks.cheng_attn import REACH, ChengNetwork
 from licodec.networks.compiled_leaves import FirstChannels

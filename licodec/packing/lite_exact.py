@@ -12,11 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from licodec.compiler.compilation import (
-    Grid,
-    Output,
-    trace,
-)
+from licodec.compiler.forms import Grid, Output
+from licodec.compiler.graphs import trace
 from licodec.entropy.adaptive import SHARE_ONE
 from licodec.entropy.tables import EntropyTables, tables_to_tensors
 from licodec.errors import BadInputError

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from licodec.compiler.compilation import Output
+from licodec.compiler.forms import Output
 from licodec.compiler.recovery import Convolved, recover
 from licodec.entropy.tables import TOTAL, FrequencyTables
 from licodec.errors import BadInputError

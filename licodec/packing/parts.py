@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, fx
 
-from licodec.compiler.compilation import Grid
+from licodec.compiler.forms import Grid
 from licodec.entropy.tables import (
     LARGEST_TABLE,
     FrequencyTables,

@@ -10,22 +10,14 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from torch import fx, nn
+from torch import nn
 
-from licodec.compiler.compilation import (
-    RANGE_MARGIN,
-    Compiled,
-    Grid,
-    LayerSteps,
-    Output,
-    Rules,
-    Source,
-    Tables,
-    compile_module,
-    trace,
-)
+from licodec.compiler.compilation import compile_module
+from licodec.compiler.forms import Compiled, Grid, LayerSteps, Output, Source
+from licodec.compiler.graphs import output_nodes, trace
+from licodec.compiler.grids import Rules, Tables
 from licodec.compiler.operands import read_operands
-from licodec.compiler.ranges import RangeRecorder
+from licodec.compiler.ranges import RANGE_MARGIN, RangeRecorder
 from licodec.compiler.rules import RULES, TABLES
 from licodec.exact.program import Program
 from licodec.networks.adapter_branches import Gain
@@ -258,12 +250,6 @@ def modes_in(traced: nn.Module) -> tuple[str, ...]:
     """The modes of the adapters in a part, in the order of MODES."""
     found = {module.mode for module in traced.modules() if isinstance(module, Gain)}
     return tuple(mode for mode in MODES if mode in found)
-
-
-def output_nodes(traced: fx.GraphModule) -> list[fx.Node]:
-    """The nodes of a part's results, in order."""
-    (end,) = (node for node in traced.graph.nodes if node.op == "output")
-    return list(end.args[0]) if isinstance(end.args[0], (tuple, list)) else [end.args[0]]
 
 
 def settled(part: Calibrated, anchor: Calibrated) -> dict[str, Range]:

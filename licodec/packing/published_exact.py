@@ -22,7 +22,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from licodec.compiler.compilation import Grid, Output, trace
+from licodec.compiler.forms import Grid, Output
+from licodec.compiler.graphs import output_nodes, trace
 from licodec.compiler.ranges import RangeRecorder
 from licodec.entropy.tables import EntropyTables, tables_to_tensors
 from licodec.exact.schedule import Schedule, Step
@@ -50,7 +51,6 @@ from licodec.packing.programs import (
     StandIns,
     Target,
     Value,
-    output_nodes,
 )
 from licodec.packs import Pack, PackAdapters
 from licodec.rate.gains import BETA, MODES

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from licodec.compiler.compilation import Grid, Output, Source, trace
+from licodec.compiler.forms import Grid, Output, Source
+from licodec.compiler.graphs import trace
 from licodec.compiler.operands import read_operands
 from licodec.compiler.ranges import RANGE_MARGIN, RangeRecorder
 

@@ -47,7 +47,7 @@ def test_rate_and_pictures_are_the_published_streams(
     for latents, likelihoods in coded["likelihoods"].items():
         found = -torch.log2(likelihoods.double()).sum().item() / 8
         # Far outside a distribution a stream's escape is shorter than the floor of likelihoods.
-        assert 0.85 * found < expected[f"bytes_{latents}"] + 16 < 1.02 * found + 32, latents
+        assert 0.65 * found < expected[f"bytes_{latents}"] < found + 16, latents
     assert_figures_match(coded["x_hat"].clamp(0, 1), expected, 1e-2)
 
 
