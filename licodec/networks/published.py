@@ -106,13 +106,19 @@ class PublishedNetwork(RateModes, ABC):
 
     def padded(self, x: Tensor) -> Tensor:
         """`x` with sides that are multiples of ALIGNMENT."""
-        height, width = x.shape[2:]
-        right, bottom = -width % self.ALIGNMENT, -height % self.ALIGNMENT
-        return F.pad(x, (0, right, 0, bottom), mode="replicate") if right or bottom else x
+        return padded(x, self.ALIGNMENT)
 
     def aux_loss(self) -> Tensor:
         """The loss that trains the quantiles of the hyper-latents' prior."""
         return self.entropy_bottleneck.auxiliary_loss()
+
+
+def padded(x: Tensor, alignment: int) -> Tensor:
+    """`x` (N, C, H, W) with sides that are multiples of `alignment`: the last row and column are
+    repeated."""
+    height, width = x.shape[2:]
+    right, bottom = -width % alignment, -height % alignment
+    return F.pad(x, (0, right, 0, bottom), mode="replicate") if right or bottom else x
 
 
 class MeansAndScales(nn.Module):

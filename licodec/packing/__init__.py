@@ -33,5 +33,6 @@ def from_checkpoint(
     checkpoint, a state dict that is not one of the backbone's, and adapters that do not fit it.
     """
     from licodec.packing.checkpoints import load_network
+    from licodec.packing.registry import PUBLISHED
 
-    return load_network(path_or_state_dict, backbone, adapters)
+    return load_network(path_or_state_dict, backbone, adapters, PUBLISHED)
