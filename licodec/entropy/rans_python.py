@@ -23,8 +23,8 @@ class PythonCoder:
         parts = np.split(tables.frequencies, np.cumsum(tables.lengths)[:-1])
         # Of each table 0, f_0, f_0 + f_1, ..., 2^16.
         self.sums = [[0, *np.cumsum(part).tolist()] for part in parts]
-        self.low = tables.offsets.astype(np.int64)
-        self.high = self.low + tables.lengths - 2
+        self.low = tables.offsets
+        self.high = tables.offsets + tables.lengths - 2
 
     def encode(self, values: np.ndarray, indexes: np.ndarray) -> Stream:
         low, high = self.low[indexes], self.high[indexes]
@@ -60,19 +60,28 @@ class PythonDecoder:
         self._escapes = EscapeReader(stream.escapes)
 
     def read(self, indexes: np.ndarray) -> np.ndarray:
-        return np.array([self._read_one(index) for index in indexes.tolist()], np.int32)
+        state, words, tables = self._state, self._words, self._coder.sums
+        symbols = []
+        for index in indexes.tolist():
+            sums, rest = tables[index], state & TOTAL - 1
+            symbol = bisect_right(sums, rest) - 1
+            start = sums[symbol]
+            state = (sums[symbol + 1] - start) * (state >> PRECISION) + rest - start
+            if state < STATE_LOW:
+                if not words:
+                    raise CorruptFileError(CUT_OFF)
+                state = state << WORD_BITS | words.pop()
+            symbols.append(symbol)
+        self._state = state
+        return self._with_escapes(np.array(symbols, np.int32), indexes)
 
-    def _read_one(self, index: int) -> int:
-        sums, rest = self._coder.sums[index], self._state & TOTAL - 1
-        symbol = bisect_right(sums, rest) - 1
-        start, end = sums[symbol : symbol + 2]
-        self._state = (end - start) * (self._state >> PRECISION) + rest - start
-        if self._state < STATE_LOW:
-            if not self._words:
-                raise CorruptFileError(CUT_OFF)
-            self._state = self._state << WORD_BITS | self._words.pop()
-        low, high = int(self._coder.low[index]), int(self._coder.high[index])
-        return low + symbol if low + symbol <= high else self._escapes.read(low, high)
+    def _with_escapes(self, symbols: np.ndarray, indexes: np.ndarray) -> np.ndarray:
+        """The integers of symbols, the last of a table being its escape."""
+        low, high = self._coder.low[indexes], self._coder.high[indexes]
+        values = symbols + low
+        for i in np.flatnonzero(values > high):
+            values[i] = self._escapes.read(int(low[i]), int(high[i]))
+        return values
 
     def require_end(self) -> None:
         self._escapes.require_end()
