@@ -180,7 +180,7 @@ int64_t rans_encode(const struct rans_tables *tables, struct rans_writer *writer
         const uint32_t *sums = tables->sums + tables->starts[table];
         uint64_t frequency = sums[symbol + 1] - sums[symbol];
         if (state >= frequency << 47) {
-            if (position < 3 * WORD) { /* two words are the last state's */
+            if (position < WORD) {
                 writer->fault = RANS_NO_ROOM;
                 return i;
             }
