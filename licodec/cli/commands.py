@@ -13,8 +13,14 @@ SUMMARY = "Learned image compression whose files decode to the same pixels every
 MODELS_SUMMARY = "List, check and install weights packs."
 
 
-def licodec(context: typer.Context, version: options.Version = False) -> int:
+def licodec(
+    context: typer.Context,
+    version: options.Version = False,
+    verbose: options.VersionVerbose = False,
+) -> int:
     """Show the help where no command is given."""
+    if verbose and context.invoked_subcommand is not None:
+        raise UsageError("-v goes with --version here; for a command, give it behind its name")
     return _without_command(context) if context.invoked_subcommand is None else 0
 
 

@@ -527,19 +527,32 @@ InfoVerbose = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        from licodec import __version__
+def _print_version(context: typer.Context, wanted: bool) -> None:
+    if not wanted:
+        return
+    from licodec import __version__
 
-        say(f"licodec {__version__}")
-        raise typer.Exit
+    say(f"licodec {__version__}")
+    if context.params["verbose"]:
+        from licodec.exact import native
+
+        why = native.reason()
+        say("native code: yes" if why is None else f"native code: none, {why}; {SLOWER}")
+    raise typer.Exit
 
 
+SLOWER = "the same files and pixels take longer (entropy coding)"
 Version = Annotated[
     bool,
     typer.Option(
-        "--version", callback=_print_version, is_eager=True, help="Show the version and exit."
+        "--version",
+        callback=_print_version,
+        help="Show the version and exit; with -v whether native code is there, too.",
     ),
+]
+# Eager, so that it is known when the version is printed.
+VersionVerbose = Annotated[
+    bool, typer.Option("-v", "--verbose", is_eager=True, help="Say more of the version.")
 ]
 
 

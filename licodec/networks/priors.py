@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from licodec.entropy.rans import coder
 from licodec.entropy.tables import PRECISION, TOTAL
 from licodec.networks.entropy_models import (
     LIKELIHOOD_FLOOR,
@@ -25,6 +24,7 @@ from licodec.networks.entropy_models import (
 )
 from licodec.networks.layers import lower_bound
 from licodec.networks.lite import straight_through_round
+from licodec.networks.published_coder import coder
 
 TAIL_MASS = 1e-9  # what a table leaves to its escape
 SCALE_COUNT = 64

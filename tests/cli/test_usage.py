@@ -11,6 +11,7 @@ import licodec
 from licodec.cli import options, threads
 from licodec.cli.app import app
 from licodec.errors import UsageError
+from licodec.exact import native
 from licodec.exact.interpreter import BACKENDS
 from licodec.images import METADATA_KINDS
 from tests.cli.conftest import Run, one_error
@@ -39,6 +40,24 @@ def test_every_command_has_help(run: Run, command: str) -> None:
 def test_the_version(run: Run) -> None:
     result = run("--version")
     assert (result.exit_code, result.stdout) == (0, f"licodec {licodec.__version__}\n")
+
+
+@pytest.mark.parametrize("arguments", [("--version", "-v"), ("-v", "--version")])
+def test_the_version_says_whether_native_code_is_there(
+    run: Run, arguments: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(native, "reason", lambda: None)
+    result = run(*arguments)
+    version = f"licodec {licodec.__version__}"
+    assert (result.exit_code, result.stdout) == (0, f"{version}\nnative code: yes\n")
+    monkeypatch.setattr(native, "reason", lambda: "no compiler")
+    lines = run(*arguments).stdout.splitlines()
+    assert lines[1].startswith("native code: none, no compiler; ") and "longer" in lines[1]
+
+
+def test_verbosity_goes_behind_the_command(run: Run) -> None:
+    result = run("-v", "models")
+    assert result.exit_code == 2 and "behind its name" in result.stderr
 
 
 @pytest.mark.parametrize(
