@@ -13,15 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from licodec.exact.bounds import (
-    ACCUMULATOR_LIMIT,
-    BITS_LIMIT,
-    DIVIDEND_LIMIT,
-    NORMALIZED_LIMIT,
-    RADICAND_LIMIT,
-    SCORE_LIMIT,
-    VALUE_LIMIT,
-)
+from licodec.exact.operations.attention import SCORE_LIMIT
+from licodec.exact.operations.normalization import NORMALIZED_LIMIT, RADICAND_LIMIT
+from licodec.exact.values import ACCUMULATOR_LIMIT, BITS_LIMIT, DIVIDEND_LIMIT, VALUE_LIMIT
 
 SCORE_BITS = 10  # of a fraction of a score, unless the scores are too large for it
 WEIGHT_BITS = 20  # of the largest weight of an attention

@@ -13,8 +13,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from licodec.exact.bounds import ValueInfo
-from licodec.exact.program import Operation, Program
+from licodec.exact.program import Program
+from licodec.exact.values import ValueInfo
 
 Planes = Mapping[str, np.ndarray]
 
@@ -34,45 +34,23 @@ class StripGeometry:
 def strip_geometry(program: Program, values: Mapping[str, ValueInfo]) -> StripGeometry:
     """Walk the program backwards and add up how far each output looks, in input rows."""
     reach: dict[str, Fraction] = dict.fromkeys(program.outputs, Fraction(0))
+    grids = [info.rate for info in values.values()]
     for operation in reversed(program.operations):
+        kind = operation.form
+        if kind.cell is not None:
+            grids.append(values[operation.inputs[0]].rate / operation.attributes[kind.cell])
         own = reach.get(operation.output)
         if own is None:
             continue
         rate = values[operation.output].rate
         rows = math.ceil(own * rate)  # they are computed whole
-        if operation.kind == "window_attention":
-            rows = _rows_of_whole_windows(rows, **_window_of(operation))
-        own = rows / rate
-        if operation.kind == "conv2d":
-            # bounds.analyse holds kernel - stride <= 2 * padding, so no further downwards.
-            own += operation.attributes["padding"] / values[operation.inputs[0]].rate
+        own = kind.reach(rows, **operation.attributes) / rate
         for name in operation.inputs:
             reach[name] = max(reach.get(name, own), own)
-    grids = [info.rate for info in values.values()]
-    grids += [  # windows, which a strip must not begin inside of
-        values[operation.output].rate / operation.attributes["window"]
-        for operation in program.operations
-        if operation.kind == "window_attention"
-    ]
     unit = math.lcm(*(grid.denominator for grid in grids))
     planes = (port for port in program.inputs if port.channels is not None)
     farthest = max(reach.get(port.name, Fraction(0)) for port in planes)
     return StripGeometry(unit, math.ceil(farthest / unit) * unit)
-
-
-def _window_of(operation: Operation) -> dict[str, int]:
-    return {name: operation.attributes[name] for name in ("window", "shift")}
-
-
-def _rows_of_whole_windows(rows: int, window: int, shift: int) -> int:
-    """How far the windows reach that so many rows beyond a strip lie in.
-
-    A strip begins and ends at a multiple of `window`, where a window begins if there is no
-    `shift`. The longer of the two ways, up and down.
-    """
-    up = -(-(rows + shift) // window) * window - shift
-    down = -(-(rows - shift) // window) * window + shift
-    return max(up, down)
 
 
 def run_in_strips(

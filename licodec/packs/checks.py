@@ -10,11 +10,8 @@ from typing import Any
 import numpy as np
 
 from licodec.errors import CorruptFileError, UsageError
-from licodec.exact.bounds import ValueInfo, analyse
-from licodec.exact.program import (
-    WEIGHTED_KINDS,
-    Program,
-)
+from licodec.exact.bounds import analyse
+from licodec.exact.program import Program
 from licodec.exact.schedule import (
     LATENTS,
     NEIGHBOURS,
@@ -24,6 +21,7 @@ from licodec.exact.schedule import (
     SliceStep,
     WavefrontStep,
 )
+from licodec.exact.values import ValueInfo
 from licodec.packs.data import ANALYSIS, HYPER_ANALYSIS, Pack, PackAdapters
 from licodec.rate.conditions import HYPER_STEPS, PREFIX, STEPS, check_table, roles_of
 from licodec.rate.gains import BETA, GAIN_ONE, MODES
@@ -45,7 +43,7 @@ def check(pack: Pack) -> None:
     _check_conditioned_channels(pack)
     for program in pack.programs.values():
         for operation in program.operations:
-            if operation.kind in WEIGHTED_KINDS and operation.tensors["weight"] not in pack.widths:
+            if operation.weight is not None and operation.weight not in pack.widths:
                 raise CorruptFileError(f"program {program.name}: a weight has no stated width")
     _check_interfaces(pack, {})
     for adapters in pack.adapters:

@@ -16,17 +16,10 @@ import numpy as np
 
 from licodec.entropy.adaptive import share_between
 from licodec.entropy.tables import EntropyTables, tables_from_tensors
-from licodec.exact.bounds import ValueInfo, analyse
-from licodec.exact.program import (
-    WEIGHTED_KINDS,
-    Program,
-    Tensors,
-    program_to_json,
-)
-from licodec.exact.schedule import (
-    Schedule,
-    schedule_to_json,
-)
+from licodec.exact.bounds import analyse
+from licodec.exact.program import Program, Tensors, program_to_json
+from licodec.exact.schedule import Schedule, schedule_to_json
+from licodec.exact.values import ValueInfo
 from licodec.rate.conditions import HYPER_STEPS, PREFIX, STEPS, Place, extreme, place_at
 from licodec.rate.gains import BETA, MODES, Gains
 from licodec.rate.scale import AdapterRates, RateScale, modes_of
@@ -179,9 +172,8 @@ class Pack:
     def widths_of(self, name: str) -> Iterator[tuple[str, int]]:
         """Weight tensors of one program and their widths, in its order."""
         for operation in self.programs[name].operations:
-            if operation.kind in WEIGHTED_KINDS:
-                tensor = operation.tensors["weight"]
-                yield tensor, self.widths[tensor]
+            if operation.weight is not None:
+                yield operation.weight, self.widths[operation.weight]
 
     @cached_property
     def weights_id(self) -> bytes:

@@ -31,7 +31,8 @@ from licodec.entropy.wavefronts import NeighbourPlanes, wavefronts
 from licodec.errors import CorruptFileError, LicodecError
 from licodec.exact.bounds import analyse
 from licodec.exact.interpreter import choose
-from licodec.exact.program import KINDS, program_from_json
+from licodec.exact.operations import KINDS
+from licodec.exact.program import program_from_json
 from licodec.exact.schedule import schedule_from_json
 from licodec.packs import (
     STEP_SHARES,

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from licodec.errors import CorruptFileError
-from licodec.exact.bounds import ValueInfo, accumulator_bound, analyse
+from licodec.exact.bounds import analyse
+from licodec.exact.operations.convolution import accumulator_bound
 from licodec.exact.program import Port
+from licodec.exact.values import ValueInfo
 from tests.exact.programs import Builder
 
 

@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from licodec.exact.backends import reference
-from licodec.exact.bounds import VALUE_LIMIT, analyse
+from licodec.exact.bounds import analyse
+from licodec.exact.values import VALUE_LIMIT
 from tests.exact.agreement import assert_same
 from tests.exact.programs import WIDE_RANGES, Builder, RandomBuilder
 

@@ -27,8 +27,9 @@ from licodec.exact.backends.torch_blocks import (
     row_blocks,
 )
 from licodec.exact.backends.torch_pointwise import Pointwise, Sums, storage
-from licodec.exact.bounds import ValueInfo, analyse
+from licodec.exact.bounds import analyse
 from licodec.exact.program import Operation, Program, Tensors
+from licodec.exact.values import ValueInfo
 from licodec.forks import limit_torch
 
 Run = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
@@ -187,7 +188,7 @@ def _roles(
     operation: Operation, tensors: Tensors, orders: Mapping[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
     """The operation's tensors by role, in the order in which its channels are computed."""
-    roles = {role: tensors[name] for role, name in operation.tensors.items()}
+    roles = operation.roles(tensors)
     if (order := orders.get(operation.output)) is None:
         return roles
     # Weights, biases and multipliers are by channel of the result.

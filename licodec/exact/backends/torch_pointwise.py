@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from licodec.exact.backends.torch_blocks import Scratch
-from licodec.exact.bounds import VALUE_LIMIT, ValueInfo
 from licodec.exact.program import Operation, Tensors
+from licodec.exact.values import VALUE_LIMIT, ValueInfo
 
 Finish = Callable[[Tensor, Tensor, Scratch], None]
 """Exact sums (…, C), float32 and contiguous, which are overwritten, and where the integers that

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from licodec.exact.backends.reference import relative_bias
 from licodec.exact.backends.torch_blocks import CHUNK_PER_THREAD, Scratch, chunk_size, chunks
-from licodec.exact.bounds import ValueInfo
+from licodec.exact.operations.attention import relative_bias
 from licodec.exact.passes import EXACT_IN_FLOAT32
 from licodec.exact.program import Operation, Tensors
+from licodec.exact.values import ValueInfo
 
 MASKED = 2.0**24  # taken from scores below 2^22, it puts them behind all others and every table
 
@@ -196,7 +196,7 @@ def _bind_attention(
     """(rows, columns, w, w, 3 * heads * depth) queries, keys and values of a block of windows,
     and its masks -> (rows, columns, w, w, heads * depth)."""
     heads, w = operation.attributes["heads"], operation.attributes["window"]
-    largest, depth = max(-x.low, x.high), x.channels // (3 * heads)
+    largest, depth = x.largest, x.channels // (3 * heads)
     multiplier = torch.tensor(roles["multiplier"], device=device)[:, None, None, None]
     bias = torch.tensor(relative_bias(roles["bias"])[:, None], dtype=torch.float32, device=device)
     last = len(roles["table"])
