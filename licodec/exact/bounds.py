@@ -6,7 +6,9 @@ when it is read, so that nothing is executed whose sums are not proved to be exa
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from licodec.errors import CorruptFileError
@@ -16,6 +18,50 @@ from licodec.exact.values import IllegalOperation, ValueInfo, require
 OPERATION_LIMIT = 2**12
 
 
+@dataclass(frozen=True)
+class CheckedProgram:
+    """A program that is proved to be exact; made by :func:`check`.
+
+    tensors  those that its operations name
+    values   what is known of each value, by name
+    """
+
+    program: Program
+    tensors: Tensors
+    values: Mapping[str, ValueInfo]
+
+    @property
+    def name(self) -> str:
+        return self.program.name
+
+    def with_tensors(self, tensors: Tensors) -> CheckedProgram:
+        """The same with others of its tensors, as conditions have them at some d.
+
+        What is proved of each value stays true, so only operations whose tensors are others are
+        proved again. Raises CorruptFileError where one is not legal or can give more than before.
+        """
+        with _faults_of(self.program):
+            for operation in self.program.operations:
+                names = operation.tensors.values()
+                if all(tensors.get(name) is self.tensors[name] for name in names):
+                    continue
+                info, proved = (
+                    _infer(operation, self.values, tensors),
+                    self.values[operation.output],
+                )
+                within = proved.low <= info.low and info.high <= proved.high
+                same = replace(info, low=proved.low, high=proved.high) == proved
+                require(within and same, f"{operation.output} is not what was proved")
+        return CheckedProgram(self.program, _named_by(self.program, tensors), self.values)
+
+
+def check(program: Program, tensors: Tensors) -> CheckedProgram:
+    """Prove `program`, whose tensors stand among `tensors`. Raises CorruptFileError as
+    :func:`analyse`."""
+    values = analyse(program, tensors)
+    return CheckedProgram(program, _named_by(program, tensors), values)
+
+
 def analyse(program: Program, tensors: Tensors) -> dict[str, ValueInfo]:
     """Check every operation of `program` and return what is known of each value by name.
 
@@ -23,30 +69,38 @@ def analyse(program: Program, tensors: Tensors) -> dict[str, ValueInfo]:
     """
     values: dict[str, ValueInfo] = {}
     read: set[str] = set()
-    try:
+    with _faults_of(program):
         operations = program.operations
         require(len(operations) <= OPERATION_LIMIT, f"more than {OPERATION_LIMIT} operations")
         for port in program.inputs:
             require(port.name not in values, f"input {port.name} stated twice")
             number = port.channels is None
             channels = 1 if port.channels is None else port.channels
-            info = ValueInfo(channels, port.low, port.high, Fraction(1), number=number)
-            info.require_legal()
-            values[port.name] = info
+            values[port.name] = ValueInfo(
+                channels, port.low, port.high, Fraction(1), number=number
+            ).checked()
         for operation in operations:
             _require_operands(operation, values, read)
             read.update(operation.inputs)
             require(operation.output not in values, f"{operation.output} computed twice")
-            info = _infer(operation, values, tensors)
-            info.require_legal()
-            values[operation.output] = info
+            values[operation.output] = _infer(operation, values, tensors).checked()
         for output in program.outputs:
             given = _operand(values, output)
             require(not given.accumulator, f"output {output} is a sum")
             require(not given.number, f"output {output} is a number")
+    return values
+
+
+@contextmanager
+def _faults_of(program: Program) -> Iterator[None]:
+    try:
+        yield
     except IllegalOperation as error:
         raise CorruptFileError(f"program {program.name}: {error}") from None
-    return values
+
+
+def _named_by(program: Program, tensors: Tensors) -> Tensors:
+    return {n: tensors[n] for operation in program.operations for n in operation.tensors.values()}
 
 
 def _require_operands(

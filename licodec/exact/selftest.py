@@ -16,7 +16,7 @@ from types import ModuleType
 import numpy as np
 
 from licodec.errors import LicodecError
-from licodec.exact.bounds import analyse
+from licodec.exact.bounds import CheckedProgram, check
 from licodec.exact.operations import KINDS
 from licodec.exact.passes import KernelLimits, NoExactSplit
 from licodec.exact.program import Operation, Port, Program, Tensors
@@ -75,8 +75,7 @@ class Case:
 class Trial:
     """A program whose only output is "result", what to run it on, and what that gives."""
 
-    program: Program
-    tensors: Tensors
+    program: CheckedProgram
     inputs: Mapping[str, np.ndarray]
     expected: np.ndarray
 
@@ -84,13 +83,13 @@ class Trial:
 _verdicts: dict[tuple[str, Case], str | None] = {}  # by backend: what was wrong
 
 
-def failures(backend: ModuleType, programs: Iterable[Program], tensors: Tensors) -> list[str]:
+def failures(backend: ModuleType, programs: Iterable[CheckedProgram]) -> list[str]:
     """What `backend` gets wrong among the operations of `programs`; empty where it is exact.
 
     The verdict on each class of operation is kept for the rest of the process.
     """
     try:
-        cases = _cases(programs, tensors, backend.LIMITS)
+        cases = _cases(programs, backend.LIMITS)
     except NoExactSplit as error:
         return [str(error)]
     found = []
@@ -103,15 +102,14 @@ def failures(backend: ModuleType, programs: Iterable[Program], tensors: Tensors)
     return found
 
 
-def _cases(programs: Iterable[Program], tensors: Tensors, limits: KernelLimits) -> list[Case]:
+def _cases(programs: Iterable[CheckedProgram], limits: KernelLimits) -> list[Case]:
     """The distinct classes of operation, and one of those with made-up weights on a large plane
     too: the heaviest that the reference runs in a few milliseconds."""
     cases: dict[Case, int] = {}  # and the number of made-up weights
-    for program in programs:
-        values = analyse(program, tensors)
-        for operation in program.operations:
-            roles = operation.roles(tensors)
-            operands = [values[name] for name in operation.inputs]
+    for checked in programs:
+        for operation in checked.program.operations:
+            roles = operation.roles(checked.tensors)
+            operands = [checked.values[name] for name in operation.inputs]
             case = _case(operation, operands, roles, limits)
             made_up = "weight" in roles and operation.form.trial.tensor is not None
             cases[case] = roles["weight"].size if made_up else 0
@@ -142,7 +140,7 @@ def _verdict(backend: ModuleType, case: Case) -> str | None:
     """None where `backend` agrees with the reference on `case`, else what happened."""
     trial = _trial(case)
     try:
-        found = backend.prepare(trial.program, trial.tensors)(trial.inputs)["result"]
+        found = backend.prepare(trial.program)(trial.inputs)["result"]
     except (AttributeError, LicodecError, RuntimeError, ValueError) as error:
         reason = str(error).strip() or type(error).__name__
         return f"cannot run ({reason.splitlines()[0]})"
@@ -177,7 +175,7 @@ def _trial(case: Case) -> Trial:
         for name, x in zip(names, case.operands, strict=True)
     )
     program = Program("self-test", ports, tuple(operations), ("result",))
-    return Trial(program, tensors, dict(zip(names, inputs, strict=True)), result)
+    return Trial(check(program, tensors), dict(zip(names, inputs, strict=True)), result)
 
 
 def _tensors(random: np.random.Generator, case: Case) -> dict[str, np.ndarray]:

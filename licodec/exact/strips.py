@@ -13,8 +13,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from licodec.exact.program import Program
-from licodec.exact.values import ValueInfo
+from licodec.exact.bounds import CheckedProgram
 
 Planes = Mapping[str, np.ndarray]
 
@@ -31,8 +30,9 @@ class StripGeometry:
     halo: int
 
 
-def strip_geometry(program: Program, values: Mapping[str, ValueInfo]) -> StripGeometry:
+def strip_geometry(checked: CheckedProgram) -> StripGeometry:
     """Walk the program backwards and add up how far each output looks, in input rows."""
+    program, values = checked.program, checked.values
     reach: dict[str, Fraction] = dict.fromkeys(program.outputs, Fraction(0))
     grids = [info.rate for info in values.values()]
     for operation in reversed(program.operations):

@@ -53,12 +53,13 @@ class ValueInfo:
         """Planes of the same shape with integers in [low, high]."""
         return ValueInfo(self.channels, low, high, self.rate)
 
-    def require_legal(self) -> None:
-        """Raise IllegalOperation unless channels and range are within the limits."""
+    def checked(self) -> ValueInfo:
+        """The same. Raises IllegalOperation unless channels and range are within the limits."""
         require(0 < self.channels <= CHANNEL_LIMIT, f"{self.channels} channels")
         require(self.low <= self.high, f"empty range {self.low} ... {self.high}")
         limit = ACCUMULATOR_LIMIT if self.accumulator else VALUE_LIMIT
         require(self.largest < limit, f"values up to {self.largest}, the limit is {limit}")
+        return self
 
     def require_activation(self) -> None:
         """Raise IllegalOperation unless a convolution may read it."""

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from licodec.errors import CorruptFileError
 from licodec.exact.backends import reference
-from licodec.exact.bounds import analyse
+from licodec.exact.bounds import analyse, check
 from licodec.exact.strips import run_in_strips, strip_geometry
 from tests.exact.programs import Builder
 from tests.exact.test_normalization import INT16, run_everywhere
@@ -254,7 +254,7 @@ def test_halo_of_windows(window, shift, kernel, halo):
     geometry = strip_geometry(program, analyse(program, tensors))
     assert (geometry.unit, geometry.halo) == (window, halo)
     plane = np.random.default_rng(0).integers(-100, 101, (3, 5 * window + 1, 6))
-    run = reference.prepare(program, tensors)
+    run = reference.prepare(check(program, tensors))
     (whole,) = run({"x": plane}).values()
     strips = [next(iter(s.values())) for s in run_in_strips(run, geometry, {"x": plane}, 1)]
     assert len(strips) > 2

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from licodec.errors import CorruptFileError
 from licodec.exact.backends import float32, reference, torch_transforms
-from licodec.exact.bounds import analyse
+from licodec.exact.bounds import analyse, check
 from licodec.exact.operations.normalization import RADICAND_LIMIT, divide_rne, isqrt
 from licodec.exact.values import DIVIDEND_LIMIT
 from tests.exact.programs import Builder
@@ -25,10 +25,9 @@ INT16 = (-(2**15), 2**15 - 1)
 
 def run_everywhere(builder: Builder, output: str, **inputs: np.ndarray) -> np.ndarray:
     """The reference's result, which the torch backend's must equal."""
-    program, tensors = builder.build(output)
-    analyse(program, tensors)
-    expected = reference.prepare(program, tensors)(inputs)[output]
-    np.testing.assert_array_equal(float32.prepare(program, tensors)(inputs)[output], expected)
+    checked = check(*builder.build(output))
+    expected = reference.prepare(checked)(inputs)[output]
+    np.testing.assert_array_equal(float32.prepare(checked)(inputs)[output], expected)
     return expected
 
 

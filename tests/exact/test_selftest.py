@@ -14,7 +14,7 @@ import pytest
 
 from licodec.errors import LicodecError
 from licodec.exact import interpreter, selftest
-from licodec.exact.bounds import analyse
+from licodec.exact.bounds import CheckedProgram, analyse, check
 from licodec.exact.operations import KINDS, normalization
 from licodec.exact.passes import FLOAT32_KERNEL, INT8_KERNEL, KernelLimits, split_into_passes
 from licodec.exact.program import Program
@@ -27,7 +27,9 @@ names = (f"imitation {i}" for i in itertools.count())
 def backend(limits: KernelLimits = FLOAT32_KERNEL, **kernels) -> types.SimpleNamespace:
     """The reference with some of its kernels replaced, under a name that was not tested yet."""
 
-    def prepare(program: Program, tensors):
+    def prepare(checked: CheckedProgram):
+        program, tensors = checked.program, checked.tensors
+
         def run(inputs):
             values = {port.name: inputs[port.name].astype(np.int64) for port in program.inputs}
             for operation in program.operations:
@@ -89,8 +91,7 @@ def kinds_of_transforms(builder: Builder, x: str) -> tuple[str, ...]:
 
 
 def verdict(module) -> list[str]:
-    program, tensors = small()
-    return failures(module, [program], tensors)
+    return failures(module, [check(*small())])
 
 
 def test_the_reference_passes_its_own_test():
@@ -279,7 +280,7 @@ def test_weights_that_are_all_alike(value):
     acc = builder.conv(x, weight, np.zeros(3, np.int32))
     program, tensors = builder.build(builder.requantize(acc, 1.0, -9, 9))
     for limits in (FLOAT32_KERNEL, INT8_KERNEL):
-        assert failures(backend(limits), [program], tensors) == []
+        assert failures(backend(limits), [check(program, tensors)]) == []
 
 
 def test_verdicts_are_kept(monkeypatch):
@@ -312,8 +313,7 @@ def test_trials_have_the_passes_of_the_operations_they_stand_for(limits):
         x = values[operation.inputs[0]]
         roles = operation.roles(tensors)
         case = selftest._case(operation, [x], roles, limits)
-        trial = selftest._trial(case)
-        analyse(trial.program, trial.tensors)
+        trial = selftest._trial(case).program
         own = passes_of(operation, tensors, x)
         tried = passes_of(trial.program.operations[0], trial.tensors, x)
         assert structure(tried) == structure(own)
@@ -322,11 +322,10 @@ def test_trials_have_the_passes_of_the_operations_they_stand_for(limits):
 
 
 def test_every_kind_of_trial_is_a_legal_program():
-    program, tensors = small()
-    for case in selftest._cases([program], tensors, INT8_KERNEL):
+    for case in selftest._cases([check(*small())], INT8_KERNEL):
         trial = selftest._trial(case)
-        values = analyse(trial.program, trial.tensors)
-        for port in trial.program.inputs:
+        values = trial.program.values
+        for port in trial.program.program.inputs:
             plane = trial.inputs[port.name]
             if port.channels is None:
                 assert plane in (port.low, port.high)
@@ -349,13 +348,12 @@ ENVIRONMENTS = (
 
 def pixel_hashes() -> list[str]:
     """The automatic choice, then for each backend a hash of the pixels or why it is rejected."""
-    program, tensors = synthesis(64, (64, 48, 48), (1, 1, 1))
-    programs = {program.name: program}
-    lines = [interpreter.choose(None, programs, tensors).backend]
+    programs = {"synthesis": check(*synthesis(64, (64, 48, 48), (1, 1, 1)))}
+    lines = [interpreter.choose(None, programs).backend]
     latents = np.random.default_rng(5).integers(-(2**15), 2**15, (64, 6, 7))
     for name in ("reference", "float32", "int8"):
         try:
-            run = interpreter.choose(name, programs, tensors).prepare(program)
+            run = interpreter.choose(name, programs).prepare("synthesis")
         except LicodecError as error:
             lines.append(f"rejected: {error}")
         else:

@@ -13,8 +13,8 @@ from torch.nn import functional
 from licodec.exact.backends import torch_planes
 from licodec.exact.backends.torch_blocks import Scratch, Window
 from licodec.exact.backends.torch_planes import Convolution, Convolve, Run
+from licodec.exact.bounds import CheckedProgram
 from licodec.exact.passes import FLOAT32_KERNEL, Pass, split_into_passes
-from licodec.exact.program import Program, Tensors
 
 NAME = "float32"
 LIMITS = FLOAT32_KERNEL
@@ -24,9 +24,9 @@ def obstacle() -> str | None:
     return None
 
 
-def prepare(program: Program, tensors: Tensors) -> Run:
-    """Bind `program` to its tensors."""
-    return torch_planes.prepare(program, tensors, bind_convolution, torch.device("cpu"))
+def prepare(checked: CheckedProgram) -> Run:
+    """What runs a program."""
+    return torch_planes.prepare(checked, bind_convolution, torch.device("cpu"))
 
 
 def bind_convolution(convolution: Convolution) -> Convolve:

@@ -12,8 +12,8 @@ from torch import Tensor
 from licodec.exact.backends import torch_planes
 from licodec.exact.backends.torch_blocks import Scratch, Window
 from licodec.exact.backends.torch_planes import Convolution, Convolve, Run
+from licodec.exact.bounds import CheckedProgram
 from licodec.exact.passes import BYTE, INT8_KERNEL, OperandPart, Pass, split_into_passes
-from licodec.exact.program import Program, Tensors
 
 NAME = "int8"
 LIMITS = INT8_KERNEL
@@ -25,9 +25,9 @@ def obstacle() -> str | None:
     return None if torch.backends.mkldnn.is_available() else "torch was built without oneDNN"
 
 
-def prepare(program: Program, tensors: Tensors) -> Run:
-    """Bind `program` to its tensors."""
-    return torch_planes.prepare(program, tensors, bind_convolution, torch.device("cpu"))
+def prepare(checked: CheckedProgram) -> Run:
+    """What runs a program."""
+    return torch_planes.prepare(checked, bind_convolution, torch.device("cpu"))
 
 
 def bind_convolution(convolution: Convolution) -> Convolve:

@@ -1,6 +1,6 @@
 """The obvious interpreter: NumPy, one operation at a time, by the kernels of the operations.
 
-Sums are exact in binary64 because ``bounds.analyse`` proves them below 2^53.
+Sums are exact in binary64 because they are proved to be below 2^53.
 """
 
 from __future__ import annotations
@@ -9,15 +9,16 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from licodec.exact.program import Program, Tensors
+from licodec.exact.bounds import CheckedProgram
 
 NAME = "reference"
 
 Run = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
 
 
-def prepare(program: Program, tensors: Tensors) -> Run:
-    """Bind `program` to its tensors; the program must have passed ``bounds.analyse``."""
+def prepare(checked: CheckedProgram) -> Run:
+    """What runs a program, one operation at a time."""
+    program, tensors = checked.program, checked.tensors
 
     def run(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         values = {port.name: inputs[port.name].astype(np.int64) for port in program.inputs}

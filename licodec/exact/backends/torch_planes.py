@@ -27,7 +27,7 @@ from licodec.exact.backends.torch_blocks import (
     row_blocks,
 )
 from licodec.exact.backends.torch_pointwise import Pointwise, Sums, storage
-from licodec.exact.bounds import analyse
+from licodec.exact.bounds import CheckedProgram
 from licodec.exact.program import Operation, Program, Tensors
 from licodec.exact.values import ValueInfo
 from licodec.forks import limit_torch
@@ -94,14 +94,13 @@ class Step:
 
 
 def prepare(
-    program: Program,
-    tensors: Tensors,
+    checked: CheckedProgram,
     bind_convolution: Callable[[Convolution], Convolve],
     device: torch.device,
 ) -> Run:
-    """Bind `program` to its tensors on `device`."""
-    values = analyse(program, tensors)
-    steps = _steps(program, tensors, values, bind_convolution, device)
+    """What runs a program on `device`."""
+    program, values = checked.program, checked.values
+    steps = _steps(checked, bind_convolution, device)
     unused = {port.name for port in program.inputs} - set(program.outputs)
     unused -= {name for step in steps for name in step.inputs}
 
@@ -138,12 +137,11 @@ def ieee_precision() -> Iterator[None]:
 
 
 def _steps(
-    program: Program,
-    tensors: Tensors,
-    values: Mapping[str, ValueInfo],
+    checked: CheckedProgram,
     bind_convolution: Callable[[Convolution], Convolve],
     device: torch.device,
 ) -> tuple[Step, ...]:
+    program, values = checked.program, checked.values
     orders = _channel_orders(program, values)
     tasks = _tasks(program, values, orders)
     last_read = {name: i for i, task in enumerate(tasks) for name in task.inputs}
@@ -151,7 +149,7 @@ def _steps(
     for i, task in enumerate(tasks):
         dying = {n for n in task.inputs if last_read[n] == i and n not in program.outputs}
         operands = [Operand(values[n], n in dying) for n in task.inputs]
-        roles = [_roles(operation, tensors, orders) for operation in task.operations]
+        roles = [_roles(operation, checked.tensors, orders) for operation in task.operations]
         if task.kind == "conv2d":
             convolve = bind_convolution(_convolution(task.operations[0], operands, roles[0]))
             kernel = _bind_convolution(task, values, convolve, roles, device)
