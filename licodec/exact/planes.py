@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
@@ -11,9 +11,7 @@ import numpy as np
 from licodec.exact.bounds import CheckedProgram
 from licodec.exact.program import Program
 from licodec.exact.strips import StripGeometry, plane_size, run_in_strips, strip_geometry
-
-Planes = Mapping[str, np.ndarray]
-Run = Callable[[Planes], dict[str, np.ndarray]]
+from licodec.exact.values import Planes, Run
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,14 @@ equals the same rows of the whole plane. The halo follows from the program.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
 
 from licodec.exact.bounds import CheckedProgram
-
-Planes = Mapping[str, np.ndarray]
+from licodec.exact.values import Planes, Run
 
 
 @dataclass(frozen=True)
@@ -54,10 +53,7 @@ def strip_geometry(checked: CheckedProgram) -> StripGeometry:
 
 
 def run_in_strips(
-    run: Callable[[Planes], dict[str, np.ndarray]],
-    geometry: StripGeometry,
-    inputs: Planes,
-    rows: int,
+    run: Run, geometry: StripGeometry, inputs: Planes, rows: int
 ) -> Iterator[dict[str, np.ndarray]]:
     """Yield the outputs of `run` over `inputs` (C, H, W), from top to bottom, `rows` input
     rows at a time (rounded down to the geometry's unit, at least one). Inputs without

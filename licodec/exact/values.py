@@ -5,8 +5,17 @@ Normative counterpart: format/SPEC.md, "Arithmetic" and "Rules for every program
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+
+import numpy as np
+
+Planes = Mapping[str, np.ndarray]
+"""By the name of an input or output: integer planes (C, H, W), or numbers ()."""
+Run = Callable[[Planes], dict[str, np.ndarray]]
+"""A program on a backend: inputs, of any integer type, within the ranges of their ports ->
+outputs, int32."""
 
 ACCUMULATOR_LIMIT = 2**53  # sums below it are exact in binary64, so every backend can form them
 ACTIVATION_LOW, ACTIVATION_HIGH = -(2**15), 2**16 - 1  # what a convolution may read ...

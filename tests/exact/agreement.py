@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from licodec.exact.backends import cuda, float32, int8, reference
-from licodec.exact.backends.reference import Run
 from licodec.exact.bounds import CheckedProgram, check
 from licodec.exact.program import Program, Tensors
 from licodec.exact.selftest import failures
+from licodec.exact.values import Run
 from tests.exact.programs import synthesis
 
 Prepare = Callable[[CheckedProgram], Run]

@@ -13,9 +13,10 @@ from torch.nn import functional
 
 from licodec.exact.backends import torch_planes
 from licodec.exact.backends.torch_blocks import Scratch, Window
-from licodec.exact.backends.torch_planes import Convolution, Convolve, Run
+from licodec.exact.backends.torch_planes import Convolution, Convolve
 from licodec.exact.bounds import CheckedProgram
 from licodec.exact.passes import FLOAT64_KERNEL
+from licodec.exact.values import Run
 from licodec.forks import is_fork_of_torch
 
 NAME = "cuda"

@@ -5,22 +5,19 @@ Sums are exact in binary64 because they are proved to be below 2^53.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-
 import numpy as np
 
 from licodec.exact.bounds import CheckedProgram
+from licodec.exact.values import Planes, Run
 
 NAME = "reference"
-
-Run = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
 
 
 def prepare(checked: CheckedProgram) -> Run:
     """What runs a program, one operation at a time."""
     program, tensors = checked.program, checked.tensors
 
-    def run(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def run(inputs: Planes) -> dict[str, np.ndarray]:
         values = {port.name: inputs[port.name].astype(np.int64) for port in program.inputs}
         for operation in program.operations:
             operands = (values[name] for name in operation.inputs)

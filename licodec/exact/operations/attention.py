@@ -6,34 +6,26 @@ from fractions import Fraction
 
 import numpy as np
 
+from licodec.exact.operations.convolution import require_multiplier
 from licodec.exact.operations.kind import OperationKind
 from licodec.exact.operations.normalization import divide_rne
 from licodec.exact.operations.pointwise import require_table
-from licodec.exact.values import DIVIDEND_LIMIT, MULTIPLIER_LIMIT, ValueInfo, require
+from licodec.exact.values import DIVIDEND_LIMIT, ValueInfo, require
 
 SCORE_LIMIT = 2**21  # of each term of a score
 WINDOW_LIMIT = 16
 
 
 def _attention_info(
-    x: ValueInfo,
-    *,
-    multiplier: np.ndarray,
-    bias: np.ndarray,
-    table: np.ndarray,
-    heads: int,
-    window: int,
-    shift: int,
-) -> ValueInfo:
+    x: ValueInfo, *, multiplier: np.ndarray, bias: np.ndarray, table: np.ndarray, heads: int,
+    window: int, shift: int,
+) -> ValueInfo:  # fmt: skip
     require(1 <= window <= WINDOW_LIMIT, f"windows of {window}")
     require(0 <= shift < window, f"shift {shift}")
     require(heads >= 1 and x.channels % (3 * heads) == 0, f"{heads} heads")
     x.require_activation()
     depth, distances = x.channels // (3 * heads), 2 * window - 1
-    shaped = multiplier.shape in ((1,), (heads,)) and multiplier.dtype == np.float32
-    require(shaped, "multiplier tensor")
-    legal = np.all((multiplier >= 0) & (multiplier < MULTIPLIER_LIMIT))
-    require(bool(legal), "multiplier out of range")
+    require_multiplier(multiplier, heads)
     score = depth * x.largest**2 * Fraction(float(multiplier.max()))
     require(score <= SCORE_LIMIT, f"scores up to {float(score):.0f}")
     shaped = bias.shape == (heads, distances, distances) and bias.dtype == np.int32
@@ -48,15 +40,9 @@ def _attention_info(
 
 
 def _attention(
-    x: np.ndarray,
-    *,
-    multiplier: np.ndarray,
-    bias: np.ndarray,
-    table: np.ndarray,
-    heads: int,
-    window: int,
-    shift: int,
-) -> np.ndarray:
+    x: np.ndarray, *, multiplier: np.ndarray, bias: np.ndarray, table: np.ndarray, heads: int,
+    window: int, shift: int,
+) -> np.ndarray:  # fmt: skip
     """(3 * heads * depth, H, W) queries, keys, values -> (heads * depth, H, W).
 
     The plane is completed to whole windows; what does not belong to it has no weight.

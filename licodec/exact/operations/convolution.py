@@ -84,14 +84,9 @@ class Sums:
 
 
 def _sums(
-    limits: KernelLimits,
-    x: ValueInfo,
-    *,
-    weight: np.ndarray,
-    bias: np.ndarray,
-    groups: int,
+    limits: KernelLimits, x: ValueInfo, *, weight: np.ndarray, bias: np.ndarray, groups: int,
     **others: int,
-) -> Sums:
+) -> Sums:  # fmt: skip
     weight, bias = weight.astype(np.int64), bias.astype(np.int64)
     passes = split_into_passes(weight, bias, x.low, x.high, groups, limits)
     bits = int(max(weight.max(), -1 - weight.min())).bit_length()
@@ -148,30 +143,24 @@ def _trial_weight(random: np.random.Generator, shape: tuple[int, ...], sums: Sum
 # requantize ------------------------------------------------------------------------------------
 
 
-def _requantize_info(
-    x: ValueInfo,
-    *,
-    multiplier: np.ndarray,
-    negative_multiplier: np.ndarray | None = None,
-    low: int,
-    high: int,
-) -> ValueInfo:
-    for m in (multiplier, negative_multiplier):
-        if m is not None:
-            shaped = m.shape in ((1,), (x.channels,)) and m.dtype == np.float32
-            require(shaped, "multiplier tensor")
-            require(bool(np.all((m >= 0) & (m < MULTIPLIER_LIMIT))), "multiplier out of range")
+def require_multiplier(multiplier: np.ndarray, channels: int) -> None:
+    """Raise IllegalOperation unless it is one, or one by channel, of legal size."""
+    shaped = multiplier.shape in ((1,), (channels,)) and multiplier.dtype == np.float32
+    require(shaped, "multiplier tensor")
+    legal = np.all((multiplier >= 0) & (multiplier < MULTIPLIER_LIMIT))
+    require(bool(legal), "multiplier out of range")
+
+
+def _requantize_info(x: ValueInfo, *, low: int, high: int, **multipliers: np.ndarray) -> ValueInfo:
+    for multiplier in multipliers.values():
+        require_multiplier(multiplier, x.channels)
     return x.within(low, high)
 
 
 def _requantize(
-    acc: np.ndarray,
-    *,
-    multiplier: np.ndarray,
-    negative_multiplier: np.ndarray | None = None,
-    low: int,
-    high: int,
-) -> np.ndarray:
+    acc: np.ndarray, *, multiplier: np.ndarray, negative_multiplier: np.ndarray | None = None,
+    low: int, high: int,
+) -> np.ndarray:  # fmt: skip
     """sat(rne(fl32(fl32(acc) * m[c])))."""
     factor = multiplier[:, None, None]
     if negative_multiplier is not None:

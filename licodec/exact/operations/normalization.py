@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -48,7 +49,7 @@ def _require_bits(**attributes: int) -> None:
 
 
 def _largest_root(
-    x: ValueInfo, weight: np.ndarray, bias: np.ndarray, bias_bits: int, root_bits: int
+    x: ValueInfo, *, weight: np.ndarray, bias: np.ndarray, bias_bits: int, root_bits: int
 ) -> int:
     """Check the normalization of gdn and igdn; the largest root that it can have."""
     shaped = weight.shape == (x.channels, x.channels) and weight.dtype in (np.int8, np.int16)
@@ -65,7 +66,7 @@ def _largest_root(
 
 
 def roots(
-    x: np.ndarray, weight: np.ndarray, bias: np.ndarray, bias_bits: int, root_bits: int
+    x: np.ndarray, *, weight: np.ndarray, bias: np.ndarray, bias_bits: int, root_bits: int
 ) -> np.ndarray:
     """isqrt(n * 4^k) with n = bias * 2^b + sum w * x^2, (C, H, W) int64."""
     squares = (x * x).reshape(len(x), -1).astype(np.float64)
@@ -74,68 +75,37 @@ def roots(
     return isqrt(norm.reshape(x.shape) << 2 * root_bits)
 
 
-def _igdn_info(
-    x: ValueInfo, *, weight: np.ndarray, bias: np.ndarray, bias_bits: int, root_bits: int
-) -> ValueInfo:
-    bound = x.largest * _largest_root(x, weight, bias, bias_bits, root_bits)
+def _igdn_info(x: ValueInfo, **norm: Any) -> ValueInfo:
+    bound = x.largest * _largest_root(x, **norm)
     return ValueInfo(x.channels, -bound, bound, x.rate, accumulator=True)
 
 
-def _igdn(
-    x: np.ndarray, *, weight: np.ndarray, bias: np.ndarray, bias_bits: int, root_bits: int
-) -> np.ndarray:
+def _igdn(x: np.ndarray, **norm: Any) -> np.ndarray:
     """x * isqrt(n * 4^k)."""
-    return x * roots(x, weight, bias, bias_bits, root_bits)
+    return x * roots(x, **norm)
 
 
-def _gdn_info(
-    x: ValueInfo,
-    *,
-    weight: np.ndarray,
-    bias: np.ndarray,
-    bias_bits: int,
-    root_bits: int,
-    fraction_bits: int,
-    low: int,
-    high: int,
-) -> ValueInfo:
-    _largest_root(x, weight, bias, bias_bits, root_bits)
+def _gdn_info(x: ValueInfo, *, fraction_bits: int, low: int, high: int, **norm: Any) -> ValueInfo:
+    _largest_root(x, **norm)
     _require_bits(fraction_bits=fraction_bits)
-    dividend = x.largest << root_bits + fraction_bits
+    dividend = x.largest << norm["root_bits"] + fraction_bits
     require(dividend < DIVIDEND_LIMIT, f"dividends up to {dividend}")
     return x.within(low, high)
 
 
-def _gdn(
-    x: np.ndarray,
-    *,
-    weight: np.ndarray,
-    bias: np.ndarray,
-    bias_bits: int,
-    root_bits: int,
-    fraction_bits: int,
-    low: int,
-    high: int,
-) -> np.ndarray:
+def _gdn(x: np.ndarray, *, fraction_bits: int, low: int, high: int, **norm: Any) -> np.ndarray:
     """sat(rne(x * 2^(k+f) / max(isqrt(n * 4^k), 1)))."""
-    divisor = np.maximum(roots(x, weight, bias, bias_bits, root_bits), 1)
-    return np.clip(divide_rne(x << root_bits + fraction_bits, divisor), low, high)
+    divisor = np.maximum(roots(x, **norm), 1)
+    return np.clip(divide_rne(x << norm["root_bits"] + fraction_bits, divisor), low, high)
 
 
 # layernorm -------------------------------------------------------------------------------------
 
 
 def _layernorm_info(
-    x: ValueInfo,
-    *,
-    gain: np.ndarray,
-    bias: np.ndarray,
-    epsilon: int,
-    root_bits: int,
-    fraction_bits: int,
-    low: int,
-    high: int,
-) -> ValueInfo:
+    x: ValueInfo, *, gain: np.ndarray, bias: np.ndarray, epsilon: int, root_bits: int,
+    fraction_bits: int, low: int, high: int,
+) -> ValueInfo:  # fmt: skip
     channels = x.channels
     require(gain.shape == (channels,) and gain.dtype == np.float32, "gain tensor")
     require(bool(np.all(np.abs(gain) < MULTIPLIER_LIMIT)), "gain out of range")
@@ -158,16 +128,9 @@ def _layernorm_info(
 
 
 def _layernorm(
-    x: np.ndarray,
-    *,
-    gain: np.ndarray,
-    bias: np.ndarray,
-    epsilon: int,
-    root_bits: int,
-    fraction_bits: int,
-    low: int,
-    high: int,
-) -> np.ndarray:
+    x: np.ndarray, *, gain: np.ndarray, bias: np.ndarray, epsilon: int, root_bits: int,
+    fraction_bits: int, low: int, high: int,
+) -> np.ndarray:  # fmt: skip
     """sat(rne(fl32(n * gain)) + bias), n the deviation from the mean of the channels in units of
     2^-f standard deviations."""
     total = x.sum(0)
