@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from fractions import Fraction
 
 from licodec.errors import CorruptFileError
 from licodec.exact.program import Operation, Program, Tensors
@@ -45,10 +44,8 @@ class CheckedProgram:
                 names = operation.tensors.values()
                 if all(tensors.get(name) is self.tensors[name] for name in names):
                     continue
-                info, proved = (
-                    _infer(operation, self.values, tensors),
-                    self.values[operation.output],
-                )
+                proved = self.values[operation.output]
+                info = _infer(operation, self.values, tensors)
                 within = proved.low <= info.low and info.high <= proved.high
                 same = replace(info, low=proved.low, high=proved.high) == proved
                 require(within and same, f"{operation.output} is not what was proved")
@@ -74,11 +71,7 @@ def analyse(program: Program, tensors: Tensors) -> dict[str, ValueInfo]:
         require(len(operations) <= OPERATION_LIMIT, f"more than {OPERATION_LIMIT} operations")
         for port in program.inputs:
             require(port.name not in values, f"input {port.name} stated twice")
-            number = port.channels is None
-            channels = 1 if port.channels is None else port.channels
-            values[port.name] = ValueInfo(
-                channels, port.low, port.high, Fraction(1), number=number
-            ).checked()
+            values[port.name] = port.info.checked()
         for operation in operations:
             _require_operands(operation, values, read)
             read.update(operation.inputs)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ import numpy as np
 from licodec.errors import CorruptFileError
 from licodec.exact.operations import KINDS
 from licodec.exact.operations.kind import OperationKind
+from licodec.exact.values import ValueInfo
 
 Tensors = Mapping[str, np.ndarray]
 """The stored tensors of a pack by name: weights int8 or int16, biases int32, multipliers and
@@ -33,6 +35,13 @@ class Port:
     channels: int | None
     low: int
     high: int
+
+    @property
+    def info(self) -> ValueInfo:
+        """What is known of its value."""
+        number = self.channels is None
+        channels = 1 if self.channels is None else self.channels
+        return ValueInfo(channels, self.low, self.high, Fraction(1), number=number)
 
 
 @dataclass(frozen=True)

@@ -121,18 +121,15 @@ def _cases(programs: Iterable[CheckedProgram], limits: KernelLimits) -> list[Cas
 def _case(
     operation: Operation, operands: list[ValueInfo], roles: Tensors, limits: KernelLimits
 ) -> Case:
-    kind, attributes = operation.form, operation.attributes
+    trial, attributes = operation.form.trial, operation.attributes
+    facts = trial.facts(limits, *operands, **roles, **attributes)
+    infos = (x.within(-LARGEST, LARGEST) if x.accumulator else x for x in operands)
     return Case(
-        kind.name,
-        tuple(
-            replace(x.within(-LARGEST, LARGEST) if x.accumulator else x, rate=Fraction(1))
-            for x in operands
-        ),
+        operation.kind,
+        tuple(replace(x, rate=Fraction(1)) for x in infos),
         tuple(sorted(attributes.items())),
         tuple((role, tensor.shape, tensor.dtype.str) for role, tensor in sorted(roles.items())),
-        Stored.of(roles)
-        if kind.trial.tensor is None
-        else kind.trial.facts(limits, *operands, **roles, **attributes),
+        Stored.of(roles) if trial.tensor is None else facts,
     )
 
 
