@@ -30,7 +30,7 @@ from licodec.exact.interpreter import Interpreter, choose
 from licodec.exact.planes import PlaneRunner
 from licodec.images import Picture, compress_alpha, decompress_alpha, psnr
 from licodec.packs import ANALYSIS, ENCODER_PROGRAMS, HYPER_ANALYSIS, Pack, PackAdapters
-from licodec.rate.conditions import HYPER_STEPS, STEPS, Place, resolved, value
+from licodec.rate.conditions import HYPER_STEPS, STEPS, Place, value
 from licodec.rate.gains import ANCHOR, Gains
 from licodec.rate.scale import Rate, RateScale, Setting, target_of
 from licodec.rate.targets import Found, Target, TargetKind, search
@@ -159,11 +159,8 @@ class Codec:
         key = (names, bound.place)
         if key not in self._interpreters:
             self._keep(bound.place)
-            own = {name: self.pack.programs[name] for name in names}
-            tensors = self.pack.tensors
-            if bound.place is not None:
-                tensors = resolved(own, tensors, bound.place)
-            self._interpreters[key] = choose(self._requested, own, tensors)
+            programs = self.pack.programs_at(names, bound.place)
+            self._interpreters[key] = choose(self._requested, programs)
         return self._interpreters[key]
 
     def _keep(self, place: Place | None) -> None:
@@ -187,11 +184,9 @@ class Codec:
             places = ENCODER_PROGRAMS if place in ENCODER_PROGRAMS else decoders
             own = bound if stand_in or bound.place else replace(bound, adapters=None)
             interpreter = self._interpreter_of(places, own)
-            program = self.pack.programs[name]
             self._runners[key] = PlaneRunner.bind(
-                program,
-                self.pack.proved_tensors,
-                interpreter.prepare(program),
+                self.pack.checked[name],
+                interpreter.prepare(name),
                 STRIP_PIXELS // pixels_per_position(place, self.pack),
             )
         return self._runners[key].with_numbers(bound.gains.by_mode())

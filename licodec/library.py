@@ -91,7 +91,7 @@ class PackCodecs:
     def _work(self, programs: Iterable[str]) -> float:
         pack = self.pack
         return sum(
-            float(multiplications(pack.programs[name], pack.tensors, pack.analysed[name]))
+            float(multiplications(pack.checked[name]))
             / pixels_per_position(name, pack)
             for name in programs
         )

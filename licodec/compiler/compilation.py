@@ -22,7 +22,8 @@ from torch import Tensor, fx, nn
 
 from licodec.compiler.ranges import RANGE_MARGIN
 from licodec.compiler.weight_steps import quantize_weight
-from licodec.exact.program import KINDS, Operation, Port, Program
+from licodec.exact.operations import KINDS
+from licodec.exact.program import Operation, Port, Program
 from licodec.networks.compiled_leaves import ChannelGain, ChannelOffset, FirstChannels, Narrowed
 from licodec.rate.conditions import PREFIX
 

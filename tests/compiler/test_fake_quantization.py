@@ -18,6 +18,7 @@ from licodec.compiler.compilation import (
 from licodec.compiler.fake_quantization import FakeQuantized, RoundedForm
 from licodec.compiler.ranges import RangeRecorder
 from licodec.exact.backends import reference
+from licodec.exact.bounds import check
 
 BITS = 12  # of activations
 INPUT = Grid(1 / 64, -(2**11), 2**11 - 1)
@@ -52,7 +53,7 @@ def test_computes_what_the_program_computes(width: int) -> None:
     source = Source("small", {"x": INPUT}, {"x": 2}, {"y": Output(OUTPUT)})
     compiled = compile_module(source, traced, recorder.ranges, lambda layer: width, BITS, {})
     (name,) = compiled.program.outputs
-    run = reference.prepare(compiled.program, compiled.tensors)
+    run = reference.prepare(check(compiled.program, compiled.tensors))
     exact = run({"x": (x[0] / INPUT.step).numpy().astype(np.int32)})[name] * OUTPUT.step
     grids = node_grids(source, traced, recorder.ranges, BITS)
     form = RoundedForm(grids, recorder.ranges, lambda layer: width, BITS)

@@ -29,9 +29,10 @@ from licodec.entropy.slices import _code_slice
 from licodec.entropy.tables import FrequencyTables
 from licodec.entropy.wavefronts import NeighbourPlanes, wavefronts
 from licodec.errors import CorruptFileError, LicodecError
-from licodec.exact.bounds import analyse
+from licodec.exact.bounds import analyse, check
 from licodec.exact.interpreter import choose
-from licodec.exact.program import KINDS, program_from_json
+from licodec.exact.operations import KINDS
+from licodec.exact.program import program_from_json
 from licodec.exact.schedule import schedule_from_json
 from licodec.packs import (
     STEP_SHARES,
@@ -86,12 +87,12 @@ def test_vectors_are_those_of_the_script() -> None:
 def test_program(case: Json, backend: str) -> None:
     program, tensors = program_from_json("vector", case["program"]), arrays(case["tensors"])
     try:
-        interpreter = choose(backend, {"vector": program}, tensors)
+        interpreter = choose(backend, {"vector": check(program, tensors)})
     except LicodecError as error:
         if backend != "int8":
             raise
         pytest.skip(str(error))
-    found = interpreter.prepare(program)(arrays(case["inputs"]))
+    found = interpreter.prepare("vector")(arrays(case["inputs"]))
     expected = arrays(case["outputs"])
     assert set(found) == set(expected)
     for name, plane in expected.items():

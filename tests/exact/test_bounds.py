@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from licodec.errors import CorruptFileError
-from licodec.exact.bounds import ValueInfo, accumulator_bound, analyse
+from licodec.exact.bounds import analyse, check
+from licodec.exact.operations.convolution import accumulator_bound
 from licodec.exact.program import Port
+from licodec.exact.values import ValueInfo
 from tests.exact.programs import Builder
 
 
@@ -254,3 +256,42 @@ def test_too_many_operations():
     for _ in range(2**12 + 1):
         builder.operation("clamp", (x,), 1, low=0, high=1)
     refused(builder, "more than")
+
+
+def test_smaller_constants_are_covered_by_the_proof():
+    program, tensors = conv_builder(-10, 255).build("requantize_1")
+    proved = check(program, tensors)
+    others = tensors | {
+        "conv2d_0.bias": -tensors["conv2d_0.bias"],
+        "requantize_1.multiplier": np.full(6, 0.25, np.float32),
+        "unnamed": np.zeros(1),
+    }
+    bound = proved.with_tensors(others)
+    assert bound.program is program and bound.values == proved.values
+    assert set(bound.tensors) == set(tensors)
+    assert all(bound.tensors[name] is others[name] for name in tensors)
+
+
+@pytest.mark.parametrize(
+    ("name", "tensor", "message"),
+    [
+        ("conv2d_0.bias", np.full(6, 6, np.int32), "conv2d_0 is not what was proved"),
+        ("conv2d_0.bias", np.zeros(5, np.int32), "bias tensor"),
+        ("conv2d_0.weight", np.ones((5, 4, 3, 3), np.int8), "bias tensor"),
+        ("requantize_1.multiplier", np.full(1, -1, np.float32), "multiplier out of range"),
+        ("conv2d_0.bias", None, "tensor conv2d_0.bias is missing"),
+    ],
+)
+def test_what_the_proof_does_not_cover_is_refused(name, tensor, message):
+    program, tensors = conv_builder(-10, 255).build("requantize_1")
+    others = {n: t for n, t in (tensors | {name: tensor}).items() if t is not None}
+    with pytest.raises(CorruptFileError, match=f"program p: .*{message}"):
+        check(program, tensors).with_tensors(others)
+
+
+def test_a_proof_is_of_the_tensors_that_it_saw():
+    program, tensors = conv_builder().build("requantize_1")
+    checked = check(program, tensors)
+    seen = dict(tensors)
+    tensors["conv2d_0.weight"] = np.zeros(1)
+    assert checked.tensors == seen

@@ -11,14 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from licodec.exact.backends import reference
-from licodec.exact.bounds import analyse
+from licodec.exact.bounds import analyse, check
 from tests.exact.programs import Builder, RandomBuilder
 
 
 def run(builder: Builder, output: str, inputs: dict[str, np.ndarray]) -> np.ndarray:
-    program, tensors = builder.build(output)
-    analyse(program, tensors)
-    plane = reference.prepare(program, tensors)(inputs)[output]
+    plane = reference.prepare(check(*builder.build(output)))(inputs)[output]
     assert plane.dtype == np.int32
     return plane
 
@@ -183,7 +181,7 @@ def test_values_keep_to_their_proved_ranges_and_shapes(seed):
     values = analyse(program, tensors)
     inputs = builder.planes()
     (rows, columns) = next(iter(inputs.values())).shape[1:]
-    for name, plane in reference.prepare(program, tensors)(inputs).items():
+    for name, plane in reference.prepare(check(program, tensors))(inputs).items():
         info = values[name]
         assert plane.shape == (info.channels, rows * info.rate, columns * info.rate)
         assert info.low <= plane.min() and plane.max() <= info.high

@@ -12,6 +12,7 @@ import torch
 from licodec.codec import Codec
 from licodec.container import read_file
 from licodec.exact.backends import float32, reference
+from licodec.exact.bounds import CheckedProgram, check
 from licodec.exact.program import Program
 from licodec.images import Picture
 from licodec.packing.published_exact import PIXELS, integer_medians
@@ -84,7 +85,7 @@ def test_the_encoder_finds_the_float_network_s_latents(backbone: str) -> None:
     assert np.abs(analysed.hyper_latents - expected).max() <= 1
 
 
-def unrounded(program: Program, pack: Pack) -> tuple[Program, dict[str, np.ndarray]]:
+def unrounded(program: Program, pack: Pack) -> CheckedProgram:
     """The synthesis with its last rounding on a grid FINER times, and without its limits."""
     tensors, operations = dict(pack.tensors), []
     last = max(i for i, o in enumerate(program.operations) if o.kind == "requantize")
@@ -94,15 +95,15 @@ def unrounded(program: Program, pack: Pack) -> tuple[Program, dict[str, np.ndarr
             tensors[name] = pack.tensors[name] * np.float32(FINER)
             operation = replace(operation, attributes={"low": 1 - 2**24, "high": 2**24 - 1})
         operations.append(operation)
-    return replace(program, operations=tuple(operations)), tensors
+    return check(replace(program, operations=tuple(operations)), tensors)
 
 
 def decibels(backbone: str, latents: torch.Tensor, width: int) -> float:
     """Exact synthesis against the float one, from the same latents (1, M, h, w)."""
     pack = tiny.pack(backbone, width)
-    program, tensors = unrounded(pack.programs["synthesis"], pack)
+    checked = unrounded(pack.programs["synthesis"], pack)
     integers = torch.round(latents * 64).clamp(-(2**15), 2**15 - 1)
-    run = float32.prepare(program, tensors)
+    run = float32.prepare(checked)
     (found,) = run({"latents": integers[0].numpy().astype(np.int32)}).values()
     with torch.no_grad():
         expected = tiny.network(backbone).synthesis(integers / 64)[0].numpy()
@@ -135,7 +136,7 @@ def test_means_and_scales_follow_the_float_ones(backbone: str) -> None:
     medians, rest = integer_medians(network.entropy_bottleneck)
     z = torch.randint(-3, 4, (1, 16, 4, 4), generator=generator) + medians[:, None, None]
     previous = torch.round(32 * torch.randn((1, network.latents, 16, 16), generator=generator)) / 64
-    run = reference.prepare(pack.programs["hyper_synthesis"], pack.tensors)
+    run = reference.prepare(pack.checked["hyper_synthesis"])
     outputs = run({"hyper_latents": z[0].numpy().astype(np.int32)})
     size = network.latents // network.slices
     with torch.no_grad():
@@ -146,7 +147,7 @@ def test_means_and_scales_follow_the_float_ones(backbone: str) -> None:
         ports = dict(zip(("means", "scales"), (outputs[n] for n in names), strict=True))
         if i:
             ports["previous"] = (previous[0, : i * size] * 64).numpy().astype(np.int32)
-        found = float32.prepare(program, pack.tensors)(ports)
+        found = float32.prepare(check(program, pack.tensors))(ports)
         seen = (previous[:, : min(i, network.supports) * size],) if i else ()
         with torch.no_grad():
             mean, scale, _ = network.slice_parameters(i)(*features, *seen)

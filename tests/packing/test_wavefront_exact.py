@@ -74,11 +74,11 @@ def test_means_and_scales_follow_the_published_context_model() -> None:
     _, rest = integer_medians(network.entropy_bottleneck)
     analysed = Codec(pack, "float32").analyse(tiny.picture(128, 128))
     z = torch.from_numpy(analysed.hyper_latents)[None].float()
-    hyper = float32.prepare(pack.programs["hyper_synthesis"], pack.tensors)
+    hyper = float32.prepare(pack.checked["hyper_synthesis"])
     (features,) = hyper({"hyper_latents": z[0].numpy().astype(np.int32)}).values()
     neighbours = (64 * neighbours_of(decoded)[0]).numpy().astype(np.int32)
     program = pack.programs["parameters"]
-    run = float32.prepare(program, pack.tensors)
+    run = float32.prepare(pack.checked["parameters"])
     found = run({"features": features, "neighbours": neighbours})
     with torch.no_grad():
         known = network.hyper_synthesis(z + rest[:, None, None])
