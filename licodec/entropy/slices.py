@@ -22,7 +22,7 @@ from licodec.entropy.adaptive import (
     step_range,
 )
 from licodec.entropy.escapes import LARGEST_MAGNITUDE
-from licodec.entropy.quantization import SymbolCosts, nearest_symbols, thrifty_symbols
+from licodec.entropy.quantization import SymbolCosts, nearest_symbols, rdoq_symbols
 from licodec.entropy.rans import CoderTables, StreamReader, StreamWriter
 from licodec.entropy.tables import EntropyTables
 from licodec.entropy.wavefronts import NeighbourPlanes, longest_wavefront, wavefronts
@@ -45,7 +45,7 @@ BLOCK_SYMBOLS = 1 << 20  # symbols whose 64-bit intermediates are alive at a tim
 class EntropyModel:
     """What coding latents takes: the schedule, its bound programs, and the tables.
 
-    `distortion_weight` is the encoder's, see ``thrifty_symbols``; None codes the nearest symbol.
+    `distortion_weight` is the encoder's, see ``rdoq_symbols``; None codes the nearest symbol.
     `step_shares` are an adapter set's, one for each slice; without any, steps are AQVR's, or those
     by channel: `steps` int64 (M,) and, of the hyper-latents, `hyper_steps` (Z,), where the pack has
     conditions. `band` is the one of the hyper-latents' tables. All three are of one d.
@@ -155,7 +155,7 @@ def _coding(model: EntropyModel, latents: np.ndarray, consume: Consume) -> Excha
         if weight is None:
             coded = nearest_symbols(residual, step)
         else:
-            coded = thrifty_symbols(residual, step, indexes - offset, model.latent_costs, weight)
+            coded = rdoq_symbols(residual, step, indexes - offset, model.latent_costs, weight)
         coded = np.clip(coded, -LARGEST_MAGNITUDE, LARGEST_MAGNITUDE)
         consume(coded.ravel(), indexes.ravel())
         return coded
