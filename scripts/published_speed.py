@@ -52,7 +52,7 @@ from licodec.images import Picture
 from licodec.packing.checkpoints import load_network
 from licodec.packs import read_pack
 from licodec.packs.plans import search_figures
-from licodec.rate.scale import Rate
+from licodec.rate.modes import Rate
 
 HEIGHT, WIDTH = 512, 768
 COMPRESSAI, BITS_PER_PIXEL = "cheng2020-attn", 0.5

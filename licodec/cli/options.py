@@ -15,7 +15,7 @@ from licodec.cli.streams import say
 from licodec.cli.threads import limit_threads
 from licodec.errors import UsageError
 from licodec.exact.backends.torch_loading import MOST_THREADS
-from licodec.rate.scale import Rate, RateMode, choose_rate
+from licodec.rate.modes import Rate, RateMode, choose_rate
 
 RATE_PANEL = "Rate (at most one, but --beta goes with any and -d with --alpha; else d = 1)"
 MACHINE_PANEL = "Machine (never changes a pixel)"
@@ -131,16 +131,17 @@ def parse_rate(
     objective: str | None = None,
 ) -> Rate:
     """The rate options that were given, or d = 1. Raises UsageError."""
-    values = {
-        RateMode.D: d,
-        RateMode.QUALITY: quality,
-        RateMode.BPP: bpp,
-        RateMode.SIZE: None if size is None else parse_size(size),
-        RateMode.PSNR: psnr,
-        RateMode.ALPHA: alpha,
-        RateMode.BETA: beta,
-    }
-    return choose_rate(values, option_name, objective)
+    return choose_rate(
+        option_name,
+        objective,
+        d=d,
+        quality=quality,
+        target_bpp=bpp,
+        target_size=None if size is None else parse_size(size),
+        target_psnr=psnr,
+        alpha=alpha,
+        beta=beta,
+    )
 
 
 _SIZE = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*([kmg]?)(i?)b?", re.IGNORECASE)
