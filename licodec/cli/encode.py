@@ -11,7 +11,8 @@ from typing import Any
 from licodec.batches.work import Likeness, Look, Made
 from licodec.cli import machine
 from licodec.cli.naming import LIC_SUFFIX, Job, command_line, encoded_name, plan_jobs
-from licodec.cli.options import Machine, option_name
+from licodec.cli.options import Machine
+from licodec.cli.rate_options import option_name
 from licodec.cli.reading import read_lic, read_source, source_name
 from licodec.cli.rendering import (
     Notice,
