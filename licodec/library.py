@@ -19,7 +19,7 @@ from licodec.exact.work import multiplications
 from licodec.forks import is_fork_of_torch
 from licodec.images import Picture
 from licodec.packs import ENCODER_PROGRAMS, Pack, PackName, find_pack, read_pack, require_encoder
-from licodec.rate.scale import TARGETS, Rate
+from licodec.rate.modes import Rate
 
 # Multiplications that the reference does in about the time that the others take to start.
 START_WORK = 3e10
@@ -68,7 +68,7 @@ class PackCodecs:
         encoders do not fit, and LicodecError as `fastest`.
         """
         require_encoder(self.pack)
-        attempts = ATTEMPTS if rate.mode in TARGETS else 1
+        attempts = ATTEMPTS if rate.is_target else 1
         codec = self._for_work(self._encoding_work * width * height * attempts)
         codec.prepare_encoding()
         return codec

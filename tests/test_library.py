@@ -12,7 +12,7 @@ from licodec.container import read_file
 from licodec.images import Picture
 from licodec.library import ATTEMPTS, Library, PackCodecs
 from licodec.packs import read_name, write_pack
-from licodec.rate.scale import Rate, RateMode
+from licodec.rate.modes import Rate, RateMode
 from tests import tiny
 
 FAST = "float32"  # what the tests take for the fastest
@@ -74,7 +74,7 @@ def test_both_give_the_same_file_and_pixels(
     used, files, decoded = [], [], []
     for library in (Library(), Library(None, 0)):
         codec = library.open(read_name(path)).to_encode(70, 40, Rate())
-        files.append(codec.encode(picture, 64).data)
+        files.append(codec.neutral.encode(picture).data)
         used += [codec.backend, library.codec_for(read_file(files[0])).backend]
         decoded.append(library.decode(files[0]).pixels)
     assert used == [REFERENCE, REFERENCE, FAST, FAST]

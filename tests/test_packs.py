@@ -32,7 +32,7 @@ from licodec.packs import (
 )
 from licodec.packs.plans import search_figures
 from licodec.packs.storage import CHECKSUM_KEY
-from licodec.rate.scale import Rate
+from licodec.rate.modes import Rate
 from tests import tiny
 
 
@@ -167,7 +167,7 @@ def test_a_pack_may_decode_alone(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"lite \(standard\) is for decoding alone"):
         PackCodecs(again).to_encode(64, 64, Rate())
     picture = Picture(np.full((20, 30, 3), 90, np.uint8))
-    coded = PackCodecs(pack, "reference").fastest.encode(picture, 64)
+    coded = PackCodecs(pack, "reference").fastest.neutral.encode(picture)
     decoded = PackCodecs(again).to_decode(30, 20).decode(read_file(coded.data))
     assert np.array_equal(decoded.pixels, coded.picture.pixels)
     half = {n: p for n, p in pack.programs.items() if n != "hyper_analysis"}

@@ -22,7 +22,7 @@ class Form:
     scale_indexes: Callable[..., np.ndarray]
     dequantize: Callable[..., np.ndarray]
     nearest_symbols: Callable[..., np.ndarray]
-    thrifty_symbols: Callable[..., np.ndarray]
+    rdoq_symbols: Callable[..., np.ndarray]
 
 
 PLAIN = Form(
@@ -31,7 +31,7 @@ PLAIN = Form(
     adaptive.scale_indexes,
     adaptive.dequantize,
     quantization.nearest_symbols,
-    quantization.thrifty_symbols,
+    quantization.rdoq_symbols,
 )
 NATIVE = Form(
     rans_native.NativeCoder,
@@ -39,7 +39,7 @@ NATIVE = Form(
     steps_native.scale_indexes,
     steps_native.dequantize,
     steps_native.nearest_symbols,
-    steps_native.thrifty_symbols,
+    steps_native.rdoq_symbols,
 )
 
 

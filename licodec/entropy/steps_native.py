@@ -40,7 +40,7 @@ _INDEXES = ("steps_indexes", None, POINTER(_Planes), c_void_p, c_int32, c_void_p
 _DEQUANTIZE = ("steps_dequantize", None, POINTER(_Planes), *_THREE)
 _NEAREST = ("steps_nearest", None, POINTER(_Planes), *_TWO)
 _THRIFTY = (
-    *("steps_thrifty", c_int64, POINTER(_Planes), *_TWO),
+    *("steps_rdoq", c_int64, POINTER(_Planes), *_TWO),
     *(POINTER(_Costs), c_int64, c_void_p),
 )
 
@@ -121,10 +121,10 @@ def nearest_symbols(residual: np.ndarray, step: np.ndarray) -> np.ndarray:
     return symbols
 
 
-def thrifty_symbols(
+def rdoq_symbols(
     residual: np.ndarray, step: np.ndarray, indexes: np.ndarray, costs: SymbolCosts, weight: int
 ) -> np.ndarray:
-    """As :func:`licodec.entropy.quantization.thrifty_symbols`; int32."""
+    """As :func:`licodec.entropy.quantization.rdoq_symbols`; int32."""
     residual, step, indexes = map(_integers, (residual, step, indexes))
     arrays = [_integers(array) for array in (costs.costs, costs.starts, costs.low, costs.high)]
     symbols = np.empty(residual.shape, np.int32)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from licodec.codec import Codec
+from licodec.codec import Codec, SharedAnalysis
 from licodec.entropy.quantization import COST_UNIT
 from licodec.entropy.tables import tables_to_tensors
 from licodec.fmpq.allocation import plan_bits, widest
@@ -21,7 +21,7 @@ from licodec.packing.fitting import Observed, fitted_tables
 from licodec.packing.lite_exact import calibrate_lite, compile_lite, standard_widths
 from licodec.packing.searchable import Searchable
 from licodec.packs import Pack, write_pack
-from licodec.rate.scale import Setting
+from licodec.rate.setting import Setting
 
 FITTING_DS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 FITTING_ROUNDS = 2  # tables decide which symbols are cheap, and those decide the tables
@@ -78,11 +78,12 @@ def _observed(codec: Codec, pictures: Sequence[Picture]) -> Iterator[Observed]:
     schedule = codec.pack.schedule
     ds = [round(d * schedule.d_unit) for d in FITTING_DS]
     ds = [d for d in ds if schedule.d_low <= d <= schedule.d_high]
-    analysed = [] if codec.analysis_depends_on_d else list(map(codec.analyse, pictures))
+    shared = [SharedAnalysis(picture) for picture in pictures]
     for d in ds:
-        model = codec.entropy_model_at(Setting(d))
-        for found in analysed or (codec.analyse(picture, d=d) for picture in pictures):
-            yield Observed(model, found.latents, found.hyper_latents, d)
+        session = codec.at(Setting(d))
+        for picture in shared:
+            found = picture.at(session)
+            yield Observed(session.entropy_model, found.latents, found.hyper_latents)
 
 
 def bytes_beside_weights(

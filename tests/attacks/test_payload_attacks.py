@@ -25,6 +25,7 @@ from licodec.exact import native
 from licodec.images import Picture
 from licodec.library import Library
 from licodec.packs import read_name
+from licodec.rate.setting import Setting
 
 EMPTY = Stream(bytes(8), b"")
 ESCAPES_TOO_LARGE = b"\xff\xff\x03"  # of symbols beyond 2^15
@@ -42,7 +43,7 @@ def honest(library: Library, pack_path: Path) -> LicFile:
     """A file with many escapes: what alternates from pixel to pixel is not what packs expect."""
     checker = np.indices((40, 56)).sum(0)[:, :, None] % 2 * 255
     picture = Picture(checker.repeat(3, 2).astype(np.uint8))
-    lic = read_file(library.open(read_name(pack_path)).fastest.encode(picture, 16).data)
+    lic = read_file(library.open(read_name(pack_path)).fastest.at(Setting(16)).encode(picture).data)
     assert len(lic.streams[0].escapes) > 50
     return lic
 

@@ -10,6 +10,7 @@ import pytest
 import licodec
 from licodec.cli import options, threads
 from licodec.cli.app import app
+from licodec.cli.rate_options import parse_size
 from licodec.errors import UsageError
 from licodec.exact import native
 from licodec.exact.interpreter import BACKENDS
@@ -134,13 +135,13 @@ def test_names_that_are_repeated_for_a_light_start() -> None:
     ],
 )
 def test_sizes(text: str, size: int) -> None:
-    assert options.parse_size(text) == size
+    assert parse_size(text) == size
 
 
 @pytest.mark.parametrize("text", ["", "k", "-5", "1e3", "5kk", "7i", "0.4", "nan", "5 k k"])
 def test_sizes_that_are_none(text: str) -> None:
     with pytest.raises(UsageError):
-        options.parse_size(text)
+        parse_size(text)
 
 
 def test_threads_are_said_before_numpy_and_torch_load(run: Run, photo: Path) -> None:
@@ -150,9 +151,9 @@ def test_threads_are_said_before_numpy_and_torch_load(run: Run, photo: Path) -> 
 
 
 def test_devices() -> None:
-    cuda = options.choose_machine(None, options.Device.CUDA, 3)
+    cuda = options.MachineOptions(None, options.Device.CUDA, 3).chosen()
     assert (cuda.backend, cuda.hide_gpu, cuda.threads) == ("cuda", False, 3)
-    cpu = options.choose_machine(None, options.Device.CPU, None)
+    cpu = options.MachineOptions(None, options.Device.CPU).chosen()
     assert (cpu.backend, cpu.hide_gpu) == (None, True)
-    both = options.choose_machine(options.Backend.INT8, options.Device.CPU, None)
+    both = options.MachineOptions(options.Backend.INT8, options.Device.CPU).chosen()
     assert (both.backend, both.hide_gpu) == ("int8", True)

@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as arrays
 
 from licodec.codec import Codec
 from licodec.container.file import Stream
-from licodec.entropy import forms, rans, slices
+from licodec.entropy import forms, model, rans, slices
 from licodec.entropy.coder_tables import CoderTables
 from licodec.entropy.forms import NATIVE, PLAIN
 from licodec.entropy.quantization import SymbolCosts
@@ -18,6 +18,7 @@ from licodec.entropy.tables import LARGEST_TABLE, TOTAL, FrequencyTables, intege
 from licodec.errors import CorruptFileError
 from licodec.exact import native
 from licodec.images import Picture
+from licodec.rate.setting import Setting
 from tests import tiny
 
 pytestmark = pytest.mark.skipif(native.library() is None, reason=f"{native.reason()}")
@@ -149,7 +150,7 @@ def test_symbols_of_latents(data: st.DataObject, shape: tuple[int, int, int], we
     nearest = [form.nearest_symbols(residual, step) for form in (NATIVE, PLAIN)]
     assert np.array_equal(*nearest)
     chosen = [
-        form.thrifty_symbols(residual, step, indexes, costs, weight) for form in (NATIVE, PLAIN)
+        form.rdoq_symbols(residual, step, indexes, costs, weight) for form in (NATIVE, PLAIN)
     ]
     assert np.array_equal(*chosen)
 
@@ -195,7 +196,7 @@ def test_native_indexes_are_checked(index: int) -> None:
         where = indexes.reshape(1, 1, 2)
         step = np.full((1, 1, 1), 64)
         costs = SymbolCosts.of_tables(EDGES)
-        NATIVE.thrifty_symbols(np.zeros((1, 1, 2), np.int32), step, where, costs, 1)
+        NATIVE.rdoq_symbols(np.zeros((1, 1, 2), np.int32), step, where, costs, 1)
 
 
 @pytest.mark.parametrize("value", [2**15, -(2**15), 2**31 - 1, -(2**31)])
@@ -215,8 +216,8 @@ def test_files_and_pixels(d: int, monkeypatch: pytest.MonkeyPatch) -> None:
     pixels = np.random.default_rng(d).integers(0, 256, (40, 56, 3), np.uint8)
     found = []
     for form in (NATIVE, PLAIN):
-        for module in (rans, slices):
+        for module in (rans, slices, model):
             monkeypatch.setattr(module, "fastest", lambda form=form: form)
-        coded = codec.encode(Picture(pixels), d)
+        coded = codec.at(Setting(d)).encode(Picture(pixels))
         found.append((coded.data, coded.picture.pixels.tobytes()))
     assert found[0] == found[1]

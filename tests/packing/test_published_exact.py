@@ -17,6 +17,7 @@ from licodec.exact.program import Program
 from licodec.images import Picture
 from licodec.packing.published_exact import PIXELS, integer_medians
 from licodec.packs import Pack, read_pack, write_pack
+from licodec.rate.setting import Setting
 from tests import tiny_published as tiny
 from tests.conformance import second_decoder
 
@@ -31,11 +32,11 @@ def test_round_trip_is_the_same_on_two_backends(
 ) -> None:
     pack = tiny.pack(backbone)
     fast, slow = Codec(pack, "float32"), Codec(pack, "reference")
-    coded = fast.encode(tiny.picture(*size), d)
+    coded = fast.at(Setting(d)).encode(tiny.picture(*size))
     assert coded.picture.pixels.shape == (*size, 3)
     decoded = slow.decode(read_file(coded.data))
     np.testing.assert_array_equal(decoded.pixels, coded.picture.pixels)
-    assert slow.encode(tiny.picture(*size), d).data == coded.data
+    assert slow.at(Setting(d)).encode(tiny.picture(*size)).data == coded.data
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
@@ -50,7 +51,7 @@ def test_a_pack_is_read_as_it_was_written(backbone: str, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_the_second_decoder_gives_the_same_pixels(backbone: str, tmp_path: Path) -> None:
-    coded = Codec(tiny.pack(backbone), "float32").encode(tiny.picture(40, 64), 96)
+    coded = Codec(tiny.pack(backbone), "float32").at(Setting(96)).encode(tiny.picture(40, 64))
     write_pack(tiny.pack(backbone), tmp_path / "pack.safetensors")
     pack = tmp_path / "pack.safetensors"
     pixels = second_decoder.decode_to_pixels(coded.data, pack, tmp_path)
@@ -60,10 +61,10 @@ def test_the_second_decoder_gives_the_same_pixels(backbone: str, tmp_path: Path)
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_larger_d_makes_smaller_files(backbone: str) -> None:
     codec = Codec(tiny.pack(backbone), "float32")
-    analysed = codec.analyse(tiny.picture(64, 64))
+    analysed = codec.neutral.analyse(tiny.picture(64, 64))
     y = analysed.latents * 16  # the random networks' latents are near 0
     sizes = [
-        len(codec.code(tiny.picture(64, 64), replace(analysed, latents=y), d).data)
+        len(codec.at(Setting(d)).code(tiny.picture(64, 64), replace(analysed, latents=y)).data)
         for d in (32, 256)
     ]
     assert sizes[0] > sizes[1]
@@ -73,7 +74,7 @@ def test_larger_d_makes_smaller_files(backbone: str) -> None:
 def test_the_encoder_finds_the_float_network_s_latents(backbone: str) -> None:
     """Up to the edges: what convolutions are padded with is black, and medians are kept."""
     network, pixels = tiny.network(backbone), tiny.picture(128, 128).pixels
-    analysed = Codec(tiny.pack(backbone, 16), "float32").analyse(Picture(pixels))
+    analysed = Codec(tiny.pack(backbone, 16), "float32").neutral.analyse(Picture(pixels))
     with torch.no_grad():
         x = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
         y = network.analysis(x)

@@ -33,7 +33,7 @@ LICODEC_EXPORT void steps_dequantize(const struct planes *planes, const int32_t 
                                      const int16_t *means, int16_t *latents);
 LICODEC_EXPORT void steps_nearest(const struct planes *planes, const int32_t *residuals,
                                   int32_t *symbols);
-LICODEC_EXPORT int64_t steps_thrifty(const struct planes *planes, const int32_t *residuals,
+LICODEC_EXPORT int64_t steps_rdoq(const struct planes *planes, const int32_t *residuals,
                                      const int32_t *indexes, const struct costs *costs,
                                      int64_t weight, int32_t *symbols);
 
@@ -140,9 +140,9 @@ static inline int64_t cost_of(const struct costs *costs, int32_t table, int32_t 
 }
 
 /* The nearest symbol, or the next one towards zero where bits + weight * error^2 is less; as
- * thrifty_symbols in licodec/entropy/quantization.py. Returns how many were chosen: all, or as
+ * rdoq_symbols in licodec/entropy/quantization.py. Returns how many were chosen: all, or as
  * many as stand before an index that no table has. */
-int64_t steps_thrifty(const struct planes *planes, const int32_t *residuals,
+int64_t steps_rdoq(const struct planes *planes, const int32_t *residuals,
                       const int32_t *indexes, const struct costs *costs, int64_t weight,
                       int32_t *symbols)
 {
