@@ -41,7 +41,7 @@ exception, where Pillow applies it. From a TIFF, whose own directory is its Exif
 tags are kept. An ICC profile that does not describe the samples (CMYK, or RGB with a grey picture)
 is dropped with a note. A colour space that PNG (cICP, cHRM, gAMA), AVIF (nclx) or TIFF states in
 numbers is kept as an ICC profile made of them, with a note, and where none says it (PQ, HLG) it is
-dropped with one, as are IPTC, extended XMP and gain maps. Resolution outside Exif and comments are
+dropped with one, as are IPTC, extended XMP and gain maps. A PNG's cICP goes before its profile. Resolution outside Exif and comments are
 not kept. Of an animation the first frame is taken, of the several pictures in a phone's MPO (a
 JPEG followed by others) or a PPM the first, each with a note; a TIFF of several pages is refused.
 

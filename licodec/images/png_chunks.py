@@ -33,8 +33,10 @@ _BITS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16
 _CRITICAL = {b"IHDR", b"PLTE", b"IDAT", b"IEND"}
 # What is lost with a chunk, where its type does not say it to all.
 _MEANINGS = {b"iCCP": "the ICC profile", b"eXIf": "Exif", b"tRNS": "the transparency"}
+# Chunks that have to stand in front of the palette and the pixels, as libpng insists.
+_COLOURS = {b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM"}
 # Chunks of one length each.
-_LENGTHS = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"pHYs": 9, b"acTL": 8, b"fcTL": 26}
+_LENGTHS = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"cICP": 4, b"pHYs": 9, b"acTL": 8, b"fcTL": 26}
 
 
 @dataclass(frozen=True)
@@ -235,6 +237,10 @@ class _Walk:
             lengths = {0: (2,), 2: (6,), _PALETTE: range(1, (self.entries or 0) + 1)}
             early = self.data is None and b"tRNS" not in self.found
             return not early or len(body) not in lengths.get(self.colour, ())
+        if chunk.kind in _COLOURS:
+            behind = self.data is not None or self.entries is not None
+            if behind or chunk.kind in self.found:
+                return True
         if chunk.kind in (b"iCCP", b"zTXt"):
             keyword, separator, rest = body.partition(b"\0")
             return not keyword or not separator or rest[:1] != b"\0"

@@ -298,6 +298,9 @@ def _kept_profile(found: Found, channels: int, lost: list[str]) -> bytes | None:
         kind = f"for {space} samples" if space else "that is damaged"
         lost.append(f"ICC profile {kind} left out, the picture is {colour_name}")
         icc = None
+    if icc is not None and found.before_icc:
+        lost.append(f"ICC profile left out, as the {found.stated_by} goes before it")
+        icc = None
     if icc is not None or found.colour is None or found.colour.is_srgb(channels):
         return icc
     made = icc_profile(found.colour, channels)
