@@ -73,20 +73,34 @@ class _Worker:
 
 
 def run_in_processes(
-    open_tools: Open, tasks: Iterable[Any], jobs: int, prepare: Prepare, answer: Ask
+    open_tools: Open,
+    tasks: Iterable[Any],
+    jobs: int,
+    prepare: Prepare,
+    answer: Ask,
+    say: Callable[[str], None],
 ) -> Iterator[tuple[Any, Any]]:
     """Handle tasks in `jobs` processes; yields (task, outcome) as they end.
 
     The outcome is what the function of `open_tools` returned, or Died; what it asks meanwhile,
-    `answer` answers here. Raises the LicodecError that `open_tools` raised. However the iteration
-    ends, no process is left.
+    `answer` answers here. Where the system gives fewer processes, `say` is told, and the work goes
+    on in those. Raises the LicodecError that `open_tools` raised, and one where no process can be
+    started. However the iteration ends, no process is left.
     """
     waiting = deque(tasks)
     workers: list[_Worker] = []
+    wanted = min(jobs, len(waiting))
     try:
-        for _ in range(min(jobs, len(waiting))):
-            workers.append(_start(open_tools, prepare))
-            _assign(workers[-1], waiting.popleft())
+        try:
+            with _descriptors_left(_SPARE_DESCRIPTORS):
+                while len(workers) < wanted:
+                    workers.append(_start(open_tools, prepare))
+        except OSError as error:
+            if not workers:
+                raise _none_started(error) from error
+            say(f"{len(workers)} of {wanted} processes started: {error.strerror}; {_MORE}")
+        for worker in workers:
+            _assign(worker, waiting.popleft())
         while busy := [worker for worker in workers if worker.task is not None]:
             ready = connection.wait([worker.pipe for worker in busy])
             for worker in (worker for worker in busy if worker.pipe in ready):
