@@ -44,8 +44,8 @@ is dropped with a note. A colour space that PNG (cICP, cHRM, gAMA), AVIF (nclx) 
 numbers is kept as an ICC profile made of them, with a note, and where none says it (PQ, HLG) it is
 dropped with one, as are IPTC, extended XMP and gain maps. A PNG's cICP goes before its profile.
 Resolution outside Exif and comments are not kept. Of an animation the first frame is taken, of the
-several pictures in a phone's MPO (a JPEG followed by others) or a PPM the first, each with a note; a
-TIFF of several pages, and one of a stack or volume, is refused.
+several pictures in a phone's MPO (a JPEG followed by others) or a PPM the first, each with a note;
+a TIFF of several pages, and one of a stack or volume, is refused.
 
 Sizes are checked against licodec.container.limits before any pixel is decoded, instead of
 Pillow's own lower limit. Reading holds Pillow's copy of the pixels (4 bytes a pixel for RGB)
