@@ -10,6 +10,7 @@ Nothing heavy is imported here: a worker prepares itself before NumPy and torch 
 from __future__ import annotations
 
 import contextlib
+import errno
 import multiprocessing
 import os
 import signal
@@ -32,6 +33,7 @@ Open = Callable[[], Callable[[Any, Ask], Any]]
 Prepare = Callable[[], object]
 
 _GRACE_SECONDS = 10.0
+_NO_MORE = {errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM}  # processes, files, memory
 # Kept for the manifest and such while processes are started.
 _SPARE_DESCRIPTORS = 4
 # Signals that a terminal sends to all of its processes, where the system has them.
@@ -107,6 +109,8 @@ def run_in_processes(
                 while len(workers) < count:
                     workers.append(_start(open_tools, prepare))
         except OSError as error:
+            if error.errno not in _NO_MORE:
+                raise
             reason = f"{error.strerror}; see 'ulimit -a' for the limits of this shell"
             if not workers:
                 raise LicodecError(f"no worker process can be started: {reason}") from error
