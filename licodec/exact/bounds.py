@@ -30,6 +30,9 @@ WINDOW_LIMIT = 16
 CHANNEL_LIMIT = 2**13
 OPERATION_LIMIT = 2**12
 KERNEL_LIMIT = 32
+# Numbers for each position of a program's inputs: of a value, and of all that are alive at a time.
+EXPANSION_LIMIT = 2**15
+ALIVE_LIMIT = 2**17
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,11 @@ class ValueInfo:
     rate: Fraction
     accumulator: bool = False
     number: bool = False
+
+    @property
+    def expansion(self) -> Fraction:
+        """How many numbers it holds for each position of the program's inputs."""
+        return Fraction(0) if self.number else self.channels * self.rate**2
 
 
 def analyse(program: Program, tensors: Tensors) -> dict[str, ValueInfo]:
@@ -83,9 +91,38 @@ def analyse(program: Program, tensors: Tensors) -> dict[str, ValueInfo]:
             given = _operand(values, output)
             _require(not given.accumulator, f"output {output} is a sum")
             _require(not given.number, f"output {output} is a number")
+        alive = most_alive(program, values)
+        _require(alive <= ALIVE_LIMIT, f"values of {float(alive):.6g} numbers a position at a time")
     except _RuleError as error:
         raise CorruptFileError(f"program {program.name}: {error}") from None
     return values
+
+
+def last_readers(program: Program) -> dict[str, int]:
+    """The number of the operation after which each value is not needed any more.
+
+    It is that of the operation which makes a value that none reads. Outputs are left out, and
+    inputs that none reads.
+    """
+    last: dict[str, int] = {}
+    for i, operation in enumerate(program.operations):
+        last |= dict.fromkeys((*operation.inputs, operation.output), i)
+    return {name: i for name, i in last.items() if name not in program.outputs}
+
+
+def most_alive(program: Program, values: Mapping[str, ValueInfo]) -> Fraction:
+    """How many numbers a program's values hold, at most, for each position of its inputs, where
+    each is forgotten when it is not needed any more."""
+    dying: dict[int, list[str]] = {}
+    for name, i in last_readers(program).items():
+        dying.setdefault(i, []).append(name)
+    alive = sum((values[port.name].expansion for port in program.inputs), Fraction(0))
+    most = alive
+    for i, operation in enumerate(program.operations):
+        alive += values[operation.output].expansion
+        most = max(most, alive)
+        alive -= sum(values[name].expansion for name in dying.get(i, ()))
+    return most
 
 
 def accumulator_bound(weight: np.ndarray, bias: np.ndarray, largest: int) -> int:
@@ -115,6 +152,8 @@ def _tensor(tensors: Tensors, name: str) -> np.ndarray:
 
 def _checked(info: ValueInfo) -> ValueInfo:
     _require(0 < info.channels <= CHANNEL_LIMIT, f"{info.channels} channels")
+    expansion = info.expansion
+    _require(expansion <= EXPANSION_LIMIT, f"a value of {float(expansion):.6g} numbers a position")
     _require(info.low <= info.high, f"empty range {info.low} ... {info.high}")
     limit = ACCUMULATOR_LIMIT if info.accumulator else VALUE_LIMIT
     largest = max(-info.low, info.high)

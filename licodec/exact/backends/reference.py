@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from licodec.exact.bounds import last_readers
 from licodec.exact.program import Operation, Program, Tensors
 
 NAME = "reference"
@@ -19,12 +20,17 @@ Run = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
 def prepare(program: Program, tensors: Tensors) -> Run:
     """Bind `program` to its tensors; the program must have passed ``bounds.analyse``."""
 
+    last = last_readers(program)
+
     def run(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         values = {port.name: inputs[port.name].astype(np.int64) for port in program.inputs}
-        for operation in program.operations:
+        for i, operation in enumerate(program.operations):
             operands = [values[name] for name in operation.inputs]
             roles = {role: tensors[name] for role, name in operation.tensors.items()}
             values[operation.output] = _KERNELS[operation.kind](operation, operands, roles)
+            for name in {*operation.inputs, operation.output}:
+                if last.get(name) == i:
+                    del values[name]
         return {name: values[name].astype(np.int32) for name in program.outputs}
 
     return run
