@@ -10,7 +10,6 @@ import random
 import struct
 import threading
 import tracemalloc
-import tracemalloc
 import zlib
 from collections.abc import Callable
 from pathlib import Path
