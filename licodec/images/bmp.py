@@ -102,6 +102,8 @@ def _header(stream: BinaryIO, name: str) -> tuple[_Header, Found]:
         stored = stream.read(entry * min(colours or 1 << bits, 1 << bits))
         palette = np.frombuffer(stored[: len(stored) // entry * entry], np.uint8)
         palette = palette.reshape(-1, entry)[:, 2::-1]
+    if 0 < offset < _FILE_HEADER_BYTES + size:
+        raise ValueError("its pixels begin in its header")
     header = _Header(
         width, abs(height), height < 0, bits, compression, masks, palette, offset or stream.tell()
     )

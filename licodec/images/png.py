@@ -40,6 +40,15 @@ def found_in_chunks(chunks: Mapping[bytes, bytes], info: Mapping[Any, Any]) -> F
     return Found(colour=colour, stated_by=stated_by, notes=tuple(notes))
 
 
+def lacks_colours(image: Image.Image) -> bool:
+    """Whether an image, not yet decoded, has pixels of colours that its palette has not."""
+    if image.mode != "P" or image.palette is None:
+        return False
+    entries = len(image.palette.palette) // 3  # Pillow completes them when it decodes
+    image.load()
+    return image.getextrema()[1] >= entries
+
+
 def _coded_colour(body: bytes) -> tuple[ColourSpace | None, str, str]:
     """The space of a cICP chunk, what states it, and why it is none where it is not."""
     if len(body) != 4:

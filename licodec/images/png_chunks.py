@@ -65,6 +65,8 @@ def sound_png(stream: BinaryIO, name: str) -> SoundPng:
         for chunk in _chunks(stream):
             walk.take(chunk, stream)
             if chunk.kind == b"IEND":
+                stream.seek(chunk.end)
+                walk.take_rest(stream.read().strip(b"\0"))
                 break
         walk.finish()
         if walk.is_whole:
@@ -161,6 +163,11 @@ class _Walk:
         if not self.ended:
             self._cut_off("its end chunk is missing")
 
+    def take_rest(self, rest: bytes) -> None:
+        """Tell of what follows the picture, which does not harm it."""
+        if rest:
+            self.notes.append(f"{len(rest)} bytes behind the end of the picture left out")
+
     def _take_data(self, chunk: _Chunk, stream: BinaryIO) -> None:
         if self.data is None:
             if self.colour == _PALETTE and self.entries is None:
@@ -194,6 +201,8 @@ class _Walk:
         elif self._is_misplaced(chunk, body):
             self._leave_out(f"{chunk.label} chunk that is not valid left out{chunk.loss}")
         else:
+            if chunk.kind == b"caBX":
+                self.notes.append("JUMBF data (content credentials or such) left out")
             self.found.setdefault(chunk.kind, body if len(body) <= _BLOCK_BYTES else b"")
             self.kept.append((chunk.start, chunk.end))
 

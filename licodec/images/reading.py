@@ -55,7 +55,7 @@ from licodec.images.metadata import (
 )
 from licodec.images.picture import Picture
 from licodec.images.pillow import libtiff_for_all, pillow_errors, pillow_limits_lifted
-from licodec.images.png import found_in_chunks, found_in_text, set_exact_alpha
+from licodec.images.png import found_in_chunks, found_in_text, lacks_colours, set_exact_alpha
 from licodec.images.png_chunks import sound_png
 from licodec.images.ppm import examine_ppm
 from licodec.images.samples import Coding, coding_of, reading_of, upright_samples
@@ -200,6 +200,8 @@ def _open_png(stream: BinaryIO, name: str) -> _Opened:
     found = merged(found_in_chunks(sound.chunks, image.info), lost)
     coding = coding_of(image)
     set_exact_alpha(image, sound.stream)
+    if lacks_colours(image):
+        found = merged(found, Found(notes=("pixels of colours beyond the palette taken as black",)))
     return _Opened(image, coding, found)
 
 

@@ -38,9 +38,11 @@ class _Tag(IntEnum):
     STRIPS = 273
     ORIENTATION = 274
     SAMPLES = 277
+    ROWS_PER_STRIP = 278
     PLANAR = 284
     TILE_WIDTH = 322
     TILE_HEIGHT = 323
+    TILES = 324
     SUB_DIRECTORIES = 330
     INK_SET = 332
     EXTRA_SAMPLES = 338
@@ -80,6 +82,7 @@ _TIFFFILE_STACK = re.compile(rb'{"shape": \[((?:[0-9]{1,9}, )*[0-9]{1,9})\]')
 
 Directory = dict[int, tuple[int, ...]]
 _OFFSET = -1  # stands among a directory's tags for where it is itself
+_SEGMENTS = -2  # for how many strips or tiles it has
 
 
 @dataclass(frozen=True)
@@ -173,6 +176,7 @@ def layout_of(stream: BinaryIO, name: str, page: int | None = None) -> Layout:
         )
     index = page if page is not None and page < len(file.chain) else pages[0]
     layout = _layout(file, index, len(pages), name)
+    _check_segments(file.chain[index], layout, name)
     stacked = _stacked(file.chain[index].get(_Tag.DESCRIPTION, ()), layout)
     end = _value(file.chain[index], _Tag.STRIPS, 0) + stacked * layout.stored_bytes
     with from_start(stream):
@@ -240,6 +244,8 @@ def _directory(stream: BinaryIO, order: str, big: bool, offset: int) -> tuple[Di
     for start in range(0, min(count, 65_535) * size, size):
         tag, kind, values, field = struct.unpack_from(order + entry, data, start)
         directory[tag] = ()
+        if tag in (_Tag.STRIPS, _Tag.TILES):
+            directory[_SEGMENTS] = (values,)
         if tag == _Tag.DESCRIPTION:
             values = min(values, _MOST_VALUES)  # where a stack is described
         if tag not in _TAGS or kind not in _INTEGERS or values > _MOST_VALUES:
@@ -351,6 +357,23 @@ def _layout(file: _File, index: int, pages: int, name: str) -> Layout:
         big_endian=file.order == ">",
         big=file.big,
     )
+
+
+def _check_segments(tags: Directory, layout: Layout, name: str) -> None:
+    """Refuse a directory with fewer strips or tiles than its picture has, the rest of which Pillow
+    would show black."""
+    if _Tag.TILES in tags:
+        width, height = _value(tags, _Tag.TILE_WIDTH, 0), _value(tags, _Tag.TILE_HEIGHT, 0)
+    else:
+        width, height = layout.width, _value(tags, _Tag.ROWS_PER_STRIP, 2**32 - 1)
+    if not width or not height:
+        raise BadInputError(f"{name}: a TIFF file that is damaged: strips or tiles of no size")
+    wanted = -(-layout.width // width) * -(-layout.height // height)
+    wanted *= layout.samples if layout.separate else 1
+    if layout.compression != _OLD_JPEG and _value(tags, _SEGMENTS, 0) < wanted:
+        raise BadInputError(
+            f"{name}: a TIFF file that is damaged: it has data for a part of its pixels only"
+        )
 
 
 def _check_samples(tags: Directory, bits: tuple[int, ...], extra: int, name: str) -> None:

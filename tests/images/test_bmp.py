@@ -275,3 +275,10 @@ def test_colour_spaces() -> None:
     assert read(bytes(calibrated)).notes == ()
     calibrated[14 + 60] = 1  # an endpoint
     assert read(bytes(calibrated)).notes == ("BMP colour endpoints and gamma left out",)
+
+
+def test_pixels_that_begin_in_the_header() -> None:
+    data = bytearray(bmp((2, 1), 24, bytes(8)))
+    assert read(bytes(data)).pixels.tolist() == [[[0, 0, 0]] * 2]
+    struct.pack_into("<I", data, 10, 50)
+    refused(bytes(data), "a BMP file that is damaged", "begin in its header")

@@ -518,3 +518,27 @@ def test_a_transparent_colour_of_16_bits(interlaced: bool) -> None:
         assert np.array_equal(picture.alpha, np.where((pixels == key).all(axis=2), 0, 255))
         assert np.array_equal(picture.pixels, pixels >> 8)
         assert picture.notes == ("16-bit samples reduced to 8 (their high bytes)",)
+
+
+def test_pixels_of_colours_beyond_the_palette() -> None:
+    pixels = zlib.compress(bytes((0, 0, 1, 9)))
+    head = struct.pack(">IIBBBBB", 3, 1, 8, 3, 0, 0, 0)
+    for entries, notes in ((2, ("pixels of colours beyond the palette taken as black",)), (10, ())):
+        data = b"\x89PNG\r\n\x1a\n" + b"".join(
+            (
+                png_chunk(b"IHDR", head),
+                png_chunk(b"PLTE", bytes((9, 8, 7, 1, 2, 3)) + bytes(3 * (entries - 2))),
+                png_chunk(b"IDAT", pixels),
+                png_chunk(b"IEND", b""),
+            )
+        )
+        picture = read(data)
+        assert picture.pixels.tolist() == [[[9, 8, 7], [1, 2, 3], [0, 0, 0]]]
+        assert picture.notes == notes
+
+
+def test_what_follows_the_picture() -> None:
+    assert read(png() + b"video!").notes == ("6 bytes behind the end of the picture left out",)
+    assert read(png() + bytes(100)).notes == ()
+    (note,) = read(with_chunks(png(), png_chunk(b"caBX", b"c2pa"))).notes
+    assert note == "JUMBF data (content credentials or such) left out"

@@ -338,6 +338,22 @@ def test_a_camera_s_raw_file() -> None:
     refused(canon[:4] + b"\x10\0\0\0CR\2\0" + bytes(4) + canon[8:], "camera's raw file")
 
 
+@pytest.mark.parametrize("planar", [1, 2])
+@pytest.mark.parametrize("compression", [1, 8])
+def test_strips_that_are_missing(planar: int, compression: int) -> None:
+    whole = page(samples(6, 4, 3), RGB, 8, PLANAR=[planar], COMPRESSION=[compression])
+    assert read(tiff(whole)).pixels.shape == (6, 4, 3)
+    whole.tags[257] = [12]
+    refused(tiff(whole), "damaged", "data for a part of its pixels only")
+    refused(tiff(Page({**whole.tags, 257: [6]})), "data for a part of its pixels only")
+
+
+def test_a_transfer_function_alone() -> None:
+    stated = page(samples(3, 4, 3), RGB, 8)
+    stated.tags[301] = [1, 2, 3, 4]
+    assert read(tiff(stated)).notes == ("TIFF transfer function left out",)
+
+
 def test_letters_of_canon_s_raw_files_among_the_samples() -> None:
     pixels = np.frombuffer(b"CR\2\0" + bytes(range(12)), np.uint8).reshape(4, 4, 1)
     whole = page(pixels, GREY, 8)
