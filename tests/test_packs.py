@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from licodec import packs
 from licodec.container import read_file
 from licodec.errors import CorruptFileError, UsageError, WeightsMissingError
+from licodec.exact.program import Operation
 from licodec.exact.schedule import schedule_from_json, schedule_to_json
 from licodec.images import Picture
 from licodec.library import PackCodecs
@@ -147,6 +148,21 @@ def test_programs_of_encoders_must_fit_to_encode(tmp_path: Path, place: str, nam
     with pytest.raises(CorruptFileError, match=f"program {place} does not take and give"):
         PackCodecs(wrong).to_encode(64, 64, Rate())
     assert PackCodecs(wrong).to_decode(1, 1).backend == "reference"
+
+
+@pytest.mark.parametrize(("copies", "legal"), [(42, True), (43, False)])
+def test_programs_of_encoders_may_not_ask_for_any_memory(copies: int, legal: bool) -> None:
+    """A position of the latents is 16 x 16 pixels, of 3 samples each."""
+    pack = tiny.pack()
+    analysis = pack.programs["analysis"]
+    bomb = Operation("concat", (analysis.inputs[0].name,) * copies, "bomb")
+    whole = replace(analysis, operations=(bomb, *analysis.operations))
+    large = replace(pack, programs={**pack.programs, "analysis": whole})
+    if legal:
+        require_encoder(large)
+    else:
+        with pytest.raises(CorruptFileError, match="program analysis does not take and give"):
+            require_encoder(large)
 
 
 def test_a_set_s_programs_of_encoders_must_fit_to_encode() -> None:

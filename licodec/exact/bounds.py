@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 from licodec.errors import CorruptFileError
 from licodec.exact.program import Operation, Program, Tensors
-from licodec.exact.values import IllegalOperation, ValueInfo, require
+from licodec.exact.values import ALIVE_LIMIT, IllegalOperation, ValueInfo, require
 
 OPERATION_LIMIT = 2**12
 
@@ -81,7 +82,36 @@ def analyse(program: Program, tensors: Tensors) -> dict[str, ValueInfo]:
             given = _operand(values, output)
             require(not given.accumulator, f"output {output} is a sum")
             require(not given.number, f"output {output} is a number")
+        alive = most_alive(program, values)
+        require(alive <= ALIVE_LIMIT, f"values of {float(alive):.6g} numbers a position at a time")
     return values
+
+
+def last_readers(program: Program) -> dict[str, int]:
+    """The number of the operation after which each value is not needed any more.
+
+    It is that of the operation which makes a value that none reads. Outputs are left out, and
+    inputs that none reads.
+    """
+    last: dict[str, int] = {}
+    for i, operation in enumerate(program.operations):
+        last |= dict.fromkeys((*operation.inputs, operation.output), i)
+    return {name: i for name, i in last.items() if name not in program.outputs}
+
+
+def most_alive(program: Program, values: Mapping[str, ValueInfo]) -> Fraction:
+    """How many numbers a program's values hold, at most, for each position of its inputs, where
+    each is forgotten when it is not needed any more."""
+    dying: dict[int, list[str]] = {}
+    for name, i in last_readers(program).items():
+        dying.setdefault(i, []).append(name)
+    alive = sum((values[port.name].expansion for port in program.inputs), Fraction(0))
+    most = alive
+    for i, operation in enumerate(program.operations):
+        alive += values[operation.output].expansion
+        most = max(most, alive)
+        alive -= sum(values[name].expansion for name in dying.get(i, ()))
+    return most
 
 
 @contextmanager

@@ -25,6 +25,9 @@ MULTIPLIER_LIMIT = 2.0**24
 DIVIDEND_LIMIT = 2**52  # below it a quotient in binary64 rounds as the exact one does
 BITS_LIMIT = 32  # attributes that state a power of two
 CHANNEL_LIMIT = 2**13
+# Numbers for each position of a program's inputs: of a value, and of all that are alive at a time.
+EXPANSION_LIMIT = 2**15
+ALIVE_LIMIT = 2**17
 
 
 class IllegalOperation(Exception):
@@ -58,13 +61,21 @@ class ValueInfo:
         """The largest magnitude."""
         return max(-self.low, self.high)
 
+    @property
+    def expansion(self) -> Fraction:
+        """How many numbers it holds for each position of the program's inputs."""
+        return Fraction(0) if self.number else self.channels * self.rate**2
+
     def within(self, low: int, high: int) -> ValueInfo:
         """Planes of the same shape with integers in [low, high]."""
         return ValueInfo(self.channels, low, high, self.rate)
 
     def checked(self) -> ValueInfo:
-        """The same. Raises IllegalOperation unless channels and range are within the limits."""
+        """The same. Raises IllegalOperation unless size and range are within the limits."""
         require(0 < self.channels <= CHANNEL_LIMIT, f"{self.channels} channels")
+        expansion = self.expansion
+        message = f"a value of {float(expansion):.6g} numbers a position"
+        require(expansion <= EXPANSION_LIMIT, message)
         require(self.low <= self.high, f"empty range {self.low} ... {self.high}")
         limit = ACCUMULATOR_LIMIT if self.accumulator else VALUE_LIMIT
         require(self.largest < limit, f"values up to {self.largest}, the limit is {limit}")

@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 from licodec.errors import CorruptFileError, UsageError
-from licodec.exact.bounds import CheckedProgram
+from licodec.exact.bounds import CheckedProgram, most_alive
 from licodec.exact.schedule import (
     LATENTS,
     NEIGHBOURS,
@@ -18,7 +18,7 @@ from licodec.exact.schedule import (
     SliceStep,
     WavefrontStep,
 )
-from licodec.exact.values import ValueInfo
+from licodec.exact.values import ALIVE_LIMIT, EXPANSION_LIMIT, ValueInfo
 from licodec.packs.data import ANALYSIS, HYPER_ANALYSIS, Pack, PackAdapters
 from licodec.rate.conditions import HYPER_STEPS, PREFIX, STEPS, check_table, roles_of
 from licodec.rate.gains import BETA, GAIN_ONE, MODES
@@ -100,10 +100,11 @@ def _check_encoder(pack: Pack, stand_ins: Mapping[str, str], modes: tuple[str, .
     latents = ValueInfo(schedule.latent_channels, *LATENT_RANGE, Fraction(1))
     hyper_latents = len(pack.tables.medians)
     alignment, coarse_alignment = schedule.alignment, schedule.alignment // schedule.latent_stride
-    for place, port, value, rows, channels, stride in (
-        (ANALYSIS, "pixels", pixels, alignment, latents.channels, schedule.latent_stride),
-        (HYPER_ANALYSIS, "latents", latents, coarse_alignment, hyper_latents, finer),
-    ):
+    for place, port, value, rows, channels, stride, positions in (
+        (ANALYSIS, "pixels", pixels, alignment, latents.channels, schedule.latent_stride,
+         schedule.latent_stride**2),
+        (HYPER_ANALYSIS, "latents", latents, coarse_alignment, hyper_latents, finer, 1),
+    ):  # fmt: skip
         if place not in pack.programs:
             raise CorruptFileError(f"program {place} is missing")
         name = stand_ins.get(place, place)
@@ -119,6 +120,9 @@ def _check_encoder(pack: Pack, stand_ins: Mapping[str, str], modes: tuple[str, .
             and [(o.channels, o.rate) for o in outputs] == [(channels, Fraction(1, stride))]
             and _fits_latent(outputs[0])
             and all(rows % info.rate.denominator == 0 for info in values.values())
+            # By positions of the latents, as for the programs of a decoder.
+            and all(info.expansion * positions <= EXPANSION_LIMIT for info in values.values())
+            and most_alive(program, values) * positions <= ALIVE_LIMIT
         )
         if not fits:
             raise CorruptFileError(f"program {name} does not take and give what encoding does")

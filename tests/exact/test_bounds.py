@@ -12,7 +12,7 @@ from licodec.errors import CorruptFileError
 from licodec.exact.bounds import analyse, check
 from licodec.exact.operations.convolution import accumulator_bound
 from licodec.exact.program import Port
-from licodec.exact.values import ValueInfo
+from licodec.exact.values import EXPANSION_LIMIT, ValueInfo
 from tests.exact.programs import Builder
 
 
@@ -200,6 +200,36 @@ def test_bad_channels(channels):
     builder = Builder("p")
     builder.port("x", channels, 0, 1)
     refused(builder, "channels", "x")
+
+
+@pytest.mark.parametrize(("copies", "legal"), [(4, True), (5, False)])
+def test_numbers_of_a_value(copies, legal):
+    builder = Builder("p")
+    wide = builder.shuffle(builder.port("x", 2**13, 0, 9), 64)
+    builder.operation("concat", (wide,) * copies, 2 * copies)
+    if legal:
+        assert analysed(builder)["concat_1"].expansion == EXPANSION_LIMIT
+    else:
+        refused(builder, "a value of 40960 numbers a position")
+
+
+def clamps(count, *, chained):
+    """So many values of 2^13 numbers beside the input, each made of the last one or the input."""
+    builder = Builder("p")
+    x = builder.port("x", 2**13, 0, 9)
+    for _ in range(count):
+        last = builder.operation("clamp", (x,), 2**13, low=0, high=9)
+        x = last if chained else x
+    return builder
+
+
+def test_numbers_of_all_values_at_a_time():
+    names = [f"clamp_{i}" for i in range(16)]
+    # What is not read any more does not count, nor does what nothing needs, once it is made.
+    assert len(analysed(clamps(40, chained=True))) == 41
+    assert len(analysed(clamps(40, chained=False))) == 41
+    assert len(analysed(clamps(15, chained=False), *names[:15])) == 16
+    refused(clamps(16, chained=False), "values of 139264 numbers a position at a time", *names)
 
 
 def test_operands_must_match():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import tracemalloc
 from fractions import Fraction
 
 import numpy as np
@@ -171,6 +172,20 @@ def test_add_clamp_and_concat():
     inputs = {"a": np.array([[[-100, 5, 100]]]), "b": np.array([[[-1, 2, 3]]])}
     expected = [[[-50, 7, 60]], [[0, 5, 9]], [[-1, 2, 3]]]
     assert run(builder, output, inputs).tolist() == expected
+
+
+def test_values_are_forgotten_when_nothing_needs_them():
+    builder = Builder("chain")
+    x = builder.port("x", 4, 0, 9)
+    for _ in range(50):
+        builder.operation("clamp", (x,), 4, low=0, high=9)
+        x = builder.operation("clamp", (x,), 4, low=0, high=9)
+    plane = np.zeros((4, 64, 64), np.int64)
+    tracemalloc.start()
+    run(builder, x, {"x": plane})
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5 * plane.nbytes
 
 
 @given(seed=st.integers(0, 2**32 - 1))
