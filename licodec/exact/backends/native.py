@@ -14,21 +14,32 @@ from licodec.exact.backends.reference import Run
 from licodec.exact.bounds import analyse
 from licodec.exact.native.binding import Binder
 from licodec.exact.native.layout import Layout, Size, lay_out
-from licodec.exact.native.levels import Level, best_level, functions
+from licodec.exact.native.levels import PLAIN, Level, best_level, functions, level_is_forced
 from licodec.exact.native.planner import plan_tasks
+from licodec.exact.native.proof import failure
 from licodec.exact.native.tables import BLOCKS, INPUT_PLANE, PlaneRow, Type
 from licodec.exact.program import Program, Tensors
+from licodec.exact.torch_loading import MOST_THREADS
 
 NAME = "native"
 LAYOUTS_KEPT = 24  # of a program: strips have few heights, wavefronts some more
 TYPES = dict(zip(map(np.dtype, (np.uint8, np.int16, np.int32, np.int64)), Type, strict=True))
 
-_threads = 0  # as many as there are processors
+_threads: int | None = None
 _local = threading.local()
 
 
 def obstacle() -> str | None:
-    return native.reason()
+    """Why it cannot run here; it has proved itself where it can (licodec/exact/native/proof.py).
+
+    Raises UsageError where the environment names a level that is not there.
+    """
+    if native.library() is None:
+        return native.reason()
+    level = best_level()
+    if level.name == PLAIN and not level_is_forced():
+        return "it has no vector instructions of this kind of processor"
+    return failure(prepare, level)
 
 
 def set_threads(count: int) -> None:
@@ -60,7 +71,7 @@ class _Prepared:
         sizes = {plane.shape[1:] for plane in planes.values()}
         if len(sizes) != 1:
             raise ValueError(f"inputs of different sizes: {sorted(sizes)}")
-        threads = _threads or _processors()
+        threads = _threads or _default_threads()
         layout = self._layout(sizes.pop(), threads)
         results = {
             name: np.empty(shape, np.int32) for name, (_, shape) in layout.outputs.items()
@@ -141,7 +152,11 @@ def _arena(size: int) -> np.ndarray:
 
 
 @cache
-def _processors() -> int:
+def _default_threads() -> int:
+    """One for each processor, or what the user of other libraries has said in the environment."""
+    said = os.environ.get("OMP_NUM_THREADS", "")
+    if said.isdecimal() and 0 < int(said) <= MOST_THREADS:
+        return int(said)
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

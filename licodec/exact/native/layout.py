@@ -65,7 +65,8 @@ def plane_sizes(program: Program, size: Size) -> dict[str, Size]:
         if any(other != own[0] for other in own):
             raise ValueError(f"{operation.kind}: planes of {own[0]} and {own[1:]} do not fit")
         rows, columns = own[0]
-        sizes[operation.output] = (_side(operation, rows, "row"), _side(operation, columns, "column"))
+        result = _side(operation, rows, "row"), _side(operation, columns, "column")
+        sizes[operation.output] = result
     return sizes
 
 

@@ -13,6 +13,8 @@ from licodec.exact.native.tables import STAGE_SIZE, TASK_SIZE
 
 LEVEL_VARIABLE = "LICODEC_NATIVE_LEVEL"  # names the level to use, for tests
 
+PLAIN = "c"  # the level without vectors, which takes seconds
+
 
 @dataclass(frozen=True)
 class Level:
@@ -56,6 +58,10 @@ def levels() -> tuple[Level, ...]:
             found.append(Level(number, name.value.decode(), *layout[:3]))
         number += 1
     return tuple(found)
+
+
+def level_is_forced() -> bool:
+    return bool(os.environ.get(LEVEL_VARIABLE))
 
 
 def best_level() -> Level:
