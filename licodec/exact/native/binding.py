@@ -64,7 +64,8 @@ class Binder:
         self.numbers: list[str] = []  # names of those that scale reads
         for task in listed.tasks:
             for name in (*task.read, *task.written):
-                self.storage[name] = self._storage(name, listed)
+                if (root := self.root(name)[0]) not in self.storage:
+                    self.storage[root] = self._storage(root, listed)
         self.tasks = tuple(self._task(task) for task in listed.tasks)
 
     def root(self, name: str) -> tuple[str, int]:
@@ -75,8 +76,7 @@ class Binder:
             start += first
         return name, start
 
-    def _storage(self, name: str, listed: TaskList) -> Storage:
-        root, _ = self.root(name)
+    def _storage(self, root: str, listed: TaskList) -> Storage:
         convolutions = [o for o in listed.readers[root] if o.kind == "conv2d"]
         border = max((o.attributes["padding"] for o in convolutions), default=0)
         in_bytes = all(
@@ -108,8 +108,15 @@ class Binder:
             return None
         roles = self._roles(operation)
         if operation.kind == "conv2d":
-            x, storage = self.values[task.reads], self.storage[task.reads]
-            return packing.pack_convolution(operation, x, storage, roles, task.order, self.level)
+            return packing.pack_convolution(
+                operation,
+                self.values[task.reads],
+                self.values[operation.output],
+                self.storage[task.reads],
+                roles,
+                task.order,
+                self.level,
+            )
         if operation.kind in ("gdn", "igdn"):
             return packing.pack_normalization(operation, roles)
         if operation.kind == "layernorm":

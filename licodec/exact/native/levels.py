@@ -39,7 +39,7 @@ def functions() -> ctypes.CDLL:
     whole, pointer = ctypes.c_int64, ctypes.c_void_p
     native.licodec_level.argtypes = [whole, pointer, pointer]
     native.licodec_level.restype = whole
-    native.licodec_pack.argtypes = [pointer, *[whole] * 10, pointer]
+    native.licodec_pack.argtypes = [pointer, whole, pointer, whole, pointer, pointer]
     native.licodec_pack.restype = None
     native.licodec_run.argtypes = [whole, pointer, whole, pointer, pointer, pointer, pointer]
     native.licodec_run.restype = whole

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -53,72 +54,100 @@ def choose_storage(x: ValueInfo, border: int, bytes_allowed: bool) -> Storage:
 
 def takes_bytes(weight: np.ndarray, level: Level) -> bool:
     """Whether the level has a kernel for these weights and operands of bytes."""
-    small = weight.min() >= -128 and weight.max() <= 127
-    return level.step_u8 > 0 and bool(small) and _largest_sum(weight, 255) < SUM_LIMIT
+    if level.step_u8 == 0 or weight[0].size * 255 * 128 >= SUM_LIMIT:
+        return False
+    return weight.dtype == np.int8 or bool(weight.min() >= -128 and weight.max() <= 127)
 
 
 def pack_convolution(
     operation: Operation,
     x: ValueInfo,
+    total: ValueInfo,
     storage: Storage,
     roles: Tensors,
     order: np.ndarray | None,
     level: Level,
 ) -> Packed:
-    """A conv2d whose outputs are computed in `order`."""
-    weight, bias = roles["weight"].astype(np.int16), roles["bias"]
+    """A conv2d with sums `total`, whose outputs are computed in `order`."""
+    weight, bias = roles["weight"], roles["bias"]
     if order is not None:
         weight, bias = weight[order], bias[order]
-    largest = max(-x.low, x.high)
-    parts, bits, wide = [weight], 0, False
-    if _largest_sum(weight, largest, bias) >= SUM_LIMIT:
-        wide = True
-        parts, bits = _parts(weight, largest)
+    parts, bits = [weight], 0
+    wide = total.high >= SUM_LIMIT
+    if wide:
+        parts, bits = _parts(weight, max(-x.low, x.high))
     groups = operation.attributes["groups"]
-    merged = _merged(groups, len(weight) // groups)
-    parts = [_merge(part, groups, merged) for part in parts]
-    groups //= merged
-    kernel, inputs = weight.shape[2], weight.shape[1] * merged
-    together = groups == 1  # then all columns of the kernel lie side by side
-    step = level.step_u8 if storage.type == Type.U8 else level.step_s16
-    length = _round_up(kernel * x.channels if together else inputs, step)
-    shape = (groups, len(weight) // groups, inputs, kernel)
-    runs = 1 if together else kernel
-    size = 1 if storage.type == Type.U8 else 2
-    packed = [_pack(p, shape, x.channels, runs, length, level.lanes, step, size) for p in parts]
-    offsets = [storage.zero * part.sum((1, 2, 3), dtype=np.int64) for part in parts]
+    merged = _merged(groups, len(weight) // groups) if parts else 1
+    shape = _Shape.of(weight, groups, merged, x.channels, storage, level)
+    packed = [_pack(_merge(part, groups, merged), shape, storage) for part in parts]
+    offsets = [storage.zero * sums for _, sums in packed]
     if not wide:
         offsets[0] = offsets[0] + bias
-    biases = np.stack([_by_vector(o, groups, level.lanes) for o in offsets]) if parts else None
-    plain = (np.ascontiguousarray(bias), np.ascontiguousarray(weight)) if wide else ()
-    if wide and not parts:
-        groups, inputs = operation.attributes["groups"], weight.shape[1]
+    biases = np.concatenate([_by_vector(o, shape) for o in offsets] or [np.zeros(0, np.int32)])
+    plain = (bias, weight.astype(np.int16)) if wide else ()
+    plain = tuple(np.ascontiguousarray(array) for array in plain)
+    addresses = [weights.ctypes.data for weights, _ in packed]
     row = ConvolutionRow(
-        kernel,
+        shape.kernel,
         operation.attributes["stride"],
-        groups,
-        inputs,
-        len(weight) // groups,
-        runs,
-        length,
+        shape.groups,
+        shape.inputs,
+        shape.outputs,
+        shape.runs,
+        shape.length,
         len(parts),
         bits,
-        tuple(_address(p) for p in packed) + (0,) * (MOST_PARTS - len(packed)),
-        _address(biases),
-        *(_address(array) for array in plain),
+        (*addresses, *[0] * (MOST_PARTS - len(parts))),
+        biases.ctypes.data,
+        *(array.ctypes.data for array in plain),
     )
-    kept = () if biases is None else (biases,)
-    return Packed(row, (*packed, *kept, *plain), wide)
+    return Packed(row, (*(weights for weights, _ in packed), biases, *plain), wide)
 
 
-def _largest_sum(weight: np.ndarray, largest: int, bias: np.ndarray | int = 0) -> int:
+class _Shape(NamedTuple):
+    """The structure of weights.c."""
+
+    groups: int
+    outputs: int
+    inputs: int
+    kernel: int
+    pitch: int
+    runs: int
+    length: int
+    lanes: int
+    step: int
+
+    @classmethod
+    def of(
+        cls,
+        weight: np.ndarray,
+        groups: int,
+        merged: int,
+        channels: int,
+        storage: Storage,
+        level: Level,
+    ) -> _Shape:
+        """Of weights (O, I, k, k) in `groups`, `merged` of which are computed as one."""
+        outputs, inputs, kernel, _ = weight.shape
+        groups //= merged
+        inputs *= merged
+        together = groups == 1  # then all columns of the kernel lie side by side
+        step = level.step_u8 if storage.type == Type.U8 else level.step_s16
+        length = -(-(kernel * channels if together else inputs) // step) * step
+        runs = 1 if together else kernel
+        return cls(
+            groups, outputs // groups, inputs, kernel, channels, runs, length, level.lanes, step
+        )
+
+
+def _largest_sum(weight: np.ndarray, largest: int) -> int:
     sums = np.abs(weight, dtype=np.int32).reshape(len(weight), -1).sum(1, dtype=np.int64)
-    return int((sums * largest + np.abs(bias, dtype=np.int64)).max())
+    return int(sums.max()) * largest
 
 
 def _parts(weight: np.ndarray, largest: int) -> tuple[list[np.ndarray], int]:
     """The fewest parts, lowest first, whose sums fit, and the bits of each: weight is the sum of
-    2^(bits * i) * part_i. None where there are too many."""
+    2^(bits * i) * part_i. No parts where more than MOST_PARTS would have to be."""
     for count in range(1, MOST_PARTS + 1):
         bits = -(-WEIGHT_BITS // count)
         half, left, parts = 1 << (bits - 1), weight.astype(np.int32), []
@@ -151,32 +180,26 @@ def _merge(weight: np.ndarray, groups: int, merged: int) -> np.ndarray:
     return whole
 
 
-def _pack(
-    weight: np.ndarray,
-    shape: tuple[int, int, int, int],
-    pitch: int,
-    runs: int,
-    length: int,
-    lanes: int,
-    step: int,
-    size: int,
-) -> np.ndarray:
-    groups, outputs, inputs, kernel = shape
-    vectors = -(-outputs // lanes)
-    packed = np.empty(groups * vectors * kernel * runs * length * lanes * size, np.uint8)
-    weight = np.ascontiguousarray(weight)
+def _pack(weight: np.ndarray, shape: _Shape, storage: Storage) -> tuple[np.ndarray, np.ndarray]:
+    """The weights as licodec_pack says, and the sum of each output's."""
+    size = 1 if storage.type == Type.U8 else 2
+    vectors = -(-shape.outputs // shape.lanes)
+    count = shape.groups * vectors * shape.kernel * shape.runs * shape.length * shape.lanes
+    weight, form = np.ascontiguousarray(weight), np.array(shape, np.int64)
+    packed, sums = np.empty(count * size, np.uint8), np.empty(len(weight), np.int64)
     functions().licodec_pack(
-        weight.ctypes.data, groups, outputs, inputs, kernel, pitch, runs, length, lanes, step, size,
-        packed.ctypes.data,
+        weight.ctypes.data, weight.itemsize, form.ctypes.data, size,
+        packed.ctypes.data, sums.ctypes.data,
     )  # fmt: skip
-    return packed
+    return packed, sums
 
 
-def _by_vector(offsets: np.ndarray, groups: int, lanes: int) -> np.ndarray:
+def _by_vector(offsets: np.ndarray, shape: _Shape) -> np.ndarray:
     """(O,) -> each group padded to whole vectors, modulo 2^32."""
-    by_group = offsets.reshape(groups, -1)
-    padding = -by_group.shape[1] % lanes
-    return np.pad(by_group, ((0, 0), (0, padding))).ravel().astype(np.uint32).view(np.int32)
+    vectors = -(-shape.outputs // shape.lanes)
+    padded = np.zeros((shape.groups, vectors * shape.lanes), np.int64)
+    padded[:, : shape.outputs] = offsets.reshape(shape.groups, -1)
+    return padded.ravel().astype(np.uint32).view(np.int32)
 
 
 def pack_normalization(operation: Operation, roles: Tensors) -> Packed:
@@ -218,9 +241,5 @@ def pack_attention(operation: Operation, roles: Tensors) -> Packed:
     return Packed(row, arrays)
 
 
-def _round_up(count: int, step: int) -> int:
-    return -(-count // step) * step
-
-
-def _address(array: np.ndarray | None) -> int:
-    return 0 if array is None else array.ctypes.data
+def _address(array: np.ndarray) -> int:
+    return array.ctypes.data
