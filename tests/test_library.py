@@ -20,8 +20,9 @@ FAST = "float32"  # what the tests take for the fastest
 
 @pytest.fixture(autouse=True)
 def no_faster(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no int8 and no GPU decide what the fastest is."""
+    """Let no native code, no int8 and no GPU decide what the fastest is."""
     monkeypatch.setattr("licodec.exact.interpreter.BACKENDS", (FAST, REFERENCE))
+    monkeypatch.setattr("licodec.exact.backends.native.obstacle", lambda: "no compiler")
 
 
 def work_of_a_decoding() -> float:
@@ -80,3 +81,8 @@ def test_both_give_the_same_file_and_pixels(
     assert used == [REFERENCE, REFERENCE, FAST, FAST]
     assert files[0] == files[1]
     assert np.array_equal(*decoded)
+
+
+def test_native_code_does_everything_from_the_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("licodec.exact.backends.native.obstacle", lambda: None)
+    assert PackCodecs(tiny.pack()).to_decode(1, 1).backend == FAST

@@ -20,6 +20,7 @@ MACHINE_PANEL = "Machine (never changes a pixel)"
 class Backend(StrEnum):
     """Names of `licodec.exact.interpreter.BACKENDS`, which is too heavy for `--help`."""
 
+    NATIVE = "native"
     CUDA = "cuda"
     INT8 = "int8"
     FLOAT32 = "float32"

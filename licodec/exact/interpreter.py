@@ -8,15 +8,15 @@ from collections.abc import Mapping
 from types import ModuleType
 
 from licodec.errors import LicodecError, UsageError
-from licodec.exact.backends import reference
+from licodec.exact.backends import native, reference
 from licodec.exact.backends.torch_loading import MOST_THREADS, import_torch
 from licodec.exact.bounds import CheckedProgram
 from licodec.exact.selftest import failures
 from licodec.exact.values import Run
 from licodec.forks import limit_torch
 
-BACKENDS = ("cuda", "int8", "float32", "reference")
-"""Fastest first. The last needs no test: the others are held to it."""
+BACKENDS = ("native", "cuda", "int8", "float32", "reference")
+"""Fastest first, start included. The last needs no test: the others are held to it."""
 
 Programs = Mapping[str, CheckedProgram]
 _threads: int | None = None
@@ -58,7 +58,7 @@ def choose(requested: str | None, programs: Programs) -> Interpreter:
             break
         module, problem = _load(name)
         if module is not None:
-            wrong = failures(module, programs.values())
+            wrong = _failures(module, programs)
             if not wrong:
                 return Interpreter(module, programs, rejected)
             problem = f"not exact on this machine: {wrong[0]}"
@@ -72,17 +72,26 @@ def choose(requested: str | None, programs: Programs) -> Interpreter:
 
 
 def set_threads(count: int) -> None:
-    """Let the torch backends use `count` threads, now and when torch is first imported."""
+    """Let backends use `count` threads, now and when torch is first imported."""
     global _threads
     if not 1 <= count <= MOST_THREADS:
         raise UsageError(f"{count} threads; give at least 1 and at most {MOST_THREADS}")
     _threads = count
+    native.set_threads(count)
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(count)
 
 
+def _failures(module: ModuleType, programs: Programs) -> list[str]:
+    """What a backend gets wrong. Ours has proved itself before, once for all programs."""
+    return [] if module is native else failures(module, programs.values())
+
+
 def _load(name: str) -> tuple[ModuleType | None, str]:
-    """The module of a torch backend, or None and what stands in its way."""
+    """The module of a backend, or None and what stands in its way."""
+    if name == native.NAME:
+        problem = native.obstacle()
+        return (native, "") if problem is None else (None, problem)
     try:
         import_torch()
         module = importlib.import_module(f"licodec.exact.backends.{name}")

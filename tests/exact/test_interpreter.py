@@ -12,7 +12,7 @@ import pytest
 
 from licodec.errors import LicodecError, UsageError
 from licodec.exact import interpreter
-from licodec.exact.backends import reference
+from licodec.exact.backends import native, reference
 from licodec.exact.bounds import check
 from licodec.exact.passes import FLOAT32_KERNEL
 from tests.exact.programs import synthesis
@@ -32,8 +32,10 @@ def imitation(name: str, prepare=reference.prepare, obstacle: str | None = None)
 
 @pytest.fixture
 def backends(monkeypatch):
-    """Puts imitations in place of the torch backends, and forgets earlier verdicts."""
+    """Puts imitations in place of the torch backends, and forgets earlier verdicts; there is no
+    native code."""
     modules = {}
+    monkeypatch.setattr(interpreter.native, "obstacle", lambda: "no compiler")
 
     def load(name: str):
         return modules[name.rsplit(".", 1)[1]]
@@ -57,7 +59,7 @@ def test_the_fastest_exact_backend_is_chosen(backends):
     assert chosen.backend == "float32"
     assert chosen.rejected["cuda"] == "no device"
     assert chosen.rejected["int8"].startswith("not exact on this machine: ")
-    assert list(chosen.rejected) == ["cuda", "int8"]
+    assert list(chosen.rejected) == ["native", "cuda", "int8"]
 
 
 def test_the_reference_is_the_last_resort(backends):
@@ -66,7 +68,7 @@ def test_the_reference_is_the_last_resort(backends):
         backends[name] = imitation(name, inexact)
     chosen = interpreter.choose(None, programs)
     assert chosen.backend == "reference"
-    assert set(chosen.rejected) == {"cuda", "int8", "float32"}
+    assert set(chosen.rejected) == {"native", "cuda", "int8", "float32"}
 
 
 def test_a_requested_backend_must_be_exact(backends):
@@ -86,7 +88,7 @@ def test_a_requested_backend_must_be_exact(backends):
 
 def test_an_unknown_backend_is_a_usage_error():
     programs, _ = tiny()
-    with pytest.raises(UsageError, match="'tpu'; there are cuda, int8, float32, reference"):
+    with pytest.raises(UsageError, match="'tpu'; there are native, cuda, int8, float32, reference"):
         interpreter.choose("tpu", programs)
 
 
@@ -128,6 +130,7 @@ def test_torch_is_imported_for_torch_backends_alone_and_may_be_missing():
         from tests.exact.programs import synthesis
         programs = {"synthesis": check(*synthesis(8, (8, 8, 8), (1, 1, 1)))}
         interpreter.set_threads(1)
+        interpreter.native.obstacle = lambda: "no compiler"
         interpreter.choose("reference", programs).prepare("synthesis")
         print("torch" in sys.modules)
         sys.modules["torch"] = None  # what an import then finds is an error
@@ -140,9 +143,24 @@ def test_torch_is_imported_for_torch_backends_alone_and_may_be_missing():
     """
     assert python(program).splitlines() == [
         "False",
-        "reference ['cuda', 'float32', 'int8'] torch cannot be imported",
+        "reference ['cuda', 'float32', 'int8', 'native'] torch cannot be imported",
         "backend float32: torch cannot be imported",
     ]
+
+
+@pytest.mark.skipif(native.obstacle() is not None, reason=str(native.obstacle()))
+def test_native_code_is_first_and_needs_no_torch():
+    program = """
+        import sys
+        from licodec.exact import interpreter
+        from licodec.exact.bounds import check
+        from tests.exact.programs import synthesis
+        programs = {"synthesis": check(*synthesis(8, (8, 8, 8), (1, 1, 1)))}
+        chosen = interpreter.choose(None, programs)
+        chosen.prepare("synthesis")
+        print(chosen.backend, chosen.rejected, "torch" in sys.modules)
+    """
+    assert python(program) == "native {} False"
 
 
 def test_the_number_of_threads_reaches_torch_before_and_after_its_import(backends, monkeypatch):
@@ -150,6 +168,7 @@ def test_the_number_of_threads_reaches_torch_before_and_after_its_import(backend
     counts = []
     torch = types.SimpleNamespace(set_num_threads=counts.append)
     monkeypatch.setattr(interpreter, "_threads", None)
+    monkeypatch.setattr(native, "_threads", None)
     monkeypatch.delitem(sys.modules, "torch", raising=False)
     interpreter.set_threads(3)
     assert counts == []
