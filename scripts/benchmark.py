@@ -54,7 +54,7 @@ from licodec.errors import LicodecError
 from licodec.exact.interpreter import set_threads
 from licodec.images import Picture, read_picture, write_picture
 from licodec.packs import choose_pack, read_pack
-from licodec.rate.scale import d_to_units
+from licodec.rate.setting import Setting, d_to_units
 
 OURS = "licodec"
 SLOW = "cheng2020-attn"
@@ -87,10 +87,10 @@ class Ours:
 
     def __init__(self, codec: Codec, d: float) -> None:
         self.codec = codec
-        self.units = d_to_units(d, codec.pack.schedule)
+        self.setting = Setting(d_to_units(d, codec.pack.schedule))
 
     def encode(self, pixels: np.ndarray) -> bytes:
-        return self.codec.encode(Picture(pixels), self.units).data
+        return self.codec.at(self.setting).encode(Picture(pixels)).data
 
     def decode(self, data: bytes) -> np.ndarray:
         return self.codec.decode(read_file(data)).pixels
@@ -209,11 +209,11 @@ def memory_task(job: Mapping[str, Any]) -> str:
 
 def _prepare_encode(job: Mapping[str, Any]) -> Callable[[], Mapping[str, Any]]:
     codec = Codec(read_pack(Path(job["pack"])), job["backend"])
-    units = d_to_units(job["d"], codec.pack.schedule)
+    session = codec.at(Setting(d_to_units(job["d"], codec.pack.schedule)))
     source, target = Path(job["source"]), Path(job["target"])
 
     def task() -> Mapping[str, Any]:
-        coded = codec.encode(read_picture(source, source.name), units)
+        coded = session.encode(read_picture(source, source.name))
         target.write_bytes(coded.data)
         return {"size": len(coded.data), "sha256": _sha256(coded.picture)}
 

@@ -21,7 +21,8 @@ import numpy as np
 from licodec.codec import Codec
 from licodec.images import Picture, read_picture
 from licodec.packs import PackName, embedded_folder, installed_packs, read_pack
-from licodec.rate.scale import AdapterRates, Rate, RateMode
+from licodec.rate.modes import Rate, RateMode
+from licodec.rate.scale import AdapterRates
 
 ROOT = Path(__file__).resolve().parent.parent
 GOLDEN = ROOT / "tests" / "golden"

@@ -41,9 +41,9 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from licodec.cli.models_import import ImportSettings, import_checkpoint
-from licodec.cli.options import parse_pack_size
-from licodec.cli.quantize import QuantizeSettings, quantize
+from licodec.cli.models_import import import_checkpoint
+from licodec.cli.pack_options import ImportOptions, QuantizeOptions, WeightBits
+from licodec.cli.quantize import quantize
 from licodec.cli.rendering import Verbosity
 from licodec.codec import Codec
 from licodec.container import read_file
@@ -52,7 +52,7 @@ from licodec.images import Picture
 from licodec.packing.checkpoints import load_network
 from licodec.packs import read_pack
 from licodec.packs.plans import search_figures
-from licodec.rate.scale import Rate
+from licodec.rate.modes import Rate
 
 HEIGHT, WIDTH = 512, 768
 COMPRESSAI, BITS_PER_PIXEL = "cheng2020-attn", 0.5
@@ -82,22 +82,22 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def importing(job: Mapping[str, Any]) -> Mapping[str, Any]:
-    settings = ImportSettings(
-        backbone=None, calibrate=None, bits=job["bits"], plan_name="standard", pictures=1,
-        objective=None, force=True, threads=job["threads"],
+    settings = ImportOptions(
+        job["pack"], bits=WeightBits(str(job["bits"])), pictures=1, force=True,
+        threads=job["threads"],
     )  # fmt: skip
-    import_checkpoint(job["checkpoint"], job["pack"], settings, Verbosity.QUIET)
+    import_checkpoint(job["checkpoint"], settings, Verbosity.QUIET)
     return {"pack": Path(job["pack"]).stat().st_size, "cpu": time.process_time()}
 
 
 def searching(job: Mapping[str, Any]) -> Mapping[str, Any]:
     pack = Path(job["pack"])
-    settings = QuantizeSettings(
-        size=parse_pack_size(job["size"]), rule="greedy", calibrate=None,
-        state=pack.with_suffix(".search.json"), plan_name="mixed", seed=1, pictures=1,
-        crops=job["crops"], crop_size=job["crop_size"], force=True, threads=job["threads"],
+    settings = QuantizeOptions(
+        job["size"], str(pack), state=pack.with_suffix(".search.json"), plan_name="mixed",
+        pictures=1, crops=job["crops"], crop_size=job["crop_size"], force=True,
+        threads=job["threads"],
     )  # fmt: skip
-    quantize(job["checkpoint"], str(pack), settings, Verbosity.QUIET)
+    quantize(job["checkpoint"], settings, Verbosity.QUIET)
     figures = search_figures(pack)
     counts = {name: figures[name] for name in ("evaluations", "naive_evaluations")}
     return {"pack": pack.stat().st_size, "cpu": time.process_time(), **counts}

@@ -25,7 +25,7 @@ from licodec.errors import LicodecError, UsageError
 from licodec.files import save_atomically
 from licodec.images import Picture, encode_picture, read_picture
 from licodec.packs import choose_pack, read_pack
-from licodec.rate.scale import Rate, RateMode
+from licodec.rate.modes import Rate, RateMode
 
 LABEL_HEIGHT, GAP = 22, 6  # pixels
 Box = tuple[int, int, int, int]  # left, top, width, height

@@ -6,13 +6,12 @@ import contextlib
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from licodec.cli.models_import import check_objective
-from licodec.cli.options import PackSize
+from licodec.cli.pack_options import QuantizeOptions
 from licodec.cli.rendering import Reporter, Verbosity, progress_console
 from licodec.cli.streams import Channel
 from licodec.errors import UsageError
@@ -37,52 +36,21 @@ _NO_CALIBRATION = (
 )
 
 
-@dataclass(frozen=True)
-class QuantizeSettings:
-    """What `licodec quantize` was told.
-
-    size        of the weights or of the pack
-    rule        name in `licodec.fmpq.allocation.RULES`
-    calibrate   folder of pictures; None: the built-in photograph
-    state       the search's file; None: one beside the pack that goes when the pack is there
-    pictures    how many are used for ranges and tables
-    crops       how many of them trials run on, and their side in pixels
-    backbone, adapters, objective
-                of a published checkpoint, as `licodec models import` takes them
-    """
-
-    size: PackSize
-    rule: str
-    calibrate: Path | None
-    state: Path | None
-    plan_name: str
-    seed: int
-    pictures: int
-    crops: int
-    crop_size: int
-    force: bool
-    threads: int | None
-    backbone: str | None = None
-    adapters: tuple[Path, ...] = ()
-    objective: str | None = None
-
-
-def quantize(checkpoint: str, output: str, settings: QuantizeSettings, verbosity: Verbosity) -> int:
+def quantize(checkpoint: str, settings: QuantizeOptions, verbosity: Verbosity) -> int:
     """Search a plan and write the pack; returns the exit code 0.
 
     Raises LicodecError. An interrupted search leaves its state file and says how to go on.
     """
     reporter = Reporter(verbosity)
-    start = time.perf_counter()
+    start, output = time.perf_counter(), settings.output
     if not output.endswith(SUFFIX):
         raise UsageError(f"-o {display_name(output)}: a pack's name ends in {SUFFIX}")
     check_objective(settings.objective)
     check_output(output, settings.force)
     if settings.threads is not None:
         set_threads(settings.threads)
-    searched = load_searchable(
-        Path(checkpoint), settings.backbone, settings.adapters, settings.objective
-    )
+    adapters = tuple(settings.adapters or ())
+    searched = load_searchable(Path(checkpoint), settings.backbone, adapters, settings.objective)
     source = settings.calibrate or example_picture()
     pictures = read_pictures(source, settings.pictures, CALIBRATION_SIDE)
     crops = trial_crops(
@@ -94,11 +62,11 @@ def quantize(checkpoint: str, output: str, settings: QuantizeSettings, verbosity
     with _resumable(state, reporter):
         search = PlanSearch(searched, crops, searched.settings, state)
         layers = search.layers
-        if settings.size.share is not None:
-            budget = search.budget(settings.size.share)
+        if settings.wanted.share is not None:
+            budget = search.budget(settings.wanted.share)
         else:
             rest = bytes_beside_weights(searched, layers, pictures)
-            budget = _BITS * (settings.size.size - rest - _CARD_BYTES)
+            budget = _BITS * (settings.wanted.size - rest - _CARD_BYTES)
         with _search_progress(float_bits(layers), search, verbosity) as report:
             found, pack = _fitting(search, budget, pictures, settings, report)
         write_pack(pack, Path(output))
@@ -121,7 +89,7 @@ def _fitting(
     search: PlanSearch,
     budget: int,
     pictures: Sequence[np.ndarray],
-    settings: QuantizeSettings,
+    settings: QuantizeOptions,
     report: Report,
 ) -> tuple[Found, Pack]:
     """A plan of at most `budget` bits and its pack, which is no larger than was wanted.
@@ -130,11 +98,11 @@ def _fitting(
     certain only when it is there, and a pack that is too large is made again with fewer bits.
     """
     while True:
-        found = search.find(budget, settings.rule, report)
+        found = search.find(budget, settings.rule.value, report)
         final = search.corrected(found.plan)
         card = {**final.card, CARD_KEY: _figures(found, search, settings)}
         pack = final.pack(pictures, settings.plan_name, widths_of(found.plan), card)
-        wanted = settings.size.size
+        wanted = settings.wanted.size
         if wanted is None or (size := packed_size(pack)) <= wanted:
             return found, pack
         budget = found.allocation.bits - _BITS * (size - wanted)
@@ -152,12 +120,12 @@ def _resumable(state: Path, reporter: Reporter) -> Iterator[None]:
         raise
 
 
-def _figures(found: Found, search: PlanSearch, settings: QuantizeSettings) -> dict[str, object]:
+def _figures(found: Found, search: PlanSearch, settings: QuantizeOptions) -> dict[str, object]:
     """What the pack's card says of the search."""
     tolerance = found.allocation.tolerance
     stated = tolerance is not None and math.isfinite(tolerance)
     return {
-        "rule": settings.rule,
+        "rule": settings.rule.value,
         "tolerance": tolerance if stated else None,
         "weights_bytes": found.allocation.bits // _BITS,
         "share_of_float32": round(found.allocation.bits / float_bits(search.layers), 5),

@@ -37,7 +37,8 @@ from licodec.compiler.grids import (
 from licodec.compiler.leaves import FUNCTIONS, MODULES
 from licodec.compiler.ranges import RANGE_MARGIN
 from licodec.compiler.weight_steps import quantize_weight
-from licodec.exact.program import KINDS, Operation, Port, Program
+from licodec.exact.operations import KINDS
+from licodec.exact.program import Operation, Port, Program
 from licodec.rate.conditions import PREFIX
 
 LARGEST_BIAS = 2**30  # in integers; where a bias is larger, the weights take a coarser step

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
-from licodec.codec import Codec
+from licodec.codec import Codec, SharedAnalysis
 from licodec.entropy.quantization import COST_UNIT
 from licodec.entropy.tables import tables_to_tensors
 from licodec.errors import BadInputError
@@ -23,7 +23,8 @@ from licodec.packing.fitting import Observed, fitted_tables
 from licodec.packing.registry import BACKBONES
 from licodec.packs import Pack, write_pack
 from licodec.rate.gains import BETA
-from licodec.rate.scale import DEFAULT_OBJECTIVE, Setting
+from licodec.rate.scale import DEFAULT_OBJECTIVE
+from licodec.rate.setting import Setting
 
 PERCEPTUAL = "perceptual"  # the objective that a checkpoint with adapters of beta is taken for
 FITTING_DS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
@@ -102,11 +103,12 @@ def _observed(codec: Codec, pictures: Sequence[Picture]) -> Iterator[Observed]:
     schedule = codec.pack.schedule
     ds = [round(d * schedule.d_unit) for d in FITTING_DS]
     ds = [d for d in ds if schedule.d_low <= d <= schedule.d_high]
-    analysed = [] if codec.analysis_depends_on_d else list(map(codec.analyse, pictures))
+    shared = [SharedAnalysis(picture) for picture in pictures]
     for d in ds:
-        model = codec.entropy_model_at(Setting(d))
-        for found in analysed or (codec.analyse(picture, d=d) for picture in pictures):
-            yield Observed(model, found.latents, found.hyper_latents, d)
+        session = codec.at(Setting(d))
+        for picture in shared:
+            found = picture.at(session)
+            yield Observed(session.entropy_model, found.latents, found.hyper_latents)
 
 
 def packed_size(pack: Pack) -> int:

@@ -19,7 +19,7 @@ from licodec.errors import BadInputError
 from licodec.files import save_atomically
 from licodec.images import Picture, encode_picture, psnr, read_picture
 from licodec.packs import PackName, read_pack
-from licodec.rate.scale import Rate, RateMode
+from licodec.rate.modes import Rate, RateMode
 
 
 def settings_of(

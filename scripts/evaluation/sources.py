@@ -20,12 +20,13 @@ from PIL import Image, features
 
 from evaluation.perceptual import NAME
 from evaluation.samples import Sample, measure
-from licodec.codec import Codec, Coded
+from licodec.codec import Codec, Coded, SharedAnalysis
 from licodec.container import read_file
 from licodec.errors import LicodecError
 from licodec.images import Picture
 from licodec.packs import PackName, read_pack
-from licodec.rate.scale import Rate, RateMode, d_to_units
+from licodec.rate.modes import Rate, RateMode
+from licodec.rate.setting import d_to_units
 
 if TYPE_CHECKING:
     from evaluation.floating import FloatCoder
@@ -163,14 +164,13 @@ class PackSource:
     ) -> Iterator[tuple[float, tuple[Sample, ...]]]:
         codec = _open_codec(self.pack.path)
         picture = Picture(pixels)
-        analysed = None if codec.analysis_depends_on_d else codec.analyse(picture)
+        shared = SharedAnalysis(picture)
         coder = open_float_coder(self.pack.path, self.state) if self.state else None
         floating = coder and coder.analyse(pixels)
         for d in values:
-            setting = codec.rate_scale.setting(Rate(RateMode.D, d, objective=self.objective))
-            of_set = setting.gains, setting.objective
-            found = analysed or codec.analyse(picture, *of_set, setting.d)
-            coded = codec.code(picture, found, setting.d)
+            rate = Rate(RateMode.D, d, objective=self.objective)
+            session = codec.at(codec.rate_scale.setting(rate))
+            coded = session.code(picture, shared.at(session))
             samples = [_sample(codec, coded, pixels, self.perceptual)]
             if coder:
                 lic = read_file(coded.data)

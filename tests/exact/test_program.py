@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from licodec.errors import CorruptFileError
-from licodec.exact.program import KINDS, program_from_json, program_to_json
+from licodec.exact.operations import KINDS
+from licodec.exact.program import program_from_json, program_to_json
 from tests.exact.programs import RandomBuilder, synthesis
 
 
