@@ -93,4 +93,3 @@ def _recover(
 def _both(name: str, tensors: Tensors) -> np.ndarray:
     """A condition's integers in the order of training, squared error first: (2 * knots, C)."""
     return np.concatenate([tensors[f"{MSE}.{name}"], tensors[PREFIX + name]]).astype(np.float64)
-

@@ -165,9 +165,7 @@ def _network(checkpoint: Checkpoint, backbone: str | None, known: Sequence[str])
     return network.eval()
 
 
-def _require_match(
-    name: str, network: nn.Module, shapes: Mapping[str, tuple[int, ...]]
-) -> None:
+def _require_match(name: str, network: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> None:
     """Raise BadInputError unless `shapes` has just the parameters of `network`."""
     expected = {key: tuple(value.shape) for key, value in network.state_dict().items()}
     missing = [key for key in expected if key not in shapes]
