@@ -8,7 +8,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from licodec.networks.block_bases import BLOCK, COLORS, HYPER_BLOCK, dct_matrix
+from licodec.networks.block_bases import (
+    BLOCK,
+    COLORS,
+    HYPER_BLOCK,
+    block_basis,
+    frequencies,
+    strongest,
+)
 from licodec.networks.compiled_leaves import FirstChannels, Narrowed
 from licodec.networks.conditions import Conditioned, ConditionedOffset, PreciselyConditioned
 from licodec.networks.latent_views import LogMagnitude, normalizing_gain
@@ -49,23 +56,14 @@ def dct_basis(count: int) -> tuple[Tensor, Tensor]:
     Returns (basis (count, 3, 16, 16), deviation (count,) on photographs in levels of 8 bits):
     first the three block means, then GROUPS groups of about equal deviations.
     """
-    dct = dct_matrix(BLOCK)
-    n = torch.arange(BLOCK, dtype=torch.float64)
-    colors = torch.tensor([[1.0, 1, 1], [1, 0, -1], [-1, 2, -1]], dtype=torch.float64)
-    colors /= colors.norm(dim=1, keepdim=True)
-    radius = torch.hypot(n[:, None], n[None, :])  # (16, 16)
     # Fitted to photographs: deviation and how it falls with the frequency, by colour.
     falling = ((1144.0, 1.72), (442.0, 2.10), (186.0, 1.89))
-    deviation = torch.stack([start / (1 + radius) ** power for start, power in falling])
+    deviation = torch.stack([start / (1 + frequencies()) ** power for start, power in falling])
     deviation[:, 0, 0] = torch.tensor([1745.0, 681.0, 300.0])
-    rank = deviation.clone()
-    rank[:, 0, 0] += deviation.max()
-    order = torch.argsort(rank.flatten(), descending=True, stable=True)[:count]
+    order = strongest(deviation, count)
     rest = order[COLORS:]
     order = torch.cat([order[:COLORS], *(rest[group::GROUPS] for group in range(GROUPS))])
-    color, u, v = order // BLOCK**2, order // BLOCK % BLOCK, order % BLOCK
-    basis = torch.einsum("kc,ka,kb->kcab", colors[color], dct[u], dct[v])
-    return basis.float(), deviation.flatten()[order].float()
+    return block_basis(order), deviation.flatten()[order].float()
 
 
 class PreciseConvolution(nn.Conv2d):

@@ -20,6 +20,30 @@ def dct_matrix(size: int) -> Tensor:
     return matrix
 
 
+def frequencies() -> Tensor:
+    """The distance of each function of a block's DCT from the mean, (BLOCK, BLOCK), float64."""
+    n = torch.arange(BLOCK, dtype=torch.float64)
+    return torch.hypot(n[:, None], n[None, :])
+
+
+def strongest(deviation: Tensor, count: int) -> Tensor:
+    """The indexes of the `count` functions of a block's DCT with the largest `deviation`
+    (COLORS, BLOCK, BLOCK), the means of the colours before all others."""
+    rank = deviation.clone()
+    rank[:, 0, 0] += deviation.max()
+    return torch.argsort(rank.flatten(), descending=True, stable=True)[:count]
+
+
+def block_basis(order: Tensor) -> Tensor:
+    """The functions of those indexes (count,), (count, 3, BLOCK, BLOCK), orthonormal over an RGB
+    block: a DCT of grey, red-blue and green."""
+    dct = dct_matrix(BLOCK)
+    colors = torch.tensor([[1.0, 1, 1], [1, 0, -1], [-1, 2, -1]], dtype=torch.float64)
+    colors /= colors.norm(dim=1, keepdim=True)
+    color, u, v = order // BLOCK**2, order // BLOCK % BLOCK, order % BLOCK
+    return torch.einsum("kc,ka,kb->kcab", colors[color], dct[u], dct[v]).float()
+
+
 def mean_basis(mean_deviation: Tensor) -> tuple[Tensor, Tensor]:
     """The second level of the block means: (basis, deviation) of a 4x4 DCT of each colour's.
 

@@ -19,7 +19,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from licodec.networks.block_bases import BLOCK, COLORS, HYPER_BLOCK, dct_matrix, mean_basis
+from licodec.networks.block_bases import (
+    BLOCK,
+    COLORS,
+    HYPER_BLOCK,
+    block_basis,
+    frequencies,
+    mean_basis,
+    strongest,
+)
 from licodec.networks.compiled_leaves import FirstChannels, Narrowed
 from licodec.networks.entropy_models import EntropyBottleneck, gaussian_likelihood, rdoq
 from licodec.networks.latent_views import LogMagnitude, normalizing_gain
@@ -69,19 +77,11 @@ def dct_basis(count: int) -> tuple[Tensor, Tensor]:
     16x16 RGB block; deviation (count,) is about the standard deviation of each
     coefficient on photographs with values in [0, 255].
     """
-    dct = dct_matrix(BLOCK)
-    n = torch.arange(BLOCK, dtype=torch.float64)
-    colors = torch.tensor([[1.0, 1, 1], [1, 0, -1], [-1, 2, -1]], dtype=torch.float64)
-    colors /= colors.norm(dim=1, keepdim=True)
-    radius = torch.hypot(n[:, None], n[None, :])  # (16, 16)
     # Chroma falls off about as fast as luma but starts several times lower.
-    deviation = torch.stack([g / (1 + radius) ** 1.6 for g in (1500.0, 330.0, 150.0)])
-    rank = deviation.clone()
-    rank[:, 0, 0] += deviation.max()
-    order = torch.argsort(rank.flatten(), descending=True, stable=True)[:count]
-    color, u, v = order // BLOCK**2, order // BLOCK % BLOCK, order % BLOCK
-    basis = torch.einsum("kc,ka,kb->kcab", colors[color], dct[u], dct[v])
-    return basis.float(), deviation.flatten()[order].float()
+    falling = (1 + frequencies()) ** 1.6
+    deviation = torch.stack([start / falling for start in (1500.0, 330.0, 150.0)])
+    order = strongest(deviation, count)
+    return block_basis(order), deviation.flatten()[order].float()
 
 
 class LinearAnalysis(nn.Module):
