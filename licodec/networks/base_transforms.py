@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,7 @@ from licodec.networks.block_bases import (
     HYPER_BLOCK,
     block_basis,
     frequencies,
+    linear_transform,
     strongest,
 )
 from licodec.networks.compiled_leaves import FirstChannels, Narrowed
@@ -75,16 +77,7 @@ class PreciseConvolution(nn.Conv2d):
             return super().forward(x.float())
 
 
-def linear_transform(matrix: Tensor, bias: bool = True, side: int = 1) -> PreciseConvolution:
-    """A convolution that starts as `matrix` (outputs, inputs) at its centre."""
-    outputs, inputs = matrix.shape
-    layer = PreciseConvolution(inputs, outputs, side, padding=side // 2, bias=bias)
-    with torch.no_grad():
-        layer.weight.zero_()
-        layer.weight[:, :, side // 2, side // 2] = matrix
-        if bias:
-            layer.bias.zero_()
-    return layer
+precise_transform = partial(linear_transform, kind=PreciseConvolution)
 
 
 def units(channels: int, count: int) -> list[nn.Module]:
@@ -122,7 +115,7 @@ class Analysis(nn.Module):
         (a, b, c), (na, nb, nc) = config.widths, config.analysis_units
         self.linear = nn.Sequential(
             nn.PixelUnshuffle(BLOCK),
-            linear_transform(basis.flatten(1) * (PIXEL_UNIT / LATENT_UNIT)),
+            precise_transform(basis.flatten(1) * (PIXEL_UNIT / LATENT_UNIT)),
         )
         self.nonlinear = nn.Sequential(
             nn.PixelUnshuffle(4),
@@ -151,7 +144,7 @@ class Synthesis(nn.Module):
         super().__init__()
         (a, b, c), (na, nb, nc) = config.widths, config.synthesis_units
         self.linear = nn.Sequential(
-            linear_transform(basis.flatten(1).T * (LATENT_UNIT / PIXEL_UNIT)),
+            precise_transform(basis.flatten(1).T * (LATENT_UNIT / PIXEL_UNIT)),
             nn.PixelShuffle(BLOCK),
         )
         self.coarse = nn.Sequential(
@@ -204,7 +197,7 @@ class HyperAnalysis(nn.Module):
         self.linear = nn.Sequential(
             FirstChannels(COLORS),
             nn.PixelUnshuffle(HYPER_BLOCK),
-            linear_transform(whole, bias=False),
+            precise_transform(whole, bias=False),
         )
 
     def forward(self, y: Tensor) -> Tensor:
@@ -237,7 +230,7 @@ class HyperSynthesis(nn.Module):
         whole = torch.zeros(len(basis), config.hyper_latents)
         whole[:, : len(basis)] = basis.T * MEAN_STEP
         self.linear = nn.Sequential(
-            linear_transform(whole, bias=False, side=3), nn.PixelShuffle(HYPER_BLOCK)
+            precise_transform(whole, bias=False, side=3), nn.PixelShuffle(HYPER_BLOCK)
         )
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 BLOCK = 16  # pixels per latent position, each way
 COLORS = 3
@@ -57,3 +57,17 @@ def mean_basis(mean_deviation: Tensor) -> tuple[Tensor, Tensor]:
     falling = HYPER_BLOCK * 0.9 / (1 + 2 * torch.hypot(n[:, None], n[None, :])) ** 1.3
     deviation = mean_deviation.double()[:, None] * falling.flatten()
     return torch.block_diag(*[planes] * COLORS).float(), deviation.flatten().float()
+
+
+def linear_transform(
+    matrix: Tensor, bias: bool = True, side: int = 1, kind: type[nn.Conv2d] = nn.Conv2d
+) -> nn.Conv2d:
+    """A convolution that starts as `matrix` (outputs, inputs) at its centre."""
+    outputs, inputs = matrix.shape
+    layer = kind(inputs, outputs, side, padding=side // 2, bias=bias)
+    with torch.no_grad():
+        layer.weight.zero_()
+        layer.weight[:, :, side // 2, side // 2] = matrix
+        if bias:
+            layer.bias.zero_()
+    return layer
