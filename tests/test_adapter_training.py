@@ -438,7 +438,8 @@ def test_a_state_with_adapters_says_which(tmp_path: Path) -> None:
     preset = PRESETS["lite_8_1_all"]
     assert AdapterSet.from_data(preset.to_data()) == preset
     path = tmp_path / "adapted.pt"
-    torch.save({"state_dict": tiny.network().state_dict(), "adapters": [preset.to_data()]}, path)
+    weights = tiny.adapted_network("lite_8_1_all").state_dict()
+    torch.save({"state_dict": weights, "adapters": [preset.to_data()]}, path)
     assert adapter_sets(path) == (preset,)
     with pytest.raises(BadInputError, match=r"adapted\.pt: holds adapters; give the anchor"):
         load_anchor(path)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from licodec.errors import BadInputError, UsageError
 from licodec.files import display_name
-from licodec.networks.adapter_sets import AdapterSet, attach, attach_to_layer
+from licodec.networks.adapter_sets import AdapterSet, attach, attach_to_layer, gains
 from licodec.packing.checkpoint_files import read_checkpoint
 from licodec.packing.layouts import adapters_in, normalized
 from licodec.packing.registry import (
@@ -86,20 +86,23 @@ def load_network(
     `backbone`, one of those `known`, is read off the keys where it is not given. `adapters` are
     in checkpoints of their own, those for alpha before those for beta.
 
-    Raises UsageError for an unknown backbone, BadInputError for a file that is no checkpoint and
-    a state dict that is not one of the backbone's, or has no adapters for it, and
-    CorruptFileError for a damaged pack.
+    Raises UsageError for an unknown backbone and for adapters beside one of our own,
+    BadInputError for a file that is no checkpoint and a state dict that is not one of the
+    backbone's, or has no adapters for it, and CorruptFileError for a damaged pack.
     """
     backbone = OTHER_NAMES.get(backbone, backbone)
     if backbone is not None and backbone not in known:
         raise UsageError(f"backbone {backbone!r} is not known: give one of {', '.join(known)}")
     keep = any(BACKBONES[name].recover for name in known)
     if keep and not isinstance(source, Mapping) and is_pack(Path(source)):
-        return _recovered(Path(source), backbone)
-    checkpoint = Checkpoint.read(source)
-    network = _network(checkpoint, backbone, known)
+        name, network = display_name(source), _recovered(Path(source), backbone)
+    else:
+        checkpoint = Checkpoint.read(source)
+        name, network = checkpoint.name, _network(checkpoint, backbone, known)
     if not adapters:
         return network
+    if BACKBONES[network.backbone].largest is None:
+        raise takes_no_adapters(name, network.backbone)
     files: dict[str, Mapping[str, Tensor]] = {}
     for i, file in enumerate(adapters):
         own = Checkpoint.read(file, f"adapters {i + 1}")
@@ -109,16 +112,25 @@ def load_network(
     return _network(Checkpoint(name, whole, {}, ()), network.backbone, known)
 
 
-def load_anchor(source: Source) -> nn.Module:
-    """The same of a checkpoint without adapters. Raises BadInputError for one that describes
-    some."""
-    if isinstance(source, Mapping) or not is_pack(Path(source)):
-        checkpoint = Checkpoint.read(source)
-        if checkpoint.adapters:
-            raise BadInputError(
-                f"{checkpoint.name}: holds adapters; give the anchor that they were trained on"
-            )
-    return load_network(source)
+def takes_no_adapters(name: str, backbone: str) -> UsageError:
+    """What to raise where adapters are named beside one of our own networks."""
+    return UsageError(
+        f"{name}: of {backbone}, whose packs get adapters by scripts/add_adapters.py; leave "
+        "--adapters and --objective out"
+    )
+
+
+def load_anchor(path: Path) -> nn.Module:
+    """The same of a checkpoint without adapters. Raises BadInputError for one that has some."""
+    network = load_network(path)
+    require_anchor(display_name(path), network)
+    return network
+
+
+def require_anchor(name: str, network: nn.Module) -> None:
+    """Raise BadInputError where a network has adapters."""
+    if any(gains(network)):
+        raise BadInputError(f"{name}: holds adapters; give the anchor that they were trained on")
 
 
 def adapter_sets(path: Path) -> tuple[AdapterSet, ...]:

@@ -43,8 +43,9 @@ class SizeError(ValueError):
 
 @dataclass(frozen=True)
 class Backbone:
-    """One backbone.
+    """One backbone, all of it that making packs takes.
 
+    name      of it in packs and commands
     marks     keys that only its state dicts have, in every layout
     build     from shapes and what a training state names, the network without its weights;
               raises SizeError

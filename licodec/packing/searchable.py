@@ -10,10 +10,9 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from licodec.errors import UsageError
 from licodec.files import display_name
 from licodec.networks.adapter_sets import anchor_of, plain_submodule
-from licodec.packing.checkpoints import load_anchor, load_network
+from licodec.packing.checkpoints import load_network, require_anchor, takes_no_adapters
 from licodec.packing.exact_form import Calibrated, ExactForm, calibrate
 from licodec.packing.packs import PackSettings, no_exact_form
 from licodec.packing.registry import BACKBONES, PUBLISHED, form_of
@@ -120,12 +119,10 @@ def load_searchable(
     network = load_network(path, backbone, adapters)
     if network.backbone in PUBLISHED:
         return Searchable(network, name, objective, card_of(path.name, network, adapters))
-    if adapters or objective is not None:
-        raise UsageError(
-            f"{name}: of {network.backbone}, whose packs get adapters by scripts/add_adapters.py; "
-            "leave --adapters and --objective out"
-        )
-    return Searchable(load_anchor(path), name)
+    if objective is not None:
+        raise takes_no_adapters(name, network.backbone)
+    require_anchor(name, network)
+    return Searchable(network, name)
 
 
 def card_of(name: str, network: nn.Module, adapters: Sequence[Path] = ()) -> dict[str, object]:
