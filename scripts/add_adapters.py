@@ -19,10 +19,10 @@ import sys
 from pathlib import Path
 
 from licodec.errors import LicodecError, UsageError
+from licodec.packing.added_adapters import add_adapters
 from licodec.packing.calibration import read_pictures
 from licodec.packing.checkpoints import load_network
 from licodec.packing.compiled import AdaptedNetwork
-from licodec.packing.joining import add_adapters
 from licodec.packs import is_objective, read_pack, write_pack
 
 

@@ -12,7 +12,7 @@ from licodec.compiler.compilation import Compilation
 from licodec.compiler.forms import Grid
 from licodec.compiler.grids import Rule
 from licodec.compiler.lowering import Span, attention_form, gdn_form, igdn_form, layernorm_form
-from licodec.networks.adapter_branches import Gain, PlaneMatrixProduct
+from licodec.networks.adapter_branches import Gain, MatrixProduct, PlaneMatrixProduct
 from licodec.networks.layers import (
     GDN,
     ChannelNorm,
@@ -24,7 +24,7 @@ from licodec.networks.layers import (
     PointwiseLinear,
     StochasticDepth,
 )
-from licodec.networks.swin import WindowAttention
+from licodec.networks.swin import TableAsGrid, WindowAttention
 
 
 def _numbers(values: Tensor) -> np.ndarray:
@@ -155,3 +155,6 @@ TABLES: Mapping[type[nn.Module], Callable[[nn.Module, np.ndarray], np.ndarray]] 
     nn.Sigmoid: lambda module, x: 1 / (1 + np.exp(-x)),
     HalfTanh: lambda module, x: 0.5 * np.tanh(x),
 }
+
+# What tracing stops at beside PyTorch's own modules: these, and what parameters alone go through.
+LEAVES = (*RULES, *TABLES, MatrixProduct, TableAsGrid)

@@ -14,13 +14,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from licodec.entropy.wavefronts import wavefronts
 from licodec.networks.blocks import (
     AttentionBlock,
     ResidualBlock,
     ResidualBlockUpsample,
     ResidualBlockWithStride,
 )
-from licodec.networks.layers import Halves, MaskedConvolution, conv3x3, subpixel_convolution
+from licodec.networks.layers import MaskedConvolution, conv3x3, subpixel_convolution
 from licodec.networks.lite import straight_through_round
 from licodec.networks.priors import FactorizedPrior, gaussian_likelihood
 from licodec.networks.published import PublishedNetwork
@@ -33,40 +34,6 @@ class ChengConfig:
     """Hyper-parameters: `width` is N, 128 for qualities 1 to 3 and 192 for 4 to 6."""
 
     width: int = 192
-
-
-class ContextParameters(nn.Module):
-    """Context model and entropy parameters together:
-    forward(features (N, 2M, h, w), decoded latents (N, M, h, w)) -> (mean, scale).
-
-    The scale is the network's raw output.
-    """
-
-    def __init__(self, context_prediction: nn.Module, entropy_parameters: nn.Module) -> None:
-        super().__init__()
-        self.context_prediction = context_prediction
-        self.entropy_parameters = entropy_parameters
-        self.halves = Halves()
-
-    def forward(self, features: Tensor, decoded: Tensor) -> tuple[Tensor, Tensor]:
-        context = self.context_prediction(decoded)
-        halves = self.halves(self.entropy_parameters(torch.cat([features, context], 1)))
-        return halves[1], halves[0]
-
-
-def wavefronts(height: int, width: int) -> list[tuple[Tensor, Tensor]]:
-    """The positions (rows, columns) of each step, in coding order.
-
-    A context reaches two columns to the right in the row above, so each row follows the
-    one above it three steps behind.
-    """
-    steps = []
-    for step in range(width + (REACH + 1) * (height - 1)):
-        rows = torch.arange(height)
-        columns = step - (REACH + 1) * rows
-        inside = (columns >= 0) & (columns < width)
-        steps.append((rows[inside], columns[inside]))
-    return steps
 
 
 class ChengNetwork(PublishedNetwork):
@@ -138,10 +105,12 @@ class ChengNetwork(PublishedNetwork):
     def hyper_synthesis(self) -> nn.Module:
         return self.h_s
 
-    @property
-    def context_parameters(self) -> ContextParameters:
-        """Means and scales of all positions from features and decoded latents."""
-        return ContextParameters(self.context_prediction, self.entropy_parameters)
+    def context_parameters(self, features: Tensor, decoded: Tensor) -> tuple[Tensor, Tensor]:
+        """Means and scales, as the network gives them, of all positions from features
+        (N, 2M, h, w) and decoded latents (N, M, h, w)."""
+        known = torch.cat([features, self.context_prediction(decoded)], 1)
+        scale, mean = self.entropy_parameters(known).chunk(2, 1)
+        return mean, scale
 
     def code_latents(self, y: Tensor, z_hat: Tensor) -> tuple[Tensor, Tensor]:
         # As published: training and estimation round y itself, while coding rounds y - mean.
@@ -161,8 +130,8 @@ class ChengNetwork(PublishedNetwork):
         convolution = self.context_prediction
         above, beside = torch.nonzero(convolution.visible(), as_tuple=True)
         kernel = convolution.weight[:, :, above, beside].flatten(1)  # (2M, M * visible)
-        for rows, columns in wavefronts(height, width):
-            rows, columns = rows.to(features.device), columns.to(features.device)
+        for places in wavefronts(height, width, REACH):
+            rows, columns = (torch.from_numpy(own).to(features.device) for own in places)
             seen = plane[:, :, rows[None] + above[:, None], columns[None] + beside[:, None]]
             context = kernel @ seen.flatten(1, 2) + convolution.bias[:, None]  # (N, 2M, n)
             known = torch.cat([features[:, :, rows, columns], context], 1)

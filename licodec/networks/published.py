@@ -16,39 +16,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from licodec.networks.adapter_branches import Gain, MatrixProduct, PlaneMatrixProduct
 from licodec.networks.layers import (
-    GDN,
-    ChannelNorm,
     HalfTanh,
-    Halves,
-    MaskedConvolution,
-    NeighbourStack,
-    PointwiseLinear,
-    StochasticDepth,
 )
 from licodec.networks.lite import adaptive_step, straight_through_round
 from licodec.networks.priors import FactorizedPrior, gaussian_likelihood
 from licodec.networks.rate_modes import RateModes
-from licodec.networks.swin import TableAsGrid, WindowAttention
-
-# What tracing a part stops at, beside PyTorch's own modules: all else is made of these,
-# concatenations, sums, products and choices of an output.
-LEAVES: tuple[type[nn.Module], ...] = (
-    PointwiseLinear,
-    ChannelNorm,
-    GDN,
-    MaskedConvolution,
-    WindowAttention,
-    TableAsGrid,
-    NeighbourStack,
-    Halves,
-    HalfTanh,
-    StochasticDepth,
-    Gain,
-    MatrixProduct,
-    PlaneMatrixProduct,
-)
 
 
 class PublishedNetwork(RateModes, ABC):

@@ -41,7 +41,6 @@ from licodec.networks.layers import Halves
 from licodec.packing import lite
 from licodec.packing.exact_form import (
     COLORS,
-    Calibrated,
     Coded,
     ExactForm,
     Programs,
@@ -124,6 +123,7 @@ class BaseForm(ExactForm):
     RULES, TABLES = RULES, lite.TABLES
     LEAVES = (*RULES, *lite.TABLES, PreciseConvolution)
     FEATURES = ("features", "block_means")
+    HYPER_LATENTS = HYPER_LATENTS
     SHARED = SHARED
     network: BaseNetwork
 
@@ -161,9 +161,6 @@ class BaseForm(ExactForm):
             self.network.set_conditions(*places)
             output = self.network(255 * pixels)
         return Coded(output.x_hat / 255, (output.y_bits + output.z_bits).sum())
-
-    def hyper_grid(self, calibrated: Mapping[str, Calibrated]) -> Grid:
-        return HYPER_LATENTS
 
     def connect(self, target: Target, hyper: Grid) -> tuple[Step, ...]:
         config = self.network.config

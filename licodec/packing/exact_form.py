@@ -97,6 +97,7 @@ class ExactForm(ABC):
     RULES, TABLES    of the leaves that the compiler does not know by itself
     ACTIVATION_BITS  of the grids that coding does not fix
     FEATURES         names of the hyper-synthesis' results
+    HYPER_LATENTS    the grid of hyper-latents, where it is the same for every network
     SHARED           programs that use the equal tensors of another one
     D_RANGE          least and largest d
     """
@@ -106,6 +107,7 @@ class ExactForm(ABC):
     TABLES: ClassVar[Tables]
     ACTIVATION_BITS: ClassVar[int] = 12
     FEATURES: ClassVar[tuple[str, ...]]
+    HYPER_LATENTS: ClassVar[Grid]
     SHARED: ClassVar[Mapping[str, str]] = {}
     D_RANGE: ClassVar[tuple[float, float]] = (0.25, 64.0)
 
@@ -144,9 +146,9 @@ class ExactForm(ABC):
 
     # The pack ------------------------------------------------------------------------
 
-    @abstractmethod
     def hyper_grid(self, calibrated: Mapping[str, Calibrated]) -> Grid:
         """What hyper-latents are coded on."""
+        return self.HYPER_LATENTS
 
     @abstractmethod
     def connect(self, target: Target, hyper: Grid) -> tuple[Step, ...]:

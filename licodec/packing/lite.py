@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from torch import Tensor, nn
@@ -21,7 +21,6 @@ from licodec.packing.exact_form import (
     CALIBRATION_DS,
     COLORS,
     LATENTS,
-    Calibrated,
     Coded,
     ExactForm,
     Programs,
@@ -60,6 +59,7 @@ class LiteForm(ExactForm):
     RULES, TABLES = RULES, TABLES
     LEAVES = (*TABLES, Gain)
     FEATURES = ("features", "block_means")
+    HYPER_LATENTS = HYPER_LATENTS
     network: LiteNetwork
 
     def prepare(self) -> None:
@@ -92,9 +92,6 @@ class LiteForm(ExactForm):
     def coded(self, programs: Programs, pixels: Tensor, d: float) -> Coded:
         with run_by(self.parts(), programs):
             return Coded.of(self.network(pixels, d))
-
-    def hyper_grid(self, calibrated: Mapping[str, Calibrated]) -> Grid:
-        return HYPER_LATENTS
 
     def connect(self, target: Target, hyper: Grid) -> tuple[Step, ...]:
         config = self.network.config

@@ -19,14 +19,14 @@ from torch.nn import functional as F
 
 from licodec.compiler.forms import Grid, Output
 from licodec.compiler.graphs import output_nodes
-from licodec.compiler.rules import RULES, TABLES
+from licodec.compiler.rules import LEAVES, RULES, TABLES
 from licodec.exact.schedule import NEIGHBOURS, PREVIOUS, SliceStep, Step, WavefrontStep
 from licodec.networks.adapter_sets import gains
 from licodec.networks.cheng_attn import REACH, ChengNetwork
 from licodec.networks.compiled_leaves import ChannelOffset, FirstChannels
 from licodec.networks.lite import adaptive_step
 from licodec.networks.priors import gaussian_likelihood
-from licodec.networks.published import LEAVES, PublishedNetwork, SlicedNetwork, SliceParameters
+from licodec.networks.published import PublishedNetwork, SlicedNetwork, SliceParameters
 from licodec.packing.exact_form import (
     CALIBRATION_DS,
     COLORS,

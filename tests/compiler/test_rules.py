@@ -11,7 +11,7 @@ from licodec.compiler.compilation import compile_module
 from licodec.compiler.forms import Compiled, Grid, Output, Source
 from licodec.compiler.graphs import trace
 from licodec.compiler.ranges import RangeRecorder
-from licodec.compiler.rules import RULES, TABLES
+from licodec.compiler.rules import LEAVES, RULES, TABLES
 from licodec.exact.backends import float32, reference
 from licodec.exact.bounds import check
 from licodec.networks.adapter_branches import Gain, adapted
@@ -19,7 +19,7 @@ from licodec.networks.adapter_sets import gains
 from licodec.networks.blocks import AttentionBlock, ResidualBlockUpsample, ResidualBlockWithStride
 from licodec.networks.compiled_leaves import ChannelOffset
 from licodec.networks.layers import ChannelNorm, MaskedConvolution, PointwiseLinear
-from licodec.networks.published import LEAVES, SliceParameters
+from licodec.networks.published import SliceParameters
 from licodec.networks.stf import PatchEmbed, PatchMerging, PatchSplit, SwinBlock
 from licodec.networks.tcm import MixedBlock
 from licodec.rate.gains import GAIN_ONE

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from licodec.errors import UsageError
-from licodec.networks.cheng_attn import ChengConfig, ChengNetwork, wavefronts
+from licodec.networks.cheng_attn import ChengConfig, ChengNetwork
 from licodec.networks.published import PublishedNetwork
 from licodec.packing import from_checkpoint
 from tests.networks.vectors import (
@@ -42,22 +42,6 @@ def test_it_has_no_d(network: PublishedNetwork) -> None:
         network.set_rate(d=2)
 
 
-def test_wavefronts_code_every_position_after_its_context() -> None:
-    height, width = 5, 9
-    steps = wavefronts(height, width)
-    assert len(steps) == width + 3 * (height - 1)
-    when = torch.full((height, width), -1)
-    for step, (rows, columns) in enumerate(steps):
-        assert torch.all(when[rows, columns] == -1)
-        when[rows, columns] = step
-    for row in range(height):
-        for column in range(width):
-            above = when[max(0, row - 2) : row, max(0, column - 2) : column + 3]
-            beside = when[row, max(0, column - 2) : column]
-            assert torch.all(above < when[row, column])
-            assert torch.all(beside < when[row, column])
-
-
 @torch.no_grad()
 def test_wavefronts_see_what_the_whole_plane_would(small: ChengNetwork) -> None:
     y, features = 3 * torch.randn(1, 12, 8, 12), torch.randn(1, 24, 8, 12)
@@ -76,7 +60,6 @@ def test_every_part_traces_to_leaves(small: ChengNetwork) -> None:
     assert_traces(small.analysis, (picture(64, 64),))
     assert_traces(small.hyper_analysis, (y,))
     assert_traces(small.hyper_synthesis, (z,))
-    assert_traces(small.context_parameters, (torch.randn(1, 24, 4, 4), y))
     assert_traces(small.synthesis, (y,))
 
 

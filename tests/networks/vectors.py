@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import fx, nn
+from torch import nn
 
-from licodec.networks.published import LEAVES, PublishedNetwork
+from licodec.compiler.graphs import trace
+from licodec.compiler.rules import LEAVES
+from licodec.networks.published import PublishedNetwork
 from tests.data.formula import formula_image, formula_tensor
 
 DATA = Path(__file__).parents[1] / "data"
@@ -54,18 +56,13 @@ def assert_figures_match(x_hat: torch.Tensor, expected: dict, tolerance: float) 
     assert abs(x_hat.std().item() / expected["x_hat_std"] - 1) < tolerance
 
 
-class PartTracer(fx.Tracer):
-    def is_leaf_module(self, module: nn.Module, qualified_name: str) -> bool:
-        return isinstance(module, LEAVES) or super().is_leaf_module(module, qualified_name)
-
-
 def assert_traces(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
     """A part of a network traces down to leaves, and computes the same then."""
-    graph = PartTracer().trace(module)
-    kinds = {node.op for node in graph.nodes}
+    graph = trace(module, LEAVES)
+    kinds = {node.op for node in graph.graph.nodes}
     assert kinds <= {"placeholder", "call_module", "call_function", "get_attr", "output"}
     with torch.no_grad():
-        traced, direct = fx.GraphModule(module, graph)(*inputs), module(*inputs)
+        traced, direct = graph(*inputs), module(*inputs)
     if isinstance(direct, torch.Tensor):
         traced, direct = (traced,), (direct,)
     assert all(torch.equal(a, b) for a, b in zip(traced, direct, strict=True))

@@ -49,13 +49,6 @@ def test_neighbours_are_decoded_before_what_reads_them(size: tuple[int, int], re
         assert np.all(square[:before] < square[before])
 
 
-def test_wavefronts_are_the_float_network_s() -> None:
-    ours, theirs = wavefronts(5, 9, cheng_attn.REACH), cheng_attn.wavefronts(5, 9)
-    for (row, column), (rows, columns) in zip(ours, theirs, strict=True):
-        assert row.tolist() == rows.tolist()
-        assert column.tolist() == columns.tolist()
-
-
 def test_neighbours_are_those_of_the_whole_plane() -> None:
     latents = np.random.default_rng(1).integers(-99, 99, (3, 5, 6)).astype(np.int16)
     planes = NeighbourPlanes(3, 5, 6, cheng_attn.REACH)

@@ -13,8 +13,8 @@ import torch
 from licodec.codec import Codec
 from licodec.errors import BadInputError
 from licodec.images import Picture
+from licodec.packing.added_adapters import add_adapters, with_adapters_of
 from licodec.packing.compiled import AdaptedNetwork, calibrate_network, compile_network
-from licodec.packing.joining import add_adapters, with_adapters_of
 from licodec.packs import Pack
 from licodec.rate.gains import Gains
 from licodec.rate.setting import Setting
