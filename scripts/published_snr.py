@@ -29,9 +29,9 @@ from torch import Tensor
 from licodec.cli.models_import import CALIBRATION_SIDE
 from licodec.errors import LicodecError
 from licodec.networks.published import PublishedNetwork
-from licodec.packing.calibration import as_tensor, built_in_pictures
+from licodec.packing.calibration import built_in_pictures
 from licodec.packing.checkpoints import load_network
-from licodec.packing.published_exact import compile_published
+from licodec.packing.packs import PackSettings, compile_pack
 
 BARS = {8: 25.0, 16: 50.0}
 SETTINGS: tuple[Mapping[str, float], ...] = (
@@ -76,11 +76,8 @@ def ratios(
     """Of every setting that the network takes: its name, and decibels for the latents of the
     picture and for noise."""
     network.set_rate()
-    pictures = [as_tensor(pixels) for pixels in built_in_pictures(arguments.side)]
-    pack = compile_published(
-        network, [network.padded(x) for x in pictures], plan_name="standard", card={},
-        widths=lambda layer: bits,
-    )  # fmt: skip
+    settings = PackSettings("standard", {}, lambda layer: bits)
+    pack = compile_pack(network, built_in_pictures(arguments.side), settings)
     picture = formula_picture(arguments.height, arguments.width)
     for setting in SETTINGS:
         if not set(setting) <= set(network.rate_modes):

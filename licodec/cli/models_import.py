@@ -14,7 +14,9 @@ from licodec.exact.interpreter import set_threads
 from licodec.files import check_output, display_name
 from licodec.packing.calibration import built_in_pictures, read_pictures
 from licodec.packing.checkpoints import load_network
-from licodec.packing.published import card_of, published_pack
+from licodec.packing.packs import PackSettings, compile_pack
+from licodec.packing.registry import PUBLISHED
+from licodec.packing.searchable import card_of
 from licodec.packs import SUFFIX, is_objective, write_pack
 
 CALIBRATION_SIDE = 384  # of the centre crops that ranges are measured on
@@ -39,19 +41,17 @@ def import_checkpoint(checkpoint: str, settings: ImportOptions, verbosity: Verbo
     if settings.threads is not None:
         set_threads(settings.threads)
     name = Path(checkpoint).name
-    network = load_network(Path(checkpoint), settings.backbone, adapters)
+    network = load_network(Path(checkpoint), settings.backbone, adapters, PUBLISHED)
     pictures = _pictures(settings)
     if settings.calibrate is None:
         reporter.warnings([_NO_CALIBRATION])
     card = card_of(name, network, adapters) | {"weight_bits": bits}
-    pack = published_pack(
-        name,
+    pack = compile_pack(
         network,
         pictures,
-        plan_name=settings.plan_name,
-        card=card,
-        widths=lambda layer: bits,
-        objective=settings.objective,
+        PackSettings(
+            settings.plan_name, card, lambda layer: bits, objective=settings.objective, name=name
+        ),
     )
     write_pack(pack, Path(output))
     modes = ", ".join(pack.rate_modes) or "none"

@@ -21,7 +21,9 @@ import numpy as np
 import torch
 from torch import Tensor, fx
 
-from licodec.compiler.compilation import Compilation, Grid, Rules, Source, Tables
+from licodec.compiler.compilation import Compilation
+from licodec.compiler.forms import Grid, Source
+from licodec.compiler.grids import Rules, Tables
 from licodec.compiler.ranges import RANGE_MARGIN
 from licodec.compiler.table_steps import table_input_step, table_output_step
 from licodec.errors import BadInputError

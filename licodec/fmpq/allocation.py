@@ -29,7 +29,6 @@ _NEAR = 1e-3  # places on that scale that are this near are one
 _FULL = 0.999  # a plan that fills this much of the budget is good enough
 
 
-
 @dataclass(frozen=True)
 class Allocation:
     """A plan and what is expected of it.

@@ -271,9 +271,9 @@ def _open_codec(path: Path) -> Codec:
 def open_float_coder(pack: Path, state: Path) -> FloatCoder:
     """The float network of a training state beside its pack, one for each process."""
     from evaluation.floating import FloatCoder
-    from licodec.packing.searchables import load_lite
+    from licodec.packing.checkpoints import load_anchor
 
-    return FloatCoder(load_lite(state), _open_codec(pack).pack)
+    return FloatCoder(load_anchor(state), _open_codec(pack).pack)
 
 
 @lru_cache(maxsize=8)

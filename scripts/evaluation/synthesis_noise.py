@@ -13,8 +13,8 @@ from licodec.exact.bounds import CheckedProgram, check
 from licodec.exact.interpreter import choose
 from licodec.exact.program import Program
 from licodec.networks.published import PublishedNetwork
-from licodec.packing.parts import LATENTS
-from licodec.packing.published_exact import PIXELS
+from licodec.packing.exact_form import LATENTS
+from licodec.packing.published import PIXELS
 from licodec.packs import Pack
 from licodec.rate.gains import GAIN_ONE
 

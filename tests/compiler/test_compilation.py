@@ -7,13 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from licodec.compiler.compilation import (
-    Grid,
-    Output,
-    Source,
-    compile_module,
-    trace,
-)
+from licodec.compiler.compilation import compile_module
+from licodec.compiler.forms import Grid, Output, Source
+from licodec.compiler.graphs import trace
 from licodec.compiler.ranges import RANGE_MARGIN, RangeRecorder
 from licodec.compiler.weight_steps import quantize_weight
 from licodec.exact.backends import reference

@@ -7,14 +7,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from licodec.compiler.compilation import (
-    Compiled,
-    Grid,
-    Output,
-    Source,
-    compile_module,
-    trace,
-)
+from licodec.compiler.compilation import compile_module
+from licodec.compiler.forms import Compiled, Grid, Output, Source
+from licodec.compiler.graphs import trace
 from licodec.compiler.ranges import RangeRecorder
 from licodec.compiler.rules import RULES, TABLES
 from licodec.exact.backends import float32, reference
