@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from licodec.cli.models_import import check_objective
-from licodec.cli.pack_options import QuantizeOptions
+from licodec.cli.pack_options import PackSize, QuantizeOptions
 from licodec.cli.rendering import Reporter, Verbosity, progress_console
 from licodec.cli.streams import Channel
 from licodec.errors import UsageError
@@ -36,8 +36,10 @@ _NO_CALIBRATION = (
 )
 
 
-def quantize(checkpoint: str, settings: QuantizeOptions, verbosity: Verbosity) -> int:
-    """Search a plan and write the pack; returns the exit code 0.
+def quantize(
+    checkpoint: str, wanted: PackSize, settings: QuantizeOptions, verbosity: Verbosity
+) -> int:
+    """Search a plan and write the pack, of the size `wanted`; returns the exit code 0.
 
     Raises LicodecError. An interrupted search leaves its state file and says how to go on.
     """
@@ -62,13 +64,13 @@ def quantize(checkpoint: str, settings: QuantizeOptions, verbosity: Verbosity) -
     with _resumable(state, reporter):
         search = PlanSearch(searched, crops, searched.settings, state)
         layers = search.layers
-        if settings.wanted.share is not None:
-            budget = search.budget(settings.wanted.share)
+        if wanted.share is not None:
+            budget = search.budget(wanted.share)
         else:
             rest = bytes_beside_weights(searched, layers, pictures)
-            budget = _BITS * (settings.wanted.size - rest - _CARD_BYTES)
+            budget = _BITS * (wanted.size - rest - _CARD_BYTES)
         with _search_progress(float_bits(layers), search, verbosity) as report:
-            found, pack = _fitting(search, budget, pictures, settings, report)
+            found, pack = _fitting(search, budget, wanted.size, pictures, settings, report)
         write_pack(pack, Path(output))
     if settings.state is None:
         state.unlink(missing_ok=True)
@@ -88,11 +90,12 @@ def quantize(checkpoint: str, settings: QuantizeOptions, verbosity: Verbosity) -
 def _fitting(
     search: PlanSearch,
     budget: int,
+    most: int | None,
     pictures: Sequence[np.ndarray],
     settings: QuantizeOptions,
     report: Report,
 ) -> tuple[Found, Pack]:
-    """A plan of at most `budget` bits and its pack, which is no larger than was wanted.
+    """A plan of at most `budget` bits and its pack, of at most so many bytes.
 
     Tables are as large as the ranges that they serve, which follow the plan: so a pack's size is
     certain only when it is there, and a pack that is too large is made again with fewer bits.
@@ -102,10 +105,9 @@ def _fitting(
         final = search.corrected(found.plan)
         card = {**final.card, CARD_KEY: _figures(found, search, settings)}
         pack = final.pack(pictures, settings.plan_name, widths_of(found.plan), card)
-        wanted = settings.wanted.size
-        if wanted is None or (size := packed_size(pack)) <= wanted:
+        if most is None or (size := packed_size(pack)) <= most:
             return found, pack
-        budget = found.allocation.bits - _BITS * (size - wanted)
+        budget = found.allocation.bits - _BITS * (size - most)
 
 
 @contextlib.contextmanager
