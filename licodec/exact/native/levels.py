@@ -22,6 +22,7 @@ class Level:
     lanes      outputs of a vector
     step_u8    inputs of a product of operands of bytes; 0: there is no kernel for them
     step_s16   inputs of a product of operands of 16 bits
+    offset_u8  what the kernel for bytes takes off each of them
     """
 
     number: int
@@ -29,6 +30,7 @@ class Level:
     lanes: int
     step_u8: int
     step_s16: int
+    offset_u8: int
 
 
 @cache
@@ -50,12 +52,12 @@ def functions() -> ctypes.CDLL:
 def levels() -> tuple[Level, ...]:
     """Those that this processor has, the best last."""
     found = []
-    name, layout = ctypes.create_string_buffer(17), (ctypes.c_int64 * 5)()
+    name, layout = ctypes.create_string_buffer(17), (ctypes.c_int64 * 6)()
     number = 0
     while (there := functions().licodec_level(number, name, layout)) >= 0:
-        assert list(layout[3:]) == [8 * TASK_SIZE, 8 * STAGE_SIZE]
+        assert list(layout[4:]) == [8 * TASK_SIZE, 8 * STAGE_SIZE]
         if there:
-            found.append(Level(number, name.value.decode(), *layout[:3]))
+            found.append(Level(number, name.value.decode(), *layout[:4]))
         number += 1
     return tuple(found)
 

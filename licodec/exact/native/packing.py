@@ -80,7 +80,8 @@ def pack_convolution(
     merged = _merged(groups, len(weight) // groups) if parts else 1
     shape = _Shape.of(weight, groups, merged, x.channels, storage, level)
     packed = [_pack(_merge(part, groups, merged), shape, storage) for part in parts]
-    offsets = [storage.zero * sums for _, sums in packed]
+    zero = storage.zero + (level.offset_u8 if storage.type == Type.U8 else 0)
+    offsets = [zero * sums for _, sums in packed]
     if not wide:
         offsets[0] = offsets[0] + bias
     biases = np.concatenate([_by_vector(o, shape) for o in offsets] or [np.zeros(0, np.int32)])
