@@ -23,7 +23,7 @@ from licodec.backbones.entropy_models import (
 )
 from licodec.backbones.layers import lower_bound
 from licodec.backbones.lite import straight_through_round
-from licodec.entropy.rans import coder
+from licodec.backbones.published_coder import coder
 from licodec.entropy.tables import PRECISION, TOTAL
 
 TAIL_MASS = 1e-9  # what a table leaves to its escape

@@ -15,15 +15,17 @@ import numpy as np
 
 from licodec.container.file import Stream
 from licodec.entropy.adaptive import (
-    adaptive_steps,
+    LATENT_HIGH,
+    LATENT_LOW,
     divide_half_even,
     even_step,
-    scale_indexes,
     step_range,
 )
+from licodec.entropy.coder_tables import CoderTables
 from licodec.entropy.escapes import LARGEST_MAGNITUDE
-from licodec.entropy.quantization import SymbolCosts, nearest_symbols, thrifty_symbols
-from licodec.entropy.rans import CoderTables, StreamReader, StreamWriter
+from licodec.entropy.forms import fastest
+from licodec.entropy.quantization import SymbolCosts
+from licodec.entropy.rans import StreamReader, StreamWriter
 from licodec.entropy.tables import EntropyTables
 from licodec.entropy.wavefronts import NeighbourPlanes, longest_wavefront, wavefronts
 from licodec.errors import CorruptFileError
@@ -37,7 +39,6 @@ from licodec.exact.schedule import (
     WavefrontStep,
 )
 
-LATENT_LOW, LATENT_HIGH = -(2**15), 2**15 - 1
 BLOCK_SYMBOLS = 1 << 20  # symbols whose 64-bit intermediates are alive at a time
 
 
@@ -63,7 +64,8 @@ class EntropyModel:
     def hyper_indexes(self, shape: tuple[int, int, int]) -> np.ndarray:
         """Table index of every hyper-latent in coding order, by channel and band."""
         first = self.band * len(self.tables.medians)
-        return np.repeat(np.arange(first, first + shape[0]), shape[1] * shape[2])
+        tables = np.arange(first, first + shape[0], dtype=np.int32)
+        return np.repeat(tables, shape[1] * shape[2])
 
     @property
     def first_latent_table(self) -> int:
@@ -97,7 +99,7 @@ Where = slice | tuple[slice, slice | np.ndarray, slice | np.ndarray]
 
 # Takes (mean, step, table indexes), each (C, H, W) but for a step that is one number,
 # (1, 1, 1), and what of the latents they belong to;
-# returns the coded integers, int64 (C, H, W).
+# returns the coded integers, (C, H, W).
 Exchange = Callable[[np.ndarray, np.ndarray, np.ndarray, Where], np.ndarray]
 
 # Takes coded integers and their table indexes, each (n,), in coding order.
@@ -134,28 +136,27 @@ def _quantized_hyper_latents(
     port = model.runners[model.schedule.hyper_synthesis].program.inputs[0]
     medians = model.tables.medians[:, None, None].astype(np.int64)
     low, high = port.low - medians, port.high - medians
-    residual = np.clip(hyper_latents.astype(np.int64) - medians, low, high)
-    if model.hyper_steps is None:
-        return residual, residual + medians
-    steps = model.hyper_steps[:, None, None]
-    # A multiple of the step within the port's range.
-    symbols = np.clip(divide_half_even(residual, steps), -(-low // steps), high // steps)
+    symbols = np.clip(hyper_latents.astype(np.int64) - medians, low, high)
+    steps = np.int64(1) if model.hyper_steps is None else model.hyper_steps[:, None, None]
+    if model.hyper_steps is not None:  # a multiple of the step within the port's range
+        symbols = np.clip(divide_half_even(symbols, steps), -(-low // steps), high // steps)
     symbols = np.clip(symbols, -LARGEST_MAGNITUDE, LARGEST_MAGNITUDE)
     return symbols, symbols * steps + medians
 
 
 def _coding(model: EntropyModel, latents: np.ndarray, consume: Consume) -> Exchange:
     """The encoder's side of the walk: quantize `latents` (M, h, w), hand on what is coded."""
-    offset, weight = model.first_latent_table, model.distortion_weight
+    offset, weight, form = model.first_latent_table, model.distortion_weight, fastest()
 
     def exchange(
         mean: np.ndarray, step: np.ndarray, indexes: np.ndarray, where: Where
     ) -> np.ndarray:
-        residual = latents[where].astype(np.int64) - mean
+        residual = latents[where].astype(np.int32) - mean
         if weight is None:
-            coded = nearest_symbols(residual, step)
+            coded = form.nearest_symbols(residual, step)
         else:
-            coded = thrifty_symbols(residual, step, indexes - offset, model.latent_costs, weight)
+            costs = model.latent_costs
+            coded = form.thrifty_symbols(residual, step, indexes - offset, costs, weight)
         coded = np.clip(coded, -LARGEST_MAGNITUDE, LARGEST_MAGNITUDE)
         consume(coded.ravel(), indexes.ravel())
         return coded
@@ -237,7 +238,7 @@ def _walk_wavefronts(
     decoded = NeighbourPlanes(step.stop, rows, columns, step.reach)
     unit = np.full((1, 1, 1), 1 << model.schedule.latent_fraction_bits, np.int64)
     offset = model.first_latent_table
-    table = model.tables.scale_index_table
+    form, thresholds = fastest(), model.tables.thresholds
     most = longest_wavefront(rows, columns, step.reach)
     for row, column in wavefronts(rows, columns, step.reach):
         # Planes of one size for all: preparing a kernel for another takes longer than running it.
@@ -247,10 +248,9 @@ def _walk_wavefronts(
         seen = {name: planes[places].T[:, None] for name, planes in by_position.items()}
         outputs = parameters({**seen, NEIGHBOURS: decoded.neighbours(all_rows, all_columns)})
         mean, scale = (output[:, :, : len(row)] for output in outputs)
-        indexes = scale_indexes(scale, unit, int(unit[0, 0, 0]), table) + offset
+        indexes = form.scale_indexes(scale, unit, int(unit[0, 0, 0]), thresholds) + offset
         coded = exchange(mean, unit, indexes, (slice(None), row[None], column[None]))
-        values = np.clip(coded * unit + mean, LATENT_LOW, LATENT_HIGH)
-        decoded.put(row, column, values)
+        decoded.put(row, column, form.dequantize(coded, unit, mean))
     return decoded.latents()
 
 
@@ -278,7 +278,7 @@ def _code_slice(
         whole = slice(first + part.start, first + part.start + len(scale[part]))
         if model.steps is None:
             least, largest = scale[part].min((1, 2)), scale[part].max((1, 2))
-            delta = adaptive_steps(scale[part], least, largest, steps)
+            delta = fastest().adaptive_steps(scale[part], least, largest, steps)
         else:
             delta = model.steps[whole, None, None]
         decoded[part] = _coded(model, mean[part], scale[part], delta, whole, exchange)
@@ -314,8 +314,8 @@ def _coded(
     where: Where,
     exchange: Exchange,
 ) -> np.ndarray:
-    """Code some channels, (C, H, W) each but `delta`, which broadcasts; their latents."""
-    unit = 1 << model.schedule.latent_fraction_bits
-    indexes = scale_indexes(scale, delta, unit, model.tables.scale_index_table)
+    """Code some channels, (C, H, W) each but `delta`, which broadcasts; their latents, int16."""
+    form, unit = fastest(), 1 << model.schedule.latent_fraction_bits
+    indexes = form.scale_indexes(scale, delta, unit, model.tables.thresholds)
     coded = exchange(mean, delta, indexes + model.first_latent_table, where)
-    return np.clip(coded * delta + mean, LATENT_LOW, LATENT_HIGH)
+    return form.dequantize(coded, delta, mean)

@@ -13,6 +13,7 @@ import pytest
 from licodec.codec import REFERENCE
 from licodec.container import LicFile, Stream, read_file
 from licodec.container.chunks import write_chunks
+from licodec.entropy import forms, rans
 from licodec.errors import (
     CorruptFileError,
     LicodecError,
@@ -20,6 +21,7 @@ from licodec.errors import (
     PixelChecksumError,
     WeightsMissingError,
 )
+from licodec.exact import native
 from licodec.images import Picture
 from licodec.library import Library
 from licodec.packs import read_name
@@ -62,12 +64,24 @@ STREAMS: dict[str, tuple[Callable[[Stream], Stream], str]] = {
     "an endless escape": (lambda s: Stream(s.rans, b"\xff" * 2000), "escape stream is damaged"),
     "padded escapes": (lambda s: Stream(s.rans, b"\x80\0" * 2000), "escape stream is damaged"),
     "a large escape": (lambda s: Stream(s.rans, ESCAPES_TOO_LARGE * 500), "escape stream"),
+    "a word too few": (lambda s: Stream(s.rans[:-4], s.escapes), "ends before its last symbol"),
+    "a word too many": (lambda s: Stream(s.rans + bytes(4), s.escapes), "does not end with its"),
     "escapes for symbols": (lambda s: Stream(s.escapes, s.rans), "payload"),
 }
 
 
+@pytest.mark.parametrize("form", [forms.NATIVE, forms.PLAIN], ids=["native", "plain"])
 @pytest.mark.parametrize("name", STREAMS)
-def test_streams(library: Library, honest: LicFile, name: str) -> None:
+def test_streams(
+    library: Library,
+    honest: LicFile,
+    name: str,
+    form: forms.Form,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if form is forms.NATIVE and native.library() is None:
+        pytest.skip(str(native.reason()))
+    monkeypatch.setattr(rans, "fastest", lambda: form)
     change, message = STREAMS[name]
     with pytest.raises(CorruptFileError, match=message):
         decoded(library, replace(honest, streams=(change(honest.streams[0]),)))

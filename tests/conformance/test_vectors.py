@@ -20,11 +20,11 @@ from licodec.container import Stream
 from licodec.entropy import adaptive
 from licodec.entropy.adaptive import (
     adaptive_steps,
-    scale_index_table,
     scale_indexes,
     step_range,
 )
-from licodec.entropy.rans import CoderTables, StreamReader, StreamWriter, stream_lengths
+from licodec.entropy.coder_tables import CoderTables
+from licodec.entropy.rans import StreamReader, StreamWriter, stream_lengths
 from licodec.entropy.slices import _code_slice
 from licodec.entropy.tables import FrequencyTables
 from licodec.entropy.wavefronts import NeighbourPlanes, wavefronts
@@ -162,8 +162,7 @@ def test_steps(case: Json, smallest_type: bool) -> None:
     assert lo_hi == (case["lo"], case["hi"])
     steps = adaptive_steps(scale, scale.min((1, 2)), scale.max((1, 2)), lo_hi)
     np.testing.assert_array_equal(np.broadcast_to(steps, scale.shape), array(case["steps"]))
-    table = scale_index_table(np.array(case["thresholds"], np.int32))
-    indexes = scale_indexes(scale, steps, unit, table)
+    indexes = scale_indexes(scale, steps, unit, np.array(case["thresholds"]))
     np.testing.assert_array_equal(indexes, array(case["scale_indexes"]))
 
 
@@ -192,7 +191,7 @@ def test_decoded_latents(case: Json) -> None:
 
     model: Any = SimpleNamespace(
         schedule=SimpleNamespace(latent_fraction_bits=case["latent_fraction_bits"]),
-        tables=SimpleNamespace(scale_index_table=scale_index_table(np.array(case["thresholds"]))),
+        tables=SimpleNamespace(thresholds=np.array(case["thresholds"])),
         steps=None,
         first_latent_table=7,
     )

@@ -10,6 +10,7 @@ import ctypes
 from functools import cache
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
+from typing import Any
 
 from licodec.exact.native.fingerprint import fingerprint
 
@@ -24,6 +25,17 @@ def library() -> ctypes.CDLL | None:
 def reason() -> str | None:
     """Why there is no native code; None where there is."""
     return _load()[1]
+
+
+@cache
+def function(name: str, result: Any, *arguments: Any) -> Any:
+    """The function `name` of the library, which must be there, with ctypes' types for what it
+    takes and gives."""
+    native = library()
+    assert native is not None, reason()
+    found = native[name]  # an object of its own, unlike an attribute
+    found.restype, found.argtypes = result, arguments
+    return found
 
 
 @cache
