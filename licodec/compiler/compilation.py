@@ -87,6 +87,10 @@ class Compilation(GridAssignment):
         """The value of one of the nodes that `node` reads."""
         return self.value_named(node.all_input_nodes[position])
 
+    def operands(self, node: fx.Node) -> list[str]:
+        """The values of all nodes that `node` reads."""
+        return [self.value_named(operand) for operand in node.all_input_nodes]
+
     def value_named(self, node: fx.Node) -> str:
         value = self.aliases[node.name]
         if not isinstance(value, str):
@@ -291,19 +295,18 @@ class Compilation(GridAssignment):
             return rule.emit(self, node, module)
         if is_item(node):
             return self.aliases[node.all_input_nodes[0].name][node.args[1]]
-        operands = [self.value_named(n) for n in node.all_input_nodes]
         if isinstance(module, nn.Conv2d):
             if self.is_conditioned(node):
-                return operands[0]  # the condition emits it
+                return self.operand(node)  # the condition emits it
             weights = module.weight, module.bias
             return self.convolution(node, str(node.target), *weights, **_attributes(module))
-        if any(x in self.orders for x in operands):
+        if any(x in self.orders for x in self.operands(node)):
             raise ValueError(f"{self.source.name}: {node.name} reads channels in another order")
         if self.is_folded(node):
-            return operands[0]
+            return self.operand(node)
         kinds = MODULES if node.op == "call_module" else FUNCTIONS
         if emit := kinds.get(node.target if module is None else type(module)):
-            return emit(self, node, module, operands)
+            return emit(self, node, module)
         if function := self.tables.get(type(module)):
             return self.table(node, lambda x: function(module, x))
         raise ValueError(f"{self.source.name}: no rule for {node.format_node()}")
