@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from licodec.cli import options
+from licodec.cli import compare_options, options
 from licodec.cli.streams import say
 from licodec.errors import UsageError
 from licodec.exact.backends.torch_loading import import_torch
@@ -184,6 +184,44 @@ def verify(
     from licodec.cli.verify import verify_files
 
     return verify_files(inputs, machine, verbosity)
+
+
+def compare(
+    inputs: options.Pictures,
+    output: compare_options.PageOutput = None,
+    force: options.Force = False,
+    ds: compare_options.Ds = compare_options.DEFAULT_DS,
+    codecs: compare_options.Codecs = None,
+    at_equal: compare_options.AtEqual = compare_options.Equal.SIZE,
+    crop: compare_options.CropShown = None,
+    objective: options.Objective = None,
+    model: options.Model = options.DEFAULT_MODEL,
+    plan: options.Plan = options.DEFAULT_PLAN,
+    json: options.Json = False,
+    backend: options.BackendName = None,
+    device: options.DeviceName = None,
+    threads: options.Threads = None,
+    verbose: options.Verbose = False,
+    quiet: options.Quiet = False,
+) -> int:
+    """Compare licodec with JPEG, WebP, AVIF and JPEG XL on pictures.
+
+    Each picture is coded at every d, and by the other codecs as near to each in size, or in
+    quality, as they come. Sizes, PSNR, MS-SSIM and SSIMULACRA 2 are printed; with -o they go on a
+    page, too, with curves, and crops to wipe between.
+    """
+    wanted = compare_options.parse_ds(ds)
+    machine = options.choose_machine(backend, device, threads)
+    verbosity = options.choose_verbosity(verbose, quiet)
+    if json and quiet:
+        raise UsageError("--json and --quiet exclude each other; give one of them")
+
+    from licodec.cli.compare import CompareSettings, compare_files
+
+    settings = CompareSettings(
+        wanted, codecs, at_equal, crop, model, plan, objective, force, json, machine
+    )
+    return compare_files(inputs, output, settings, verbosity)
 
 
 def quantize(
