@@ -182,7 +182,8 @@ class _Bench:
         if self._plan.equal is Equal.SIZE:
             quality = nearest(peer.qualities, lambda q: ratio(len(self._file(peer, q)), first.size))
         else:
-            target = self._value_of(first.quality)
+            score = first.quality.ssimulacra2
+            target = first.quality.psnr if score is None else score
             quality = nearest(peer.qualities, lambda q: excess(self._value(peer, q), target))
         data = self._file(peer, quality)
         decoded = peer.decode(data, self._pixels.shape[2])
@@ -206,12 +207,9 @@ class _Bench:
         key = peer.name, quality
         if key not in self._values:
             decoded = peer.decode(self._file(peer, quality), self._pixels.shape[2])
-            by = ssimulacra2 if self._perceptual else psnr
-            self._values[key] = by(self._pixels, decoded)
+            score = ssimulacra2(self._pixels, decoded) if self._perceptual else None
+            self._values[key] = psnr(self._pixels, decoded) if score is None else score
         return self._values[key]
-
-    def _value_of(self, quality: Quality) -> float:
-        return quality.psnr if quality.ssimulacra2 is None else quality.ssimulacra2
 
 
 def _reduced(pixels: np.ndarray, step: int) -> np.ndarray:

@@ -114,20 +114,28 @@ def _mean_rows(codings: Sequence[Sequence[Coding]], pixels: Sequence[int]) -> It
     for first in codings[0]:
         own = [coding for of_one in codings for coding in of_one if coding.codec == first.codec]
         if len(own) == len(codings):
-            qualities = [asdict(coding.quality) for coding in own]
+            qualities = [coding.quality for coding in own]
             yield Row(
                 first.codec,
                 setting_in_words([coding.setting for coding in own]),
-                math.fsum(coding.size for coding in own) / len(own),
-                math.fsum(8 * c.size / n for c, n in zip(own, pixels, strict=True)) / len(own),
-                Quality(**{name: _mean([q[name] for q in qualities]) for name in qualities[0]}),
+                _mean([coding.size for coding in own]),
+                _mean([8 * c.size / n for c, n in zip(own, pixels, strict=True)]),
+                Quality(
+                    _mean([quality.psnr for quality in qualities]),
+                    _mean_of_all([quality.ms_ssim for quality in qualities]),
+                    _mean_of_all([quality.ssimulacra2 for quality in qualities]),
+                ),
             )
 
 
-def _mean(values: Sequence[float | None]) -> float | None:
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)
+
+
+def _mean_of_all(values: Sequence[float | None]) -> float | None:
     """None unless all have it."""
     given = [value for value in values if value is not None]
-    return math.fsum(given) / len(given) if len(given) == len(values) else None
+    return _mean(given) if len(given) == len(values) else None
 
 
 def to_json(picture: Compared) -> dict[str, Any]:

@@ -12,6 +12,7 @@ it with NumPy and SciPy: the extra `compare`.
 
 from __future__ import annotations
 
+import functools
 import io
 import math
 from collections.abc import Iterator
@@ -145,14 +146,18 @@ def _bands(a: np.ndarray, b: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarra
 
 def _filtered(plane: np.ndarray) -> np.ndarray:
     """Means by the Gaussian window, where it lies within the plane."""
-    height, width = (side - len(_WINDOW) + 1 for side in plane.shape)
-    rows = sum(tap * plane[i : i + height] for i, tap in enumerate(_WINDOW))
-    return sum(tap * rows[:, i : i + width] for i, tap in enumerate(_WINDOW))
+    return _along_rows(_along_rows(plane).T).T
+
+
+def _along_rows(plane: np.ndarray) -> np.ndarray:
+    height = len(plane) - len(_WINDOW) + 1
+    taps = (tap * plane[i : i + height] for i, tap in enumerate(_WINDOW))
+    return functools.reduce(np.add, taps)
 
 
 def _halved(plane: np.ndarray) -> np.ndarray:
     """Means of 2 x 2 samples. An odd side has a row of zeros before its first, as in
     pytorch-msssim, which most published figures come from."""
     plane = np.pad(plane, [(side % 2, 0) for side in plane.shape])
-    quarters = (plane[i::2, j::2] for i in (0, 1) for j in (0, 1))
-    return sum(quarter.astype(np.float64) for quarter in quarters) / 4
+    quarters = (plane[i::2, j::2].astype(np.float64) for i in (0, 1) for j in (0, 1))
+    return functools.reduce(np.add, quarters) / 4

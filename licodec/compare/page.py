@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from html import escape
 from importlib.resources import files
@@ -58,6 +59,9 @@ class Report:
 
 def render(report: Report) -> str:
     """The page as HTML."""
+    names = _short_names(report.pictures)
+    renamed = zip(report.pictures, names, strict=True)
+    report = replace(report, pictures=tuple(replace(p, name=name) for p, name in renamed))
     parts = files("licodec.compare")
     text = {name: parts.joinpath(f"page.{name}").read_text("utf-8") for name in _PARTS}
     several = len(report.pictures) > 1
@@ -69,7 +73,7 @@ def render(report: Report) -> str:
         generator=escape(report.generator),
         style=text["css"].strip(),
         script=text["js"].strip(),
-        lede=escape(_lede(report)),
+        lede=_lede(report),
         main="\n".join(main),
         footer=_footer(report),
     )
@@ -89,7 +93,22 @@ def _listed(words: Sequence[str]) -> str:
 def _lede(report: Report) -> str:
     ds = _listed([f"{d:g}" for d in report.ds])
     nearly = f"{_listed(report.peers)} at nearly the same {_equal_in_words(report)}"
-    return f"licodec at d {ds}, each beside {nearly}. The crops are lossless."
+    own = f"{_size(report.pictures[0])}. " if len(report.pictures) == 1 else ""
+    return f"{own}licodec at d {ds}, each beside {nearly}."
+
+
+def _size(picture: Compared) -> str:
+    return f"{picture.width} &times; {picture.height} pixels"
+
+
+def _short_names(pictures: Sequence[Compared]) -> list[str]:
+    """The pictures' names without the folder that all of them are in."""
+    folders = [os.path.dirname(picture.name) for picture in pictures]
+    try:
+        common = os.path.commonpath(folders)
+    except ValueError:  # of absolute and relative names
+        common = ""
+    return [os.path.relpath(p.name, common) if common else p.name for p in pictures]
 
 
 def _equal_in_words(report: Report) -> str:
@@ -110,7 +129,11 @@ def _bytes(size: float) -> str:
 def _signed(value: float, digits: int) -> str:
     """With its sign, a true minus sign where it is one; without one where it rounds to 0."""
     text = f"{value:+.{digits}f}"
-    return f"{0:.{digits}f}" if float(text) == 0 else text.replace("-", "&minus;")
+    return f"{0:.{digits}f}" if float(text) == 0 else _with_minus(text)
+
+
+def _with_minus(number: str) -> str:
+    return number.replace("-", "&minus;") if number != "-" else "&ndash;"
 
 
 def _image(pixels: np.ndarray, alt: str, icc: bytes | None = None) -> str:
@@ -156,7 +179,7 @@ def _picture(report: Report, index: int) -> str:
         [
             f'<section class="picture" id="picture-{index + 1}" '
             f'aria-label="{escape(picture.name)}">{heading}',
-            f'<p class="facts">{picture.width} &times; {picture.height} pixels</p>',
+            f"<p>{_size(picture)}</p>" if several else "",
             f'<ul class="notes">{notes}</ul>' if notes else "",
             _viewer(report, picture, groups, index),
             _place(picture),
@@ -243,7 +266,8 @@ def _crop(
     title = f"{coding.codec}, {setting_in_words([coding.setting])}"
     values = [f"{_bytes(row.size)} bytes", f"{row.bpp:.3f} bpp"]
     values += [_with_name(measure, row.quality) for measure in measures]
-    caption = f"<b>{escape(title)}</b><span>{escape(' · '.join(values))}</span>"
+    spans = " ".join(f"<span>{value}</span>" for value in values)
+    caption = f"<b>{escape(title)}</b>{spans}"
     return (
         f'<figure class="crop" data-codec="{escape(coding.codec)}" data-level="{level}">'
         f"{_image(coding.crop, f'The same crop by {title}', picture.icc)}"
@@ -254,7 +278,7 @@ def _crop(
 def _with_name(measure: Measure, quality: Quality) -> str:
     """ "PSNR 31.11 dB"."""
     name, _, unit = measure.name.rstrip(")").partition(" (")
-    return f"{name} {measure.text(quality)} {unit}".strip()
+    return f"{name} {_with_minus(measure.text(quality))} {unit}".strip()
 
 
 def _place(picture: Compared) -> str:
@@ -278,13 +302,14 @@ def _place(picture: Compared) -> str:
 
 def _figures(report: Report, groups: Sequence[Group]) -> str:
     measures = measured(groups)
-    headings = ["Codec", "Setting", "Bytes", "Bits per pixel", *(m.name for m in measures)]
-    head = "".join(f'<th scope="col">{escape(heading)}</th>' for heading in headings)
+    headings = "".join(
+        f'<th scope="col">{escape(m.name).replace("SIMUL", "SIMU&shy;L")}</th>' for m in measures
+    )
     styles = series_styles(list(report.libraries))
     bodies = (
-        f'<tbody data-level="{i}"><tr class="level"><th colspan="{len(headings)}" '
-        f'scope="rowgroup">d {group.d:g}</th></tr>'
-        f"{''.join(_table_rows(report, group, measures, styles))}</tbody>"
+        f'<tbody data-level="{i}"><tr class="level"><th colspan="{4 + len(measures)}" '
+        f'scope="rowgroup">d {group.d:g}<small>{group.rows[0].bpp:.3f} bits per pixel</small></th>'
+        f"</tr>{''.join(_table_rows(report, group, measures, styles))}</tbody>"
         for i, group in enumerate(groups)
     )
     best = "best of each measure" if report.equal is Equal.SIZE else "smallest file"
@@ -293,8 +318,10 @@ def _figures(report: Report, groups: Sequence[Group]) -> str:
         f"Bold: the {best}."
     )
     return (
-        f"<h3>Figures</h3><table><caption>{escape(caption)}</caption><thead><tr>{head}</tr>"
-        f"</thead>{''.join(bodies)}</table>"
+        f"<h3>Figures</h3><table><caption>{escape(caption)}</caption><thead><tr>"
+        '<th scope="col">Codec</th><th scope="col" class="setting wide">Setting</th>'
+        '<th scope="col">Bytes</th><th scope="col" class="wide">Bits per pixel</th>'
+        f"{headings}</tr></thead>{''.join(bodies)}</table>"
     )
 
 
@@ -305,16 +332,15 @@ def _table_rows(
     by_size = report.equal is Equal.SIZE
     smallest = min(row.size for row in group.rows)
     for row in group.rows:
-        size_difference = f"{_signed(100 * (row.size / first.size - 1), 1)} %"
-        best = not by_size and row.size == smallest
-        cells = [
-            f'<th scope="row">{swatch(styles[row.codec])}{escape(row.codec)}</th>',
-            _cell("Setting", escape(row.setting)),
-            _cell("Bytes", _bytes(row.size), "" if row is first else size_difference, best),
-            _cell("Bits per pixel", f"{row.bpp:.3f}"),
-        ]
-        cells += [_measure_cell(measure, row, group, by_size) for measure in measures]
-        yield f"<tr>{''.join(cells)}</tr>"
+        change = f"{_signed(100 * (row.size / first.size - 1), 1)} %" if row is not first else ""
+        setting = escape(row.setting)
+        cells = (_measure_cell(measure, row, group, by_size) for measure in measures)
+        yield (
+            f'<tr><th scope="row">{swatch(styles[row.codec])}{escape(row.codec)}'
+            f'<small class="narrow">{setting}</small></th><td class="setting wide">{setting}</td>'
+            f"{_cell(_bytes(row.size), change, not by_size and row.size == smallest)}"
+            f'<td class="wide">{row.bpp:.3f}</td>{"".join(cells)}</tr>'
+        )
 
 
 def _measure_cell(measure: Measure, row: Row, group: Group, mark_best: bool) -> str:
@@ -325,13 +351,13 @@ def _measure_cell(measure: Measure, row: Row, group: Group, mark_best: bool) -> 
         change = value - reference
         difference = _signed(change, measure.digits) if math.isfinite(change) else ""
     best = mark_best and value is not None and value == max(v for v in values if v is not None)
-    return _cell(measure.name, measure.text(row.quality), difference, best)
+    return _cell(_with_minus(measure.text(row.quality)), difference, best)
 
 
-def _cell(label: str, text: str, difference: str = "", best: bool = False) -> str:
+def _cell(text: str, difference: str, best: bool) -> str:
+    """A figure; an empty difference keeps the figures of a column in line."""
     shown = f"<strong>{text}</strong>" if best else text
-    small = f" <small>{difference}</small>" if difference else ""
-    return f'<td data-label="{escape(label)}">{shown}{small}</td>'
+    return f"<td>{shown} <small>{difference}</small></td>"
 
 
 def _plots(report: Report, groups: Sequence[Group]) -> str:
@@ -356,7 +382,7 @@ def _footer(report: Report) -> str:
     return (
         f"<h2>How this was made</h2><p>Every other codec has the quality setting {nearest}. "
         "Sizes are those of whole files, without alpha and metadata. PSNR is over all samples of "
-        "the 8-bit pixels; MS-SSIM in dB is &minus;10 log₁₀(1 &minus; MS-SSIM). SSIMULACRA 2: 90 is hardly to "
-        "be told from the original, 70 high, 50 medium, 30 low quality.</p>"
+        "the 8-bit pixels; MS-SSIM in dB is &minus;10 log₁₀(1 &minus; MS-SSIM). SSIMULACRA 2: "
+        "90 is hardly to be told from the original, 70 high, 50 medium, 30 low quality.</p>"
         f"<dl>{entries}</dl><p>{escape(report.generator)}</p>"
     )

@@ -60,8 +60,8 @@ def plot(groups: Sequence[Group], measure: Measure, styles: Mapping[str, int]) -
     values = [point for own in points.values() for point in own]
     if not values:
         return ""
-    rates, qualities = ([point[i] for point in values] for i in (0, 1))
-    across = ticks(0.0, max(rates))
+    qualities = [quality for _, quality, _ in values]
+    across = ticks(0.0, max(rate for rate, _, _ in values))
     up = ticks(min(qualities), max(qualities))
     x = Scale(across[0], across[-1], _LEFT, WIDTH - _RIGHT)
     y = Scale(up[0], up[-1], HEIGHT - _BOTTOM, _TOP)
@@ -106,7 +106,7 @@ def _axes(x: Scale, y: Scale, across: Sequence[float], up: Sequence[float]) -> I
         at = f"{y.at(value):g}"
         yield f'<path class="grid" d="M{x.start:g} {at}H{x.stop:g}"/>'
         yield f'<text class="tick" x="{x.start - 6:g}" y="{at}" dy="4" text-anchor="end">'
-        yield f"{value:g}</text>"
+        yield f"{value:g}</text>".replace("-", "&#8722;")
     for value in across:
         at = f"{x.at(value):g}"
         yield f'<path class="grid" d="M{at} {y.start:g}V{y.stop:g}"/>'
