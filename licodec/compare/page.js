@@ -37,8 +37,13 @@ for (const picture of document.querySelectorAll(".picture")) {
     const wanted = chosen("zoom");
     const fit = Math.min(stage.clientWidth / width, (0.76 * innerHeight) / height, 2);
     const factor = wanted === "fit" ? fit : Number(wanted);
+    const across = (scroller.scrollLeft + scroller.clientWidth / 2) / scroller.scrollWidth;
+    const down = (scroller.scrollTop + scroller.clientHeight / 2) / scroller.scrollHeight;
     sheet.style.setProperty("--w", width * factor);
     sheet.style.setProperty("--h", height * factor);
+    // What was in the middle stays there.
+    scroller.scrollLeft = across * scroller.scrollWidth - scroller.clientWidth / 2;
+    scroller.scrollTop = down * scroller.scrollHeight - scroller.clientHeight / 2;
     scroller.classList.toggle("zoomed", factor > fit);
     scroller.classList.toggle("pixelated", wanted !== "fit" && factor > 1);
     scroller.tabIndex = factor > fit ? 0 : -1;

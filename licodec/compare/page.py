@@ -87,14 +87,15 @@ _PARTS = ("html", "css", "js")
 
 def _listed(words: Sequence[str]) -> str:
     """ "a, b and c"."""
-    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+    return f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else words[0]
 
 
 def _lede(report: Report) -> str:
     ds = _listed([f"{d:g}" for d in report.ds])
-    nearly = f"{_listed(report.peers)} at nearly the same {_equal_in_words(report)}"
+    nearly = f"at nearly the same {_equal_in_words(report)}"
+    beside = f", each beside {_listed(report.peers)} {nearly}" if report.peers else ""
     own = f"{_size(report.pictures[0])}. " if len(report.pictures) == 1 else ""
-    return f"{own}licodec at d {ds}, each beside {nearly}."
+    return f"{own}licodec at d {ds}{beside}."
 
 
 def _size(picture: Compared) -> str:
@@ -264,7 +265,7 @@ def _crop(
     picture: Compared, coding: Coding, row: Row, level: int, measures: Sequence[Measure]
 ) -> str:
     title = f"{coding.codec}, {setting_in_words([coding.setting])}"
-    values = [f"{_bytes(row.size)} bytes", f"{row.bpp:.3f} bpp"]
+    values = [f"<em>{_bytes(row.size)}</em> bytes", f"<em>{row.bpp:.3f}</em> bpp"]
     values += [_with_name(measure, row.quality) for measure in measures]
     spans = " ".join(f"<span>{value}</span>" for value in values)
     caption = f"<b>{escape(title)}</b>{spans}"
@@ -276,9 +277,9 @@ def _crop(
 
 
 def _with_name(measure: Measure, quality: Quality) -> str:
-    """ "PSNR 31.11 dB"."""
+    """ "PSNR 31.11 dB", its number marked."""
     name, _, unit = measure.name.rstrip(")").partition(" (")
-    return f"{name} {_with_minus(measure.text(quality))} {unit}".strip()
+    return f"{name} <em>{_with_minus(measure.text(quality))}</em> {unit}".strip()
 
 
 def _place(picture: Compared) -> str:
@@ -303,7 +304,8 @@ def _place(picture: Compared) -> str:
 def _figures(report: Report, groups: Sequence[Group]) -> str:
     measures = measured(groups)
     headings = "".join(
-        f'<th scope="col">{escape(m.name).replace("SIMUL", "SIMU&shy;L")}</th>' for m in measures
+        f'<th scope="col" class="figure">{escape(m.name).replace("SIMUL", "SIMU&shy;L")}</th>'
+        for m in measures
     )
     styles = series_styles(list(report.libraries))
     bodies = (
@@ -320,7 +322,7 @@ def _figures(report: Report, groups: Sequence[Group]) -> str:
     return (
         f"<h3>Figures</h3><table><caption>{escape(caption)}</caption><thead><tr>"
         '<th scope="col">Codec</th><th scope="col" class="setting wide">Setting</th>'
-        '<th scope="col">Bytes</th><th scope="col" class="wide">Bits per pixel</th>'
+        '<th scope="col" class="figure">Bytes</th><th scope="col" class="wide">Bits per pixel</th>'
         f"{headings}</tr></thead>{''.join(bodies)}</table>"
     )
 
@@ -384,5 +386,5 @@ def _footer(report: Report) -> str:
         "Sizes are those of whole files, without alpha and metadata. PSNR is over all samples of "
         "the 8-bit pixels; MS-SSIM in dB is &minus;10 log₁₀(1 &minus; MS-SSIM). SSIMULACRA 2: "
         "90 is hardly to be told from the original, 70 high, 50 medium, 30 low quality.</p>"
-        f"<dl>{entries}</dl><p>{escape(report.generator)}</p>"
+        f"<dl>{entries}</dl>"
     )

@@ -14,7 +14,7 @@ from licodec.compare.figures import Group, Measure
 
 WIDTH, HEIGHT = 360, 270  # of a plot, in units that are pixels where there is room
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 30, 40  # around what is drawn
-_TICKS = 5  # on an axis, about
+_TICKS = 6  # on an axis, about
 
 _MARKS = (
     '<circle r="4"/>',
@@ -81,7 +81,7 @@ def ticks(low: float, high: float) -> list[float]:
     span = max(high - low, 1e-3 * max(abs(high), 1.0))
     rough = span / _TICKS
     power = 10.0 ** math.floor(math.log10(rough))
-    step = power * next(factor for factor in (1, 2, 5, 10) if factor * power >= rough)
+    step = power * next(factor for factor in (1, 2, 2.5, 5, 10) if factor * power >= rough)
     first, last = math.floor(low / step), math.ceil(high / step)
     return [round(n * step, 9) for n in range(first, max(last, first + 1) + 1)]
 

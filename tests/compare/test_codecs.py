@@ -64,7 +64,7 @@ def test_a_pillow_without_a_codec(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_jpeg_xl_needs_a_plugin_or_programs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pillow_jxl", None)
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    with pytest.raises(LicodecError, match="pillow-jxl-plugin .* or the programs cjxl and djxl"):
+    with pytest.raises(LicodecError, match=r"pillow-jxl-plugin .* or the programs cjxl and djxl"):
         open_codec("jxl")
 
 

@@ -26,9 +26,11 @@ def test_what_is_asked_for() -> None:
     assert parse_crop(" 40x30 ") == CropSize(40, 30)
 
 
-@pytest.mark.parametrize("text", ["", "40", "0x30", "40x0+1+1", "40x30+5", "-4x30+1+1", "9999999x1"])
+@pytest.mark.parametrize(
+    "text", ["", "40", "0x30", "40x0+1+1", "40x30+5", "-4x30+1+1", "9999999x1"]
+)
 def test_what_is_no_crop(text: str) -> None:
-    with pytest.raises(UsageError, match="--crop .*WIDTHxHEIGHT"):
+    with pytest.raises(UsageError, match=r"--crop .*WIDTHxHEIGHT"):
         parse_crop(text)
 
 
