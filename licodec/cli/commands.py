@@ -6,6 +6,7 @@ import typer
 
 from licodec.cli import compare_options, options
 from licodec.cli.streams import say
+from licodec.compare.matching import Equal
 from licodec.errors import UsageError
 from licodec.exact.backends.torch_loading import import_torch
 
@@ -192,9 +193,8 @@ def compare(
     force: options.Force = False,
     ds: compare_options.Ds = compare_options.DEFAULT_DS,
     codecs: compare_options.Codecs = None,
-    at_equal: compare_options.AtEqual = compare_options.Equal.SIZE,
+    at_equal: compare_options.AtEqual = Equal.SIZE,
     crop: compare_options.CropShown = None,
-    objective: options.Objective = None,
     model: options.Model = options.DEFAULT_MODEL,
     plan: options.Plan = options.DEFAULT_PLAN,
     json: options.Json = False,
@@ -206,9 +206,10 @@ def compare(
 ) -> int:
     """Compare licodec with JPEG, WebP, AVIF and JPEG XL on pictures.
 
-    Each picture is coded at every d, and by the other codecs as near to each in size, or in
-    quality, as they come. Sizes, PSNR, MS-SSIM and SSIMULACRA 2 are printed; with -o they go on a
-    page, too, with curves, and crops to wipe between.
+    Each picture is coded at every d, and by the other codecs as near to that in
+    size, or in quality, as they come. Sizes, PSNR, MS-SSIM and SSIMULACRA 2 are
+    printed; with -o there is a page of them, too, with curves, and with crops to
+    wipe between.
     """
     wanted = compare_options.parse_ds(ds)
     machine = options.choose_machine(backend, device, threads)
@@ -219,7 +220,7 @@ def compare(
     from licodec.cli.compare import CompareSettings, compare_files
 
     settings = CompareSettings(
-        wanted, codecs, at_equal, crop, model, plan, objective, force, json, machine
+        wanted, codecs, at_equal, crop, model, plan, force, json, machine
     )
     return compare_files(inputs, output, settings, verbosity)
 

@@ -38,7 +38,6 @@ class CompareSettings:
     codecs       names separated by commas, None for all that there are
     crop         "WxH+X+Y", "WxH" or None
     model, plan  see licodec.packs.choose_pack
-    objective    of an adapter set, which then goes with d
     overwrite    whether the page may exist
     as_json      whether figures are printed as JSON
     """
@@ -49,7 +48,6 @@ class CompareSettings:
     crop: str | None
     model: str
     plan: str
-    objective: str | None
     overwrite: bool
     as_json: bool
     machine: Machine
@@ -60,15 +58,11 @@ class _Subject:
     """licodec with one pack: what `compare` calls for each coding."""
 
     codecs: PackCodecs
-    objective: str | None
     machine: Machine
     reporter: Reporter
 
-    def rate(self, d: float) -> Rate:
-        return Rate(RateMode.D, d, objective=self.objective)
-
     def __call__(self, picture: Picture, d: float) -> tuple[bytes, float, np.ndarray]:
-        rate = self.rate(d)
+        rate = Rate(RateMode.D, d)
         codec = self.codecs.to_encode(picture.width, picture.height, rate)
         self.reporter.notice(machine.notice(codec, self.machine))
         coded = codec.encode_at(picture, rate).result
@@ -103,19 +97,18 @@ def compare_files(
     outcomes = _compare_all(sources, subject, plan, verbosity)
     failures = [outcome for outcome in outcomes if isinstance(outcome, LicodecError)]
     done = tuple(outcome for outcome in outcomes if isinstance(outcome, Compared))
-    if output is not None and done:
-        libraries = {LICODEC: subject.library, **{peer.name: peer.library for peer in plan.peers}}
-        generator = f"licodec {licodec.__version__}"
-        page = render(Report(done, plan.equal, generator, libraries))
-        write_bytes(output, page.encode(), settings.overwrite)
     if settings.as_json:
         reporter.show(json.dumps(_as_json(sources, outcomes), indent=2))
-        return max([reporter.exit_code, *(failure.exit_code for failure in failures)])
-    for failure in failures:
-        reporter.failure(failure)
-    if done and on_output and verbosity is not Verbosity.QUIET:
-        _print_figures(done)
-    return reporter.exit_code
+    else:
+        for failure in failures:
+            reporter.failure(failure)
+        if done and on_output and verbosity is not Verbosity.QUIET:
+            _print_figures(done)
+    if output is not None and done:
+        libraries = {LICODEC: subject.library, **{peer.name: peer.library for peer in plan.peers}}
+        page = render(Report(done, plan.equal, f"licodec {licodec.__version__}", libraries))
+        write_bytes(output, page.encode(), settings.overwrite)
+    return max([reporter.exit_code, *(failure.exit_code for failure in failures)])
 
 
 def _open_subject(settings: CompareSettings, reporter: Reporter) -> _Subject:
@@ -123,13 +116,12 @@ def _open_subject(settings: CompareSettings, reporter: Reporter) -> _Subject:
     machine.prepare(settings.machine)
     codecs = Library(settings.machine.backend).open(choose_pack(settings.model, settings.plan))
     require_encoder(codecs.pack)
-    subject = _Subject(codecs, settings.objective, settings.machine, reporter)
     for d in settings.ds:
         try:
-            codecs.pack.rate_scale.setting(subject.rate(d))
+            codecs.pack.rate_scale.setting(Rate(RateMode.D, d))
         except UsageError as error:
             raise UsageError(f"--ds: {error}") from None
-    return subject
+    return _Subject(codecs, settings.machine, reporter)
 
 
 def _plan(settings: CompareSettings, pictures: int, reporter: Reporter) -> Plan:

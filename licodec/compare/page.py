@@ -335,7 +335,7 @@ def _table_rows(
     smallest = min(row.size for row in group.rows)
     for row in group.rows:
         change = f"{_signed(100 * (row.size / first.size - 1), 1)} %" if row is not first else ""
-        setting = escape(row.setting)
+        setting = escape(row.setting).replace(" ", "&nbsp;", 1)
         cells = (_measure_cell(measure, row, group, by_size) for measure in measures)
         yield (
             f'<tr><th scope="row">{swatch(styles[row.codec])}{escape(row.codec)}'

@@ -119,8 +119,7 @@ def test_means_over_several(run: Run, photo: Path, tmp_path: Path) -> None:
         (("-o", "none/page.html"), 1, "the folder"),
         (("-o", "."), 1, "a directory"),
         (("--json", "--quiet"), 2, "--json and --quiet exclude each other"),
-        (("--model", "none"), 4, "none"),
-        (("--objective", "beauty"), 2, "beauty"),
+        (("--model", "none"), 2, "none"),
     ],
 )
 def test_what_will_not_do_is_one_line(
