@@ -7,12 +7,13 @@ or else by the programs cjxl and djxl.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import io
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -20,7 +21,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import PIL
-from PIL import Image, features
+from PIL import Image, ImageFile, features
 
 from licodec.errors import LicodecError, UsageError
 from licodec.images.pillow import PILLOW_ERRORS, one_line, pillow_limits_lifted
@@ -70,7 +71,8 @@ class PillowCodec:
         options = {**self.options, **(self.colour_options if pixels.shape[2] == 3 else {})}
         stream = io.BytesIO()
         try:
-            _image(pixels).save(stream, self.format, quality=quality, **options)
+            with _room_for(pixels):
+                _image(pixels).save(stream, self.format, quality=quality, **options)
         except PILLOW_ERRORS as error:
             raise _cannot_code(self.name, one_line(error)) from error
         return stream.getvalue()
@@ -107,6 +109,18 @@ class JxlPrograms:
                 said = done.stderr.decode(errors="replace").strip().splitlines()
                 raise _cannot_code(self.name, said[-1] if said else f"{program} failed")
             return made.read_bytes()
+
+
+@contextlib.contextmanager
+def _room_for(pixels: np.ndarray) -> Iterator[None]:
+    """Let Pillow's buffer hold a whole JPEG, which libjpeg needs to optimize its tables: what
+    Pillow takes without this is too little for noise."""
+    before = ImageFile.MAXBLOCK
+    ImageFile.MAXBLOCK = max(before, 2 * pixels.size + 2**16)
+    try:
+        yield
+    finally:
+        ImageFile.MAXBLOCK = before
 
 
 def _image(pixels: np.ndarray) -> Image.Image:

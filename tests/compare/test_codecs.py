@@ -48,6 +48,13 @@ def test_what_a_codec_cannot_code() -> None:
         opened("webp").encode(np.zeros((1, 16_384, 3), np.uint8), 50)
 
 
+@pytest.mark.parametrize("shape", [(300, 300, 3), (2, 17_000, 1)])
+def test_jpegs_that_pillow_takes_too_small_a_buffer_for(shape: tuple[int, int, int]) -> None:
+    noise = np.random.default_rng(1).integers(0, 256, shape, np.uint8)
+    data = opened("jpeg").encode(noise, 94)
+    assert opened("jpeg").decode(data, shape[2]).shape == shape
+
+
 def test_names() -> None:
     assert parse_codecs("avif, WebP,avif") == ("avif", "webp")
     for text in ("", "gif", "jpeg,heic"):
