@@ -20,7 +20,7 @@ from licodec.errors import LicodecError
 from tests.compare.samples import coarse, textured
 
 
-@pytest.mark.parametrize("shape", [(161, 161, 3), (176, 240, 3), (193, 167, 1), (162, 301, 3)])
+@pytest.mark.parametrize("shape", [(161, 161, 3), (193, 167, 1), (162, 301, 1)])
 def test_ms_ssim_is_that_of_pytorch_msssim(shape: tuple[int, int, int]) -> None:
     pytorch_msssim, torch = pytest.importorskip("pytorch_msssim"), pytest.importorskip("torch")
     a = textured(*shape)
