@@ -9,7 +9,7 @@ coefficients) are coded in two levels: the hyper-latents carry a further 4x4
 transform of them, coarsely, and the first slice what that leaves.
 
 Each transform and each slice's networks are compiled into one program
-(``licodec.packing.lite_exact``).
+(``licodec.packing.lite``).
 """
 
 from __future__ import annotations
