@@ -294,8 +294,8 @@ BackendName = Annotated[
     Backend | None,
     typer.Option(
         "--backend",
-        help="Force one; by default the fastest that proves itself exact here, and the reference "
-        "for what it has done before the others have started.",
+        help="Force one; by default the fastest that proves itself exact here, and where there is "
+        "no native code the reference for what it has done before the others have started.",
         rich_help_panel=MACHINE_PANEL,
     ),
 ]
@@ -542,7 +542,7 @@ def _print_version(context: typer.Context, wanted: bool) -> None:
     raise typer.Exit
 
 
-SLOWER = "the same files and pixels take longer (entropy coding)"
+SLOWER = "the same files and pixels take longer (networks, entropy coding)"
 Version = Annotated[
     bool,
     typer.Option(
