@@ -17,7 +17,7 @@ from licodec.cli.rate_options import RateOptions
 from licodec.cli.streams import say
 from licodec.compare.matching import Equal
 from licodec.errors import UsageError
-from licodec.exact.backends.torch_loading import import_torch
+from licodec.exact.backends.torch_loading import require_torch
 
 SUMMARY = "Learned image compression whose files decode to the same pixels everywhere."
 MODELS_SUMMARY = "List, check and install weights packs."
@@ -220,7 +220,7 @@ def quantize(
     """
     wanted, verbosity = parse_pack_size(asked.size), said.chosen()
 
-    import_torch()
+    require_torch("quantize")
     from licodec.cli.quantize import quantize as run
 
     return run(checkpoint, wanted, asked, verbosity)
@@ -271,7 +271,7 @@ def models_import(
     """
     verbosity = said.chosen()
 
-    import_torch()
+    require_torch("models import")
     from licodec.cli.models_import import import_checkpoint
 
     return import_checkpoint(checkpoint, asked, verbosity)
