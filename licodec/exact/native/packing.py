@@ -17,6 +17,7 @@ from licodec.exact.values import ValueInfo
 SUM_LIMIT = 2**31  # of a sum that 32 bits hold
 WEIGHT_BITS = 16
 MERGED_OUTPUTS = 16  # of groups that are computed as one
+NORMALIZED_OUTPUTS = 16  # of gdn and igdn that are computed together: transforms.h
 _PACK_ARGUMENTS = (c_void_p, c_int64, c_void_p, c_int64, c_void_p, c_void_p)
 
 
@@ -211,8 +212,10 @@ def pack_normalization(operation: Operation, roles: Tensors) -> Packed:
     """gdn and igdn: weights and offsets in units of 4^-root_bits, exact in binary64."""
     a = operation.attributes
     unit = 4.0 ** a["root_bits"]
+    padding = -len(roles["bias"]) % NORMALIZED_OUTPUTS
     weights = np.ascontiguousarray(roles["weight"].T, np.float64) * unit
-    offsets = roles["bias"].astype(np.float64) * 2.0 ** a["bias_bits"] * unit
+    weights = np.pad(weights, ((0, 0), (0, padding)))
+    offsets = np.pad(roles["bias"].astype(np.float64) * 2.0 ** a["bias_bits"] * unit, (0, padding))
     row = TransformRow(
         root_bits=a["root_bits"],
         fraction_bits=a.get("fraction_bits", 0),

@@ -88,7 +88,7 @@ static size_t scratch_size(const struct task *task)
     size_t tile = (size_t)task->positions * (size_t)task->channels * sizeof(int32_t) + sizeof(double);
     if (task->source == WIDE_CONVOLUTION) return 4 * tile;
     if (task->source == NORMALIZE || task->source == DIVIDE)
-        return tile + 4 * (size_t)task->channels * sizeof(double);
+        return tile + 4 * (2 * (size_t)task->channels + 16) * sizeof(double); /* transforms.h */
     if (task->source == ATTENTION) {
         size_t count = (size_t)(task->transform.window * task->transform.window);
         size_t depth = (size_t)(task->input.channels / 3 / task->transform.heads);

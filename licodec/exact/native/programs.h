@@ -64,7 +64,7 @@ struct convolution {
 struct transform {
     int64_t root_bits, fraction_bits, epsilon, low, high;
     int64_t heads, window, shift, entries, by_head;
-    const double *weights, *offsets; /* (inputs, outputs); (outputs) */
+    const double *weights, *offsets; /* (inputs, outputs) and (outputs), padded as transforms.h says */
     const float *gain;               /* of layernorm; attention's multiplier */
     const int32_t *bias, *table;
 };
