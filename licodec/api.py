@@ -68,7 +68,6 @@ def encode(
             warnings.warn(note, stacklevel=2)
     rate = choose_rate(
         lambda mode: mode.value,
-        objective,
         d=d,
         quality=quality,
         target_bpp=target_bpp,
@@ -76,6 +75,7 @@ def encode(
         target_psnr=target_psnr,
         alpha=alpha,
         beta=beta,
+        objective=objective,
     )
     codecs = _library(backend).open(choose_pack(model, plan))
     codec = codecs.to_encode(picture.width, picture.height, rate)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
 
-from licodec.codec import Codec
+from licodec.codec import Codec, Session
+from licodec.codec.headers import setting_of
 from licodec.container import read_file, write_file
 from licodec.errors import CorruptFileError, PixelChecksumError, WeightsMissingError
 from licodec.images import Picture, psnr
 from licodec.library import Library
 from licodec.packs import write_pack
+from licodec.rate.gains import Gains
 from licodec.rate.setting import Setting
 from licodec.rate.targets import Target, TargetKind
 from tests import tiny
@@ -98,20 +103,61 @@ def test_other_pixels_than_the_encoders_are_reported(tmp_path, monkeypatch) -> N
         Library("float32").decode(wrong)  # tried again on the reference before it is reported
 
 
-@pytest.mark.parametrize("kind", TargetKind)
-def test_targets_are_met(kind: TargetKind) -> None:
-    original = picture(64, 64)
+def within_reach(kind: TargetKind, original: Picture) -> Target:
     middle = codec().at(Setting(300)).encode(original)
     value = {
         TargetKind.SIZE: len(middle.data) + 3,
         TargetKind.PSNR: psnr(original.pixels, middle.picture.pixels) - 0.01,
     }[kind]
-    found = codec().encode_to_target(original, Target(kind, value))
+    return Target(kind, value)
+
+
+@pytest.mark.parametrize("kind", TargetKind)
+def test_targets_are_met(kind: TargetKind) -> None:
+    original = picture(64, 64)
+    target = within_reach(kind, original)
+    found = codec().encode_to_target(original, target)
     assert found.met
     if kind is TargetKind.SIZE:
-        assert len(found.result.data) <= value
+        assert len(found.result.data) <= target.value
     else:
-        assert psnr(original.pixels, found.result.picture.pixels) >= value
+        assert psnr(original.pixels, found.result.picture.pixels) >= target.value
+
+
+@pytest.mark.parametrize("kind", TargetKind)
+def test_a_search_analyses_once_and_for_a_size_synthesises_once(
+    kind: TargetKind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, counts = picture(64, 64), Counter[str]()
+    target = within_reach(kind, original)
+
+    def counted(name: str) -> Callable[..., Any]:
+        method = getattr(Session, name)
+
+        def call(*arguments: Any) -> Any:
+            counts[name] += 1
+            return method(*arguments)
+
+        return call
+
+    for name in ("analyse", "code_latents", "synthesise"):
+        monkeypatch.setattr(Session, name, counted(name))
+    assert codec().encode_to_target(original, target).met
+    assert counts["analyse"] == 1 < counts["code_latents"] <= 12
+    assert counts["synthesise"] == (1 if kind is TargetKind.SIZE else counts["code_latents"])
+
+
+def test_a_session_knows_its_setting() -> None:
+    pack = tiny.adapted_pack()
+    adapted = Codec(pack, "reference")
+    assert adapted.neutral.setting == Setting(64)
+    session = adapted.at(Setting(300, Gains(40000)))
+    assert session.setting == Setting(300, Gains(40000), "mse")
+    coded = session.encode(picture(20, 30))
+    assert (coded.header.d, coded.header.gains) == (300, Gains(40000))
+    assert coded.header.adapter_id == pack.adapter_ids["mse"]
+    assert np.array_equal(session.decode(read_file(coded.data)).pixels, coded.picture.pixels)
+    assert setting_of(pack, read_file(coded.data)) == session.setting
 
 
 def test_a_target_out_of_reach_gives_the_nearest_file() -> None:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import typer
 
-from licodec.cli import options
+from licodec.cli import compare_options, options
 from licodec.cli.groups import grouped
 from licodec.cli.pack_options import (
     Checkpoint,
     ImportOptions,
     PublishedCheckpoint,
     QuantizeOptions,
+    parse_pack_size,
 )
 from licodec.cli.rate_options import RateOptions
 from licodec.cli.streams import say
+from licodec.compare.matching import Equal
 from licodec.errors import UsageError
-from licodec.exact.backends.torch_loading import import_torch
+from licodec.exact.backends.torch_loading import require_torch
 
 SUMMARY = "Learned image compression whose files decode to the same pixels everywhere."
 MODELS_SUMMARY = "List, check and install weights packs."
@@ -172,6 +174,41 @@ def verify(
 
 
 @grouped
+def compare(
+    *,
+    inputs: options.Pictures,
+    output: compare_options.PageOutput = None,
+    force: options.Force = False,
+    ds: compare_options.Ds = compare_options.DEFAULT_DS,
+    codecs: compare_options.Codecs = None,
+    at_equal: compare_options.AtEqual = Equal.SIZE,
+    crop: compare_options.CropShown = None,
+    pack: options.ModelOptions,
+    json: options.Json = False,
+    machine: options.MachineOptions,
+    said: options.VerbosityOptions,
+) -> int:
+    """Compare licodec with JPEG, WebP, AVIF and JPEG XL on pictures.
+
+    Each picture is coded at every d, and by the other codecs as near to that in
+    size, or in quality, as they come. Sizes, PSNR, MS-SSIM and SSIMULACRA 2 are
+    printed; with -o there is a page of them, too, with curves, and with crops to
+    wipe between.
+    """
+    wanted = compare_options.parse_ds(ds)
+    on, verbosity = machine.chosen(), said.chosen()
+    if json and said.quiet:
+        raise UsageError("--json and --quiet exclude each other; give one of them")
+
+    from licodec.cli.compare import CompareSettings, compare_files
+
+    settings = CompareSettings(
+        wanted, codecs, at_equal, crop, pack.model, pack.plan, force, json, on
+    )
+    return compare_files(inputs, output, settings, verbosity)
+
+
+@grouped
 def quantize(
     *, checkpoint: Checkpoint, asked: QuantizeOptions, said: options.VerbosityOptions
 ) -> int:
@@ -181,13 +218,12 @@ def quantize(
     to rate and distortion on calibration pictures. An interrupted search goes on where it was
     when the same command is given again.
     """
-    asked.wanted  # noqa: B018 (refuses what is no size)
-    verbosity = said.chosen()
+    wanted, verbosity = parse_pack_size(asked.size), said.chosen()
 
-    import_torch()
+    require_torch("quantize")
     from licodec.cli.quantize import quantize as run
 
-    return run(checkpoint, asked, verbosity)
+    return run(checkpoint, wanted, asked, verbosity)
 
 
 def models(context: typer.Context) -> int:
@@ -235,7 +271,7 @@ def models_import(
     """
     verbosity = said.chosen()
 
-    import_torch()
+    require_torch("models import")
     from licodec.cli.models_import import import_checkpoint
 
     return import_checkpoint(checkpoint, asked, verbosity)

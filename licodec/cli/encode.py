@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from licodec.batches.work import Likeness, Look, Made
 from licodec.cli import machine
+from licodec.cli.converting import convert_files
 from licodec.cli.naming import LIC_SUFFIX, Job, command_line, encoded_name, plan_jobs
 from licodec.cli.options import Machine
 from licodec.cli.rate_options import option_name
 from licodec.cli.reading import read_lic, read_source, source_name
 from licodec.cli.rendering import (
     Notice,
-    Reporter,
     Verbosity,
     about,
     bits_per_pixel,
     decibels,
 )
-from licodec.cli.streams import carrying_data
 from licodec.codec import Codec, Coded, rate_fields
 from licodec.container import Header, LicFile, Metadata, read_file
 from licodec.errors import LicodecError, UsageError
-from licodec.files import check_input, check_output, display_name, write_bytes
+from licodec.files import display_name
 from licodec.images import INPUT_SUFFIXES, Picture, metadata_subset, psnr
 from licodec.library import PackCodecs
 from licodec.packs import Pack, choose_pack, read_pack, require_encoder
@@ -121,14 +120,6 @@ class Encoder:
             "beta": rate.beta,
             "adapter_id": objective and self.pack.adapter_ids[objective].hex(),
         }
-
-    def encode(self, job: Job) -> EncodeResult:
-        """Read, encode and write one picture. Raises LicodecError."""
-        check_input(job.source)
-        check_output(job.target, job.overwrite)
-        made = self.make(job.source, job.target)
-        write_bytes(job.target, made.data, job.overwrite)
-        return made.report
 
     def make(self, source: str, target: str) -> Made[EncodeResult]:
         """Read and encode one picture. Raises LicodecError."""
@@ -261,15 +252,4 @@ def encode_files(
 ) -> int:
     """Encode each input; returns the exit code, the highest of the files'."""
     jobs = plan_encoding(sources, output)
-    reporter = Reporter(verbosity, carrying_data(job.target for job in jobs))
-    encoder = Encoder(settings)
-    for job in jobs:
-        try:
-            result = encoder.encode(replace(job, overwrite=settings.overwrite))
-        except LicodecError as error:
-            reporter.failure(error)
-        else:
-            reporter.notice(result.notice)
-            reporter.warnings(result.warnings)
-            reporter.result(result.line())
-    return reporter.exit_code
+    return convert_files(Encoder(settings), jobs, settings.overwrite, verbosity)

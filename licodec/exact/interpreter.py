@@ -9,7 +9,7 @@ from types import ModuleType
 
 from licodec.errors import LicodecError, UsageError
 from licodec.exact.backends import native, reference
-from licodec.exact.backends.torch_loading import MOST_THREADS, import_torch
+from licodec.exact.backends.torch_loading import MOST_THREADS, import_torch, torch_problem
 from licodec.exact.bounds import CheckedProgram
 from licodec.exact.selftest import failures
 from licodec.exact.values import Run
@@ -95,8 +95,8 @@ def _load(name: str) -> tuple[ModuleType | None, str]:
     try:
         import_torch()
         module = importlib.import_module(f"licodec.exact.backends.{name}")
-    except (ImportError, OSError) as error:  # OSError: a shared library of torch is missing
-        return None, f"torch cannot be imported ({error})"
+    except (ImportError, OSError) as error:
+        return None, f"it needs torch, and {torch_problem(error)}"
     if (obstacle := module.obstacle()) is not None:
         return None, obstacle
     if _threads is not None:

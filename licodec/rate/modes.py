@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 from licodec.errors import UsageError
 
@@ -49,25 +50,24 @@ class Rate:
         return self.mode in (RateMode.BPP, RateMode.SIZE, RateMode.PSNR)
 
 
-def choose_rate(
-    name: Callable[[RateMode], str], objective: str | None = None, **values: float | None
-) -> Rate:
-    """The one rate mode that has a value, or d = 1.
+def choose_rate(name: Callable[[RateMode], str], **given: Any) -> Rate:
+    """The one rate mode that has a value, or d = 1; `name` is what its user calls a mode.
 
-    `values` are by the modes' names in Python; `name` is what its user calls a mode. Beta may
-    stand beside any other, and d beside alpha. Raises UsageError where others are given together,
-    and where a target is not above 0.
+    `given` are values by the modes' names in Python, None where there is none, and what else a
+    Rate has, as it stands there. Beta may stand beside any other mode, and d beside alpha. Raises
+    UsageError where others are given together, and where a target is not above 0.
     """
-    given = {mode: v for mode in RateMode if (v := values.get(mode.value)) is not None}
-    beta = given.pop(RateMode.BETA, None)
-    d = given.pop(RateMode.D, None) if RateMode.ALPHA in given else None
-    if len(given) > 1:
-        first, second = map(name, list(given)[:2])
+    by_mode = {mode: given.pop(mode.value, None) for mode in RateMode}
+    values = {mode: value for mode, value in by_mode.items() if value is not None}
+    beta = values.pop(RateMode.BETA, None)
+    d = values.pop(RateMode.D, None) if RateMode.ALPHA in values else None
+    if len(values) > 1:
+        first, second = map(name, list(values)[:2])
         raise UsageError(f"{first} and {second} exclude each other; give one of them")
-    (mode, value), *_ = [*given.items(), (RateMode.D, 1.0)]
-    if not given and beta is not None:
-        return Rate(RateMode.BETA, beta, objective=objective)
-    rate = Rate(mode, value, beta or 0.0, d, objective)
+    if not values and beta is not None:
+        return Rate(RateMode.BETA, beta, **given)
+    (mode, value), *_ = [*values.items(), (RateMode.D, 1.0)]
+    rate = Rate(mode, value, beta or 0.0, d, **given)
     if rate.is_target and not 0 < value < math.inf:
         raise UsageError(f"{name(mode)} {value:g}: give a number above 0")
     return rate

@@ -131,15 +131,10 @@ class RateScale:
             beside = self._setting(rate, self._gains_beside_d(rate), 1.0)
             return Axis(whole, lambda d: replace(beside, d=d))
         beta, own = gain_to_units("beta", rate.beta), self._scaled_for(rate)
-
-        def setting(d: int, alpha: int) -> Setting:
-            gains = Gains(alpha, beta)
-            return Setting(d, gains, None if gains.neutral else own.objective)
-
         if not own.brings_d(neutral):
             alphas = by_difference(0, GAIN_ONE, GAIN_ONE // 2, GAIN_ONE // 2 + 1, SEARCH_GAIN)
-            return Axis(alphas, lambda alpha: setting(neutral, alpha))
-        return Axis(whole, lambda d: setting(d, own.alpha_at(d, neutral)))
+            return Axis(alphas, lambda alpha: _stated(neutral, Gains(alpha, beta), own))
+        return Axis(whole, lambda d: _stated(d, Gains(own.alpha_at(d, neutral), beta), own))
 
     def adapters_for(self, gains: Gains, objective: str | None = None) -> AdapterRates | None:
         """The adapter set to encode with: none at the anchor, the one for `objective`, or without
@@ -170,7 +165,7 @@ class RateScale:
             units = d_to_units(d, self.schedule)
         else:
             units = self.neutral_d if own is None else own.d_at(gains.alpha, self.neutral_d)
-        return Setting(units, gains, None if own is None or gains.neutral else own.objective)
+        return _stated(units, gains, own)
 
     def _goes_over_alpha(self, rate: Rate) -> bool:
         """Whether a quality or a target means alpha: where adapters that have it are asked for, and
@@ -207,3 +202,7 @@ class RateScale:
         if mode not in self.modes:
             has = ", ".join(_MODES_IN_WORDS[mode] for mode in self.modes) or "one rate only"
             raise UsageError(f"the pack {self.title} has no {mode}; it has {has}")
+
+
+def _stated(d: int, gains: Gains, own: AdapterRates | None) -> Setting:
+    return Setting(d, gains, None if own is None or gains.neutral else own.objective)

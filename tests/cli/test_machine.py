@@ -29,7 +29,7 @@ def test_a_notice_says_why_not_faster() -> None:
 
 
 def test_the_slow_reference_is_a_warning_unless_asked_for() -> None:
-    codec = codec_on("reference", float32="torch cannot be imported")
+    codec = codec_on("reference", float32="torch is not installed")
     assert len(machine.notice(codec, Machine()).warnings) == 1
     assert machine.notice(codec, Machine(backend="reference")).warnings == ()
 

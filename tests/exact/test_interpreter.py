@@ -135,16 +135,16 @@ def test_torch_is_imported_for_torch_backends_alone_and_may_be_missing():
         print("torch" in sys.modules)
         sys.modules["torch"] = None  # what an import then finds is an error
         chosen = interpreter.choose(None, programs)
-        print(chosen.backend, sorted(chosen.rejected), chosen.rejected["int8"][:24])
+        print(chosen.backend, sorted(chosen.rejected), chosen.rejected["int8"][:40])
         try:
             interpreter.choose("float32", programs)
         except interpreter.LicodecError as error:
-            print(str(error)[:41])
+            print(str(error)[:57])
     """
     assert python(program).splitlines() == [
         "False",
-        "reference ['cuda', 'float32', 'int8', 'native'] torch cannot be imported",
-        "backend float32: torch cannot be imported",
+        "reference ['cuda', 'float32', 'int8', 'native'] it needs torch, and it is not installed:",
+        "backend float32: it needs torch, and it is not installed:",
     ]
 
 

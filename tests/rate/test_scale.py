@@ -208,7 +208,7 @@ def conditioned() -> Schedule:
 
 def test_one_rate_mode_at_a_time() -> None:
     def chosen(objective: str | None = None, **values: float) -> Rate:
-        return choose_rate(lambda m: m.value, objective, **values)
+        return choose_rate(lambda m: m.value, objective=objective, **values)
 
     assert chosen() == Rate(RateMode.D, 1.0)
     assert chosen(alpha=0.5, beta=1) == Rate(RateMode.ALPHA, 0.5, 1)

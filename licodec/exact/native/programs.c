@@ -67,7 +67,7 @@ static int is_there(const struct level *level)
 #endif
 
 /* The name of level `i` in 16 bytes, and in `layout` its lanes, its steps for operands of bytes
- * and of 16 bits, and the sizes of a task and of a stage. 1 where this processor has the level,
+ * and of 16 bits, its offset of bytes, and the sizes of a task and of a stage. 1 where this processor has the level,
  * 0 where it lacks it, -1 beyond the last level. */
 int64_t licodec_level(int64_t i, char *name, int64_t *layout)
 {
@@ -75,7 +75,8 @@ int64_t licodec_level(int64_t i, char *name, int64_t *layout)
     const struct level *level = levels[i];
     strncpy(name, level->name, 16);
     layout[0] = level->lanes, layout[1] = level->step_u8, layout[2] = level->step_s16;
-    layout[3] = sizeof(struct task), layout[4] = sizeof(struct stage);
+    layout[3] = level->offset_u8;
+    layout[4] = sizeof(struct task), layout[5] = sizeof(struct stage);
     return is_there(level);
 }
 
@@ -87,7 +88,7 @@ static size_t scratch_size(const struct task *task)
     size_t tile = (size_t)task->positions * (size_t)task->channels * sizeof(int32_t) + sizeof(double);
     if (task->source == WIDE_CONVOLUTION) return 4 * tile;
     if (task->source == NORMALIZE || task->source == DIVIDE)
-        return tile + 4 * (size_t)task->channels * sizeof(double);
+        return tile + 4 * (2 * (size_t)task->channels + 16) * sizeof(double); /* transforms.h */
     if (task->source == ATTENTION) {
         size_t count = (size_t)(task->transform.window * task->transform.window);
         size_t depth = (size_t)(task->input.channels / 3 / task->transform.heads);

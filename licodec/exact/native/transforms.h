@@ -4,33 +4,57 @@
  * the exact quotients are. Included by tiles.h.
  */
 
+enum { POSITIONS = 4, OUTPUTS = 16 }; /* that one product of matrices sums up in registers */
+typedef double vd __attribute__((vector_size(64), aligned(8)));
+
+/* sums (POSITIONS, padded) = offsets + squares (POSITIONS, inputs) * weights (inputs, padded). */
+static void sum_squares(const struct transform *own, const double *squares, int64_t inputs,
+                        int64_t padded, double *sums)
+{
+    for (int64_t o = 0; o < padded; o += OUTPUTS) {
+        const vd *offsets = (const vd *)(own->offsets + o);
+        vd acc[POSITIONS][2];
+        UNROLL for (int p = 0; p < POSITIONS; p++) acc[p][0] = offsets[0], acc[p][1] = offsets[1];
+        for (int64_t i = 0; i < inputs; i++) {
+            const vd *weights = (const vd *)(own->weights + i * padded + o);
+            UNROLL for (int p = 0; p < POSITIONS; p++) {
+                double square = squares[p * inputs + i];
+                acc[p][0] += weights[0] * square;
+                acc[p][1] += weights[1] * square;
+            }
+        }
+        UNROLL for (int p = 0; p < POSITIONS; p++) {
+            vd *to = (vd *)(sums + p * padded + o);
+            to[0] = acc[p][0], to[1] = acc[p][1];
+        }
+    }
+}
+
 /* n -> n * root or n * 2^bits / root, with root = isqrt(offset + sum weight * n^2) of the output.
- * `weights` (inputs, outputs) and `offsets` have the unit 4^-root_bits. */
+ * Weights (inputs, outputs) and offsets have the unit 4^-root_bits; outputs are padded to whole
+ * OUTPUTS. `scratch` holds POSITIONS * (inputs + padded) doubles. */
 static void normalize(const struct tile *t, const struct transform *own, int divide,
                       double *scratch)
 {
-    enum { TOGETHER = 4 };
-    int64_t channels = t->channels;
+    int64_t channels = t->channels, padded = (channels + OUTPUTS - 1) / OUTPUTS * OUTPUTS;
     double unit = (double)((int64_t)1 << (own->root_bits + own->fraction_bits));
-    for (int64_t first = 0; first < t->count; first += TOGETHER) {
-        int64_t left = t->count - first, count = left < TOGETHER ? left : TOGETHER;
+    double *squares = scratch, *sums = scratch + POSITIONS * channels;
+    for (int64_t first = 0; first < t->count; first += POSITIONS) {
+        int64_t left = t->count - first, count = left < POSITIONS ? left : POSITIONS;
         int32_t *numbers = t->numbers + first * channels;
-        for (int64_t p = 0; p < count; p++)
-            memcpy(scratch + p * channels, own->offsets, (size_t)channels * sizeof(double));
-        for (int64_t i = 0; i < channels; i++) {
-            const double *weights = own->weights + i * channels;
-            for (int64_t p = 0; p < count; p++) {
-                double x = numbers[p * channels + i], square = x * x, *sums = scratch + p * channels;
-                for (int64_t o = 0; o < channels; o++) sums[o] += weights[o] * square;
-            }
-        }
-        for (int64_t i = 0; i < count * channels; i++) {
-            int64_t root = (int64_t)square_root(scratch[i]);
-            if (divide) {
-                double quotient = numbers[i] * unit / (double)(root < 1 ? 1 : root);
-                numbers[i] = (int32_t)nearest(limited(quotient, (double)own->low, (double)own->high));
-            } else {
-                numbers[i] = as_bits((float)numbers[i] * (float)root);
+        for (int64_t i = 0; i < POSITIONS * channels; i++)
+            squares[i] = i < count * channels ? (double)numbers[i] * numbers[i] : 0;
+        sum_squares(own, squares, channels, padded, sums);
+        for (int64_t p = 0; p < count; p++, numbers += channels) {
+            for (int64_t c = 0; c < channels; c++) {
+                int64_t root = (int64_t)square_root(sums[p * padded + c]);
+                if (divide) {
+                    double quotient = numbers[c] * unit / (double)(root < 1 ? 1 : root);
+                    quotient = limited(quotient, (double)own->low, (double)own->high);
+                    numbers[c] = (int32_t)nearest(quotient);
+                } else {
+                    numbers[c] = as_bits((float)numbers[c] * (float)root);
+                }
             }
         }
     }
