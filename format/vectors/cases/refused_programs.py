@@ -10,98 +10,108 @@ from oracle.arrays import Array, Json, array, arrays_to_json, vector
 
 from cases.forms import number, operation, port, program
 
+BYTE = port("x", 2, -128, 127)
+CONV = operation("conv2d", "x", "sum", weight="w", bias="b")
+REQUANTIZE = operation("requantize", "sum", "y", multiplier="m", low=-128, high=127)
+ADD = operation("add", "x x", "y", low=0, high=9)
+TENSORS = {
+    "w": Array((2, 2, 1, 1), (1, 2, 3, 4), "int8"),
+    "b": vector(0, 0),
+    "m": vector(1, type="float32"),
+    "t": vector(1, 2, 3),
+}
 
-def refused_cases() -> Iterator[Json]:
-    byte = port("x", 2, -128, 127)
-    conv = operation("conv2d", "x", "sum", weight="w", bias="b")
-    requantize = operation("requantize", "sum", "y", multiplier="m", low=-128, high=127)
-    add = operation("add", "x x", "y", low=0, high=9)
-    tensors = {
-        "w": Array((2, 2, 1, 1), (1, 2, 3, 4), "int8"),
-        "b": vector(0, 0),
-        "m": vector(1, type="float32"),
-        "t": vector(1, 2, 3),
+
+def refused(
+    name: str, ports: list[Json], operations: list[Json], *outputs: str, **other: Array
+) -> Json:
+    code = program(ports, operations, *outputs)
+    return {
+        "name": name,
+        "program": code,
+        "tensors": arrays_to_json({**TENSORS, **other}, stored=True),
     }
 
-    def refused(
-        name: str, ports: list[Json], operations: list[Json], *outputs: str, **other: Array
-    ) -> Json:
-        code = program(ports, operations, *outputs)
-        return {
-            "name": name,
-            "program": code,
-            "tensors": arrays_to_json({**tensors, **other}, stored=True),
-        }
 
-    def layer(name: str, fields: Json, **other: Array) -> Json:
-        return refused(name, [byte], [conv | fields, requantize], "y", **other)
+def layer(name: str, fields: Json, **other: Array) -> Json:
+    return refused(name, [BYTE], [CONV | fields, REQUANTIZE], "y", **other)
 
-    def one(name: str, kind: str, **fields: int | str) -> Json:
-        return refused(name, [byte], [operation(kind, "x", "y", **fields)], "y")
 
+def one(name: str, kind: str, **fields: int | str) -> Json:
+    return refused(name, [BYTE], [operation(kind, "x", "y", **fields)], "y")
+
+
+def refused_forms() -> Iterator[Json]:
+    """Keys, names and values that are not there, or twice."""
     yield refused(
-        "an operation that is not defined", [byte], [operation("softmax", "x", "y")], "y"
+        "an operation that is not defined", [BYTE], [operation("softmax", "x", "y")], "y"
     ) | {"message_names": "softmax"}
-    yield refused("a key that is not defined", [byte], [add | {"dilation": 1}], "y") | {
+    yield refused("a key that is not defined", [BYTE], [ADD | {"dilation": 1}], "y") | {
         "message_names": "dilation"
     }
-    yield refused("a port's key that is not defined", [byte | {"unit": 1}], [add], "y")
-    code = refused("a program's key that is not defined", [byte], [add], "y")
+    yield refused("a port's key that is not defined", [BYTE | {"unit": 1}], [ADD], "y")
+    code = refused("a program's key that is not defined", [BYTE], [ADD], "y")
     yield code | {"program": code["program"] | {"version": 2}}
-    yield refused("an attribute is missing", [byte], [operation("add", "x x", "y", low=0)], "y")
-    yield refused("an attribute that is no integer", [byte], [add | {"high": 9.5}], "y")
-    yield refused("an attribute that is a truth value", [byte], [add | {"high": True}], "y")
+    yield refused("an attribute is missing", [BYTE], [operation("add", "x x", "y", low=0)], "y")
+    yield refused("an attribute that is no integer", [BYTE], [ADD | {"high": 9.5}], "y")
+    yield refused("an attribute that is a truth value", [BYTE], [ADD | {"high": True}], "y")
     yield layer("a tensor's name is missing", {"weight": ""})
     yield layer("a tensor that is not in the pack", {"weight": "v"})
     yield refused(
-        "a name that is not ASCII", [byte], [operation("add", "x x", "é", low=0, high=9)], "é"
+        "a name that is not ASCII", [BYTE], [operation("add", "x x", "é", low=0, high=9)], "é"
     )
-    yield refused("one operand of add", [byte], [operation("add", "x", "y", low=0, high=9)], "y")
-    yield refused("no operand of concat", [byte], [operation("concat", "", "y")], "y")
+    yield refused("one operand of add", [BYTE], [operation("add", "x", "y", low=0, high=9)], "y")
+    yield refused("no operand of concat", [BYTE], [operation("concat", "", "y")], "y")
     yield refused(
         "a value before it is made",
-        [byte],
-        [operation("clamp", "z", "y", low=0, high=9), add | {"output": "z"}],
+        [BYTE],
+        [operation("clamp", "z", "y", low=0, high=9), ADD | {"output": "z"}],
         "y",
     )
-    yield refused("a value made twice", [byte], [add, add], "y")
-    yield refused("an input made again", [byte], [add | {"output": "x"}], "x")
-    yield refused("an input stated twice", [byte, byte], [add], "y")
-    yield refused("an output that is not made", [byte], [add], "z")
+    yield refused("a value made twice", [BYTE], [ADD, ADD], "y")
+    yield refused("an input made again", [BYTE], [ADD | {"output": "x"}], "x")
+    yield refused("an input stated twice", [BYTE, BYTE], [ADD], "y")
+    yield refused("an output that is not made", [BYTE], [ADD], "z")
 
-    yield refused("a sum that is an output", [byte], [conv], "sum")
+
+def refused_bounds() -> Iterator[Json]:
+    """Sums that are misread, and values out of range."""
+    yield refused("a sum that is an output", [BYTE], [CONV], "sum")
     yield refused(
-        "a sum that add reads", [byte], [conv, operation("add", "sum sum", "y", low=0, high=9)], "y"
+        "a sum that add reads", [BYTE], [CONV, operation("add", "sum sum", "y", low=0, high=9)], "y"
     )
     yield refused(
-        "a sum that clamp reads", [byte], [conv, operation("clamp", "sum", "y", low=0, high=9)], "y"
+        "a sum that clamp reads", [BYTE], [CONV, operation("clamp", "sum", "y", low=0, high=9)], "y"
     )
     yield refused(
-        "a sum that is read twice", [byte], [conv, requantize, requantize | {"output": "z"}], "y"
+        "a sum that is read twice", [BYTE], [CONV, REQUANTIZE, REQUANTIZE | {"output": "z"}], "y"
     )
 
-    yield refused("no channels", [port("x", 0, -128, 127)], [add], "y")
-    yield refused("8193 channels", [port("x", 8193, -128, 127)], [add], "y")
-    yield refused("an empty range", [port("x", 2, 5, 4)], [add], "y")
-    yield refused("a value of 2^24", [port("x", 2, 0, 2**24)], [add], "y")
-    yield refused("a value of -2^24", [port("x", 2, -(2**24), 0)], [add], "y")
-    yield refused("a result of 2^24", [byte], [add | {"high": 2**24}], "y")
-    yield refused("an empty range of results", [byte], [add | {"low": 10}], "y")
+    yield refused("no channels", [port("x", 0, -128, 127)], [ADD], "y")
+    yield refused("8193 channels", [port("x", 8193, -128, 127)], [ADD], "y")
+    yield refused("an empty range", [port("x", 2, 5, 4)], [ADD], "y")
+    yield refused("a value of 2^24", [port("x", 2, 0, 2**24)], [ADD], "y")
+    yield refused("a value of -2^24", [port("x", 2, -(2**24), 0)], [ADD], "y")
+    yield refused("a result of 2^24", [BYTE], [ADD | {"high": 2**24}], "y")
+    yield refused("an empty range of results", [BYTE], [ADD | {"low": 10}], "y")
 
     for name, bounds in (
         ("an operand below -2^15", (-32769, 0)),
         ("an operand above 2^16 - 1", (0, 65536)),
         ("an operand that spans 2^16", (-1, 65535)),
     ):
-        yield refused(name, [port("x", 2, *bounds)], [conv, requantize], "y")
+        yield refused(name, [port("x", 2, *bounds)], [CONV, REQUANTIZE], "y")
     yield refused(
         "a table of 16-bit integers",
-        [byte],
+        [BYTE],
         [operation("table", "x", "y", table="e", low=0)],
         "y",
         e=vector(1, 2, type="int16"),
     )
 
+
+def refused_layers() -> Iterator[Json]:
+    """conv2d and requantize."""
     yield layer("weights of 32 bits", {}, w=Array((2, 2, 1, 1), (1, 2, 3, 4), "int32"))
     yield layer("weights of three dimensions", {}, w=Array((2, 2, 1), (1, 2, 3, 4), "int8"))
     yield layer(
@@ -112,7 +122,7 @@ def refused_cases() -> Iterator[Json]:
         {"padding": 16},
         w=Array((1, 1, 33, 33), (0,) * 33**2, "int8"),
         b=vector(0),
-    ) | {"program": program([port("x", 1, 0, 1)], [conv | {"padding": 16}, requantize], "y")}
+    ) | {"program": program([port("x", 1, 0, 1)], [CONV | {"padding": 16}, REQUANTIZE], "y")}
     yield layer("a bias of another length", {}, b=vector(0, 0, 0))
     yield layer("a bias of 16 bits", {}, b=vector(0, 0, type="int16"))
     yield layer("weights for three channels", {}, w=Array((2, 3, 1, 1), (1,) * 6, "int8"))
@@ -138,37 +148,40 @@ def refused_cases() -> Iterator[Json]:
     yield layer("an integer multiplier", {}, m=vector(1))
     yield refused(
         "a second multiplier of another length",
-        [byte],
-        [conv, requantize | {"negative_multiplier": "n"}],
+        [BYTE],
+        [CONV, REQUANTIZE | {"negative_multiplier": "n"}],
         "y",
         n=vector(1, 1, 1, type="float32"),
     )
 
+
+def refused_planes() -> Iterator[Json]:
+    """Operands that do not go together, tables and shuffles."""
     other = port("z", 3, -128, 127)
     yield refused(
-        "add of 2 and 3 channels", [byte, other], [operation("add", "x z", "y", low=0, high=9)], "y"
+        "add of 2 and 3 channels", [BYTE, other], [operation("add", "x z", "y", low=0, high=9)], "y"
     )
     half = operation("pixel_unshuffle", "x", "u", factor=2)
     yield refused(
         "add of rates 1 and 1/2",
-        [byte, port("z", 8, 0, 1)],
+        [BYTE, port("z", 8, 0, 1)],
         [half, operation("add", "u z", "y", low=0, high=9)],
         "y",
     )
-    yield refused("concat of rates 1 and 1/2", [byte], [half, operation("concat", "u x", "y")], "y")
+    yield refused("concat of rates 1 and 1/2", [BYTE], [half, operation("concat", "u x", "y")], "y")
     yield refused(
-        "an empty table", [byte], [operation("table", "x", "y", table="e", low=0)], "y", e=vector()
+        "an empty table", [BYTE], [operation("table", "x", "y", table="e", low=0)], "y", e=vector()
     )
     yield refused(
         "a table of two dimensions",
-        [byte],
+        [BYTE],
         [operation("table", "x", "y", table="e", low=0)],
         "y",
         e=Array((1, 2), (1, 2)),
     )
     yield refused(
         "a table that reaches 2^24",
-        [byte],
+        [BYTE],
         [operation("table", "x", "y", table="e", low=0)],
         "y",
         e=vector(2**24),
@@ -184,11 +197,14 @@ def refused_cases() -> Iterator[Json]:
         )
     }
 
+
+def refused_normalizations() -> Iterator[Json]:
+    """gdn and igdn."""
     square = Array((2, 2), (1, 2, 3, 4), "int8")
     normal = operation("igdn", "x", "sum", weight="v", bias="b")
 
     def normalization(name: str, fields: Json, **other: Array) -> Json:
-        return refused(name, [byte], [normal | fields, requantize], "y", **{"v": square, **other})
+        return refused(name, [BYTE], [normal | fields, REQUANTIZE], "y", **{"v": square, **other})
 
     yield normalization("a root that may reach 2^24", {"root_bits": 16})
     yield normalization("a bias beyond the root", {"bias_bits": 31}, b=vector(0, 2**17))
@@ -201,17 +217,20 @@ def refused_cases() -> Iterator[Json]:
     yield normalization("normalization weights of 32 bits", {}, v=replace(square, type="int32"))
     yield normalization("a normalization's bias of 16 bits", {}, b=vector(0, 0, type="int16"))
     yield normalization("a normalization's sum as an output", {}) | {
-        "program": program([byte], [normal], "sum")
+        "program": program([BYTE], [normal], "sum")
     }
     whole = operation("gdn", "x", "y", weight="v", bias="b", low=0, high=9)
     yield refused(
-        "a dividend of 2^52", [byte], [whole | {"root_bits": 14, "fraction_bits": 31}], "y",
+        "a dividend of 2^52", [BYTE], [whole | {"root_bits": 14, "fraction_bits": 31}], "y",
         v=square,
     )  # fmt: skip
     yield refused(
         "an operand of 17 bits", [port("x", 2, 0, 65536)], [whole], "y", v=square
     )  # fmt: skip
 
+
+def refused_layernorms() -> Iterator[Json]:
+    """layernorm."""
     normal = operation(
         "layernorm", "x", "y", gain="g", bias="b", low=-9, high=9, fraction_bits=4
     )  # fmt: skip
@@ -221,17 +240,17 @@ def refused_cases() -> Iterator[Json]:
         return refused(name, [ports], [normal | fields], "y", **{"g": gain, **other})
 
     short = port("x", 2, -32768, 32767)
-    yield layernorm_of("a gain for one channel", byte, {}, g=vector(1, type="float32"))
-    yield layernorm_of("an integer gain", byte, {}, g=vector(1, 1))
-    yield layernorm_of("a gain of -2^24", byte, {}, g=vector(1, -(2**24), type="float32"))
-    yield layernorm_of("a layernorm's bias of 2^24", byte, {}, b=vector(0, 2**24))
-    yield layernorm_of("a layernorm's bias of 16 bits", byte, {}, b=vector(0, 0, type="int16"))
-    yield layernorm_of("a negative epsilon", byte, {"epsilon": -1})
-    yield layernorm_of("an epsilon of 2^52", byte, {"epsilon": 2**52})
+    yield layernorm_of("a gain for one channel", BYTE, {}, g=vector(1, type="float32"))
+    yield layernorm_of("an integer gain", BYTE, {}, g=vector(1, 1))
+    yield layernorm_of("a gain of -2^24", BYTE, {}, g=vector(1, -(2**24), type="float32"))
+    yield layernorm_of("a layernorm's bias of 2^24", BYTE, {}, b=vector(0, 2**24))
+    yield layernorm_of("a layernorm's bias of 16 bits", BYTE, {}, b=vector(0, 0, type="int16"))
+    yield layernorm_of("a negative epsilon", BYTE, {"epsilon": -1})
+    yield layernorm_of("an epsilon of 2^52", BYTE, {"epsilon": 2**52})
     yield layernorm_of("a variance of 2^52", short, {"root_bits": 11})
-    yield layernorm_of("-1 fraction bits", byte, {"fraction_bits": -1})
+    yield layernorm_of("-1 fraction bits", BYTE, {"fraction_bits": -1})
     yield layernorm_of("32 bits of the root", port("x", 2, 0, 0), {"root_bits": 32})
-    yield layernorm_of("a normal value of 2^23", byte, {"fraction_bits": 22})
+    yield layernorm_of("a normal value of 2^23", BYTE, {"fraction_bits": 22})
     yield layernorm_of(
         "deviations of 2^52", port("x", 2, 0, 1), {"root_bits": 24, "fraction_bits": 28}
     )
@@ -240,6 +259,9 @@ def refused_cases() -> Iterator[Json]:
         g=vector(*[1] * 6, type="float32"), b=vector(*[0] * 6),
     )  # fmt: skip
 
+
+def refused_attentions() -> Iterator[Json]:
+    """window_attention."""
     attending = operation(
         "window_attention", "x", "y", multiplier="m", bias="near", table="t", heads=1, window=2
     )
@@ -274,20 +296,26 @@ def refused_cases() -> Iterator[Json]:
         near=array((1, 31, 31), lambda *_: 0), m=vector(Fraction(1, 2**20), type="float32"),
     )  # fmt: skip
 
+
+def refused_products() -> Iterator[Json]:
+    """mul, scale and numbers."""
     other = port("z", 3, -128, 127)
     product = operation("mul", "x z", "sum")
-    yield refused("mul of 2 and 3 channels", [byte, other], [product, requantize], "y")
-    yield refused("a product that is an output", [byte], [operation("mul", "x x", "sum")], "sum")
+    yield refused("mul of 2 and 3 channels", [BYTE, other], [product, REQUANTIZE], "y")
+    yield refused("a product that is an output", [BYTE], [operation("mul", "x x", "sum")], "sum")
     n = number("n", 0, 65535)
-    yield refused("mul by a number", [byte, number("z", 0, 1)], [product, requantize], "y")
+    yield refused("mul by a number", [BYTE, number("z", 0, 1)], [product, REQUANTIZE], "y")
     scaled = operation("scale", "x n", "sum")
-    yield refused("scale by a plane", [byte, port("n", 2, 0, 1)], [scaled, requantize], "y")
-    yield refused("scale of a number", [n], [scaled | {"inputs": ["n", "n"]}, requantize], "y")
-    yield refused("scale of one operand", [byte, n], [scaled | {"inputs": ["x"]}, requantize], "y")
-    yield refused("a number that is an output", [byte, n], [add], "n")
-    yield refused("a number of 2^24", [byte, number("n", 0, 2**24)], [add], "y")
-    yield refused("a number with an empty range", [byte, number("n", 1, 0)], [add], "y")
+    yield refused("scale by a plane", [BYTE, port("n", 2, 0, 1)], [scaled, REQUANTIZE], "y")
+    yield refused("scale of a number", [n], [scaled | {"inputs": ["n", "n"]}, REQUANTIZE], "y")
+    yield refused("scale of one operand", [BYTE, n], [scaled | {"inputs": ["x"]}, REQUANTIZE], "y")
+    yield refused("a number that is an output", [BYTE, n], [ADD], "n")
+    yield refused("a number of 2^24", [BYTE, number("n", 0, 2**24)], [ADD], "y")
+    yield refused("a number with an empty range", [BYTE, number("n", 1, 0)], [ADD], "y")
 
+
+def refused_parts() -> Iterator[Json]:
+    """split and phase."""
     for start, stop in ((-1, 1), (0, 3), (1, 1), (2, 1)):
         yield one(f"a split from {start} to {stop}", "split", start=start, stop=stop)
 
@@ -304,4 +332,19 @@ def refused_cases() -> Iterator[Json]:
         yield one(name, "phase", **fields)
     part = operation("phase", "x", "u", factor=2)
     joined = operation("concat", "u x", "y")
-    yield refused("concat of a plane and its phase", [byte], [part, joined], "y")
+    yield refused("concat of a plane and its phase", [BYTE], [part, joined], "y")
+
+
+def refused_cases() -> Iterator[Json]:
+    for family in (
+        refused_forms,
+        refused_bounds,
+        refused_layers,
+        refused_planes,
+        refused_normalizations,
+        refused_layernorms,
+        refused_attentions,
+        refused_products,
+        refused_parts,
+    ):
+        yield from family()
