@@ -30,7 +30,7 @@ from cases.elementwise import (
 )
 from cases.layout import phase_cases, program_cases, shuffle_cases, split_cases
 from cases.normalization import attention_cases, layernorm_cases, normalization_cases
-from cases.packs import packed_cases, weights_id_cases
+from cases.packs import pack_cases, packed_cases
 from cases.refused_packs import refused_pack_cases
 from cases.refused_programs import refused_cases
 from cases.steps import even_steps_cases, shares_between_cases, steps_cases
@@ -95,7 +95,7 @@ OTHERS: dict[str, tuple[str, dict[str, Callable[[], Iterable[Json]]]]] = {
         "Weights of less than 8 bits as stored, and the id of a whole small pack.",
         {
             "packed": packed_cases,
-            "cases": weights_id_cases,
+            "cases": pack_cases,
             "conditioned": conditioned_pack_cases,
         },
     ),

@@ -20,6 +20,7 @@ from oracle.arrays import (
 from oracle.packs import SmallPack
 
 from cases.forms import Noise, by_knot, number, operation, port, program
+from cases.packs import pack_case
 
 GRID = {"sparse": [1, 3, 3, 1], "rest": [2, 1, 1, 2]}  # the channels of each phase
 
@@ -320,13 +321,4 @@ def conditioned_pack_cases() -> Iterator[Json]:
         ),
         (SLICED, "slices with residuals of their own, and d in units of latents", sliced_pack()),
     ):
-        own = pack.to_json()
-        own["adapters"] = [one | {"id": pack.set_id(one)} for one in pack.adapters]
-        yield {
-            "name": name,
-            "shows": shows,
-            **own,
-            "canonical_json": pack.head(),
-            "weights_id": pack.weights_id,
-            "adapter_canonical_json": [pack.set_head(one) for one in pack.adapters],
-        }
+        yield pack_case(name, shows, pack)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 
-from oracle.arrays import LATENT_HIGH, LATENT_LOW, Array, Json, arrays_to_json, fl32, vector
-from oracle.packs import canonical_json, identifier
+from oracle.arrays import LATENT_HIGH, LATENT_LOW, Array, Json, fl32, vector
+from oracle.packs import SmallPack
 
 from cases.forms import Noise, number, operation, port, program
 
@@ -34,10 +34,22 @@ def packed_cases() -> Iterator[Json]:
         yield packed(f"width {width}", width, noise.array((3, 2, 2, 2), low, high))
 
 
-def weights_id_cases() -> Iterator[Json]:
-    """A whole pack, small and legal: alignment 4, latents of 2x2 pixels, hyper-latents of 4x4."""
+def pack_case(name: str, shows: str, pack: SmallPack) -> Json:
+    own = pack.to_json()
+    own["adapters"] = [one | {"id": pack.set_id(one)} for one in pack.adapters]
+    return {
+        "name": name,
+        "shows": shows,
+        **own,
+        "canonical_json": pack.head(),
+        "weights_id": pack.weights_id,
+        "adapter_canonical_json": [pack.set_head(one) for one in pack.adapters],
+    }
+
+
+def small_programs() -> dict[str, Json]:
     latent = (LATENT_LOW, LATENT_HIGH)
-    code = {
+    return {
         "up": program(
             [port("hyper_latents", 1, -8, 7)],
             # Written with defaults, which canonical JSON leaves out.
@@ -104,6 +116,10 @@ def weights_id_cases() -> Iterator[Json]:
             "y",
         ),
     }  # fmt: skip
+
+
+def small_pack() -> SmallPack:
+    """Small and legal: alignment 4, latents of 2x2 pixels, hyper-latents of 4x4."""
     schedule = {
         "alignment": 4,
         "latent_stride": 2,
@@ -139,70 +155,29 @@ def weights_id_cases() -> Iterator[Json]:
         "branch.gain": vector(fl32(Fraction(8, 65535)), type="float32"),
         "unused by decoders": vector(1, 2, 3),
     }
-    widths = {"up.w": 2, "paint.w": 16, "branch.w": 4}
-    first = code["up"]["operations"][0]
-    bare = {k: v for k, v in first.items() if k not in ("stride", "padding", "groups")}
-    decoder = {name: code[name] for name in ("up", "predict", "correct", "paint")}
-    decoder["up"] = decoder["up"] | {"operations": [bare, *code["up"]["operations"][1:]]}
-    head = canonical_json(
-        {
-            "backbone": "tiny",
-            "profile": "int-1",
-            "plan": [2, 16],
-            "programs": decoder,
-            "schedule": schedule,
-        }
-    )
-
-    branch = {name for name in tensors if name.startswith("branch.")}
-    weights_id = identifier(head, set(tensors) - branch - {"unused by decoders"}, tensors)
     # A set whose prediction adapts too, with steps of its own, one for samples alone, and one
     # whose steps go with beta.
-    sets = {
-        "mse": ({"predict": "adapted predict", "paint": "adapted paint"}, 20),
-        "ms-ssim": ({"paint": "adapted paint"}, 4),
-        "perceptual": ({"correct": "adapted correct", "paint": "adapted paint"}, 30),
-    }
-    stated: dict[str, Json] = {
-        "mse": {"step_shares": [40000]},
-        "ms-ssim": {},
-        "perceptual": {"step_shares": [40000], "beta_step_shares": [9000]},
-    }
-    stand_ins = {
-        objective: {plain: code[name] for plain, name in programs.items()}
-        for objective, (programs, _) in sets.items()
-    }
-    heads = {
-        objective: canonical_json(
-            {"plan": [16, 4], "programs": programs, "weights_id": weights_id} | stated[objective]
-        )
-        for objective, programs in stand_ins.items()
-    }
-    yield {
-        "name": "a small pack",
-        "shows": "defaults left out, a quotation mark escaped, what decoders do not use left out, "
-        "and adapter sets that share tensors",
-        "backbone": "tiny",
-        "schedule": schedule,
-        "programs": code,
-        "widths": widths,
-        "tensors": arrays_to_json(tensors, stored=True),
-        "canonical_json": head,
-        "weights_id": weights_id,
-        "adapters": [
-            {
-                "objective": objective,
-                "programs": programs | {"analysis": "unused by decoders"},
-                "d": d,
-                **stated[objective],
-                "id": identifier(
-                    heads[objective],
-                    branch | {"paint.w", "paint.b", "paint.m"}
-                    | ({"means"} if "predict" in programs else set()),
-                    tensors,
-                ),
-            }
-            for objective, (programs, d) in sets.items()
-        ],
-        "adapter_canonical_json": list(heads.values()),
-    }  # fmt: skip
+    adapted = (
+        ("mse", {"predict": "adapted predict", "paint": "adapted paint"}, 20,
+         {"step_shares": [40000]}),
+        ("ms-ssim", {"paint": "adapted paint"}, 4, {}),
+        ("perceptual", {"correct": "adapted correct", "paint": "adapted paint"}, 30,
+         {"step_shares": [40000], "beta_step_shares": [9000]}),
+    )  # fmt: skip
+    adapters = [
+        {"objective": objective, "programs": programs | {"analysis": "unused by decoders"},
+         "d": d, **stated}
+        for objective, programs, d, stated in adapted
+    ]  # fmt: skip
+    widths = {"up.w": 2, "paint.w": 16, "branch.w": 4}
+    return SmallPack(schedule, small_programs(), widths, tensors, adapters)
+
+
+def pack_cases() -> Iterator[Json]:
+    shows = (
+        "defaults left out, a quotation mark escaped, what decoders do not use left out, "
+        "and adapter sets that share tensors"
+    )
+    case = pack_case("a small pack", shows, small_pack())
+    sets = {key: case.pop(key) for key in ("adapters", "adapter_canonical_json")}
+    yield case | sets  # the sets behind the pack itself
