@@ -13,13 +13,14 @@ from oracle.arrays import (
     ONE,
     Array,
     Json,
+    Noise,
     array,
     fl32,
     vector,
 )
 from oracle.packs import SmallPack
 
-from cases.forms import Noise, by_knot, number, operation, port, program
+from cases.forms import by_knot, number, operation, port, program
 from cases.packs import pack_case
 
 GRID = {"sparse": [1, 3, 3, 1], "rest": [2, 1, 1, 2]}  # the channels of each phase

@@ -14,6 +14,7 @@ from oracle.arrays import (
     ONE,
     Array,
     Json,
+    Noise,
     Number,
     array,
     array_to_json,
@@ -25,7 +26,7 @@ from oracle.arrays import (
 )
 from oracle.conditions import band_of, coded_channels, scale_index, worth
 
-from cases.forms import Noise, by_knot
+from cases.forms import by_knot
 
 
 def condition_cases() -> Iterator[Json]:

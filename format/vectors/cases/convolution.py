@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
-from oracle.arrays import LARGEST_VALUE, Array, Json, Number, array, fl32, plane, rne, vector
+from oracle.arrays import LARGEST_VALUE, Array, Json, Noise, Number, array, fl32, plane, rne, vector
 
-from cases.forms import Noise, case, operation, port, program
+from cases.forms import case, operation, port, program
 
 
 def convolution(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 
-from oracle.arrays import LARGEST_VALUE, Array, Json, Number, fl32, plane, vector
+from oracle.arrays import LARGEST_VALUE, Array, Json, Noise, Number, fl32, plane, vector
 
-from cases.forms import Noise, case, number, operation, port, program
+from cases.forms import case, number, operation, port, program
 
 BYTE = (-128, 127)
 

@@ -4,24 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import replace
 
-from oracle.arrays import Array, Json, array, arrays_to_json
+from oracle.arrays import Array, Json, arrays_to_json
 from oracle.operations import run
-
-
-class Noise:
-    """The same integers in every run and every version of Python."""
-
-    def __init__(self, seed: int) -> None:
-        self.state = seed
-
-    def integer(self, low: int, high: int) -> int:
-        self.state = (self.state * 6364136223846793005 + 1442695040888963407) % 2**64
-        return low + (self.state >> 33) % (high - low + 1)
-
-    def array(self, shape: Sequence[int], low: int, high: int, type: str = "int32") -> Array:
-        return replace(array(shape, lambda *_: self.integer(low, high)), type=type)
 
 
 def port(name: str, channels: int, low: int, high: int) -> Json:

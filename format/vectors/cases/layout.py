@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 
-from oracle.arrays import Array, Json, fl32, vector
+from oracle.arrays import Array, Json, Noise, fl32, vector
 
-from cases.forms import Noise, case, operation, port, program
+from cases.forms import case, operation, port, program
 
 
 def split_cases() -> Iterator[Json]:

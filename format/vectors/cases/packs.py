@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 
-from oracle.arrays import LATENT_HIGH, LATENT_LOW, Array, Json, fl32, vector
+from oracle.arrays import LATENT_HIGH, LATENT_LOW, Array, Json, Noise, fl32, vector
 from oracle.packs import SmallPack
 
-from cases.forms import Noise, number, operation, port, program
+from cases.forms import number, operation, port, program
 
 
 def packed_cases() -> Iterator[Json]:

@@ -10,14 +10,13 @@ from oracle.arrays import (
     LATENT_LOW,
     Array,
     Json,
+    Noise,
     array,
     array_to_json,
     plane,
     rne,
     sat,
 )
-
-from cases.forms import Noise
 
 
 def steps_case(
@@ -67,88 +66,26 @@ def steps_case(
 
 
 def steps_cases() -> Iterator[Json]:
+    few, ties, ends = plane(100, 200, 350), plane(0, 1, 2, 3, 4), plane(-32768, -1, 0, 1, 32767)
+    flat = array((3, 1, 2), lambda c, r, q: (7, 7, 0, 0, -5, -5)[2 * c + q])
+    near = array((1, 2, 4), lambda c, r, q: (40, 41, 42, 79, 80, 81, 82, 160)[4 * r + q])
+    for name, shows, g, d, step, scale, thresholds, symbols in (
+        ("example", "section 'Scale index'", 6, 96, (1, 4), few, [100, 150, 200, 300], None),
+        ("ties", "the share of the largest scale falls on halves", 2, 6, (0, 1), ties, [1, 2, 3],
+         None),
+        ("ties of hi", "(d - u)(i + 1) / K is 1/2, 3/2, ...", 4, 17, (0, 2), ties, [1], None),
+        ("ties of hi, odd", "3/2 becomes 2", 4, 17, (2, 2), ties, [1], None),
+        ("ties of lo", "(u - d) i / K is 3/2", 4, 13, (1, 2), ties, [1], None),
+        ("flat channels", "all scales equal, also 0 and below", 3, 24, (0, 2), flat, [1, 6, 7, 8],
+         None),
+        ("negative scales", "the difference of two needs 17 bits", 6, 4096, (4, 5), ends,
+         [1, 100, 300, 30000], plane(1, -1, 3, 8, -9)),
+        ("thresholds", "scales just below, at and above a threshold", 5, 32, (0, 5), near,
+         [40, 80, 160], None),
+    ):  # fmt: skip
+        zeros = array(scale.shape, lambda *_: 0)
+        yield steps_case(name, shows, g, d, step, scale, zeros, thresholds, symbols or zeros)
     noise = Noise(5)
-
-    def zeros(shape: tuple[int, ...]) -> Array:
-        return array(shape, lambda *_: 0)
-
-    x = plane(100, 200, 350)
-    yield steps_case(
-        "example",
-        "section 'Scale index'",
-        6,
-        96,
-        (1, 4),
-        x,
-        zeros(x.shape),
-        [100, 150, 200, 300],
-        zeros(x.shape),
-    )
-    x = plane(0, 1, 2, 3, 4)
-    yield steps_case(
-        "ties",
-        "the share of the largest scale falls on halves",
-        2,
-        6,
-        (0, 1),
-        x,
-        zeros(x.shape),
-        [1, 2, 3],
-        zeros(x.shape),
-    )
-    yield steps_case(
-        "ties of hi",
-        "(d - u)(i + 1) / K is 1/2, 3/2, ...",
-        4,
-        17,
-        (0, 2),
-        x,
-        zeros(x.shape),
-        [1],
-        zeros(x.shape),
-    )
-    yield steps_case(
-        "ties of hi, odd", "3/2 becomes 2", 4, 17, (2, 2), x, zeros(x.shape), [1], zeros(x.shape)
-    )
-    yield steps_case(
-        "ties of lo", "(u - d) i / K is 3/2", 4, 13, (1, 2), x, zeros(x.shape), [1], zeros(x.shape)
-    )
-    x = array((3, 1, 2), lambda c, r, q: (7, 7, 0, 0, -5, -5)[2 * c + q])
-    yield steps_case(
-        "flat channels",
-        "all scales equal, also 0 and below",
-        3,
-        24,
-        (0, 2),
-        x,
-        zeros(x.shape),
-        [1, 6, 7, 8],
-        zeros(x.shape),
-    )
-    x = plane(-32768, -1, 0, 1, 32767)
-    yield steps_case(
-        "negative scales",
-        "the difference of two needs 17 bits",
-        6,
-        4096,
-        (4, 5),
-        x,
-        zeros(x.shape),
-        [1, 100, 300, 30000],
-        plane(1, -1, 3, 8, -9),
-    )
-    x = array((1, 2, 4), lambda c, r, q: (40, 41, 42, 79, 80, 81, 82, 160)[4 * r + q])
-    yield steps_case(
-        "thresholds",
-        "scales just below, at and above a threshold",
-        5,
-        32,
-        (0, 5),
-        x,
-        zeros(x.shape),
-        [40, 80, 160],
-        zeros(x.shape),
-    )
     for d in (1, 16, 33, 63, 64, 65, 100, 1000, 32768):
         i = noise.integer(0, 4)
         shape = (2, 2, 3)

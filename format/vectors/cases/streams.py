@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from oracle.arrays import Json
+from oracle.arrays import Json, Noise
 from oracle.streams import Table, encode_values
-
-from cases.forms import Noise
 
 
 def stream_case(

@@ -5,12 +5,11 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 
-from oracle.arrays import ONE, Json, array_from_json, array_to_json
+from oracle.arrays import ONE, Json, Noise, array_from_json, array_to_json
 from oracle.streams import encode_values
 from oracle.walks import Walk, lic_file, pixels_of, tables_of
 
 from cases.conditioned_packs import PHASED, SLICED, conditioned_pack, sliced_pack
-from cases.forms import Noise
 
 
 def walk_cases() -> Iterator[Json]:

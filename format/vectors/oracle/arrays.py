@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -55,6 +55,20 @@ def vector(*values: Number, type: str = "int32") -> Array:
 def plane(*values: int) -> Array:
     """One channel and one row."""
     return Array((1, 1, len(values)), values)
+
+
+class Noise:
+    """The same integers in every run and every version of Python."""
+
+    def __init__(self, seed: int) -> None:
+        self.state = seed
+
+    def integer(self, low: int, high: int) -> int:
+        self.state = (self.state * 6364136223846793005 + 1442695040888963407) % 2**64
+        return low + (self.state >> 33) % (high - low + 1)
+
+    def array(self, shape: Sequence[int], low: int, high: int, type: str = "int32") -> Array:
+        return replace(array(shape, lambda *_: self.integer(low, high)), type=type)
 
 
 def rne(value: Number) -> int:

@@ -6,13 +6,12 @@ import itertools
 import zlib
 from collections.abc import Sequence
 
-from cases.forms import Noise
-
 from oracle.arrays import (
     LATENT_HIGH,
     LATENT_LOW,
     Array,
     Json,
+    Noise,
     Number,
     array,
     array_to_json,
