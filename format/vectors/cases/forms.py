@@ -1,4 +1,4 @@
-"""What cases are made of: programs, noise, and a program's case."""
+"""What cases are made of: programs, and what a program makes of its inputs."""
 
 from __future__ import annotations
 
