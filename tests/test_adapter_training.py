@@ -31,6 +31,7 @@ from tests.networks.vectors import formula_state
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 SIDE = 192  # the least multiple of 64 that MS-SSIM takes
+PERCEPTION = ("--loss", "perception")
 SIMILARITY = ("--loss", "ms-ssim", "--crop", str(SIDE))
 
 
@@ -226,7 +227,7 @@ def test_perception_changes_only_the_adapters_for_beta(
     ):
         first, second = tmp_path / "alpha.pt", tmp_path / "beta.pt"
         alpha = run("train_adapters", pictures, source, first, "--steps", "1")
-        beta = run("train_perception", pictures, first, second, "--steps", "1", *options)
+        beta = run("train_adapters", pictures, first, second, "--steps", "1", *PERCEPTION, *options)
         mine = {k: v for k, v in beta["state_dict"].items() if ".lora." in k or ".adapter." in k}
         inner = {key for key in mine if "_with_" in key}
         others = mine.keys() - inner
@@ -261,11 +262,10 @@ def test_runs_resume_exactly(
 
     monkeypatch.setattr(loop, "save_state", keep)
     source = lite_state(tmp_path / "lite.pt")
-    for name in ("train_adapters", "train_perception"):
-        options = ["--steps", "3", "--checkpoint-seconds", "0"]
-        options += ["--crop", str(SIDE)] if name == "train_perception" else []
-        whole = run(name, pictures, source, tmp_path / "whole.pt", *options)
-        resumed = run(name, pictures, source, tmp_path / "after 1.pt", *options)
+    for own in ((), (*PERCEPTION, "--crop", str(SIDE))):
+        options = ["--steps", "3", "--checkpoint-seconds", "0", *own]
+        whole = run("train_adapters", pictures, source, tmp_path / "whole.pt", *options)
+        resumed = run("train_adapters", pictures, source, tmp_path / "after 1.pt", *options)
         assert resumed["step"] == whole["step"] == 3
         assert not changed(whole["state_dict"], resumed["state_dict"])
         moments, again = (state["optimizer"]["state"] for state in (whole, resumed))
@@ -355,12 +355,13 @@ def test_lambda_is_geometric_in_alpha() -> None:
     lambdas = defaults.BACKBONES["stf"].lambdas
     assert (lambdas.at(0), lambdas.at(1)) == pytest.approx((0.0483, 0.0018))
     assert lambdas.at(0.5) == pytest.approx(math.sqrt(0.0483 * 0.0018))
-    rising = defaults.PERCEPTION_LAMBDAS
+    rising = defaults.LAMBDAS["perception"]
     assert rising.at(0) < rising.at(0.3) < rising.at(1)
     point, one = objectives.RatePoint(0.5, 0.25), torch.ones(())
     loss = objectives.PerceptionByBeta(rising, lambda a, b: 3 * one, 2.0)
+    seen = objectives.Seen(7 * one, 0.01 * one, one, one, point)
     expected = rising.at(0.5) * 7 + 150 * 0.01 + 2 * 0.25 * 3
-    assert loss.loss(7 * one, 0.01 * one, one, one, point).item() == pytest.approx(expected)
+    assert loss.loss(seen).item() == pytest.approx(expected)
 
 
 def test_the_learning_rate_falls_to_zero() -> None:
@@ -431,7 +432,7 @@ def test_lpips_says_what_is_missing(
 def test_perception_needs_adapters_for_alpha(pictures: Path, tmp_path: Path) -> None:
     source = lite_state(tmp_path / "source.pt")
     with pytest.raises(SystemExit, match=r"give a network with those that .* for alpha alone"):
-        run("train_perception", pictures, source, tmp_path / "run.pt", "--steps", "1")
+        run("train_adapters", pictures, source, tmp_path / "run.pt", "--steps", "1", *PERCEPTION)
 
 
 def test_a_state_with_adapters_says_which(tmp_path: Path) -> None:

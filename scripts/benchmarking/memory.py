@@ -1,18 +1,21 @@
-"""Peak memory of one task, each measured in a process of its own."""
+"""Time and peak memory of tasks, each in a process of its own."""
 
 from __future__ import annotations
 
-import json
 import resource
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+Job = Mapping[str, Any]
+Result = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,7 @@ class Peak:
     peak: int
     before: int
     seconds: float
-    result: Mapping[str, Any]
+    result: Result
 
 
 def peak_bytes() -> int:
@@ -40,30 +43,22 @@ def peak_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def measured(script: Path, job: Mapping[str, Any]) -> Peak:
-    """Run `script --task` on a job in a new process. Raises RuntimeError with its last line."""
-    done = subprocess.run(
-        [sys.executable, str(script), "--task"],
-        input=json.dumps(job),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise RuntimeError((done.stderr.strip().splitlines() or ["no message"])[-1])
-    return Peak(**json.loads(done.stdout))
+def own_process(**settings: Any) -> ProcessPoolExecutor:
+    """A new process that shares nothing with this one."""
+    return ProcessPoolExecutor(1, get_context("spawn"), **settings)
 
 
-def report(prepare: Callable[[], Callable[[], Mapping[str, Any]]]) -> str:
-    """In the new process: prepare, run what that gives, and say how it went as JSON."""
-    task = prepare()
-    before = peak_bytes()
-    started = time.perf_counter()
+def measured(prepare: Callable[[Job], Callable[[], Result]], job: Job) -> Peak:
+    """Of what `prepare` gives for a job; both in a new process."""
+    with own_process() as process:
+        return process.submit(_measured, prepare, job).result()
+
+
+def _measured(prepare: Callable[[Job], Callable[[], Result]], job: Job) -> Peak:
+    task = prepare(job)
+    before, started = peak_bytes(), time.perf_counter()
     result = task()
-    seconds = time.perf_counter() - started
-    return json.dumps(
-        {"peak": peak_bytes(), "before": before, "seconds": seconds, "result": result}
-    )
+    return Peak(peak_bytes(), before, time.perf_counter() - started, result)
 
 
 def write_large_picture(path: Path, side: int) -> None:

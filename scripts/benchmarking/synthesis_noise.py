@@ -1,8 +1,12 @@
-"""How far the exact synthesis is from the float one, before pixels are clamped and rounded."""
+"""How far the exact synthesis is from the float one, before pixels are clamped and rounded.
+
+Both make pixels of the same decoded latents: those of a picture at each setting that the network
+takes, and seeded noise of unit variance.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -18,6 +22,14 @@ from licodec.packs import Pack
 from licodec.rate.gains import GAIN_ONE
 
 FINER = 2**10  # than pixels, so that what rounds them last adds nothing
+SETTINGS: tuple[Mapping[str, float], ...] = (
+    {},
+    {"d": 8.0},
+    {"alpha": 0.5},
+    {"alpha": 1.0},
+    {"alpha": 0.5, "beta": 1.0},
+    {"alpha": 1.0, "beta": 0.5},
+)
 
 
 def unrounded(program: Program, pack: Pack) -> tuple[Program, dict[str, np.ndarray]]:
@@ -59,3 +71,28 @@ def decibels(
         expected = network.synthesis(integers * LATENTS.step)[0].numpy()
     error = found * (PIXELS.step / FINER) - expected
     return float(10 * np.log10(expected.var() / np.mean(error**2)))
+
+
+def decoded_latents(network: PublishedNetwork, picture: Tensor) -> Tensor:
+    """What the float network decodes of a picture at the rate that it is set to."""
+    with torch.no_grad():
+        y = network.analysis(network.padded(picture))
+        z_hat, _ = network.entropy_bottleneck(network.hyper_analysis(y))
+        return network.code_latents(y, z_hat)[0]
+
+
+def ratios(
+    pack: Pack, network: PublishedNetwork, picture: Tensor, backend: str | None = None
+) -> Iterator[tuple[str, float, float]]:
+    """Of every setting that the network takes: its name, and decibels for the latents of the
+    picture, (1, 3, H, W), and for noise."""
+    for setting in SETTINGS:
+        if not set(setting) <= set(network.rate_modes):
+            continue
+        network.set_rate(**setting)
+        latents = decoded_latents(network, picture)
+        noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(1))
+        gains = {mode: value for mode, value in setting.items() if mode != "d"}
+        found = (decibels(pack, network, gains, x, backend) for x in (latents, noise))
+        name = ", ".join(f"{mode} {value:g}" for mode, value in setting.items()) or "anchor"
+        yield (name, *found)
