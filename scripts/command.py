@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
+from importlib import import_module
 
 from licodec.errors import LicodecError
 
@@ -38,3 +39,17 @@ def command(main: Callable[..., int | None]) -> Callable[..., int | None]:
             sys.exit(130)
 
     return run
+
+
+def dispatch(about: str | None, package: str, kinds: Sequence[str], argv: list[str] | None) -> None:
+    """Run the kind of command that is asked for: a module of `package` with `add_options` and
+    `run`. Nothing of the others is loaded."""
+    options = parser(about)
+    options.add_argument("kind", choices=kinds)
+    options.add_argument("options", nargs=argparse.REMAINDER)
+    chosen = options.parse_args(argv)
+    module = import_module(f"{package}.{chosen.kind}")
+    own = parser(module.__doc__)
+    own.prog = f"{options.prog} {chosen.kind}"
+    module.add_options(own)
+    module.run(own.parse_args(chosen.options))

@@ -31,14 +31,13 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
+from tables import table
 
 from benchmarking import memory, rivals
 from benchmarking.memory import Job, Result
@@ -252,25 +251,16 @@ def spread(values: Sequence[float], digits: int) -> str:
     return "  ".join(f"{value:.{digits}f}" for value in ends)
 
 
-def table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
-    """The first column to the left, the others to the right."""
-    made = Table(title=title)
-    for i, heading in enumerate(headings):
-        made.add_column(heading, justify="right" if i else "left", no_wrap=not i)
-    for row in rows:
-        made.add_row(*row)
-    return made
-
-
-def tables(
+def report(
     pixels: int,
     timings: Sequence[Timing],
     found: Mapping[str, Sequence[float]],
     seconds: Counter[str],
     peaks: Mapping[str, memory.Peak],
-) -> Iterator[Table]:
+) -> Iterator[str]:
+    """Tables under their titles."""
+    yield "seconds: least, median, largest of the rounds"
     yield table(
-        "seconds: least, median, largest of the rounds",
         ("codec", "bits per pixel", "encode", "decode"),
         (
             (t.name, f"{8 * t.size / pixels:.2f}", spread(t.encode, 3), spread(t.decode, 3))
@@ -279,19 +269,22 @@ def tables(
     )
     if found:
         rows = ((what, spread(values, 1)) for what, values in found.items())
-        yield table("times faster", ("what", "least, median, largest"), rows)
+        yield "times faster"
+        yield table(("what", "least, median, largest"), rows)
     total = seconds.total()
     shown = [pair for pair in seconds.most_common() if pair[1] >= SHOWN_SHARE * total]
     shown += [("all others", total - sum(s for _, s in shown)), ("all", total)]
     rows = ((name, f"{1000 * s:.1f}", f"{s / total:.1%}") for name, s in shown)
-    yield table("our decode by function", ("function", "ms", "share"), rows)
+    yield "our decode by function"
+    yield table(("function", "ms", "share"), rows)
     if peaks:
         rows = (
             (name, f"{p.peak / 2**20:.0f}", f"{p.before / 2**20:.0f}", f"{p.seconds:.2f}")
             for name, p in peaks.items()
         )
         headings = ("task", "peak", "of it before the task", "seconds")
-        yield table("peak memory, MiB", headings, rows)
+        yield "peak memory, MiB"
+        yield table(headings, rows)
 
 
 # The command -------------------------------------------------------------------------------
@@ -369,10 +362,8 @@ def run(arguments: argparse.Namespace) -> None:
             "memory": {name: asdict(peak) for name, peak in peaks.items()},
         }
         arguments.json.write_text(json.dumps(figures, indent=1))
-    console = Console(width=None if sys.stdout.isatty() else 140)
-    console.print(", ".join(f"{key} {value}" for key, value in machine.items()), soft_wrap=True)
-    for one in tables(area, timings, found, seconds, peaks):
-        console.print(one)
+    print(", ".join(f"{key} {value}" for key, value in machine.items()))
+    print(*report(area, timings, found, seconds, peaks), sep="\n\n")
 
 
 def _processor() -> str:

@@ -1,8 +1,7 @@
-#!/usr/bin/env python3
 """Decode changed .lic files: each must end in a documented error or in the right pixels.
 
-    scripts/fuzz_files.py --changes 100000 --state fuzz.json --faults faults
-    scripts/fuzz_files.py --only 4711 --faults faults
+    scripts/fuzz.py files --changes 100000 --state fuzz.json --faults faults
+    scripts/fuzz.py files --only 4711 --faults faults
 
 Small honest files of every kind (grey, RGB, an alpha plane, metadata, adapters, escapes, several
 streams, ...) are changed at random: bits, bytes, runs, numbers, lengths and whole chunks. Every
@@ -30,13 +29,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
+from tables import table
+
 from fuzzing.changes import Change, changed, changed_and_repaired
 from fuzzing.outcomes import Outcome, outcome_of
 from fuzzing.subjects import Subject, streams_of, subjects
-
 from licodec.cli import silence_libraries
 from licodec.codec import REFERENCE
-from licodec.errors import LicodecError
 from licodec.library import Library
 from licodec.packs import choose_pack
 
@@ -119,7 +118,7 @@ def limit_memory() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (memory()[0] + MEMORY, hard))
 
 
-def run(
+def try_changes(
     state: State, honest: Sequence[Subject], library: Library, end: int
 ) -> Iterator[tuple[Change, str]]:
     """Do the changes from where `state` stands to `end`, and note them in it. Yields what is a
@@ -137,38 +136,31 @@ def report(index: int, subject: Subject, change: Change, outcome: Outcome) -> st
     return f"change {index}, {subject.name}: {change.kind}: {outcome.name}{fault}"
 
 
-def table(state: State) -> str:
-    columns = list(state.outcomes)
+def counts_of(state: State) -> str:
+    """A table of the outcomes."""
     total = sum(state.outcomes.values(), Counter())
-    lines = [
-        "| outcome | " + " | ".join([*columns, "all"]) + " |",
-        "|---" * (len(columns) + 2) + "|",
-    ]
-    for name, count in total.most_common():
-        cells = [*(state.outcomes[column][name] for column in columns), count]
-        lines.append(f"| {name} | " + " | ".join(map(str, cells)) + " |")
-    return "\n".join(lines)
+    rows = (
+        (name, *(counts[name] for counts in state.outcomes.values()), count)
+        for name, count in total.most_common()
+    )
+    return table(("outcome", *state.outcomes, "all"), rows)
 
 
-def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--changes", type=int, default=1000, help="in all (%(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="(%(default)s)")
-    parser.add_argument("--state", type=Path, help="a file that says how far the run has come")
-    parser.add_argument(
-        "--faults", type=Path, default=Path("faults"), help="a folder for files (%(default)s)"
-    )
-    parser.add_argument("--only", type=int, help="do this change alone, and keep its file")
-    parser.add_argument("--model", default="lite", help="a backbone, or the path of a pack")
-    arguments = parser.parse_args(argv)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--changes", type=int, default=1000, help="in all (%(default)s)")
+    add("--seed", type=int, default=0, help="(%(default)s)")
+    add("--state", type=Path, help="a file that says how far the run has come")
+    add("--faults", type=Path, default=Path("faults"), help="a folder for files (%(default)s)")
+    add("--only", type=int, help="do this change alone, and keep its file")
+    add("--model", default="lite", help="a backbone, or the path of a pack")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Raises LicodecError where the pack cannot be opened."""
     silence_libraries()
     library = Library(REFERENCE)
-    try:
-        honest = subjects(library.open(choose_pack(arguments.model, "standard")).fastest)
-    except LicodecError as error:
-        sys.exit(str(error))
+    honest = subjects(library.open(choose_pack(arguments.model, "standard")).fastest)
 
     def keep(index: int, change: Change) -> None:
         arguments.faults.mkdir(parents=True, exist_ok=True)
@@ -185,7 +177,8 @@ def main(argv: list[str] | None = None) -> None:
     state = State.begin(arguments.state, digest, arguments.seed)
     first, warm = state.next, 0
     while state.next < arguments.changes:
-        for change, what in run(state, honest, library, min(state.next + BLOCK, arguments.changes)):
+        end = min(state.next + BLOCK, arguments.changes)
+        for change, what in try_changes(state, honest, library, end):
             keep(state.next, change)
             print(what, flush=True)
         if arguments.state is not None:
@@ -193,10 +186,6 @@ def main(argv: list[str] | None = None) -> None:
         if not warm and state.next >= first + WARMING:
             _, warm = memory()
     growth = memory()[1] - warm if warm else 0
-    print(table(state))
+    print(counts_of(state))
     print(f"{state.next} changes, {len(state.faults)} faults, memory grew by {growth >> 20} MiB")
     sys.exit(1 if state.faults or growth > MOST_GROWTH else 0)
-
-
-if __name__ == "__main__":
-    main()
