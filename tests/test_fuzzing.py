@@ -1,4 +1,4 @@
-"""scripts/fuzz_files.py: what it does to files, and that it sees what is wrong."""
+"""scripts/fuzz.py files: what it does to files, and that it sees what is wrong."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SCRIPTS = Path(__file__).parents[1] / "scripts"
 def fuzz() -> Iterator[ModuleType]:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(SCRIPTS))
-        yield importlib.import_module("fuzz_files")
+        yield importlib.import_module("fuzzing.files")
 
 
 @pytest.fixture(scope="module")
@@ -72,11 +72,11 @@ def test_an_interrupted_run_goes_on(
     fuzz: ModuleType, library: Library, honest: list[Any], tmp_path: Path
 ) -> None:
     whole = fuzz.State("digest", 3)
-    assert not list(fuzz.run(whole, honest, library, 60))
+    assert not list(fuzz.try_changes(whole, honest, library, 60))
     path = tmp_path / "state.json"
     for end in (25, 60):
         state = fuzz.State.begin(path, "digest", 3)
-        assert not list(fuzz.run(state, honest, library, end))
+        assert not list(fuzz.try_changes(state, honest, library, end))
         state.save(path)
     assert vars(state) == vars(whole)
     assert sum(sum(counts.values()) for counts in state.outcomes.values()) == 60

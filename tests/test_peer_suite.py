@@ -73,7 +73,7 @@ def test_right(
 ) -> None:
     assert run(monkeypatch, folder, by_pillow, format="PNG") == 0
     lines = capsys.readouterr().out.splitlines()
-    cells = [cell.strip() for cell in lines[-2].split("│")[1:-1]]
+    cells = [cell.strip() for cell in lines[-1].split("|")[1:-1]]
     assert cells == ["all", "2", "0", "0", "0", "2"]
     assert not any("png" in line for line in lines)
 

@@ -9,6 +9,7 @@ import itertools
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -30,7 +31,9 @@ from licodec.entropy.quantization import COST_UNIT
 from licodec.errors import BadInputError, LicodecError, UsageError
 from licodec.images import Picture, encode_picture, psnr, read_picture
 from licodec.networks.base_transforms import BaseConfig
+from licodec.packing.calibration import as_tensor, built_in_pictures
 from licodec.packing.lite_exact import parts
+from licodec.packing.published_exact import compile_published
 from licodec.packs import read_pack, write_pack
 from licodec.rate.scale import d_to_units
 from tests import tiny, tiny_base, tiny_published
@@ -59,42 +62,28 @@ def textured(height: int, width: int, channels: int = 3) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    "name",
+    "command",
     [
-        "benchmark",
-        "compare_states",
-        "evaluate",
-        "exactness",
-        "fmpq_report",
-        "fuzz_files",
         "add_adapters",
-        "make_base_pack",
-        "make_pack",
-        "other_pictures",
-        "peer_suite",
-        "prepare_data",
-        "published_snr",
-        "published_speed",
-        "search_faults",
-        "side_by_side",
-        "start_up",
-        "train",
-        "train_adapters",
-        "train_perception",
-        "validation_table",
+        *("benchmark", "benchmark codecs", "benchmark commands", "benchmark published"),
+        *("evaluate", "exactness"),
+        *("fuzz", "fuzz files", "fuzz properties"),
+        *("make_base_pack", "make_pack"),
+        *("peer_suite", "prepare_data", "train", "train_adapters"),
     ],
 )
-def test_help(name: str) -> None:
+def test_help(command: str) -> None:
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    name, *kind = command.split()
     done = subprocess.run(
-        [sys.executable, str(SCRIPTS / f"{name}.py"), "--help"],
+        [sys.executable, str(SCRIPTS / f"{name}.py"), *kind, "--help"],
         capture_output=True,
         text=True,
         check=False,
         env=environment,
     )
     assert done.returncode == 0, done.stderr
-    assert "usage:" in done.stdout
+    assert done.stdout.startswith(f"usage: {name}.py {' '.join(kind)}".rstrip())
 
 
 # Evaluation --------------------------------------------------------------------------------
@@ -324,7 +313,7 @@ def test_evaluation_of_adapter_sets(
     for name in names:
         bpp = figures["curves"][name]["bpp"]
         assert bpp[0] > bpp[1]
-        assert f"### {name}\n\n| alpha | bpp | PSNR |\n" in tables.read_text()
+        assert re.search(rf"### {name}\n\n\| alpha \| bpp +\| PSNR +\|\n", tables.read_text())
     compared = {(found["test"], found["anchor"]) for found in figures["bd_rates"]}
     assert compared >= {(name, "licodec lite") for name in names}
     assert compared >= {(name, names[0]) for name in names[1:]}
@@ -373,27 +362,33 @@ def test_the_perceptual_measure() -> None:
 
 
 def test_settings_are_shown_side_by_side(tmp_path: Path) -> None:
-    shown = script("side_by_side")
+    evaluate, export = script("evaluate"), script("evaluation.export")
     write_pack(tiny.adapted_pack(), tmp_path / "p.safetensors")
     pixels = textured(64, 100)
     (tmp_path / "a.png").write_bytes(encode_picture(Picture(pixels), "PNG"))
-    out = tmp_path / "out.png"
-    command = [str(tmp_path / "a.png"), "--model", str(tmp_path / "p.safetensors"), "-o", str(out)]
-    rates = ["--rates", "d=2", "alpha=0.5,objective=ms-ssim", "alpha=1,beta=0.5", "alpha=1,d=2"]
-    shown.main([*command, "--crop", "10,20,40,30", *rates])
-    sheet = read_picture(out, "out.png").pixels
-    assert sheet.shape == (60 + shown.LABEL_HEIGHT, 5 * 80 + 4 * shown.GAP, 3)
+    out = tmp_path / "out"
+    command = [str(tmp_path / "a.png"), "--model", str(tmp_path / "p.safetensors")]
+    command += ["--export", str(out), "--ds", "2"]
+    command += ["--alphas", "1", "--betas", "0.5", "--objectives", "ms-ssim,perceptual"]
+    evaluate.main([*command, "--crop", "10,20,40,30"])
+    sheet = read_picture(out / "a-crop.png", "").pixels
+    assert sheet.shape == (60 + export.LABEL_HEIGHT, 4 * 80 + 3 * export.GAP, 3)
     np.testing.assert_array_equal(sheet[:60:2, :80:2], pixels[20:50, 10:50])
-    crops = [sheet[:60:2, i * 86 : i * 86 + 80 : 2] for i in range(5)]
+    crops = [sheet[:60:2, i * 86 : i * 86 + 80 : 2] for i in range(4)]
     assert all(np.any(a != b) for a, b in itertools.combinations(crops, 2))
-    for wrong, message in (
-        (["--crop", "10,20,40", "--rates", "d=2"], "give LEFT,TOP,WIDTH,HEIGHT"),
-        (["--crop", "80,0,40,10", "--rates", "d=2"], "not within the picture's 100x64 pixels"),
-        (["--crop", "0,0,8,8", "--rates", "beta=1"], "give d=D or alpha=A"),
-        (["--crop", "0,0,8,8", "--rates", "d=two"], "give d=D or alpha=A"),
-    ):
-        with pytest.raises(SystemExit, match=message):
-            shown.main([*command, *wrong])
+    decoded = read_picture(out / "d-2" / "a.png", "").pixels
+    np.testing.assert_array_equal(crops[1], decoded[20:50, 10:50])
+    with pytest.raises(SystemExit, match=r"not within the 100x64 pixels of a\.png"):
+        evaluate.main([*command, "--crop", "80,0,40,10"])
+    with pytest.raises(SystemExit, match="2"):
+        evaluate.main([*command, "--crop", "10,20,40"])
+
+
+def test_pictures_of_other_kinds_are_written(tmp_path: Path) -> None:
+    script("evaluation.drawings").write_pictures(tmp_path / "others")
+    written = sorted((tmp_path / "others").iterdir())
+    assert len(written) == 9
+    assert all(read_picture(path, "").pixels.std() > 10 for path in written)
 
 
 def test_adapters_are_added_to_packs(
@@ -453,7 +448,7 @@ def layers_of(module: torch.nn.Module) -> list[str]:
 
 
 def test_decoded_pictures_are_exported_with_a_manifest(
-    tmp_path: Path, tiny_pack: Path, picture_file: Path
+    tmp_path: Path, tiny_pack: Path, picture_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     evaluate = script("evaluate")
     command = [str(picture_file), "--model", str(tiny_pack), "--export", str(tmp_path / "out")]
@@ -473,22 +468,24 @@ def test_decoded_pictures_are_exported_with_a_manifest(
     for refused, message in (
         ([str(twin), *command], "called waves"),
         ([*command, "--alphas", "0.5"], "has no alpha"),
-        ([*command, "--ds", "x"], "numbers separated by commas"),
     ):
         with pytest.raises(LicodecError, match=message):
             evaluate.run(evaluate.parse_arguments(refused))
+    with pytest.raises(SystemExit):
+        evaluate.parse_arguments([*command, "--ds", "x"])
+    assert "numbers separated by commas" in capsys.readouterr().err
 
 
 def test_noise_of_the_synthesis_at_every_setting_that_a_network_takes() -> None:
-    snr = script("published_snr")
-    sides = ["--side", "64", "--height", "64", "--width", "64"]
-    arguments = snr.parse_arguments([*sides, "--backend", "float32"])
+    noise, picture = script("benchmarking.synthesis_noise"), script("benchmarking.published")
     network = copy.deepcopy(tiny_published.adapted_network("cheng_8_1_all"))
-    found = list(snr.ratios(network, 8, arguments))
+    pictures = [network.padded(as_tensor(pixels)) for pixels in built_in_pictures(64)]
+    pack = compile_published(network, pictures, plan_name="standard", card={})
+    found = list(noise.ratios(pack, network, picture.formula_picture(64, 64), "float32"))
     assert [name for name, *_ in found] == ["anchor", "alpha 0.5", "alpha 1"]
-    for _, picture, noise in found:
-        assert min(picture, noise) > 25
-        assert max(picture, noise) < 60  # of weights of 8 bits
+    for _, latents, white in found:
+        assert min(latents, white) > 25
+        assert max(latents, white) < 60  # of weights of 8 bits
 
 
 def test_evaluation_refuses_unknown_codecs_and_empty_folders(
@@ -531,26 +528,24 @@ def test_deviation_for_an_entropy(bits: float) -> None:
 
 
 def test_ratios_are_taken_within_rounds() -> None:
-    benchmark = script("benchmark")
+    benchmark = script("benchmarking.codecs")
     ours = benchmark.Timing("ours", 1, (2.0, 4.0, 2.0), (1.0, 2.0, 1.0))
     theirs = benchmark.Timing("theirs", 1, (3.0, 6.0), (5.0, 6.0))
-    decode, both = benchmark.ratios([ours, theirs])
-    assert (decode.least, decode.median, decode.largest) == (3.0, 4.0, 5.0)
-    assert (both.least, both.median, both.largest) == (3.0, 3.5, 4.0)
+    decode, both = benchmark.ratios([ours, theirs]).values()
+    assert (decode, both) == ([5.0, 3.0], [4.0, 3.0])
+    assert benchmark.spread((5.0, 3.0, 3.5), 1) == "3.0  3.5  5.0"
 
 
 def test_profile_charges_all_of_a_decode() -> None:
     profiling = script("benchmarking.profiling")
     codec = Codec(tiny.pack(), "float32")
     data = codec.encode(Picture(textured(64, 64)), 64).data
-    entries = profiling.profile(lambda: codec.decode(read_file(data)), 2)
-    kinds = dict(profiling.summed(entries, lambda entry: entry.purpose))
-    assert {"convolve", "finish", "entropy/rans"} <= kinds.keys()
-    assert "_synthesise" in kinds["convolve"]
-    total = sum(entry.seconds for entry in entries)
-    rows = profiling.with_rest(list(kinds.items()), 0.1 * total)
-    assert rows[-1][0] == "all others"
-    assert sum(sum(row.values()) for _, row in rows) == pytest.approx(total)
+    coded = read_file(data)
+    seconds = profiling.profile(lambda: codec.decode(coded), 2)
+    assert {"codec: decode", "entropy/rans: join"} <= seconds.keys()
+    assert all(s >= 0 for s in seconds.values())
+    (busiest, most), *_ = seconds.most_common()
+    assert busiest.startswith("exact/backends/") and 0 < most < seconds.total()
 
 
 def test_large_picture_is_a_picture(tmp_path: Path) -> None:
@@ -562,12 +557,10 @@ def test_large_picture_is_a_picture(tmp_path: Path) -> None:
 
 
 def test_memory_is_measured_in_another_process(tiny_pack: Path, picture_file: Path) -> None:
-    benchmark, memory = script("benchmark"), script("benchmarking.memory")
+    codecs, memory = script("benchmarking.codecs"), script("benchmarking.memory")
     assert memory.peak_bytes() > 2**20
     job = {"pack": str(tiny_pack), "backend": "reference", "threads": 1, "d": 1.0}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(ROOT))
-        peaks = benchmark.our_memory(picture_file, "waves", job, picture_file.parent)
+    peaks = codecs.our_memory(picture_file, "waves", job, picture_file.parent)
     assert all(peak.peak >= peak.before > 2**20 for peak in peaks.values())
 
 
@@ -716,67 +709,3 @@ def assert_same(a: Any, b: Any) -> None:
             assert_same(x, y)
     else:
         assert a == b
-
-
-def test_validations_are_tabulated(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    table = script("validation_table")
-    log, earlier = tmp_path / "run.log", tmp_path / "earlier.log"
-    points = {1.0: (0.8, 38.0), 4.0: (0.4, 35.0), 12.0: (0.2, 32.0)}
-
-    def lines(step: int, factor: float) -> str:
-        rows = [
-            {"step": step, "d": d, "bpp": b * factor, "psnr": p} for d, (b, p) in points.items()
-        ]
-        return "".join(json.dumps(row) + "\n" for row in rows)
-
-    earlier.write_text("step 100  loss\n" + lines(100, 3) + lines(200, 1))
-    log.write_text(lines(500, 0.9) + "step 600  loss\n" + lines(1000, 0.81))
-    table.main([str(log), "--against", str(earlier)])
-    *_, first, second = capsys.readouterr().out.splitlines()
-    assert first == "| 500 | 0.7200, 38.00 | 0.3600, 35.00 | 0.1800, 32.00 | \N{MINUS SIGN}10.0 % |"
-    assert second.endswith("| \N{MINUS SIGN}19.0 % |")
-    table.main([str(log)])
-    *_, first, second = capsys.readouterr().out.splitlines()
-    assert first.endswith("| +0.0 % |") and second.endswith("| \N{MINUS SIGN}10.0 % |")
-    earlier.write_text("step 100  loss\n")
-    with pytest.raises(SystemExit, match="no validations"):
-        table.main([str(earlier)])
-
-
-class Scripted:
-    """In the place of a float network: known rates, and errors of known size everywhere."""
-
-    ALIGNMENT = 64
-
-    def set_rate(self, d: float | None = None, alpha: float | None = None) -> None:
-        self.error, self.bpp = (0.01 * d, 2 / d) if d else (0.03, 0.6 - 0.1 * alpha)
-
-    def __call__(self, pixels: torch.Tensor) -> dict[str, Any]:
-        likelihood = torch.full_like(pixels[:, :1], 2**-self.bpp)
-        sign = torch.where(pixels < 0.5, 1, -1)  # so that nothing is clamped
-        return {"x_hat": pixels + sign * self.error, "likelihoods": {"y": likelihood}}
-
-
-def test_states_are_compared_with_the_curve_over_d(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    compare = script("compare_states")
-    monkeypatch.setattr(compare, "load_backbone", lambda path, backbone: Scripted())
-    Image.fromarray(np.full((70, 65, 3), 90, np.uint8)).save(tmp_path / "grey.png")
-    threads = ["--threads", str(torch.get_num_threads())]
-    common = [str(tmp_path), "--anchor", "anchor.pt", *threads]
-    compare.main([*common, "--ds", "2,3,4", "run.pt@0,1"])
-    *_, same, less = capsys.readouterr().out.splitlines()
-    # At the error of d = 3, where the anchor takes 2 / 3 of a bit.
-    assert same == "| run.pt | 0 | 0.6000 | 30.46 | \N{MINUS SIGN}10.0 % |"
-    assert less == "| run.pt | 1 | 0.5000 | 30.46 | \N{MINUS SIGN}25.0 % |"
-    compare.main([*common, "--ds", "4,5", "run.pt@1"])
-    assert capsys.readouterr().out.endswith("| 30.46 | beyond it |\n")
-    with pytest.raises(SystemExit, match="STATE@ALPHAS"):
-        compare.main([*common, "run.pt"])
-
-
-def test_rates_between_two_points_lie_on_a_line_of_logarithms() -> None:
-    compare = script("compare_states")
-    curve = [compare.Point(0.4, 34.0), compare.Point(0.1, 30.0)]
-    assert compare.rate_change(compare.Point(0.19, 32.0), curve) == pytest.approx(-0.05)

@@ -213,32 +213,6 @@ class AdaptedSource:
             yield alpha, (_sample(codec, coded, pixels, self.perceptual),)
 
 
-def adapted_sources(
-    pack: PackName,
-    alphas: Sequence[float],
-    betas: Sequence[float],
-    objectives: Sequence[str] | None,
-    perceptual: bool,
-) -> list[AdaptedSource]:
-    """A source for every adapter set of `objectives` (None: all) and each of `betas` that it has.
-
-    Raises LicodecError for an objective that the pack lacks.
-    """
-    names = [own.objective for own in pack.adapters]
-    for name in objectives or ():
-        if name not in names:
-            raise LicodecError(f"no adapters for {name!r}; the pack has {', '.join(names)}")
-    if alphas and not names:
-        raise LicodecError(f"{pack.path.name} has no adapters; --alphas needs some")
-    values = tuple(sorted(set(alphas)))
-    return [
-        AdaptedSource(pack, own.objective, values, beta, perceptual)
-        for own in pack.adapters
-        if values and own.objective in (objectives or names) and "alpha" in own.modes
-        for beta in (betas if "beta" in own.modes else [0.0])
-    ]
-
-
 def _sample(codec: Codec, coded: Coded, pixels: np.ndarray, perceptual: bool) -> Sample:
     """What a coding gave. Raises LicodecError where its file decodes to other pixels."""
     decoded = codec.decode(read_file(coded.data)).pixels

@@ -1,7 +1,4 @@
-#!/usr/bin/env python3
-"""Write pictures of other kinds than photographs: what a codec trained on those may fail at.
-
-    scripts/other_pictures.py FOLDER && scripts/evaluate.py FOLDER
+"""Pictures of other kinds than photographs: what a codec trained on those may fail at.
 
 Scanned text, a drawing, a logo and a colour wheel from scikit-image (the test extra has it),
 and a page of text, a window with controls and a chart, drawn here.
@@ -9,9 +6,8 @@ and a page of text, a window with controls and a chart, drawn here.
 
 from __future__ import annotations
 
-import argparse
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -93,25 +89,9 @@ def chart() -> Image.Image:
     return sheet
 
 
-DRAWN: dict[str, Callable[[], Image.Image]] = {
-    "text_page": text_page,
-    "window": window,
-    "chart": chart,
-}
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("folder", type=Path)
-    folder = parser.parse_args().folder
+def write_pictures(folder: Path) -> None:
+    """All of them as PNG files."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, picture in from_scikit_image():
+    drawn = (("text_page", text_page()), ("window", window()), ("chart", chart()))
+    for name, picture in (*from_scikit_image(), *drawn):
         picture.save(folder / f"{name}.png")
-    for name, draw in DRAWN.items():
-        draw().save(folder / f"{name}.png")
-
-
-if __name__ == "__main__":
-    main()
