@@ -256,6 +256,7 @@ Attributes = dict[str, int]
 VALUE_LIMIT, SUM_LIMIT, DIVIDEND_LIMIT, ROOT_LIMIT = 2**24, 2**53, 2**52, 2**24
 MAX_OPERATIONS, MAX_CHANNELS, MAX_KERNEL, MAX_FACTOR, MAX_TABLE = 2**12, 2**13, 32, 64, 2**16
 MAX_WINDOW = 16
+MAX_EXPANSION, MAX_ALIVE = 2**15, 2**17  # numbers for each position of a program's inputs
 
 
 class Value(NamedTuple):
@@ -645,6 +646,7 @@ class Program:
             value = self.values.get(name)
             legal = value is not None and not value.is_sum and not value.is_number
             require(legal, f"{name} cannot be an output")
+        self.check_memory()
 
     def add(self, operation: Json, kind: Kind, tensors: Tensors, conditions: Conditions) -> None:
         inputs, output = operation["inputs"], operation["output"]
@@ -701,15 +703,36 @@ class Program:
         require(max(-value.low, value.high) < limit, f"{name} is not proved to be below {limit}")
         self.values[name] = value
 
+    def needless_after(self) -> list[set[str]]:
+        """For each step the values that nothing needs when it is done."""
+        steps = [{*names, output} for _, names, output in self.steps]
+        last = {name: i for i, names in enumerate(steps) for name in names}
+        return [
+            {name for name in names if last[name] == i} - set(self.outputs)
+            for i, names in enumerate(steps)
+        ]
+
+    def check_memory(self) -> None:
+        """Values are limited, one by one and together, in numbers a position of the inputs."""
+        sizes = {
+            name: 0 if value.is_number else value.channels * value.rate**2
+            for name, value in self.values.items()
+        }
+        require(max(sizes.values(), default=0) <= MAX_EXPANSION, "a value is too large")
+        live = most = sum(sizes[name] for name in self.inputs)
+        for (_, _, output), needless in zip(self.steps, self.needless_after(), strict=True):
+            live += sizes[output]
+            most = max(most, live)
+            live -= sum(sizes[name] for name in needless)
+        require(most <= MAX_ALIVE, "too many values at a time")
+
     def __call__(self, **inputs: Planes) -> list[Planes]:
         """The outputs in order."""
         live = {name: inputs[name].astype(np.int64) for name in self.inputs}
-        last_reader = {name: i for i, (_, names, _) in enumerate(self.steps) for name in names}
-        for i, (run, names, output) in enumerate(self.steps):
+        for (run, names, output), needless in zip(self.steps, self.needless_after(), strict=True):
             live[output] = run(*(live[name] for name in names))
-            for name in set(names) - set(self.outputs):
-                if last_reader[name] == i:
-                    del live[name]  # nothing reads it any more
+            for name in needless:
+                del live[name]
         return [live[name] for name in self.outputs]
 
 

@@ -21,7 +21,7 @@ from licodec.images import Picture, read_image, read_picture, stream_bytes
 from licodec.images.pillow import one_line
 from licodec.library import Library
 from licodec.packs import choose_pack
-from licodec.rate.scale import RateMode, choose_rate
+from licodec.rate.modes import choose_rate
 
 # A file: its path, its bytes, or a binary stream, which is read to its end.
 File = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
@@ -66,16 +66,17 @@ def encode(
     if not isinstance(image, Picture):  # whose maker has seen its notes
         for note in picture.notes:
             warnings.warn(note, stacklevel=2)
-    values = {
-        RateMode.D: d,
-        RateMode.QUALITY: quality,
-        RateMode.BPP: target_bpp,
-        RateMode.SIZE: target_size,
-        RateMode.PSNR: target_psnr,
-        RateMode.ALPHA: alpha,
-        RateMode.BETA: beta,
-    }
-    rate = choose_rate(values, lambda mode: mode.value, objective)
+    rate = choose_rate(
+        lambda mode: mode.value,
+        d=d,
+        quality=quality,
+        target_bpp=target_bpp,
+        target_size=target_size,
+        target_psnr=target_psnr,
+        alpha=alpha,
+        beta=beta,
+        objective=objective,
+    )
     codecs = _library(backend).open(choose_pack(model, plan))
     codec = codecs.to_encode(picture.width, picture.height, rate)
     return codec.encode_at(picture, rate).result.data

@@ -181,7 +181,8 @@ def make_folder(folder: Path) -> None:
         raise LicodecError(f"{display_name(folder)}: a file, not a folder") from None
     except OSError as error:
         raise LicodecError(
-            f"{display_name(folder)}: the folder cannot be made: {error.strerror}"
+            f"{display_name(folder)}: the folder cannot be made: {error.strerror}; "
+            "name another one with -o"
         ) from error
 
 
@@ -351,6 +352,11 @@ def _write_error(error: OSError | ValueError, path: str | Path) -> str:
             return f"{name}: {folder} is not writable; name another folder with -o"
         case OSError(errno=errno.ENOENT) if not os.path.isdir(_final_path(path).parent):
             return f"{name}: the folder {folder} does not exist; create it first"
+        case OSError(errno=errno.ENAMETOOLONG):
+            return (
+                f"{name}: cannot be written: {_reason(error)}; name a shorter one with -o, or "
+                "rename the input"
+            )
         case OSError(errno=errno.ENOTDIR):
             return f"{name}: a part of the path is a file, not a folder; check the name"
         case _:

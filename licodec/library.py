@@ -1,9 +1,10 @@
 """Codecs by pack, opened once each: what a batch or a service keeps.
 
-Importing torch and proving a backend takes seconds. The reference backend needs neither, and
-codes a small picture in less. So each pack begins on the reference, and goes on with the
-fastest exact backend once it has been given more to do than such a start is worth: at worst that
-takes twice as long as whichever would have been better from the beginning.
+Native code starts at once. Where there is none, importing torch and proving a backend takes
+seconds. The reference backend needs neither, and codes a small picture in less. So there each pack
+begins on the reference, and goes on with the fastest exact backend once it has been given more to
+do than such a start is worth: at worst that takes twice as long as whichever would have been
+better from the beginning.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from pathlib import Path
 from licodec.codec import CUDA, REFERENCE, Codec, pixels_per_position
 from licodec.container import LicFile, read_file
 from licodec.errors import PixelChecksumError
+from licodec.exact.backends import native
 from licodec.exact.work import multiplications
 from licodec.forks import is_fork_of_torch
 from licodec.images import Picture
 from licodec.packs import ENCODER_PROGRAMS, Pack, PackName, find_pack, read_pack, require_encoder
-from licodec.rate.scale import TARGETS, Rate
+from licodec.rate.modes import Rate
 
 # Multiplications that the reference does in about the time that the others take to start.
 START_WORK = 3e10
@@ -30,15 +32,18 @@ class PackCodecs:
     """The codecs of one pack.
 
     `backend` forces one. Otherwise the reference does the first `start_work` multiplications,
-    none of them where that is 0, and the fastest backend that proves exact the others.
+    none of them where that is 0, and the fastest backend that proves exact the others. None is
+    what the start is worth here.
     """
 
     def __init__(
-        self, pack: Pack, backend: str | None = None, start_work: float = START_WORK
+        self, pack: Pack, backend: str | None = None, start_work: float | None = None
     ) -> None:
         self.pack = pack
         self._backend = backend
         self._fastest: Codec | None = None
+        if start_work is None:
+            start_work = START_WORK if native.obstacle() else 0.0
         self._work_left = start_work if backend is None else 0.0
 
     def require_backend(self) -> None:
@@ -68,7 +73,7 @@ class PackCodecs:
         encoders do not fit, and LicodecError as `fastest`.
         """
         require_encoder(self.pack)
-        attempts = ATTEMPTS if rate.mode in TARGETS else 1
+        attempts = ATTEMPTS if rate.is_target else 1
         codec = self._for_work(self._encoding_work * width * height * attempts)
         codec.prepare_encoding()
         return codec
@@ -91,7 +96,7 @@ class PackCodecs:
     def _work(self, programs: Iterable[str]) -> float:
         pack = self.pack
         return sum(
-            float(multiplications(pack.programs[name], pack.tensors, pack.analysed[name]))
+            float(multiplications(pack.checked[name]))
             / pixels_per_position(name, pack)
             for name in programs
         )
@@ -106,7 +111,7 @@ class PackCodecs:
 class Library:
     """The codecs of every pack that was needed; `backend` and `start_work` are those of each."""
 
-    def __init__(self, backend: str | None = None, start_work: float = START_WORK) -> None:
+    def __init__(self, backend: str | None = None, start_work: float | None = None) -> None:
         self._backend, self._start_work = backend, start_work
         self._codecs: dict[Path, tuple[PackName, PackCodecs]] = {}
 

@@ -20,9 +20,9 @@ from pathlib import Path
 
 from licodec.errors import LicodecError, UsageError
 from licodec.packing.calibration import read_pictures
+from licodec.packing.checkpoints import load_network
+from licodec.packing.compiled import AdaptedNetwork
 from licodec.packing.joining import add_adapters
-from licodec.packing.lite_exact import AdaptedLite
-from licodec.packing.searchables import load_adapted_lite
 from licodec.packs import is_objective, read_pack, write_pack
 
 
@@ -70,7 +70,7 @@ def places(packs: list[Path], output: Path) -> list[Path]:
 def run(arguments: argparse.Namespace) -> None:
     """Make and write every pack. Raises LicodecError."""
     states = adapter_states(arguments.adapters)
-    adapted = [AdaptedLite(name, load_adapted_lite(file)) for name, file in states.items()]
+    adapted = [AdaptedNetwork(name, load_network(file)) for name, file in states.items()]
     packs = [read_pack(path) for path in arguments.packs]
     pictures = read_pictures(arguments.calibrate, arguments.pictures, arguments.crop)
     for pack, path in zip(packs, places(arguments.packs, arguments.output), strict=True):

@@ -50,7 +50,7 @@ from licodec.exact.interpreter import set_threads
 from licodec.images import Picture, encode_picture, read_picture
 from licodec.library import Library
 from licodec.packs import choose_pack, read_name, read_pack
-from licodec.rate.scale import Rate, RateMode
+from licodec.rate.modes import Rate, RateMode
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SECOND_DECODER = "format/reference_decoder.py"

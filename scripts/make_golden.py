@@ -21,7 +21,7 @@ from rates import swept
 from licodec.codec import Codec
 from licodec.images import Picture, read_picture
 from licodec.packs import Pack, PackName, embedded_folder, installed_packs, read_pack
-from licodec.rate.scale import Rate, RateMode
+from licodec.rate.modes import Rate, RateMode
 
 ROOT = Path(__file__).resolve().parent.parent
 GOLDEN = ROOT / "tests" / "golden"

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from licodec.packing.searchables import adapter_sets, load_adapted_lite, load_lite
 from PIL import Image
 from torch import nn
 
@@ -25,7 +26,6 @@ from licodec.networks.cheng_attn import ChengConfig, ChengNetwork
 from licodec.packing import from_checkpoint
 from licodec.packing import searchables as checkpoints
 from licodec.packing.registry import BACKBONES
-from licodec.packing.searchables import adapter_sets, load_adapted_lite, load_lite
 from tests import tiny, tiny_published
 from tests.networks.vectors import formula_state
 

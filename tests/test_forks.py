@@ -33,7 +33,7 @@ def work(*_):
     global codec
     codec = globals().get("codec") or Codec(read_pack(Path({path!r})), "float32")
     pixels = np.random.default_rng(1).integers(0, 256, (256, 256, 3), np.uint8)
-    return codec.encode(Picture(pixels), 64).data
+    return codec.neutral.encode(Picture(pixels)).data
 
 torch.ones(1000, 1000) @ torch.ones(1000, 1000)
 torch.ones(2**22).add_(1)

@@ -12,7 +12,7 @@ from licodec.container import read_file
 from licodec.images import Picture
 from licodec.library import ATTEMPTS, Library, PackCodecs
 from licodec.packs import read_name, write_pack
-from licodec.rate.scale import Rate, RateMode
+from licodec.rate.modes import Rate, RateMode
 from tests import tiny
 
 FAST = "float32"  # what the tests take for the fastest
@@ -20,8 +20,9 @@ FAST = "float32"  # what the tests take for the fastest
 
 @pytest.fixture(autouse=True)
 def no_faster(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no int8 and no GPU decide what the fastest is."""
+    """Let no native code, no int8 and no GPU decide what the fastest is."""
     monkeypatch.setattr("licodec.exact.interpreter.BACKENDS", (FAST, REFERENCE))
+    monkeypatch.setattr("licodec.exact.backends.native.obstacle", lambda: "no compiler")
 
 
 def work_of_a_decoding() -> float:
@@ -74,9 +75,14 @@ def test_both_give_the_same_file_and_pixels(
     used, files, decoded = [], [], []
     for library in (Library(), Library(None, 0)):
         codec = library.open(read_name(path)).to_encode(70, 40, Rate())
-        files.append(codec.encode(picture, 64).data)
+        files.append(codec.neutral.encode(picture).data)
         used += [codec.backend, library.codec_for(read_file(files[0])).backend]
         decoded.append(library.decode(files[0]).pixels)
     assert used == [REFERENCE, REFERENCE, FAST, FAST]
     assert files[0] == files[1]
     assert np.array_equal(*decoded)
+
+
+def test_native_code_does_everything_from_the_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("licodec.exact.backends.native.obstacle", lambda: None)
+    assert PackCodecs(tiny.pack()).to_decode(1, 1).backend == FAST

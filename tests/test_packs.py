@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from licodec import packs
 from licodec.container import read_file
 from licodec.errors import CorruptFileError, UsageError, WeightsMissingError
+from licodec.exact.program import Operation
 from licodec.exact.schedule import schedule_from_json, schedule_to_json
 from licodec.images import Picture
 from licodec.library import PackCodecs
@@ -32,7 +33,7 @@ from licodec.packs import (
 )
 from licodec.packs.plans import search_figures
 from licodec.packs.storage import CHECKSUM_KEY
-from licodec.rate.scale import Rate
+from licodec.rate.modes import Rate
 from tests import tiny
 
 
@@ -149,6 +150,21 @@ def test_programs_of_encoders_must_fit_to_encode(tmp_path: Path, place: str, nam
     assert PackCodecs(wrong).to_decode(1, 1).backend == "reference"
 
 
+@pytest.mark.parametrize(("copies", "legal"), [(42, True), (43, False)])
+def test_programs_of_encoders_may_not_ask_for_any_memory(copies: int, legal: bool) -> None:
+    """A position of the latents is 16 x 16 pixels, of 3 samples each."""
+    pack = tiny.pack()
+    analysis = pack.programs["analysis"]
+    bomb = Operation("concat", (analysis.inputs[0].name,) * copies, "bomb")
+    whole = replace(analysis, operations=(bomb, *analysis.operations))
+    large = replace(pack, programs={**pack.programs, "analysis": whole})
+    if legal:
+        require_encoder(large)
+    else:
+        with pytest.raises(CorruptFileError, match="program analysis does not take and give"):
+            require_encoder(large)
+
+
 def test_a_set_s_programs_of_encoders_must_fit_to_encode() -> None:
     pack = tiny.adapted_pack()
     place = pack.adapters[0].programs["analysis"]
@@ -167,7 +183,7 @@ def test_a_pack_may_decode_alone(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"lite \(standard\) is for decoding alone"):
         PackCodecs(again).to_encode(64, 64, Rate())
     picture = Picture(np.full((20, 30, 3), 90, np.uint8))
-    coded = PackCodecs(pack, "reference").fastest.encode(picture, 64)
+    coded = PackCodecs(pack, "reference").fastest.neutral.encode(picture)
     decoded = PackCodecs(again).to_decode(30, 20).decode(read_file(coded.data))
     assert np.array_equal(decoded.pixels, coded.picture.pixels)
     half = {n: p for n, p in pack.programs.items() if n != "hyper_analysis"}

@@ -35,7 +35,7 @@ from licodec.packing.calibration import as_tensor, built_in_pictures
 from licodec.packing.lite_exact import parts
 from licodec.packing.published_exact import compile_published
 from licodec.packs import read_pack, write_pack
-from licodec.rate.scale import d_to_units
+from licodec.rate.setting import Setting, d_to_units
 from tests import tiny, tiny_base, tiny_published
 
 ROOT = Path(__file__).parents[1]
@@ -222,7 +222,7 @@ def test_float_coder_differs_from_the_exact_one_by_arithmetic_alone(
     analysed = coder.analyse(picture.pixels)
     for d in (0.5, 8.0):
         bits, decoded = coder.code(analysed, d)
-        coded = codec.encode(picture, d_to_units(d, pack.schedule))
+        coded = codec.at(Setting(d_to_units(d, pack.schedule))).encode(picture)
         exact = sum(len(s.rans) for s in read_file(coded.data).streams) * 8
         assert bits == pytest.approx(exact, rel=0.05, abs=100)
         assert psnr(decoded, coded.picture.pixels) > 30
@@ -459,7 +459,7 @@ def test_decoded_pictures_are_exported_with_a_manifest(
     codec = Codec(tiny.pack())
     for entry, d in zip(entries, (64, 160), strict=True):
         assert entry["name"] == picture_file.name
-        coded = codec.encode(Picture(read_picture(picture_file, "").pixels), d)
+        coded = codec.at(Setting(d)).encode(Picture(read_picture(picture_file, "").pixels))
         decoded = read_picture(tmp_path / "out" / entry["file"], "")
         np.testing.assert_array_equal(decoded.pixels, coded.picture.pixels)
         assert entry["bpp"] == pytest.approx(8 * len(coded.data) / (40 * 56))
@@ -539,7 +539,7 @@ def test_ratios_are_taken_within_rounds() -> None:
 def test_profile_charges_all_of_a_decode() -> None:
     profiling = script("benchmarking.profiling")
     codec = Codec(tiny.pack(), "float32")
-    data = codec.encode(Picture(textured(64, 64)), 64).data
+    data = codec.neutral.encode(Picture(textured(64, 64))).data
     coded = read_file(data)
     seconds = profiling.profile(lambda: codec.decode(coded), 2)
     assert {"codec: decode", "entropy/rans: join"} <= seconds.keys()
@@ -641,7 +641,7 @@ def test_training_goes_on_from_a_pack(tiles: Path, monkeypatch: pytest.MonkeyPat
     pack = tiles / "base.safetensors"
     options = ["--calibrate", str(tiles / "a"), "--pictures", "1", "--crop", "64"]
     make.main([str(tiles / "run.pt"), "-o", str(pack), *options])
-    assert Codec(read_pack(pack), "reference").encode(Picture(textured(40, 50)), 4096).data
+    assert Codec(read_pack(pack), "reference").neutral.encode(Picture(textured(40, 50))).data
     second = run("again.pt", "--steps", "4", "--from", str(pack), *common)
     assert (first["step"], second["step"]) == (3, 4)
     assert second["pixels"] == 4 * 2 * 64**2

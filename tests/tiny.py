@@ -10,12 +10,11 @@ import torch
 
 from licodec.networks.adapter_sets import PRESETS, adapted_layers, attach
 from licodec.networks.lite import LiteConfig, LiteNetwork
-from licodec.packing.lite_exact import (
-    AdaptedLite,
-    CalibratedLite,
-    calibrate_adapted,
-    calibrate_lite,
-    compile_lite,
+from licodec.packing.compiled import (
+    AdaptedNetwork,
+    CalibratedNetwork,
+    calibrate_network,
+    compile_network,
 )
 from licodec.packs import Pack
 
@@ -49,11 +48,11 @@ def pictures() -> list[torch.Tensor]:
 
 @cache
 def pack() -> Pack:
-    return _compiled(calibrate_lite(network(), pictures()))
+    return _compiled(calibrate_network(network(), pictures()))
 
 
-def _compiled(calibrated: CalibratedLite) -> Pack:
-    return compile_lite(calibrated, plan_name="standard", card={"name": "tiny"})
+def _compiled(calibrated: CalibratedNetwork) -> Pack:
+    return compile_network(calibrated, plan_name="standard", card={"name": "tiny"})
 
 
 SETS = {  # presets of adapter sets by objective
@@ -81,13 +80,12 @@ def adapted_network(*presets: str, seed: int = 5, size: float = 0.05) -> LiteNet
 def adapted_pack() -> Pack:
     """A pack with an adapter set for each of SETS; its anchor is that of :func:`anchor_pack`."""
     adapted = [
-        AdaptedLite(objective, adapted_network(*presets, seed=seed))
+        AdaptedNetwork(objective, adapted_network(*presets, seed=seed))
         for seed, (objective, presets) in enumerate(SETS.items())
     ]
-    calibrated = calibrate_lite(network(), pictures()[1:2])
-    return _compiled(replace(calibrated, adapted=calibrate_adapted(adapted, pictures()[1:2])))
+    return _compiled(calibrate_network(network(), pictures()[1:2], adapted))
 
 
 @cache
 def anchor_pack() -> Pack:
-    return _compiled(calibrate_lite(network(), pictures()[1:2]))
+    return _compiled(calibrate_network(network(), pictures()[1:2]))

@@ -9,7 +9,8 @@ import torch
 
 from licodec.networks.base import BaseNetwork
 from licodec.networks.base_transforms import BaseConfig
-from licodec.packing.base_exact import as_levels, calibrate_base, compile_base
+from licodec.packing.calibration import as_tensor
+from licodec.packing.compiled import calibrate_network, compile_network
 from licodec.packs import Pack
 
 CONFIG = BaseConfig(
@@ -47,5 +48,5 @@ def pixels(rows: int = 64, columns: int = 128) -> np.ndarray:
 
 @cache
 def pack() -> Pack:
-    calibrated = calibrate_base(network(), as_levels([pixels()]))
-    return compile_base(calibrated, plan_name="standard", card={"name": "tiny"})
+    calibrated = calibrate_network(network(), [as_tensor(pixels())])
+    return compile_network(calibrated, plan_name="standard", card={"name": "tiny"})

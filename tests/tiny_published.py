@@ -15,7 +15,7 @@ from licodec.networks import stf, tcm
 from licodec.networks.adapter_sets import PRESETS, adapted_layers, attach
 from licodec.networks.cheng_attn import ChengConfig, ChengNetwork
 from licodec.networks.published import PublishedNetwork, SlicedNetwork
-from licodec.packing.published_exact import compile_published
+from licodec.packing.compiled import AdaptedNetwork, calibrate_network, compile_network
 from licodec.packs import Pack
 
 SLICES = 4
@@ -84,7 +84,10 @@ def adapted_network(*sets: str) -> PublishedNetwork:
 @cache
 def adapted_pack(*sets: str) -> Pack:
     built = adapted_network(*sets)
-    return compile_published(built, pictures(), plan_name="standard", card={"name": "tiny"})
+    objective = "perceptual" if "beta" in built.rate_modes else "mse"
+    adapted = [AdaptedNetwork(objective, built)]
+    calibrated = calibrate_network(built, pictures(), adapted)
+    return compile_network(calibrated, plan_name="standard", card={"name": "tiny"})
 
 
 def pictures() -> list[Tensor]:
@@ -98,9 +101,9 @@ def pictures() -> list[Tensor]:
 
 @cache
 def pack(backbone: str, width: int = 8) -> Pack:
-    built = network(backbone)
-    return compile_published(
-        built, pictures(), plan_name="standard", card={"name": "tiny"}, widths=lambda _: width
+    calibrated = calibrate_network(network(backbone), pictures())
+    return compile_network(
+        calibrated, plan_name="standard", card={"name": "tiny"}, widths=lambda _: width
     )
 
 

@@ -10,7 +10,9 @@ Nothing heavy is imported here: a worker prepares itself before NumPy and torch 
 from __future__ import annotations
 
 import contextlib
+import errno
 import multiprocessing
+import os
 import signal
 import time
 from collections import deque
@@ -31,6 +33,11 @@ Open = Callable[[], Callable[[Any, Ask], Any]]
 Prepare = Callable[[], object]
 
 _GRACE_SECONDS = 10.0
+_NO_MORE = {errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM}  # processes, files, memory
+# Kept for the manifest and such while processes are started.
+_SPARE_DESCRIPTORS = 4
+# Signals that a terminal sends to all of its processes, where the system has them.
+_OF_TERMINALS = {getattr(signal, name) for name in ("SIGINT", "SIGHUP") if hasattr(signal, name)}
 
 
 @dataclass(frozen=True)
@@ -71,22 +78,49 @@ class _Worker:
     pipe: Connection
     task: Any = None
 
+    def close(self) -> None:
+        """Give back what this process holds for one that has ended."""
+        self.pipe.close()
+        self.process.close()
+
 
 def run_in_processes(
-    open_tools: Open, tasks: Iterable[Any], jobs: int, prepare: Prepare, answer: Ask
+    open_tools: Open,
+    tasks: Iterable[Any],
+    jobs: int,
+    prepare: Prepare,
+    answer: Ask,
+    say: Callable[[str], None],
 ) -> Iterator[tuple[Any, Any]]:
     """Handle tasks in `jobs` processes; yields (task, outcome) as they end.
 
     The outcome is what the function of `open_tools` returned, or Died; what it asks meanwhile,
-    `answer` answers here. Raises the LicodecError that `open_tools` raised. However the iteration
-    ends, no process is left.
+    `answer` answers here. Where the system gives fewer processes, `say` is told, and the work goes
+    on in those. Raises the LicodecError that `open_tools` raised, and one where no process can be
+    started. However the iteration ends, no process is left.
     """
     waiting = deque(tasks)
     workers: list[_Worker] = []
+
+    def staff(count: int) -> None:
+        """Start processes until there are `count`, and give the idle ones something to do."""
+        try:
+            with _descriptors_spared(_SPARE_DESCRIPTORS):
+                while len(workers) < count:
+                    workers.append(_start(open_tools, prepare))
+        except OSError as error:
+            if error.errno not in _NO_MORE:
+                raise
+            reason = f"{error.strerror}; see 'ulimit -a' for the limits of this shell"
+            if not workers:
+                raise LicodecError(f"no worker process can be started: {reason}") from error
+            say(f"{len(workers)} of {count} worker processes started, which do the work: {reason}")
+        for worker in workers:
+            if worker.task is None and waiting:
+                _assign(worker, waiting.popleft())
+
     try:
-        for _ in range(min(jobs, len(waiting))):
-            workers.append(_start(open_tools, prepare))
-            _assign(workers[-1], waiting.popleft())
+        staff(min(jobs, len(waiting)))
         while busy := [worker for worker in workers if worker.task is not None]:
             ready = connection.wait([worker.pipe for worker in busy])
             for worker in (worker for worker in busy if worker.pipe in ready):
@@ -99,8 +133,11 @@ def run_in_processes(
                     raise outcome.error
                 if isinstance(outcome, Died):
                     workers.remove(worker)
+                    worker.close()
+                    yield task, outcome
                     if waiting:
-                        workers.append(worker := _start(open_tools, prepare))
+                        staff(len(workers) + 1)
+                    continue
                 if waiting:
                     _assign(worker, waiting.popleft())
                 yield task, outcome
@@ -116,9 +153,14 @@ def _start(open_tools: Open, prepare: Prepare) -> _Worker:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs,), daemon=True)
-    with _interrupts_held():
-        process.start()
-    theirs.close()
+    try:
+        with _interrupts_held():
+            process.start()
+    except OSError:
+        ours.close()
+        raise
+    finally:
+        theirs.close()
     _send(ours, prepare)
     _send(ours, open_tools)
     return _Worker(process, ours)
@@ -126,7 +168,8 @@ def _start(open_tools: Open, prepare: Prepare) -> _Worker:
 
 @contextlib.contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Start processes in here: they inherit that Ctrl-C, which a terminal sends to all, is held.
+    """Start processes in here: they inherit that what a terminal sends to all, Ctrl-C and that it
+    is closed, is held.
 
     So they leave it to this process to end them, from their first instruction on.
     """
@@ -134,11 +177,20 @@ def _interrupts_held() -> Iterator[None]:
         yield
         return
     resource_tracker.ensure_running()  # the first process would start it, which resets the mask
-    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, _OF_TERMINALS)
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, held)
+
+
+@contextlib.contextmanager
+def _descriptors_spared(count: int) -> Iterator[None]:
+    """Leave so many descriptors for what comes behind: what is opened in here cannot have them."""
+    with contextlib.ExitStack() as spared:
+        for _ in range(count):
+            spared.enter_context(open(os.devnull, "rb"))
+        yield
 
 
 def _assign(worker: _Worker, task: Any) -> None:
@@ -181,7 +233,8 @@ def _join(worker: _Worker, seconds: float) -> None:
 
 def _serve(pipe: Connection) -> None:
     """Handle tasks until the other end is closed, be it that the parent died."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in _OF_TERMINALS:
+        signal.signal(number, signal.SIG_IGN)
     # An exception rather than the end of the process: a file half written is cleared away.
     signal.signal(signal.SIGTERM, _terminated)
     try:
@@ -208,4 +261,5 @@ def _handle_tasks(pipe: Connection) -> None:
 
 
 def _terminated(signal_number: int, frame: object) -> NoReturn:
+    signal.signal(signal_number, signal.SIG_IGN)  # a second one is not to disturb the clearing up
     raise SystemExit(128 + signal_number)

@@ -11,6 +11,10 @@ import sys
 import warnings
 from typing import NoReturn
 
+# The second one is of a terminal that is closed; not every system has it.
+_REQUESTS_TO_END = [
+    getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)
+]
 INTERRUPTED = 128 + signal.SIGINT
 
 
@@ -18,9 +22,9 @@ def main() -> NoReturn:
     """The program `licodec`: runs `sys.argv` and exits with the documented code."""
     try:
         # A request to end clears up as Ctrl-C does: no temporary file, no process left.
-        signal.signal(signal.SIGTERM, _end)
-        if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
-            signal.signal(signal.SIGHUP, _end)  # a terminal that is closed; nohup ignores it
+        for number in _REQUESTS_TO_END:
+            if signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores that terminals close
+                signal.signal(number, _end)
         silence_libraries()
         from licodec.cli import streams
 
@@ -40,4 +44,6 @@ def silence_libraries() -> None:
 
 
 def _end(signal_number: int, frame: object) -> NoReturn:
+    for number in _REQUESTS_TO_END:  # another one is not to disturb the clearing up
+        signal.signal(number, signal.SIG_IGN)
     sys.exit(128 + signal_number)

@@ -253,7 +253,8 @@ def _work(
 
         def execute(tasks: Iterable[Task], record: Record) -> Iterator[tuple[Task, Any]]:
             prepare = partial(_prepare_worker, chosen.threads)
-            return run_in_processes(partial(tools.open, chosen), tasks, processes, prepare, record)
+            opened = partial(tools.open, chosen)
+            return run_in_processes(opened, tasks, processes, prepare, record, output.warn)
 
         with progress(ahead, batch.verbosity) as advance:
             for decision, outcome in run(decisions, manifest, request, execute):

@@ -5,6 +5,14 @@ from __future__ import annotations
 import typer
 
 from licodec.cli import options
+from licodec.cli.groups import grouped
+from licodec.cli.pack_options import (
+    Checkpoint,
+    ImportOptions,
+    PublishedCheckpoint,
+    QuantizeOptions,
+)
+from licodec.cli.rate_options import RateOptions
 from licodec.cli.streams import say
 from licodec.errors import UsageError
 from licodec.exact.backends.torch_loading import import_torch
@@ -13,8 +21,14 @@ SUMMARY = "Learned image compression whose files decode to the same pixels every
 MODELS_SUMMARY = "List, check and install weights packs."
 
 
-def licodec(context: typer.Context, version: options.Version = False) -> int:
+def licodec(
+    context: typer.Context,
+    version: options.Version = False,
+    verbose: options.VersionVerbose = False,
+) -> int:
     """Show the help where no command is given."""
+    if verbose and context.invoked_subcommand is not None:
+        raise UsageError("-v goes with --version here; for a command, give it behind its name")
     return _without_command(context) if context.invoked_subcommand is None else 0
 
 
@@ -23,68 +37,55 @@ def _without_command(context: typer.Context) -> int:
     return UsageError.exit_code
 
 
+@grouped
 def encode(
+    *,
     inputs: options.Pictures,
     output: options.EncodeOutput = None,
     force: options.Force = False,
-    d: options.D = None,
-    quality: options.Quality = None,
-    target_bpp: options.TargetBpp = None,
-    target_size: options.TargetSize = None,
-    target_psnr: options.TargetPsnr = None,
-    alpha: options.Alpha = None,
-    beta: options.Beta = None,
-    objective: options.Objective = None,
-    model: options.Model = options.DEFAULT_MODEL,
-    plan: options.Plan = options.DEFAULT_PLAN,
+    rate: RateOptions,
+    pack: options.ModelOptions,
     metadata: options.MetadataKept = options.ALL_METADATA,
     psnr: options.Psnr = False,
-    backend: options.BackendName = None,
-    device: options.DeviceName = None,
-    threads: options.Threads = None,
-    verbose: options.Verbose = False,
-    quiet: options.Quiet = False,
+    machine: options.MachineOptions,
+    said: options.VerbosityOptions,
 ) -> int:
     """Encode pictures into .lic files.
 
     Prints a line for each: bytes, bits per pixel, d, PSNR with --psnr, and seconds.
     """
-    given = (d, quality, target_bpp, target_size, target_psnr, alpha, beta, objective)
-    rate = options.parse_rate(*given)
-    kept = options.parse_metadata(metadata)
-    machine = options.choose_machine(backend, device, threads)
-    verbosity = options.choose_verbosity(verbose, quiet)
+    wanted, kept = rate.chosen(), options.parse_metadata(metadata)
+    on, verbosity = machine.chosen(), said.chosen()
 
     from licodec.cli.encode import EncodeSettings, encode_files
 
-    settings = EncodeSettings(rate, model, plan, kept, psnr, force, machine)
+    settings = EncodeSettings(wanted, pack.model, pack.plan, kept, psnr, force, on)
     return encode_files(inputs, output, settings, verbosity)
 
 
+@grouped
 def decode(
+    *,
     inputs: options.LicFiles,
     output: options.DecodeOutput = None,
     force: options.Force = False,
     format: options.Format = None,
     metadata: options.MetadataKept = options.ALL_METADATA,
-    backend: options.BackendName = None,
-    device: options.DeviceName = None,
-    threads: options.Threads = None,
-    verbose: options.Verbose = False,
-    quiet: options.Quiet = False,
+    machine: options.MachineOptions,
+    said: options.VerbosityOptions,
 ) -> int:
     """Decode .lic files into pictures, the same pixels on every machine."""
-    kept = options.parse_metadata(metadata)
-    machine = options.choose_machine(backend, device, threads)
-    verbosity = options.choose_verbosity(verbose, quiet)
+    kept, on, verbosity = options.parse_metadata(metadata), machine.chosen(), said.chosen()
 
     from licodec.cli.decode import DecodeSettings, choose_format, decode_files
 
-    settings = DecodeSettings(choose_format(format), kept, force, machine)
+    settings = DecodeSettings(choose_format(format), kept, force, on)
     return decode_files(inputs, output, settings, verbosity)
 
 
+@grouped
 def batch(
+    *,
     folder: options.Folder,
     output: options.BatchOutput = None,
     decode: options.Decode = False,
@@ -94,25 +95,14 @@ def batch(
     preserve: options.Preserve = False,
     force: options.BatchForce = False,
     dry_run: options.DryRun = False,
-    d: options.D = None,
-    quality: options.Quality = None,
-    target_bpp: options.TargetBpp = None,
-    target_size: options.TargetSize = None,
-    target_psnr: options.TargetPsnr = None,
-    alpha: options.Alpha = None,
-    beta: options.Beta = None,
-    objective: options.Objective = None,
-    model: options.Model = options.DEFAULT_MODEL,
-    plan: options.Plan = options.DEFAULT_PLAN,
+    rate: RateOptions,
+    pack: options.ModelOptions,
     format: options.Format = None,
     metadata: options.MetadataKept = options.ALL_METADATA,
     psnr: options.Psnr = False,
-    backend: options.BackendName = None,
-    device: options.DeviceName = None,
-    threads: options.Threads = None,
+    machine: options.MachineOptions,
     json: options.JsonLines = False,
-    verbose: options.Verbose = False,
-    quiet: options.Quiet = False,
+    said: options.VerbosityOptions,
 ) -> int:
     """Encode all pictures of a folder and its subfolders, or decode all .lic files of one.
 
@@ -127,14 +117,11 @@ def batch(
     begin with a dot, links to folders, what is no file, and OUT within DIR are
     passed over.
     """
-    given = (d, quality, target_bpp, target_size, target_psnr, alpha, beta, objective)
-    rate = options.parse_rate(*given)
-    kept = options.parse_metadata(metadata)
-    machine = options.choose_machine(backend, device, threads)
-    verbosity = options.choose_verbosity(verbose, quiet)
-    if json and quiet:
+    wanted, kept = rate.chosen(), options.parse_metadata(metadata)
+    on, verbosity = machine.chosen(), said.chosen()
+    if json and said.quiet:
         raise UsageError("--json and --quiet exclude each other; give one of them")
-    if decode and (psnr or any(value is not None for value in given)):
+    if decode and (psnr or rate != RateOptions()):
         raise UsageError("rate options and --psnr are for encoding; --decode takes none of them")
     if format is not None and not decode:
         raise UsageError("--format is for --decode; encoding writes .lic files")
@@ -147,9 +134,9 @@ def batch(
     selection = Selection(tuple(include or ()), tuple(exclude or ()))
     settings = BatchSettings(selection, jobs, force, preserve, dry_run, json, verbosity)
     if decode:
-        decoding = DecodeSettings(choose_format(format), kept, force, machine)
+        decoding = DecodeSettings(choose_format(format), kept, force, on)
         return decode_tree(folder, output, decoding, settings)
-    encoding = EncodeSettings(rate, model, plan, kept, psnr, force, machine)
+    encoding = EncodeSettings(wanted, pack.model, pack.plan, kept, psnr, force, on)
     return encode_tree(folder, output, encoding, settings)
 
 
@@ -159,52 +146,34 @@ def info(
     verbose: options.InfoVerbose = False,
 ) -> int:
     """Show what .lic files say about themselves, without decoding them."""
-    verbosity = options.choose_verbosity(verbose, quiet=False)
+    verbosity = options.VerbosityOptions(verbose).chosen()
 
     from licodec.cli.info import info_json, info_text
 
     return (info_json if json else info_text)(inputs, verbosity)
 
 
+@grouped
 def verify(
+    *,
     inputs: options.LicFiles,
-    backend: options.BackendName = None,
-    device: options.DeviceName = None,
-    threads: options.Threads = None,
-    verbose: options.Verbose = False,
-    quiet: options.Quiet = False,
+    machine: options.MachineOptions,
+    said: options.VerbosityOptions,
 ) -> int:
     """Check that .lic files are whole and decode to the pixels that they promise.
 
     Each is decoded in memory. The exit code is the highest of the files'.
     """
-    machine = options.choose_machine(backend, device, threads)
-    verbosity = options.choose_verbosity(verbose, quiet)
+    on, verbosity = machine.chosen(), said.chosen()
 
     from licodec.cli.verify import verify_files
 
-    return verify_files(inputs, machine, verbosity)
+    return verify_files(inputs, on, verbosity)
 
 
+@grouped
 def quantize(
-    checkpoint: options.Checkpoint,
-    size: options.WeightsSize,
-    output: options.PackOutput,
-    backbone: options.ImportedBackbone = None,
-    adapters: options.SeparateAdapters = None,
-    calibrate: options.Calibrate = None,
-    rule: options.AllocationRule = options.Rule.GREEDY,
-    state: options.SearchState = None,
-    plan_name: options.PlanName = options.DEFAULT_PACK_PLAN,
-    seed: options.Seed = 1,
-    pictures: options.PictureCount = 24,
-    crops: options.CropCount = 8,
-    crop_size: options.CropSize = 256,
-    objective: options.ImportedObjective = None,
-    force: options.Force = False,
-    threads: options.Threads = None,
-    verbose: options.Verbose = False,
-    quiet: options.Quiet = False,
+    *, checkpoint: Checkpoint, asked: QuantizeOptions, said: options.VerbosityOptions
 ) -> int:
     """Make a weights pack of a given size from a checkpoint of any backbone (FMPQ).
 
@@ -212,30 +181,13 @@ def quantize(
     to rate and distortion on calibration pictures. An interrupted search goes on where it was
     when the same command is given again.
     """
-    wanted = options.parse_pack_size(size)
-    verbosity = options.choose_verbosity(verbose, quiet)
+    asked.wanted  # noqa: B018 (refuses what is no size)
+    verbosity = said.chosen()
 
     import_torch()
-    from licodec.cli.quantize import QuantizeSettings
     from licodec.cli.quantize import quantize as run
 
-    settings = QuantizeSettings(
-        wanted,
-        rule.value,
-        calibrate,
-        state,
-        plan_name,
-        seed,
-        pictures,
-        crops,
-        crop_size,
-        force,
-        threads,
-        backbone,
-        tuple(adapters or ()),
-        objective,
-    )
-    return run(checkpoint, output, settings, verbosity)
+    return run(checkpoint, asked, verbosity)
 
 
 def models(context: typer.Context) -> int:
@@ -255,7 +207,7 @@ def models_list(json: options.Json = False) -> int:
 
 def models_verify(packs: options.Packs = None, quiet: options.Quiet = False) -> int:
     """Read packs whole and check them: form, proved bounds, tables, and their ids."""
-    verbosity = options.choose_verbosity(False, quiet)
+    verbosity = options.VerbosityOptions(quiet=quiet).chosen()
 
     from licodec.cli.models import verify_packs
 
@@ -264,27 +216,16 @@ def models_verify(packs: options.Packs = None, quiet: options.Quiet = False) -> 
 
 def models_install(pack: options.PackFile, quiet: options.Quiet = False) -> int:
     """Check a pack and copy it to where licodec finds it."""
-    verbosity = options.choose_verbosity(False, quiet)
+    verbosity = options.VerbosityOptions(quiet=quiet).chosen()
 
     from licodec.cli.models import install_pack
 
     return install_pack(pack, verbosity)
 
 
+@grouped
 def models_import(
-    checkpoint: options.PublishedCheckpoint,
-    output: options.PackOutput,
-    backbone: options.ImportedBackbone = None,
-    adapters: options.SeparateAdapters = None,
-    calibrate: options.Calibrate = None,
-    bits: options.ImportedBits = options.WeightBits.EIGHT,
-    plan_name: options.PlanName = options.DEFAULT_PLAN,
-    pictures: options.ImportPictureCount = 8,
-    objective: options.ImportedObjective = None,
-    force: options.Force = False,
-    threads: options.Threads = None,
-    verbose: options.Verbose = False,
-    quiet: options.Quiet = False,
+    *, checkpoint: PublishedCheckpoint, asked: ImportOptions, said: options.VerbosityOptions
 ) -> int:
     """Make a weights pack from a published checkpoint of stf, tcm, icm or cheng-attn.
 
@@ -292,13 +233,9 @@ def models_import(
     network is compiled into exact arithmetic. Adapters, in the checkpoint or in --adapters (which
     may be given twice), become the pack's adapter set.
     """
-    verbosity = options.choose_verbosity(verbose, quiet)
+    verbosity = said.chosen()
 
     import_torch()
-    from licodec.cli.models_import import ImportSettings, import_checkpoint
+    from licodec.cli.models_import import import_checkpoint
 
-    settings = ImportSettings(
-        backbone, calibrate, int(bits.value), plan_name, pictures, objective, force, threads,
-        tuple(adapters or ()),
-    )  # fmt: skip
-    return import_checkpoint(checkpoint, output, settings, verbosity)
+    return import_checkpoint(checkpoint, asked, verbosity)

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from licodec.batches.work import Likeness, Look, Made
 from licodec.cli import machine
+from licodec.cli.converting import convert_files
 from licodec.cli.naming import LIC_SUFFIX, Job, aside, command_line, decoded_name, plan_jobs
 from licodec.cli.options import Machine
 from licodec.cli.reading import read_lic, source_name
-from licodec.cli.rendering import Notice, Reporter, Verbosity, about
-from licodec.cli.streams import carrying_data
+from licodec.cli.rendering import Notice, Verbosity, about
 from licodec.container import read_file
 from licodec.descriptors import output_descriptor
-from licodec.errors import LicodecError, UsageError
-from licodec.files import check_input, check_output, display_name, write_bytes
+from licodec.errors import UsageError
+from licodec.files import display_name
 from licodec.images import (
     INPUT_SUFFIXES,
     encode_picture,
@@ -97,14 +97,6 @@ class Decoder:
             "format": self.settings.format or DEFAULT_FORMAT,
             "metadata": sorted(self.settings.metadata),
         }
-
-    def decode(self, job: Job) -> DecodeResult:
-        """Read, decode and write one file. Raises LicodecError."""
-        check_input(job.source)
-        check_output(job.target, job.overwrite)
-        made = self.make(job.source, job.target)
-        write_bytes(job.target, made.data, job.overwrite)
-        return made.report
 
     def make(self, source: str, target: str) -> Made[DecodeResult]:
         """Read and decode one file. Raises LicodecError."""
@@ -210,15 +202,4 @@ def decode_files(
 ) -> int:
     """Decode each input; returns the exit code, the highest of the files'."""
     jobs = plan_decoding(sources, output, settings.format)
-    reporter = Reporter(verbosity, carrying_data(job.target for job in jobs))
-    decoder = Decoder(settings)
-    for job in jobs:
-        try:
-            result = decoder.decode(replace(job, overwrite=settings.overwrite))
-        except LicodecError as error:
-            reporter.failure(error)
-        else:
-            reporter.notice(result.notice)
-            reporter.warnings(result.warnings)
-            reporter.result(result.line())
-    return reporter.exit_code
+    return convert_files(Decoder(settings), jobs, settings.overwrite, verbosity)

@@ -3,34 +3,35 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from licodec.batches.work import Likeness, Look, Made
 from licodec.cli import machine
+from licodec.cli.converting import convert_files
 from licodec.cli.naming import LIC_SUFFIX, Job, command_line, encoded_name, plan_jobs
-from licodec.cli.options import Machine, option_name
+from licodec.cli.options import Machine
+from licodec.cli.rate_options import option_name
 from licodec.cli.reading import read_lic, read_source, source_name
 from licodec.cli.rendering import (
     Notice,
-    Reporter,
     Verbosity,
     about,
     bits_per_pixel,
     decibels,
 )
-from licodec.cli.streams import carrying_data
-from licodec.codec import Codec, Coded
+from licodec.codec import Codec, Coded, rate_fields
 from licodec.container import Header, LicFile, Metadata, read_file
 from licodec.errors import LicodecError, UsageError
-from licodec.files import check_input, check_output, display_name, write_bytes
+from licodec.files import display_name
 from licodec.images import INPUT_SUFFIXES, Picture, metadata_subset, psnr
 from licodec.library import PackCodecs
 from licodec.packs import Pack, choose_pack, read_pack, require_encoder
 from licodec.rate.gains import GAIN_ONE
-from licodec.rate.scale import Rate, RateMode, Setting
+from licodec.rate.modes import Rate, RateMode
+from licodec.rate.setting import Setting
 
 
 @dataclass(frozen=True)
@@ -107,33 +108,18 @@ class Encoder:
     @property
     def _rate_settings(self) -> dict[str, Any]:
         """The rate as every file states it, or the target that it was searched for."""
-        if self.setting is None:
-            rate = self.settings.rate
-            own = self.pack.rate_scale.adapters_of_target(rate)
-            return {
-                "target": rate.mode.value,
-                "value": rate.value,
-                "beta": rate.beta,
-                "adapter_id": own and self._adapter_id(own.objective),
-            }
-        d, gains, objective = self.setting.d, self.setting.gains, self.setting.objective
+        if self.setting is not None:
+            stated = rate_fields(self.pack, self.setting)
+            adapter_id = stated["adapter_id"]
+            return {**stated, "adapter_id": adapter_id and adapter_id.hex()}
+        rate = self.settings.rate
+        objective = self.pack.rate_scale.axis(rate).objective
         return {
-            "d": d,
-            "alpha": gains.alpha,
-            "beta": gains.beta,
-            "adapter_id": objective and self._adapter_id(objective),
+            "target": rate.mode.value,
+            "value": rate.value,
+            "beta": rate.beta,
+            "adapter_id": objective and self.pack.adapter_ids[objective].hex(),
         }
-
-    def _adapter_id(self, objective: str) -> str:
-        return self.pack.adapter_ids[objective].hex()
-
-    def encode(self, job: Job) -> EncodeResult:
-        """Read, encode and write one picture. Raises LicodecError."""
-        check_input(job.source)
-        check_output(job.target, job.overwrite)
-        made = self.make(job.source, job.target)
-        write_bytes(job.target, made.data, job.overwrite)
-        return made.report
 
     def make(self, source: str, target: str) -> Made[EncodeResult]:
         """Read and encode one picture. Raises LicodecError."""
@@ -189,8 +175,8 @@ class Encoder:
             return f"was made with other weights ({header.weights_id.hex()})"
         if setting is None:
             return ""
-        adapter_id = setting.objective and pack.adapter_ids[setting.objective]
-        if (header.d, header.gains, header.adapter_id) != (setting.d, setting.gains, adapter_id):
+        stated = rate_fields(pack, setting)
+        if any(getattr(header, name) != stated[name] for name in stated):
             return f"was made at {rate_in_words(header)}"
         return ""
 
@@ -266,15 +252,4 @@ def encode_files(
 ) -> int:
     """Encode each input; returns the exit code, the highest of the files'."""
     jobs = plan_encoding(sources, output)
-    reporter = Reporter(verbosity, carrying_data(job.target for job in jobs))
-    encoder = Encoder(settings)
-    for job in jobs:
-        try:
-            result = encoder.encode(replace(job, overwrite=settings.overwrite))
-        except LicodecError as error:
-            reporter.failure(error)
-        else:
-            reporter.notice(result.notice)
-            reporter.warnings(result.warnings)
-            reporter.result(result.line())
-    return reporter.exit_code
+    return convert_files(Encoder(settings), jobs, settings.overwrite, verbosity)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from licodec.cli.pack_options import ImportOptions
 from licodec.cli.rendering import Reporter, Verbosity
 from licodec.errors import UsageError
 from licodec.exact.interpreter import set_threads
 from licodec.files import check_output, display_name
 from licodec.packing.calibration import built_in_pictures, read_pictures
 from licodec.packing.checkpoints import load_network
-from licodec.packing.published import card_of, published_pack
+from licodec.packing.packs import PackSettings, compile_pack
+from licodec.packing.registry import PUBLISHED
+from licodec.packing.searchable import card_of
 from licodec.packs import SUFFIX, is_objective, write_pack
 
 CALIBRATION_SIDE = 384  # of the centre crops that ranges are measured on
@@ -24,38 +26,14 @@ _NO_CALIBRATION = (
 )
 
 
-@dataclass(frozen=True)
-class ImportSettings:
-    """What `licodec models import` was told.
-
-    backbone   None: read off the checkpoint's keys
-    adapters   files of adapters kept beside the checkpoint, alpha's before beta's
-    calibrate  folder of pictures; None: the built-in ones
-    bits       of every weight, 8 or 16
-    pictures   how many of the folder are used
-    objective  what its adapters were trained for; None: see compile_published
-    """
-
-    backbone: str | None
-    calibrate: Path | None
-    bits: int
-    plan_name: str
-    pictures: int
-    objective: str | None
-    force: bool
-    threads: int | None
-    adapters: tuple[Path, ...] = ()
-
-
-def import_checkpoint(
-    checkpoint: str, output: str, settings: ImportSettings, verbosity: Verbosity
-) -> int:
+def import_checkpoint(checkpoint: str, settings: ImportOptions, verbosity: Verbosity) -> int:
     """Write the pack of a published checkpoint; returns the exit code 0.
 
     Raises UsageError, and BadInputError for what is no checkpoint of an importable backbone.
     """
     reporter = Reporter(verbosity)
-    start = time.perf_counter()
+    start, output = time.perf_counter(), settings.output
+    bits, adapters = int(settings.bits), tuple(settings.adapters or ())
     if not output.endswith(SUFFIX):
         raise UsageError(f"-o {display_name(output)}: a pack's name ends in {SUFFIX}")
     check_objective(settings.objective)
@@ -63,26 +41,24 @@ def import_checkpoint(
     if settings.threads is not None:
         set_threads(settings.threads)
     name = Path(checkpoint).name
-    network = load_network(Path(checkpoint), settings.backbone, settings.adapters)
+    network = load_network(Path(checkpoint), settings.backbone, adapters, PUBLISHED)
     pictures = _pictures(settings)
     if settings.calibrate is None:
         reporter.warnings([_NO_CALIBRATION])
-    card = card_of(name, network, settings.adapters) | {"weight_bits": settings.bits}
-    pack = published_pack(
-        name,
+    card = card_of(name, network, adapters) | {"weight_bits": bits}
+    pack = compile_pack(
         network,
         pictures,
-        plan_name=settings.plan_name,
-        card=card,
-        widths=lambda layer: settings.bits,
-        objective=settings.objective,
+        PackSettings(
+            settings.plan_name, card, lambda layer: bits, objective=settings.objective, name=name
+        ),
     )
     write_pack(pack, Path(output))
     modes = ", ".join(pack.rate_modes) or "none"
     reporter.result(
         f"{display_name(output)}: {pack.backbone} ({pack.plan_name}, {pack.weights_id.hex()}), "
         f"{Path(output).stat().st_size} bytes, {card['parameters']} parameters, "
-        f"weights of {settings.bits} bits, rate modes {modes}, "
+        f"weights of {bits} bits, rate modes {modes}, "
         f"{time.perf_counter() - start:.0f} s"
     )
     return 0
@@ -94,7 +70,7 @@ def check_objective(objective: str | None) -> None:
         raise UsageError(f"--objective {objective!a}: give lower-case letters, digits and hyphens")
 
 
-def _pictures(settings: ImportSettings) -> list[np.ndarray]:
+def _pictures(settings: ImportOptions) -> list[np.ndarray]:
     if settings.calibrate is None:
         return built_in_pictures(CALIBRATION_SIDE)
     return read_pictures(settings.calibrate, settings.pictures, CALIBRATION_SIDE)

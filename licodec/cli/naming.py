@@ -28,14 +28,10 @@ LIC_SUFFIX = ".lic"
 
 @dataclass(frozen=True)
 class Job:
-    """One input and the output that becomes of it; either may be "-" or stand for a descriptor.
-
-    overwrite  whether the output may exist
-    """
+    """One input and the output that becomes of it; either may be "-" or stand for a descriptor."""
 
     source: str
     target: str
-    overwrite: bool = False
 
     def __str__(self) -> str:
         return f"{source_name(self.source)} -> {target_name(self.target)}"

@@ -3,33 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-
 from licodec.cli.models_import import check_objective
-from licodec.cli.options import PackSize
+from licodec.cli.pack_options import QuantizeOptions
 from licodec.cli.rendering import Reporter, Verbosity, progress_console
 from licodec.cli.streams import Channel
 from licodec.errors import UsageError
 from licodec.exact.interpreter import set_threads
 from licodec.files import check_output, display_name
 from licodec.fmpq.allocation import Allocation, Report, float_bits
-from licodec.fmpq.search import Found, PlanSearch, widths_of
+from licodec.fmpq.packing import PlanRequest, searched_pack
+from licodec.fmpq.search import PlanSearch
 from licodec.packing.calibration import example_picture, read_pictures, trial_crops
-from licodec.packing.packs import bytes_beside_weights, packed_size
-from licodec.packing.searchables import load_searchable
-from licodec.packs import SUFFIX, Pack, write_pack
-from licodec.packs.plans import CARD_KEY
+from licodec.packing.searchable import load_searchable
+from licodec.packs import SUFFIX, write_pack
 
 STATE_SUFFIX = ".search.json"
 CALIBRATION_SIDE = 512  # of the centre crops that ranges and tables are made on
-_BITS = 8  # in a byte
-_CARD_BYTES = 1024  # for the figures of a search, which a pack's card gets at its end
 
 _NO_CALIBRATION = (
     "calibrated on one built-in photograph; a few dozen pictures of your own (--calibrate DIR) "
@@ -37,52 +30,21 @@ _NO_CALIBRATION = (
 )
 
 
-@dataclass(frozen=True)
-class QuantizeSettings:
-    """What `licodec quantize` was told.
-
-    size        of the weights or of the pack
-    rule        name in `licodec.fmpq.allocation.RULES`
-    calibrate   folder of pictures; None: the built-in photograph
-    state       the search's file; None: one beside the pack that goes when the pack is there
-    pictures    how many are used for ranges and tables
-    crops       how many of them trials run on, and their side in pixels
-    backbone, adapters, objective
-                of a published checkpoint, as `licodec models import` takes them
-    """
-
-    size: PackSize
-    rule: str
-    calibrate: Path | None
-    state: Path | None
-    plan_name: str
-    seed: int
-    pictures: int
-    crops: int
-    crop_size: int
-    force: bool
-    threads: int | None
-    backbone: str | None = None
-    adapters: tuple[Path, ...] = ()
-    objective: str | None = None
-
-
-def quantize(checkpoint: str, output: str, settings: QuantizeSettings, verbosity: Verbosity) -> int:
+def quantize(checkpoint: str, settings: QuantizeOptions, verbosity: Verbosity) -> int:
     """Search a plan and write the pack; returns the exit code 0.
 
     Raises LicodecError. An interrupted search leaves its state file and says how to go on.
     """
     reporter = Reporter(verbosity)
-    start = time.perf_counter()
+    start, output = time.perf_counter(), settings.output
     if not output.endswith(SUFFIX):
         raise UsageError(f"-o {display_name(output)}: a pack's name ends in {SUFFIX}")
     check_objective(settings.objective)
     check_output(output, settings.force)
     if settings.threads is not None:
         set_threads(settings.threads)
-    searched = load_searchable(
-        Path(checkpoint), settings.backbone, settings.adapters, settings.objective
-    )
+    adapters = tuple(settings.adapters or ())
+    searched = load_searchable(Path(checkpoint), settings.backbone, adapters, settings.objective)
     source = settings.calibrate or example_picture()
     pictures = read_pictures(source, settings.pictures, CALIBRATION_SIDE)
     crops = trial_crops(
@@ -91,21 +53,23 @@ def quantize(checkpoint: str, output: str, settings: QuantizeSettings, verbosity
     if settings.calibrate is None:
         reporter.warnings([_NO_CALIBRATION])
     state = settings.state or Path(output + STATE_SUFFIX)
+    request = PlanRequest(
+        settings.plan_name,
+        settings.rule.value,
+        settings.wanted.share,
+        settings.wanted.size,
+        settings.seed,
+        (settings.crops, settings.crop_size),
+    )
     with _resumable(state, reporter):
         search = PlanSearch(searched, crops, searched.settings, state)
-        layers = search.layers
-        if settings.size.share is not None:
-            budget = search.budget(settings.size.share)
-        else:
-            rest = bytes_beside_weights(searched, layers, pictures)
-            budget = _BITS * (settings.size.size - rest - _CARD_BYTES)
-        with _search_progress(float_bits(layers), search, verbosity) as report:
-            found, pack = _fitting(search, budget, pictures, settings, report)
+        with _search_progress(search, verbosity) as report:
+            found, pack = searched_pack(search, pictures, request, report)
         write_pack(pack, Path(output))
     if settings.state is None:
         state.unlink(missing_ok=True)
     size = Path(output).stat().st_size
-    share = found.allocation.bits / float_bits(layers)
+    share = found.allocation.bits / float_bits(search.layers)
     measured, predicted = (100 * zeta for zeta in (found.measured_zeta, found.allocation.zeta))
     reporter.result(
         f"{display_name(output)}: {pack.backbone} ({pack.plan_name}, {pack.weights_id.hex()}), "
@@ -115,29 +79,6 @@ def quantize(checkpoint: str, output: str, settings: QuantizeSettings, verbosity
         f"{time.perf_counter() - start:.0f} s"
     )
     return 0
-
-
-def _fitting(
-    search: PlanSearch,
-    budget: int,
-    pictures: Sequence[np.ndarray],
-    settings: QuantizeSettings,
-    report: Report,
-) -> tuple[Found, Pack]:
-    """A plan of at most `budget` bits and its pack, which is no larger than was wanted.
-
-    Tables are as large as the ranges that they serve, which follow the plan: so a pack's size is
-    certain only when it is there, and a pack that is too large is made again with fewer bits.
-    """
-    while True:
-        found = search.find(budget, settings.rule, report)
-        final = search.corrected(found.plan)
-        card = {**final.card, CARD_KEY: _figures(found, search, settings)}
-        pack = final.pack(pictures, settings.plan_name, widths_of(found.plan), card)
-        wanted = settings.size.size
-        if wanted is None or (size := packed_size(pack)) <= wanted:
-            return found, pack
-        budget = found.allocation.bits - _BITS * (size - wanted)
 
 
 @contextlib.contextmanager
@@ -152,27 +93,8 @@ def _resumable(state: Path, reporter: Reporter) -> Iterator[None]:
         raise
 
 
-def _figures(found: Found, search: PlanSearch, settings: QuantizeSettings) -> dict[str, object]:
-    """What the pack's card says of the search."""
-    tolerance = found.allocation.tolerance
-    stated = tolerance is not None and math.isfinite(tolerance)
-    return {
-        "rule": settings.rule,
-        "tolerance": tolerance if stated else None,
-        "weights_bytes": found.allocation.bits // _BITS,
-        "share_of_float32": round(found.allocation.bits / float_bits(search.layers), 5),
-        "predicted_loss": round(found.allocation.zeta, 6),
-        "measured_loss": round(found.measured_zeta, 6),
-        "evaluations": found.evaluations,
-        "naive_evaluations": found.naive_evaluations,
-        "seed": settings.seed,
-        "crops": [settings.crops, settings.crop_size],
-        "plan": dict(found.plan),
-    }
-
-
 @contextlib.contextmanager
-def _search_progress(whole: int, search: PlanSearch, verbosity: Verbosity) -> Iterator[Report]:
+def _search_progress(search: PlanSearch, verbosity: Verbosity) -> Iterator[Report]:
     """On a terminal a line on the standard error: evaluations, and the present plan's size and
     loss. Yields what the search reports to."""
     if verbosity is Verbosity.QUIET or not Channel.ERROR.is_live:
@@ -180,6 +102,7 @@ def _search_progress(whole: int, search: PlanSearch, verbosity: Verbosity) -> It
         return
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+    whole = float_bits(search.layers)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=progress_console(), transient=True) as bar:
         task = bar.add_task("0 evaluations")

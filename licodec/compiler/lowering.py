@@ -1,26 +1,29 @@
 """Tensors and attributes of the transforms' operations, from a float network's parameters.
 
 A grid stands for its integers times a step. Each function here takes the parameters of one
-float layer and the grid of its operand, chooses the finest form that ``bounds.analyse``
-proves, and says what the result's integers stand for.
+float layer and the grid of its operand, chooses the finest form that its kind of operation
+allows, and says what the result's integers stand for.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 
-from licodec.exact.bounds import (
-    ACCUMULATOR_LIMIT,
+from licodec.exact.operations import KINDS
+from licodec.exact.operations.attention import SCORE_LIMIT
+from licodec.exact.operations.normalization import RADICAND_LIMIT
+from licodec.exact.program import Tensors
+from licodec.exact.values import (
     BITS_LIMIT,
     DIVIDEND_LIMIT,
-    NORMALIZED_LIMIT,
-    RADICAND_LIMIT,
-    SCORE_LIMIT,
     VALUE_LIMIT,
+    IllegalOperation,
+    ValueInfo,
 )
 
 SCORE_BITS = 10  # of a fraction of a score, unless the scores are too large for it
@@ -61,33 +64,21 @@ def layernorm_form(
     All channels of the operand count in the one step. Raises ValueError where no legal form
     exists: too many channels for the operand's range.
     """
-    channels, span = len(gain), x.high - x.low
-    if (channels * x.largest) ** 2 >= ACCUMULATOR_LIMIT:
-        raise ValueError(f"layernorm: {channels} channels of up to {x.largest}")
-    added = round(channels**2 * epsilon / x.step**2)
-    variance = (channels * span) ** 2 // 4 + added
-    if variance >= DIVIDEND_LIMIT:
-        raise ValueError(f"layernorm: a variance of up to {variance}")
-    root_bits = _most_bits(lambda k: variance << 2 * k < DIVIDEND_LIMIT)
-    fraction_bits = _most_bits(
-        lambda f: (
-            (channels - 1) << 2 * (f + 1) < NORMALIZED_LIMIT**2
-            and (channels - 1) * span << root_bits + f < DIVIDEND_LIMIT
-            and f < 20
-        )
-    )
+    channels = len(gain)
     shift = np.clip(np.rint(bias / result.step), 1 - VALUE_LIMIT, VALUE_LIMIT - 1)
-    tensors = {
-        "gain": (gain / (result.step * 2.0**fraction_bits)).astype(np.float32),
-        "bias": shift.astype(np.int32),
-    }
-    attributes = {
-        "epsilon": added,
-        "root_bits": root_bits,
-        "fraction_bits": fraction_bits,
-        "low": result.low,
-        "high": result.high,
-    }
+    tensors = {"gain": np.zeros(channels, np.float32), "bias": shift.astype(np.int32)}
+    attributes = {"root_bits": 0, "fraction_bits": 0, "low": result.low, "high": result.high}
+    attributes["epsilon"] = round(channels**2 * epsilon / x.step**2)
+
+    def fault(**bits: int) -> str | None:
+        return _fault("layernorm", channels, x, tensors, attributes | bits)
+
+    if (found := fault()) is not None:
+        raise ValueError(f"layernorm of {channels} channels: {found}")
+    attributes["root_bits"] = _most_bits(lambda k: not fault(root_bits=k))
+    attributes["fraction_bits"] = _most_bits(lambda f: f < 20 and not fault(fraction_bits=f))
+    unit = result.step * 2.0 ** attributes["fraction_bits"]
+    tensors["gain"] = (gain / unit).astype(np.float32)
     return Form(tensors, attributes, np.array([result.step]))
 
 
@@ -132,17 +123,16 @@ def igdn_form(gamma: np.ndarray, beta: np.ndarray, x: Span, width: int) -> Form:
 def gdn_form(gamma: np.ndarray, beta: np.ndarray, x: Span, width: int, largest: float) -> Form:
     """x / sqrt(beta + gamma x^2), as in ``igdn_form``; results up to `largest` are kept."""
     tensors, attributes, root_steps = _normalization(gamma, beta, x, width)
-    root_bits = attributes["root_bits"]
     # In units of 2^-f the result is x * 2^(k+f) / r, and r counts in root_steps.
-    finest = (x.step / (root_steps * 2.0**root_bits)).min()
-    fraction_bits = _most_bits(
+    units = x.step / (root_steps * 2.0 ** attributes["root_bits"])
+    attributes |= {"low": 1 - VALUE_LIMIT, "high": VALUE_LIMIT - 1}
+    attributes["fraction_bits"] = _most_bits(
         lambda f: (
-            x.largest << root_bits + f < DIVIDEND_LIMIT
-            and largest / finest * 2.0**f < VALUE_LIMIT // 2
+            largest / units.min() * 2.0**f < VALUE_LIMIT // 2
+            and not _fault("gdn", len(gamma), x, tensors, attributes | {"fraction_bits": f})
         )
     )
-    attributes |= {"fraction_bits": fraction_bits, "low": 1 - VALUE_LIMIT, "high": VALUE_LIMIT - 1}
-    return Form(tensors, attributes, x.step / (root_steps * 2.0 ** (root_bits + fraction_bits)))
+    return Form(tensors, attributes, units * 2.0 ** -attributes["fraction_bits"])
 
 
 def _normalization(
@@ -157,16 +147,27 @@ def _normalization(
     weight = np.rint(gamma / steps[:, None])
     constant = beta / (steps * x.step**2)
     bias_bits = _most_bits(lambda b: b == 0 or constant.max() / 2 ** (b - 1) > LARGEST_BIAS)
-    bias = np.rint(constant / 2.0**bias_bits)
-    exact = zip(weight.sum(1).tolist(), bias.tolist(), strict=True)
-    most = max(int(b) * 2**bias_bits + int(w) * x.largest**2 for w, b in exact)
-    root_bits = _most_bits(lambda k: most << 2 * k < RADICAND_LIMIT)
     tensors = {
         "weight": weight.astype(np.int8 if width <= 8 else np.int16),
-        "bias": bias.astype(np.int32),
+        "bias": np.rint(constant / 2.0**bias_bits).astype(np.int32),
     }
-    attributes = {"bias_bits": bias_bits, "root_bits": root_bits}
+    attributes = {"bias_bits": bias_bits}
+    root_bits = attributes["root_bits"] = _most_bits(
+        lambda k: not _fault("igdn", len(gamma), x, tensors, attributes | {"root_bits": k})
+    )
     return tensors, attributes, np.sqrt(steps) * x.step * 2.0**-root_bits
+
+
+def _fault(
+    kind: str, channels: int, x: Span, tensors: Tensors, attributes: Mapping[str, int]
+) -> str | None:
+    """What is not legal of an operation on such an operand, or None."""
+    operand = ValueInfo(channels, x.low, x.high, Fraction(1))
+    try:
+        KINDS[kind].infer(operand, **tensors, **attributes)
+    except IllegalOperation as error:
+        return str(error)
+    return None
 
 
 def _most_bits(legal: Callable[[int], bool]) -> int:

@@ -13,7 +13,9 @@ from types import MappingProxyType
 import numpy as np
 from torch import Tensor, fx
 
-from licodec.compiler.compilation import Compilation, Compiled, Rules, Source, Tables
+from licodec.compiler.compilation import Compilation
+from licodec.compiler.forms import Compiled, Condition, Source
+from licodec.compiler.grids import Rules, Tables
 
 
 @dataclass(frozen=True)
@@ -31,10 +33,18 @@ class _Reading(Compilation):
     steps: dict[str, np.ndarray]
 
     def convolution(
-        self, node: fx.Node, layer: str, kernel: Tensor, bias: Tensor | None, **attributes: int
+        self,
+        node: fx.Node,
+        layer: str,
+        kernel: Tensor,
+        bias: Tensor | None,
+        condition: Condition | None = None,
+        made: fx.Node | None = None,
+        **attributes: int,
     ) -> str:
         self.steps[layer] = self.channel_steps[self.operand(node)]
-        return self.place(f"convolution {node.name}", self.node_grids[node.name], len(kernel))
+        grid = self.node_grids[(made or node).name]
+        return self.place(f"convolution {node.name}", grid, len(kernel))
 
 
 def read_operands(

@@ -21,11 +21,13 @@ import numpy as np
 import torch
 from torch import Tensor, fx
 
-from licodec.compiler.compilation import Compilation, Grid, Rules, Source, Tables
+from licodec.compiler.compilation import Compilation
+from licodec.compiler.forms import Grid, Source
+from licodec.compiler.grids import Rules, Tables
 from licodec.compiler.ranges import RANGE_MARGIN
 from licodec.compiler.table_steps import table_input_step, table_output_step
 from licodec.errors import BadInputError
-from licodec.exact.program import WEIGHTED_KINDS, Operation, Program, Tensors
+from licodec.exact.program import Operation, Program, Tensors
 
 RANGE_ENDS = ("low", "high")
 ANY_WIDTH = 8  # of the template's weights, which nothing depends on
@@ -173,7 +175,7 @@ def _check_form(template: Compilation, stored: Program, tensors: Tensors) -> Non
     if not same or any(
         template.tensors[own.tensors["weight"]].shape != tensors[other.tensors["weight"]].shape
         for own, other in zip(template.operations, stored.operations, strict=True)
-        if own.kind in WEIGHTED_KINDS
+        if own.weight is not None
     ):
         raise BadInputError(f"its program {stored.name} is not of the form that is expected")
 

@@ -8,7 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
-from licodec.compiler.compilation import Compilation, Grid, Rule
+from licodec.compiler.compilation import Compilation
+from licodec.compiler.forms import Grid
+from licodec.compiler.grids import Rule
 from licodec.compiler.lowering import Span, attention_form, gdn_form, igdn_form, layernorm_form
 from licodec.networks.adapter_branches import Gain, PlaneMatrixProduct
 from licodec.networks.layers import (

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict, dataclass
+from dataclasses import fields as dataclass_fields
 from io import BytesIO
 
 import construct
@@ -118,22 +119,13 @@ def unpack_header(data: bytes) -> Header:
             f"file needs arithmetic profile {fields.profile}, this licodec has "
             f"{', '.join(_PROFILE_NUMBERS)}; {_NEWER}"
         )
-    header = Header(
-        width=fields.width,
-        height=fields.height,
-        channels=fields.channels,
-        has_alpha=fields.has_alpha == 1,
-        # Every byte is a Latin-1 character, and _check refuses those that may not be there.
-        backbone=fields.backbone.decode("latin-1"),
-        weights_id=fields.weights_id,
-        d_fraction_bits=fields.d_fraction_bits,
-        d=fields.d,
-        alpha=fields.alpha,
-        beta=fields.beta,
-        adapter_id=fields.adapter_id,
-        profile=_PROFILE_NAMES[fields.profile],
-        bit_depth=fields.bit_depth,
-    )
+    # Every byte is a Latin-1 character, and _check refuses those that may not be there.
+    read = {
+        "has_alpha": fields.has_alpha == 1,
+        "backbone": fields.backbone.decode("latin-1"),
+        "profile": _PROFILE_NAMES[fields.profile],
+    }
+    header = Header(**{own.name: fields[own.name] for own in dataclass_fields(Header)} | read)
     _check(header)
     return header
 

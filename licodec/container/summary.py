@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import asdict
 from typing import Any
 
 from licodec.container.chunks import FRAME_BYTES, MAGIC, Chunk
@@ -27,22 +28,15 @@ def describe(lic: LicFile) -> dict[str, Any]:
     optional_bytes = sum(
         len(chunk.data) for chunk in chunks if chunk.type in (PLAN, ALPHA) or not chunk.critical
     )
+    stated = {n: v.hex() if isinstance(v, bytes) else v for n, v in asdict(header).items()}
     return {
         "size": size,
         "format_version": FORMAT_VERSION,
-        "width": header.width,
-        "height": header.height,
-        "bit_depth": header.bit_depth,
-        "channels": header.channels,
-        "alpha_plane": header.has_alpha,
-        "backbone": header.backbone,
-        "profile": header.profile,
-        "weights_id": header.weights_id.hex(),
+        "alpha_plane": stated.pop("has_alpha"),
+        **stated,
         "d": header.d_value,
-        "d_fraction_bits": header.d_fraction_bits,
         "alpha": header.alpha / GAIN_ONE,
         "beta": header.beta / GAIN_ONE,
-        "adapter_id": None if header.adapter_id is None else header.adapter_id.hex(),
         "plan": _describe_plan(lic.plan),
         "chunks": [_describe_chunk(chunk) for chunk in chunks],
         "streams": len(lic.streams),

@@ -1,5 +1,5 @@
-"""AQVR in integers: the quantization step of every latent, and its scale index. Adapter sets may
-take even steps instead.
+"""AQVR in integers: the quantization step of every latent, its scale index, and the way back from
+its symbol. Adapter sets may take even steps instead.
 
 "Training-Free Adaptive Quantization for Variable Rate Image Coding for Machines",
 restated without division by floats (format/SPEC.md, "Entropy coding").
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+LATENT_LOW, LATENT_HIGH = -(2**15), 2**15 - 1
 SHARE_ONE = 2**16 - 1  # the share of d - 1 that is all of it
 
 
@@ -61,18 +62,16 @@ def adaptive_steps(
     return hi - divide_half_even((scale.astype(np.int64) - least) * (hi - lo), span)
 
 
-def scale_index_table(thresholds: np.ndarray) -> np.ndarray:
-    """What :func:`scale_indexes` looks up: the number of `thresholds` (ascending, positive)
-    not above 0, 1, 2, ... up to the last threshold."""
-    values = np.arange(int(thresholds[-1]) + 1 if len(thresholds) else 1)
-    return np.searchsorted(thresholds, values, side="right")
+def scale_indexes(
+    scale: np.ndarray, step: np.ndarray, unit: int, thresholds: np.ndarray
+) -> np.ndarray:
+    """The number of `thresholds` T (ascending) with scale * unit > T * step, elementwise, int64.
 
-
-def scale_indexes(scale: np.ndarray, step: np.ndarray, unit: int, table: np.ndarray) -> np.ndarray:
-    """The number of thresholds T with scale * unit > T * step, elementwise, int64.
-
-    With integers, s > T * step is T <= (s - 1) // step, so one division and a look-up in
-    `table` (:func:`scale_index_table`) answer for all thresholds.
+    With integers, s > T * step is T <= (s - 1) // step: one division for all thresholds.
     """
-    quotient = (scale.astype(np.int64) * unit - 1) // step
-    return table.take(quotient, mode="clip")
+    return np.searchsorted(thresholds, (scale.astype(np.int64) * unit - 1) // step, side="right")
+
+
+def dequantize(symbols: np.ndarray, step: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """The latents of symbols, int16: symbol * step + mean, kept within 16 bits."""
+    return np.clip(symbols * step + mean, LATENT_LOW, LATENT_HIGH).astype(np.int16)

@@ -13,6 +13,9 @@ from licodec.errors import CorruptFileError
 LARGEST_MAGNITUDE = 2**15 - 1  # of any symbol; three bytes hold every legal escape
 LARGEST_BYTES = 3
 
+DAMAGED = "payload: the escape stream is damaged"
+BYTES_LEFT = "payload: the escape stream has bytes left over"
+
 
 def encode_escapes(values: np.ndarray, low: np.ndarray, high: np.ndarray) -> bytes:
     """Code `values` (n,), each outside its table's `low` ... `high` (n,), as bytes."""
@@ -39,7 +42,7 @@ class EscapeReader:
         code = shift = 0
         while True:
             if self._position >= len(self._data) or shift >= 7 * LARGEST_BYTES:
-                raise CorruptFileError("payload: the escape stream is damaged")
+                raise CorruptFileError(DAMAGED)
             byte = self._data[self._position]
             self._position += 1
             code |= (byte & 127) << shift
@@ -48,10 +51,10 @@ class EscapeReader:
                 break
         value = low - 1 - (code >> 1) if code & 1 else high + 1 + (code >> 1)
         if (byte == 0 and shift > 7) or abs(value) > LARGEST_MAGNITUDE:
-            raise CorruptFileError("payload: the escape stream is damaged")
+            raise CorruptFileError(DAMAGED)
         return value
 
     def require_end(self) -> None:
         """Raise CorruptFileError unless everything was read."""
         if self._position != len(self._data):
-            raise CorruptFileError("payload: the escape stream has bytes left over")
+            raise CorruptFileError(BYTES_LEFT)

@@ -1,4 +1,4 @@
-"""The encoder's choice of symbols, weighing rate against distortion.
+"""The encoder's choice of symbols: rate-distortion optimized quantization (RDOQ).
 
 A decoder takes any symbol, so which one to code is the encoder's business. The nearest is
 not the best: where the network expects zeros, a one costs several bits and repairs little.
@@ -55,10 +55,10 @@ def nearest_symbols(residual: np.ndarray, step: np.ndarray) -> np.ndarray:
     return divide_half_even(residual, step)
 
 
-def thrifty_symbols(
+def rdoq_symbols(
     residual: np.ndarray, step: np.ndarray, indexes: np.ndarray, costs: SymbolCosts, weight: int
 ) -> np.ndarray:
-    """The nearest symbol, or the next one towards zero where bits + weight * error^2 is less.
+    """RDOQ: the nearest symbol, or the next one towards zero where bits + weight * error^2 is less.
 
     residual   int64 (C, H, W), what is to be coded
     step       int64, broadcastable to it; errors count in steps

@@ -1,77 +1,15 @@
-"""rANS over the stored tables, through CompressAI's coder.
-
-The coder is one extension file; it is loaded by itself, because ``import compressai``
-takes seconds and needs a working torchvision. Its own escape mechanism can neither be
-bounded nor kept inside its buffers, so it is made unreachable: every cumulative table
-ends in a zero-width entry, symbols are indexes into the table (the escape is the last),
-and streams are padded so that no read leaves them.
-"""
+"""The streams of a picture, written and read in coding order and cut at 2^20 symbols."""
 
 from __future__ import annotations
-
-import importlib.machinery
-import importlib.util
-from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 
 from licodec.container.file import Stream
-from licodec.entropy.escapes import EscapeReader, encode_escapes
-from licodec.entropy.tables import FrequencyTables
-from licodec.errors import CorruptFileError, LicodecError
+from licodec.entropy.coder_tables import STATE_BYTES, STATE_HIGH, STATE_LOW, WORD, CoderTables
+from licodec.entropy.forms import fastest
+from licodec.errors import CorruptFileError
 
 SYMBOLS_PER_STREAM = 1 << 20
-WORD = 4  # bytes the coder reads at a time, at most one word per symbol
-STATE_BYTES = 8
-STATE_LOW, STATE_HIGH = 1 << 31, 1 << 63  # a state is in [low, high)
-FEWEST_SYMBOLS = 3  # with fewer the coder writes before the start of its buffer
-
-
-@cache
-def coder() -> ModuleType:
-    """CompressAI's ``ans`` extension, loaded without the package around it."""
-    package = importlib.util.find_spec("compressai")
-    for folder in package.submodule_search_locations or () if package else ():
-        for suffix in importlib.machinery.EXTENSION_SUFFIXES:
-            path = Path(folder) / f"ans{suffix}"
-            if path.exists():
-                spec = importlib.util.spec_from_file_location("ans", path)
-                module = importlib.util.module_from_spec(spec)
-                spec.loader.exec_module(module)
-                return module
-    raise LicodecError(
-        "the entropy coder of the package compressai is not installed: run 'pip install compressai'"
-    )
-
-
-@dataclass(frozen=True)
-class CoderTables:
-    """Several families of tables joined into the lists the coder takes.
-
-    `low` and `high` (count,) are the values each table holds; table indexes of the second
-    family start at the length of the first, and so on.
-    """
-
-    cumulatives: list[list[int]]
-    sizes: list[int]
-    zeros: list[int]
-    low: np.ndarray
-    high: np.ndarray
-
-    @classmethod
-    def join(cls, *families: FrequencyTables) -> CoderTables:
-        cumulatives = []
-        for family in families:
-            for frequencies in family.frequencies:
-                total = np.concatenate([[0], np.cumsum(frequencies)])
-                cumulatives.append([*total.tolist(), int(total[-1])])
-        low = np.concatenate([family.offsets for family in families]).astype(np.int64)
-        lengths = np.concatenate([family.lengths for family in families])
-        sizes = [len(c) for c in cumulatives]
-        return cls(cumulatives, sizes, [0] * len(sizes), low, low + lengths - 2)
 
 
 def stream_lengths(total: int) -> list[int]:
@@ -81,44 +19,31 @@ def stream_lengths(total: int) -> list[int]:
 
 
 class StreamWriter:
-    """Collects values in coding order and flushes a stream whenever one is full."""
+    """Collects values in coding order and encodes a stream whenever one is full."""
 
     def __init__(self, tables: CoderTables, total: int) -> None:
-        if total < FEWEST_SYMBOLS:
-            raise LicodecError(f"a picture of {total} symbols: the pack is too small to code it")
-        self._tables = tables
+        self._coder = fastest().coder(tables)
         self._lengths = stream_lengths(total)
         self._streams: list[Stream] = []
         self._begin()
 
     def _begin(self) -> None:
-        self._encoder = coder().BufferedRansEncoder()
-        self._escapes = bytearray()
-        self._room = self._lengths[len(self._streams)]
+        length = self._lengths[len(self._streams)]
+        self._values, self._indexes = np.empty((2, length), np.int32)
+        self._filled = 0
 
     def write(self, values: np.ndarray, indexes: np.ndarray) -> None:
         """Append `values` (n,) coded with the tables `indexes` (n,)."""
         while len(values):
-            count = min(self._room, len(values))
-            self._write_part(values[:count], indexes[:count])
+            part = slice(self._filled, min(self._filled + len(values), len(self._values)))
+            count = part.stop - part.start
+            self._values[part], self._indexes[part] = values[:count], indexes[:count]
+            self._filled = part.stop
             values, indexes = values[count:], indexes[count:]
-            if self._room == 0:
-                stream = Stream(self._encoder.flush(), bytes(self._escapes))
-                self._streams.append(stream)
+            if self._filled == len(self._values):
+                self._streams.append(self._coder.encode(self._values, self._indexes))
                 if len(self._streams) < len(self._lengths):
                     self._begin()
-
-    def _write_part(self, values: np.ndarray, indexes: np.ndarray) -> None:
-        tables = self._tables
-        low, high = tables.low[indexes], tables.high[indexes]
-        outside = (values < low) | (values > high)
-        symbols = np.where(outside, high - low + 1, values - low)
-        if outside.any():
-            self._escapes += encode_escapes(values[outside], low[outside], high[outside])
-        self._encoder.encode_with_indexes(
-            symbols.tolist(), indexes.tolist(), tables.cumulatives, tables.sizes, tables.zeros
-        )
-        self._room -= len(values)
 
     def finish(self) -> tuple[Stream, ...]:
         """All streams, once every value has been written."""
@@ -130,7 +55,7 @@ class StreamReader:
     """The inverse of :class:`StreamWriter`."""
 
     def __init__(self, tables: CoderTables, total: int, streams: tuple[Stream, ...]) -> None:
-        self._tables = tables
+        self._coder = fastest().coder(tables)
         self._lengths = stream_lengths(total)
         if len(streams) != len(self._lengths):
             raise CorruptFileError(
@@ -148,44 +73,19 @@ class StreamReader:
         self._begin()
 
     def _begin(self) -> None:
-        stream, length = self._streams[self._next], self._lengths[self._next]
-        self._decoder = coder().RansDecoder()
-        # One word per symbol is the most the coder can read, whatever the bytes say.
-        self._decoder.set_stream(stream.rans + bytes(WORD * length + STATE_BYTES))
-        self._escapes = EscapeReader(stream.escapes)
-        self._room = length
+        self._decoder = self._coder.decoder(self._streams[self._next])
+        self._room = self._lengths[self._next]
 
     def read(self, indexes: np.ndarray) -> np.ndarray:
-        """The next values, int64 (n,), for table indexes (n,). Raises CorruptFileError."""
+        """The next values, int32 (n,), for table indexes (n,). Raises CorruptFileError."""
         parts = []
         while len(indexes):
-            parts.append(self._read_part(indexes[: self._room]))
+            parts.append(self._decoder.read(indexes[: self._room]))
             indexes = indexes[len(parts[-1]) :]
+            self._room -= len(parts[-1])
             if self._room == 0:
-                self._escapes.require_end()
+                self._decoder.require_end()
                 self._next += 1
                 if self._next < len(self._streams):
                     self._begin()
-        return np.concatenate(parts) if parts else np.zeros(0, np.int64)
-
-    def _read_part(self, indexes: np.ndarray) -> np.ndarray:
-        tables = self._tables
-        symbols = _array(
-            self._decoder.decode_stream(
-                indexes.tolist(), tables.cumulatives, tables.sizes, tables.zeros
-            )
-        )
-        low, high = tables.low[indexes], tables.high[indexes]
-        values = symbols + low
-        for i in np.flatnonzero(values > high):
-            values[i] = self._escapes.read(int(low[i]), int(high[i]))
-        self._room -= len(values)
-        return values
-
-
-def _array(symbols: list[int]) -> np.ndarray:
-    """The list as int64 (n,): through bytes, four times faster, where every symbol is one."""
-    try:
-        return np.frombuffer(bytes(symbols), np.uint8).astype(np.int64)
-    except ValueError:
-        return np.array(symbols, np.int64)
+        return np.concatenate(parts) if parts else np.zeros(0, np.int32)

@@ -9,95 +9,34 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
 from licodec.container.file import Stream
-from licodec.entropy.adaptive import (
-    adaptive_steps,
-    divide_half_even,
-    even_step,
-    scale_indexes,
-    step_range,
-)
+from licodec.entropy.adaptive import LATENT_HIGH, LATENT_LOW, divide_half_even
 from licodec.entropy.escapes import LARGEST_MAGNITUDE
-from licodec.entropy.quantization import SymbolCosts, nearest_symbols, thrifty_symbols
-from licodec.entropy.rans import CoderTables, StreamReader, StreamWriter
-from licodec.entropy.tables import EntropyTables
+from licodec.entropy.forms import fastest
+from licodec.entropy.model import EntropyModel
+from licodec.entropy.rans import StreamReader, StreamWriter
 from licodec.entropy.wavefronts import NeighbourPlanes, longest_wavefront, wavefronts
 from licodec.errors import CorruptFileError
-from licodec.exact.planes import PlaneRunner
 from licodec.exact.schedule import (
     LATENTS,
     NEIGHBOURS,
     PREVIOUS,
     PhaseStep,
-    Schedule,
+    SliceStep,
     WavefrontStep,
 )
 
-LATENT_LOW, LATENT_HIGH = -(2**15), 2**15 - 1
 BLOCK_SYMBOLS = 1 << 20  # symbols whose 64-bit intermediates are alive at a time
-
-
-@dataclass(frozen=True)
-class EntropyModel:
-    """What coding latents takes: the schedule, its bound programs, and the tables.
-
-    `distortion_weight` is the encoder's, see ``thrifty_symbols``; None codes the nearest symbol.
-    `step_shares` are an adapter set's, one for each slice; without any, steps are AQVR's, or those
-    by channel: `steps` int64 (M,) and, of the hyper-latents, `hyper_steps` (Z,), where the pack has
-    conditions. `band` is the one of the hyper-latents' tables. All three are of one d.
-    """
-
-    schedule: Schedule
-    runners: Mapping[str, PlaneRunner]
-    tables: EntropyTables
-    distortion_weight: int | None = None
-    step_shares: tuple[int, ...] = ()
-    steps: np.ndarray | None = None
-    hyper_steps: np.ndarray | None = None
-    band: int = 0
-
-    def hyper_indexes(self, shape: tuple[int, int, int]) -> np.ndarray:
-        """Table index of every hyper-latent in coding order, by channel and band."""
-        first = self.band * len(self.tables.medians)
-        return np.repeat(np.arange(first, first + shape[0]), shape[1] * shape[2])
-
-    @property
-    def first_latent_table(self) -> int:
-        """The latents' tables stand behind the hyper-latents'."""
-        return len(self.tables.hyper.frequencies)
-
-    def step_range(self, d: int, index: int) -> tuple[int, int]:
-        """(lo, hi): the least and largest step of slice `index`, in units."""
-        unit = 1 << self.schedule.latent_fraction_bits
-        if self.step_shares:
-            return (even_step(d, unit, self.step_shares[index]),) * 2
-        return step_range(d, unit, index, len(self.schedule.steps))
-
-    @cached_property
-    def latent_costs(self) -> SymbolCosts:
-        return SymbolCosts.of_tables(self.tables.latent)
-
-    def coder_tables(self) -> CoderTables:
-        return CoderTables.join(self.tables.hyper, self.tables.latent)
-
-    def symbol_count(self, hyper_rows: int, hyper_columns: int) -> int:
-        """Symbols of a picture whose hyper-latent plane has this size."""
-        schedule = self.schedule
-        finer = schedule.hyper_stride // schedule.latent_stride
-        per_position = len(self.tables.medians) + schedule.latent_channels * finer**2
-        return per_position * hyper_rows * hyper_columns
-
 
 # An index of latents (M, h, w) that gives (C, H, W): which ones are coded.
 Where = slice | tuple[slice, slice | np.ndarray, slice | np.ndarray]
 
 # Takes (mean, step, table indexes), each (C, H, W) but for a step that is one number,
 # (1, 1, 1), and what of the latents they belong to;
-# returns the coded integers, int64 (C, H, W).
+# returns the coded integers, (C, H, W).
 Exchange = Callable[[np.ndarray, np.ndarray, np.ndarray, Where], np.ndarray]
 
 # Takes coded integers and their table indexes, each (n,), in coding order.
@@ -105,57 +44,66 @@ Consume = Callable[[np.ndarray, np.ndarray], None]
 
 
 def encode_latents(
-    model: EntropyModel, latents: np.ndarray, hyper_latents: np.ndarray, d: int
+    model: EntropyModel, latents: np.ndarray, hyper_latents: np.ndarray
 ) -> tuple[tuple[Stream, ...], np.ndarray]:
     """Code latents (M, h, w) int16 in units of 2^-g, and hyper-latents (Z, H, W) integers.
 
     Returns the streams and the decoded latents, int16 (M, h, w).
     """
-    symbols, hyper_latents = _quantized_hyper_latents(model, hyper_latents)
-    writer = StreamWriter(model.coder_tables(), symbols.size + latents.size)
+    writer = StreamWriter(model.coder_tables(), hyper_latents.size + latents.size)
+    symbols = _hyper_symbols(model, hyper_latents)
     writer.write(symbols.ravel(), model.hyper_indexes(symbols.shape))
-    decoded = _walk(model, hyper_latents, d, _coding(model, latents, writer.write))
+    decoded = Walk(model, _coding(model, latents, writer.write)).latents(symbols)
     return writer.finish(), decoded
 
 
 def observe_latents(
-    model: EntropyModel, latents: np.ndarray, hyper_latents: np.ndarray, d: int, consume: Consume
+    model: EntropyModel, latents: np.ndarray, hyper_latents: np.ndarray, consume: Consume
 ) -> None:
     """Quantize as :func:`encode_latents` does and hand every latent's integer and its table
     index to `consume` instead of a coder: what fitting the tables takes."""
-    _, hyper_latents = _quantized_hyper_latents(model, hyper_latents)
-    _walk(model, hyper_latents, d, _coding(model, latents, consume))
+    Walk(model, _coding(model, latents, consume)).latents(_hyper_symbols(model, hyper_latents))
 
 
-def _quantized_hyper_latents(
-    model: EntropyModel, hyper_latents: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """The symbols of hyper-latents (Z, H, W), and what they decode to, int64 each."""
-    port = model.runners[model.schedule.hyper_synthesis].program.inputs[0]
-    medians = model.tables.medians[:, None, None].astype(np.int64)
-    low, high = port.low - medians, port.high - medians
-    residual = np.clip(hyper_latents.astype(np.int64) - medians, low, high)
-    if model.hyper_steps is None:
-        return residual, residual + medians
-    steps = model.hyper_steps[:, None, None]
-    # A multiple of the step within the port's range.
-    symbols = np.clip(divide_half_even(residual, steps), -(-low // steps), high // steps)
-    symbols = np.clip(symbols, -LARGEST_MAGNITUDE, LARGEST_MAGNITUDE)
-    return symbols, symbols * steps + medians
-
-
-def _coding(model: EntropyModel, latents: np.ndarray, consume: Consume) -> Exchange:
-    """The encoder's side of the walk: quantize `latents` (M, h, w), hand on what is coded."""
-    offset, weight = model.first_latent_table, model.distortion_weight
+def decode_latents(
+    model: EntropyModel, streams: tuple[Stream, ...], hyper_shape: tuple[int, int]
+) -> np.ndarray:
+    """The inverse of :func:`encode_latents`: int16 (M, h, w). Raises CorruptFileError."""
+    reader = StreamReader(model.coder_tables(), model.symbol_count(*hyper_shape), streams)
+    shape = (len(model.tables.medians), *hyper_shape)
+    symbols = reader.read(model.hyper_indexes(shape)).reshape(shape)
 
     def exchange(
         mean: np.ndarray, step: np.ndarray, indexes: np.ndarray, where: Where
     ) -> np.ndarray:
-        residual = latents[where].astype(np.int64) - mean
+        return reader.read(indexes.ravel()).reshape(indexes.shape)
+
+    return Walk(model, exchange).latents(symbols)
+
+
+def _hyper_symbols(model: EntropyModel, hyper_latents: np.ndarray) -> np.ndarray:
+    """What codes hyper-latents (Z, H, W), int64: each a multiple of the step around the median,
+    within the port's range."""
+    port, medians, steps = model.hyper_port, model.hyper_medians, model.hyper_steps
+    low, high = port.low - medians, port.high - medians
+    residual = np.clip(hyper_latents - medians, low, high)
+    symbols = np.clip(divide_half_even(residual, steps), -(-low // steps), high // steps)
+    return np.clip(symbols, -LARGEST_MAGNITUDE, LARGEST_MAGNITUDE)
+
+
+def _coding(model: EntropyModel, latents: np.ndarray, consume: Consume) -> Exchange:
+    """The encoder's side of the walk: quantize `latents` (M, h, w), hand on what is coded."""
+    offset, weight, form = model.first_latent_table, model.distortion_weight, fastest()
+
+    def exchange(
+        mean: np.ndarray, step: np.ndarray, indexes: np.ndarray, where: Where
+    ) -> np.ndarray:
+        residual = latents[where].astype(np.int32) - mean
         if weight is None:
-            coded = nearest_symbols(residual, step)
+            coded = form.nearest_symbols(residual, step)
         else:
-            coded = thrifty_symbols(residual, step, indexes - offset, model.latent_costs, weight)
+            costs = model.latent_costs
+            coded = form.rdoq_symbols(residual, step, indexes - offset, costs, weight)
         coded = np.clip(coded, -LARGEST_MAGNITUDE, LARGEST_MAGNITUDE)
         consume(coded.ravel(), indexes.ravel())
         return coded
@@ -163,56 +111,132 @@ def _coding(model: EntropyModel, latents: np.ndarray, consume: Consume) -> Excha
     return exchange
 
 
-def decode_latents(
-    model: EntropyModel, streams: tuple[Stream, ...], hyper_shape: tuple[int, int], d: int
-) -> np.ndarray:
-    """The inverse of :func:`encode_latents`: int16 (M, h, w). Raises CorruptFileError."""
-    rows, columns = hyper_shape
-    reader = StreamReader(model.coder_tables(), model.symbol_count(rows, columns), streams)
-    shape = (len(model.tables.medians), rows, columns)
-    hyper_latents = reader.read(model.hyper_indexes(shape)).reshape(shape)
-    if model.hyper_steps is not None:
-        hyper_latents = hyper_latents * model.hyper_steps[:, None, None]
-    hyper_latents = hyper_latents + model.tables.medians[:, None, None]
-    port = model.runners[model.schedule.hyper_synthesis].program.inputs[0]
-    if hyper_latents.min() < port.low or hyper_latents.max() > port.high:
-        raise CorruptFileError("payload: a hyper-latent is out of range")
+@dataclass(frozen=True)
+class Walk:
+    """One walk through the schedule; `exchange` codes integers, or reads them."""
 
-    def exchange(
-        mean: np.ndarray, step: np.ndarray, indexes: np.ndarray, where: Where
-    ) -> np.ndarray:
-        return reader.read(indexes.ravel()).reshape(indexes.shape)
+    model: EntropyModel
+    exchange: Exchange
 
-    return _walk(model, hyper_latents, d, exchange)
+    def latents(self, symbols: np.ndarray) -> np.ndarray:
+        """The decoded latents, int16 (M, h, w), behind the hyper-latents' integers (Z, H, W).
 
+        Raises CorruptFileError where those are out of range.
+        """
+        model, schedule = self.model, self.model.schedule
+        hyper_latents = symbols * model.hyper_steps + model.hyper_medians
+        if (
+            hyper_latents.min() < model.hyper_port.low
+            or hyper_latents.max() > model.hyper_port.high
+        ):
+            raise CorruptFileError("payload: a hyper-latent is out of range")
+        outputs = model.runners[schedule.hyper_synthesis](
+            {"hyper_latents": hyper_latents.astype(np.int16)}
+        )
+        features = dict(zip(schedule.features, outputs, strict=True))
+        (first, *_) = schedule.steps
+        if isinstance(first, WavefrontStep):
+            return self._wavefronts(first, features)
+        decoded = np.zeros((schedule.latent_channels, *outputs[0].shape[1:]), np.int16)
+        context: np.ndarray | None = None
+        for index, step in enumerate(schedule.steps):
+            if isinstance(step, PhaseStep):
+                context = self._phases(step, features, decoded)
+            else:
+                self._slice(step, index, features, decoded)
+        if schedule.residual is not None:
+            residual = model.runners[schedule.residual]
+            _correct(decoded, residual({"context": context, LATENTS: decoded}))
+        return decoded
 
-def _walk(model: EntropyModel, hyper_latents: np.ndarray, d: int, exchange: Exchange) -> np.ndarray:
-    schedule = model.schedule
-    outputs = model.runners[schedule.hyper_synthesis](
-        {"hyper_latents": hyper_latents.astype(np.int16)}
-    )
-    seen = dict(zip(schedule.features, outputs, strict=True))
-    if isinstance(schedule.steps[0], WavefrontStep):
-        return _walk_wavefronts(model, schedule.steps[0], seen, exchange)
-    decoded = np.zeros((schedule.latent_channels, *outputs[0].shape[1:]), np.int16)
-    context: np.ndarray | None = None
-    for index, step in enumerate(schedule.steps):
-        parameters = model.runners[step.parameters]
-        if isinstance(step, PhaseStep):
-            seen[LATENTS] = decoded
-            mean, scale, context = parameters({n: seen[n] for n in parameters.plane_ports})
-            _code_phases(model, mean, scale, step, decoded, exchange)
-            continue
-        seen[PREVIOUS] = decoded[: step.start]
-        mean, scale, *contexts = parameters({n: seen[n] for n in parameters.plane_ports})
-        own = decoded[step.start : step.stop]
-        _code_slice(model, mean, scale, step.start, own, exchange, model.step_range(d, index))
+    def _parameters(
+        self, step: SliceStep | PhaseStep, seen: Mapping[str, np.ndarray]
+    ) -> tuple[np.ndarray, ...]:
+        """Mean, scale, and context where there is one."""
+        runner = self.model.runners[step.parameters]
+        return runner({name: seen[name] for name in runner.plane_ports})
+
+    def _slice(
+        self,
+        step: SliceStep,
+        index: int,
+        features: Mapping[str, np.ndarray],
+        decoded: np.ndarray,
+    ) -> None:
+        """Code one slice into its channels of `decoded` (M, h, w), and correct it."""
+        seen = {**features, PREVIOUS: decoded[: step.start]}
+        mean, scale, *contexts = self._parameters(step, seen)
+        self.code_slice(step, index, mean, scale, decoded)
         del mean, scale  # of a large picture they are its largest planes
         if step.residual is not None:
-            _correct(own, model.runners[step.residual]({"context": contexts[0], "decoded": own}))
-    if schedule.residual is not None:
-        _correct(decoded, model.runners[schedule.residual]({"context": context, LATENTS: decoded}))
-    return decoded
+            own = decoded[step.start : step.stop]
+            residual = self.model.runners[step.residual]
+            _correct(own, residual({"context": contexts[0], "decoded": own}))
+
+    def code_slice(
+        self,
+        step: SliceStep,
+        index: int,
+        mean: np.ndarray,
+        scale: np.ndarray,
+        decoded: np.ndarray,
+    ) -> None:
+        """Code one slice of which mean and scale (C, h, w) are known, channel block by channel
+        block."""
+        for part in _channel_blocks(scale.shape):
+            where = slice(step.start + part.start, step.start + part.stop)
+            steps = self.model.steps_of(scale[part], index, where)
+            decoded[where] = self._coded(mean[part], scale[part], steps, where)
+
+    def _phases(
+        self, step: PhaseStep, features: Mapping[str, np.ndarray], decoded: np.ndarray
+    ) -> np.ndarray:
+        """Code one step by phases into `decoded` (M, h, w); returns its context."""
+        mean, scale, context = self._parameters(step, {**features, LATENTS: decoded})
+        assert self.model.steps is not None  # as such steps are in schedules with knots alone
+        for phase, start in enumerate(step.phases):
+            row, column = divmod(phase, 2)
+            for part in _channel_blocks((step.count, *scale.shape[1:])):
+                own = slice(phase * step.count + part.start, phase * step.count + part.stop)
+                channels = slice(start + part.start, start + part.stop)
+                where = (channels, slice(row, None, 2), slice(column, None, 2))
+                steps = self.model.steps[channels, None, None]
+                decoded[where] = self._coded(mean[own], scale[own], steps, where)
+        return context
+
+    def _wavefronts(self, step: WavefrontStep, features: Mapping[str, np.ndarray]) -> np.ndarray:
+        """The same for latents that are coded position by position, int16 (M, h, w)."""
+        parameters = self.model.runners[step.parameters]
+        read = [name for name in parameters.plane_ports if name != NEIGHBOURS]
+        (rows, columns) = features[read[0]].shape[1:]
+        by_position = {  # (positions, channels), so that a position's lie together
+            name: np.ascontiguousarray(features[name].reshape(len(features[name]), -1).T)
+            for name in read
+        }
+        decoded = NeighbourPlanes(step.stop, rows, columns, step.reach)
+        unit = np.full((1, 1, 1), self.model.unit, np.int64)
+        most = longest_wavefront(rows, columns, step.reach)
+        for row, column in wavefronts(rows, columns, step.reach):
+            # Planes of one size for all: preparing a kernel for another takes longer than running
+            # it.
+            repeated = (0, most - len(row))
+            all_rows, all_columns = (np.pad(n, repeated, mode="edge") for n in (row, column))
+            places = all_rows * columns + all_columns
+            seen = {name: planes[places].T[:, None] for name, planes in by_position.items()}
+            outputs = parameters({**seen, NEIGHBOURS: decoded.neighbours(all_rows, all_columns)})
+            mean, scale = (output[:, :, : len(row)] for output in outputs)
+            where = (slice(None), row[None], column[None])
+            decoded.put(row, column, self._coded(mean, scale, unit, where))
+        return decoded.latents()
+
+    def _coded(
+        self, mean: np.ndarray, scale: np.ndarray, steps: np.ndarray, where: Where
+    ) -> np.ndarray:
+        """Code some latents, (C, H, W) each but `steps`, which broadcasts; what they decode to."""
+        model, form = self.model, fastest()
+        indexes = form.scale_indexes(scale, steps, model.unit, model.tables.thresholds)
+        coded = self.exchange(mean, steps, indexes + model.first_latent_table, where)
+        return form.dequantize(coded, steps, mean)
 
 
 def _correct(decoded: np.ndarray, predicted: tuple[np.ndarray, ...]) -> None:
@@ -223,99 +247,8 @@ def _correct(decoded: np.ndarray, predicted: tuple[np.ndarray, ...]) -> None:
         decoded[part] = np.clip(corrected, LATENT_LOW, LATENT_HIGH)
 
 
-def _walk_wavefronts(
-    model: EntropyModel, step: WavefrontStep, features: Mapping[str, np.ndarray], exchange: Exchange
-) -> np.ndarray:
-    """The same for latents that are coded position by position, int16 (M, h, w)."""
-    parameters = model.runners[step.parameters]
-    read = [name for name in parameters.plane_ports if name != NEIGHBOURS]
-    (rows, columns) = features[read[0]].shape[1:]
-    by_position = {  # (positions, channels), so that a position's lie together
-        name: np.ascontiguousarray(features[name].reshape(len(features[name]), -1).T)
-        for name in read
-    }
-    decoded = NeighbourPlanes(step.stop, rows, columns, step.reach)
-    unit = np.full((1, 1, 1), 1 << model.schedule.latent_fraction_bits, np.int64)
-    offset = model.first_latent_table
-    table = model.tables.scale_index_table
-    most = longest_wavefront(rows, columns, step.reach)
-    for row, column in wavefronts(rows, columns, step.reach):
-        # Planes of one size for all: preparing a kernel for another takes longer than running it.
-        repeated = (0, most - len(row))
-        all_rows, all_columns = (np.pad(n, repeated, mode="edge") for n in (row, column))
-        places = all_rows * columns + all_columns
-        seen = {name: planes[places].T[:, None] for name, planes in by_position.items()}
-        outputs = parameters({**seen, NEIGHBOURS: decoded.neighbours(all_rows, all_columns)})
-        mean, scale = (output[:, :, : len(row)] for output in outputs)
-        indexes = scale_indexes(scale, unit, int(unit[0, 0, 0]), table) + offset
-        coded = exchange(mean, unit, indexes, (slice(None), row[None], column[None]))
-        values = np.clip(coded * unit + mean, LATENT_LOW, LATENT_HIGH)
-        decoded.put(row, column, values)
-    return decoded.latents()
-
-
 def _channel_blocks(shape: tuple[int, ...]) -> Iterator[slice]:
     """Slices of the channels of (C, H, W), each of about BLOCK_SYMBOLS values."""
     block = max(1, BLOCK_SYMBOLS // (shape[1] * shape[2]))
     for start in range(0, shape[0], block):
-        yield slice(start, start + block)
-
-
-def _code_slice(
-    model: EntropyModel,
-    mean: np.ndarray,
-    scale: np.ndarray,
-    first: int,
-    decoded: np.ndarray,
-    exchange: Exchange,
-    steps: tuple[int, int],
-) -> None:
-    """Code one slice channel block by channel block, into `decoded` (C, H, W) int16.
-
-    `steps` are AQVR's least and largest, for packs without steps by channel.
-    """
-    for part in _channel_blocks(scale.shape):
-        whole = slice(first + part.start, first + part.start + len(scale[part]))
-        if model.steps is None:
-            least, largest = scale[part].min((1, 2)), scale[part].max((1, 2))
-            delta = adaptive_steps(scale[part], least, largest, steps)
-        else:
-            delta = model.steps[whole, None, None]
-        decoded[part] = _coded(model, mean[part], scale[part], delta, whole, exchange)
-
-
-def _code_phases(
-    model: EntropyModel,
-    mean: np.ndarray,
-    scale: np.ndarray,
-    step: PhaseStep,
-    decoded: np.ndarray,
-    exchange: Exchange,
-) -> None:
-    """Code one step by phases, into `decoded` (M, H, W) int16; mean and scale are
-    (PHASES * step.count, H / 2, W / 2)."""
-    assert model.steps is not None  # as such steps are in schedules with knots alone
-    for phase, start in enumerate(step.phases):
-        row, column = divmod(phase, 2)
-        for part in _channel_blocks((step.count, *scale.shape[1:])):
-            rows = slice(phase * step.count + part.start, phase * step.count + part.stop)
-            channels = slice(start + part.start, start + min(part.stop, step.count))
-            rows = slice(rows.start, rows.start + channels.stop - channels.start)
-            where = (channels, slice(row, None, 2), slice(column, None, 2))
-            delta = model.steps[channels, None, None]
-            decoded[where] = _coded(model, mean[rows], scale[rows], delta, where, exchange)
-
-
-def _coded(
-    model: EntropyModel,
-    mean: np.ndarray,
-    scale: np.ndarray,
-    delta: np.ndarray,
-    where: Where,
-    exchange: Exchange,
-) -> np.ndarray:
-    """Code some channels, (C, H, W) each but `delta`, which broadcasts; their latents."""
-    unit = 1 << model.schedule.latent_fraction_bits
-    indexes = scale_indexes(scale, delta, unit, model.tables.scale_index_table)
-    coded = exchange(mean, delta, indexes + model.first_latent_table, where)
-    return np.clip(coded * delta + mean, LATENT_LOW, LATENT_HIGH)
+        yield slice(start, min(start + block, shape[0]))

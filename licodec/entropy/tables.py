@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
-from licodec.entropy.adaptive import scale_index_table
 from licodec.errors import CorruptFileError
 
 PRECISION = 16  # frequencies of a table sum to 2^16
@@ -49,11 +47,6 @@ class EntropyTables:
     medians: np.ndarray  # (hyper-latent channels,) int32
     latent: FrequencyTables
     thresholds: np.ndarray
-
-    @cached_property
-    def scale_index_table(self) -> np.ndarray:
-        """The thresholds as :func:`licodec.entropy.adaptive.scale_indexes` takes them."""
-        return scale_index_table(self.thresholds)
 
 
 def integer_frequencies(masses: np.ndarray) -> np.ndarray:

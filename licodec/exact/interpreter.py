@@ -8,16 +8,17 @@ from collections.abc import Mapping
 from types import ModuleType
 
 from licodec.errors import LicodecError, UsageError
-from licodec.exact.backends import reference
-from licodec.exact.backends.reference import Run
+from licodec.exact.backends import native, reference
 from licodec.exact.backends.torch_loading import MOST_THREADS, import_torch
-from licodec.exact.program import Program, Tensors
+from licodec.exact.bounds import CheckedProgram
 from licodec.exact.selftest import failures
+from licodec.exact.values import Run
 from licodec.forks import limit_torch
 
-BACKENDS = ("cuda", "int8", "float32", "reference")
-"""Fastest first. The last needs no test: the others are held to it."""
+BACKENDS = ("native", "cuda", "int8", "float32", "reference")
+"""Fastest first, start included. The last needs no test: the others are held to it."""
 
+Programs = Mapping[str, CheckedProgram]
 _threads: int | None = None
 
 
@@ -28,26 +29,22 @@ class Interpreter:
     rejected  why each faster one that was tried is not used, by name
     """
 
-    def __init__(self, module: ModuleType, tensors: Tensors, rejected: Mapping[str, str]) -> None:
+    def __init__(self, module: ModuleType, programs: Programs, rejected: Mapping[str, str]) -> None:
         self.backend: str = module.NAME
         self.rejected = dict(rejected)
         self._module = module
-        self._tensors = tensors
+        self._programs = programs
         self._prepared: dict[str, Run] = {}
 
-    def prepare(self, program: Program) -> Run:
-        """`program` bound to its tensors; bound once, whatever the number of calls.
-
-        The result takes integer planes (C, H, W), and numbers (), by port name, within the
-        ports' ranges, and gives int32 planes (C, H, W) by output name.
-        """
-        if program.name not in self._prepared:
+    def prepare(self, name: str) -> Run:
+        """What runs the program of a name; made once, whatever the number of calls."""
+        if name not in self._prepared:
             limit_torch()
-            self._prepared[program.name] = self._module.prepare(program, self._tensors)
-        return self._prepared[program.name]
+            self._prepared[name] = self._module.prepare(self._programs[name])
+        return self._prepared[name]
 
 
-def choose(requested: str | None, programs: Mapping[str, Program], tensors: Tensors) -> Interpreter:
+def choose(requested: str | None, programs: Programs) -> Interpreter:
     """An interpreter of `programs` on the backend `requested`, or on the fastest exact one.
 
     Raises UsageError for a name that is not in BACKENDS and LicodecError for a requested
@@ -61,9 +58,9 @@ def choose(requested: str | None, programs: Mapping[str, Program], tensors: Tens
             break
         module, problem = _load(name)
         if module is not None:
-            wrong = failures(module, programs.values(), tensors)
+            wrong = _failures(module, programs)
             if not wrong:
-                return Interpreter(module, tensors, rejected)
+                return Interpreter(module, programs, rejected)
             problem = f"not exact on this machine: {wrong[0]}"
         rejected[name] = problem
     if requested in rejected:
@@ -71,21 +68,30 @@ def choose(requested: str | None, programs: Mapping[str, Program], tensors: Tens
             f"backend {requested}: {rejected[requested]}; leave it out to use another one, "
             "which gives the same pixels"
         )
-    return Interpreter(reference, tensors, rejected)
+    return Interpreter(reference, programs, rejected)
 
 
 def set_threads(count: int) -> None:
-    """Let the torch backends use `count` threads, now and when torch is first imported."""
+    """Let backends use `count` threads, now and when torch is first imported."""
     global _threads
     if not 1 <= count <= MOST_THREADS:
         raise UsageError(f"{count} threads; give at least 1 and at most {MOST_THREADS}")
     _threads = count
+    native.set_threads(count)
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(count)
 
 
+def _failures(module: ModuleType, programs: Programs) -> list[str]:
+    """What a backend gets wrong. Ours has proved itself before, once for all programs."""
+    return [] if module is native else failures(module, programs.values())
+
+
 def _load(name: str) -> tuple[ModuleType | None, str]:
-    """The module of a torch backend, or None and what stands in its way."""
+    """The module of a backend, or None and what stands in its way."""
+    if name == native.NAME:
+        problem = native.obstacle()
+        return (native, "") if problem is None else (None, problem)
     try:
         import_torch()
         module = importlib.import_module(f"licodec.exact.backends.{name}")

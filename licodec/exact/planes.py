@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 import numpy as np
 
-from licodec.exact.bounds import analyse
-from licodec.exact.program import Program, Tensors
+from licodec.exact.bounds import CheckedProgram
+from licodec.exact.program import Program
 from licodec.exact.strips import StripGeometry, plane_size, run_in_strips, strip_geometry
-
-Planes = Mapping[str, np.ndarray]
-Run = Callable[[Planes], dict[str, np.ndarray]]
+from licodec.exact.values import Planes, Run
 
 
 @dataclass(frozen=True)
@@ -34,15 +32,14 @@ class PlaneRunner:
     numbers: Planes = field(default_factory=dict)
 
     @classmethod
-    def bind(
-        cls, program: Program, tensors: Tensors, run: Run, strip_positions: int
-    ) -> PlaneRunner:
-        values = analyse(program, tensors)
-        outputs = [values[name] for name in program.outputs]
+    def bind(cls, checked: CheckedProgram, run: Run, strip_positions: int) -> PlaneRunner:
+        """With the geometry and the types that are proved of a program; `run` may be of other
+        tensors that the proof covers."""
+        outputs = [checked.values[name] for name in checked.program.outputs]
         return cls(
-            program,
+            checked.program,
             run,
-            strip_geometry(program, values),
+            strip_geometry(checked),
             tuple(_smallest_dtype(info.low, info.high) for info in outputs),
             tuple(info.rate for info in outputs),
             strip_positions,

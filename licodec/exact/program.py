@@ -9,81 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
 from licodec.errors import CorruptFileError
+from licodec.exact.operations import KINDS
+from licodec.exact.operations.kind import OperationKind
+from licodec.exact.values import ValueInfo
 
 Tensors = Mapping[str, np.ndarray]
 """The stored tensors of a pack by name: weights int8 or int16, biases int32, multipliers and
 gains float32, tables int32."""
-
-
-@dataclass(frozen=True)
-class OperationKind:
-    """What the format says of one kind of operation: its operands, tensors and attributes.
-
-    `inputs` is the number of operands, None for one or more. `attributes` maps each
-    integer attribute to its default; None means that it must be written.
-    """
-
-    inputs: int | None
-    tensors: tuple[str, ...] = ()
-    optional_tensors: tuple[str, ...] = ()
-    attributes: Mapping[str, int | None] = field(default_factory=dict)
-
-
-KINDS: Mapping[str, OperationKind] = MappingProxyType(
-    {
-        "conv2d": OperationKind(
-            1, ("weight", "bias"), attributes={"stride": 1, "padding": 0, "groups": 1}
-        ),
-        "requantize": OperationKind(
-            1, ("multiplier",), ("negative_multiplier",), {"low": None, "high": None}
-        ),
-        "add": OperationKind(2, attributes={"low": None, "high": None}),
-        "mul": OperationKind(2),
-        "scale": OperationKind(2),
-        "clamp": OperationKind(1, attributes={"low": None, "high": None}),
-        "table": OperationKind(1, ("table",), attributes={"low": None}),
-        "igdn": OperationKind(1, ("weight", "bias"), attributes={"bias_bits": 0, "root_bits": 0}),
-        "gdn": OperationKind(
-            1,
-            ("weight", "bias"),
-            attributes={
-                "bias_bits": 0,
-                "root_bits": 0,
-                "fraction_bits": 0,
-                "low": None,
-                "high": None,
-            },
-        ),
-        "layernorm": OperationKind(
-            1,
-            ("gain", "bias"),
-            attributes={
-                "epsilon": 0,
-                "root_bits": 0,
-                "fraction_bits": 0,
-                "low": None,
-                "high": None,
-            },
-        ),
-        "window_attention": OperationKind(
-            1,
-            ("multiplier", "bias", "table"),
-            attributes={"heads": None, "window": None, "shift": 0},
-        ),
-        "concat": OperationKind(None),
-        "split": OperationKind(1, attributes={"start": None, "stop": None}),
-        "pixel_shuffle": OperationKind(1, attributes={"factor": None}),
-        "pixel_unshuffle": OperationKind(1, attributes={"factor": None}),
-        "phase": OperationKind(1, attributes={"factor": None, "row": 0, "column": 0}),
-    }
-)
-WEIGHTED_KINDS = frozenset({"conv2d", "gdn", "igdn"})
 
 
 @dataclass(frozen=True)
@@ -98,6 +36,13 @@ class Port:
     low: int
     high: int
 
+    @property
+    def info(self) -> ValueInfo:
+        """What is known of its value."""
+        number = self.channels is None
+        channels = 1 if self.channels is None else self.channels
+        return ValueInfo(channels, self.low, self.high, Fraction(1), number=number)
+
 
 @dataclass(frozen=True)
 class Operation:
@@ -108,6 +53,20 @@ class Operation:
     output: str
     tensors: Mapping[str, str] = field(default_factory=dict)
     attributes: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def form(self) -> OperationKind:
+        """What the format says of its kind."""
+        return KINDS[self.kind]
+
+    @property
+    def weight(self) -> str | None:
+        """The name of its weights, whose width a precision plan states, if it has any."""
+        return self.tensors.get("weight")
+
+    def roles(self, tensors: Tensors) -> dict[str, np.ndarray]:
+        """Its tensors among those of a pack, by role."""
+        return {role: tensors[name] for role, name in self.tensors.items()}
 
 
 @dataclass(frozen=True)
@@ -124,7 +83,7 @@ def program_to_json(program: Program) -> dict[str, Any]:
     """The JSON form that packs store; attributes at their default are left out."""
     operations = []
     for operation in program.operations:
-        defaults = KINDS[operation.kind].attributes
+        defaults = operation.form.attributes
         entry: dict[str, Any] = {
             "kind": operation.kind,
             "inputs": list(operation.inputs),

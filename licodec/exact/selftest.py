@@ -8,42 +8,24 @@ planes whose sums are odd, near the limit of what its kernels add exactly, or sa
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from types import ModuleType
 
 import numpy as np
 
 from licodec.errors import LicodecError
-from licodec.exact.backends import reference
-from licodec.exact.bounds import VALUE_LIMIT, ValueInfo, analyse
-from licodec.exact.passes import BYTE, KernelLimits, NoExactSplit, split_into_passes
+from licodec.exact.bounds import CheckedProgram, check
+from licodec.exact.operations import KINDS
+from licodec.exact.passes import KernelLimits, NoExactSplit
 from licodec.exact.program import Operation, Port, Program, Tensors
+from licodec.exact.values import VALUE_LIMIT, ValueInfo
 
 SMALL = (9, 11)  # rows, columns: odd, so that every kernel meets its tails
 LARGE = (33, 40)  # enough for kernels to block rows and to share them among threads
 QUICK_WEIGHTS = 2**16
 LARGEST = VALUE_LIMIT - 1
-REVEALED = frozenset({"conv2d", "mul", "scale", "igdn"})  # give sums, so they are requantized
-WITH_OWN_TENSORS = frozenset(
-    {"gdn", "igdn", "layernorm", "window_attention"}
-)  # whose bounds other tensors would not keep
-
-
-@dataclass(frozen=True)
-class Sums:
-    """What decides how a convolution is cut into passes, and so which kernels run.
-
-    least, largest  range of the weights
-    total           sum of the weights' magnitudes for an output, at the most that leaves
-                    the passes as they are whatever the weights' signs
-    bias            magnitude of the bias to the byte: a power of 256, or 0
-    """
-
-    least: int
-    largest: int
-    total: int
-    bias: int
 
 
 @dataclass(frozen=True)
@@ -64,36 +46,50 @@ class Stored:
 
 @dataclass(frozen=True)
 class Case:
-    """A class of operations that a backend treats alike: all that its kernels may depend on."""
+    """A class of operations that a backend treats alike: all that its kernels may depend on.
+
+    operands  of rate 1; accumulators with the widest range of a value, as theirs makes no
+              difference to how they are requantized
+    tensors   role, shape and data type of each
+    facts     what the kind's TrialFacts say of the tensors, or they themselves
+    plane     rows and columns to try it on
+    """
 
     kind: str
-    operands: tuple[tuple[int | None, int, int], ...]  # (channels, None for a number, low, high)
+    operands: tuple[ValueInfo, ...]
     attributes: tuple[tuple[str, int], ...]
-    tensors: tuple[tuple[str, tuple[int, ...], str], ...]  # (role, shape, data type)
-    sums: Sums | None = None  # of conv2d alone
-    entries: tuple[int, int] | None = None  # of table alone: their range
-    stored: Stored | None = None  # where the operation's own tensors are tried
+    tensors: tuple[tuple[str, tuple[int, ...], str], ...]
+    facts: Hashable
     plane: tuple[int, int] = SMALL
 
     def __str__(self) -> str:
         operands = " and ".join(
-            f"{'a number' if n is None else f'{n} channels'} in {low}...{high}"
-            for n, low, high in self.operands
+            f"{'a number' if x.number else f'{x.channels} channels'} in {x.low}...{x.high}"
+            for x in self.operands
         )
         tensors = (f"{role} {'x'.join(map(str, shape))}" for role, shape, _ in self.tensors)
         return ", ".join([f"{self.kind} of {operands}", *tensors])
 
 
+@dataclass(frozen=True)
+class Trial:
+    """A program whose only output is "result", what to run it on, and what that gives."""
+
+    program: CheckedProgram
+    inputs: Mapping[str, np.ndarray]
+    expected: np.ndarray
+
+
 _verdicts: dict[tuple[str, Case], str | None] = {}  # by backend: what was wrong
 
 
-def failures(backend: ModuleType, programs: Iterable[Program], tensors: Tensors) -> list[str]:
+def failures(backend: ModuleType, programs: Iterable[CheckedProgram]) -> list[str]:
     """What `backend` gets wrong among the operations of `programs`; empty where it is exact.
 
     The verdict on each class of operation is kept for the rest of the process.
     """
     try:
-        cases = _cases(programs, tensors, backend.LIMITS)
+        cases = _cases(programs, backend.LIMITS)
     except NoExactSplit as error:
         return [str(error)]
     found = []
@@ -106,18 +102,18 @@ def failures(backend: ModuleType, programs: Iterable[Program], tensors: Tensors)
     return found
 
 
-def _cases(programs: Iterable[Program], tensors: Tensors, limits: KernelLimits) -> list[Case]:
-    """The distinct classes of operation, and one convolution on a large plane too: the heaviest
-    of those that the reference runs in a few milliseconds."""
-    cases: dict[Case, int] = {}  # and the number of weights
-    for program in programs:
-        values = analyse(program, tensors)
-        for operation in program.operations:
-            roles = {role: tensors[name] for role, name in operation.tensors.items()}
-            operands = [values[name] for name in operation.inputs]
-            weights = roles["weight"].size if "weight" in roles else 0
-            cases[_case(operation, operands, roles, limits)] = weights
-    quick = [case for case in cases if case.sums and cases[case] <= QUICK_WEIGHTS]
+def _cases(programs: Iterable[CheckedProgram], limits: KernelLimits) -> list[Case]:
+    """The distinct classes of operation, and one of those with made-up weights on a large plane
+    too: the heaviest that the reference runs in a few milliseconds."""
+    cases: dict[Case, int] = {}  # and the number of made-up weights
+    for checked in programs:
+        for operation in checked.program.operations:
+            roles = operation.roles(checked.tensors)
+            operands = [checked.values[name] for name in operation.inputs]
+            case = _case(operation, operands, roles, limits)
+            made_up = "weight" in roles and operation.form.trial.tensor is not None
+            cases[case] = roles["weight"].size if made_up else 0
+    quick = [case for case, weights in cases.items() if 0 < weights <= QUICK_WEIGHTS]
     large = [replace(max(quick, key=cases.__getitem__), plane=LARGE)] if quick else []
     return [*cases, *large]
 
@@ -125,172 +121,99 @@ def _cases(programs: Iterable[Program], tensors: Tensors, limits: KernelLimits) 
 def _case(
     operation: Operation, operands: list[ValueInfo], roles: Tensors, limits: KernelLimits
 ) -> Case:
-    ranges = [
-        (
-            None if x.number else x.channels,
-            # The range of an accumulator makes no difference to how it is requantized.
-            -LARGEST if x.accumulator else x.low,
-            LARGEST if x.accumulator else x.high,
-        )
-        for x in operands
-    ]
-    case = Case(
+    trial, attributes = operation.form.trial, operation.attributes
+    facts = trial.facts(limits, *operands, **roles, **attributes)
+    infos = (x.within(-LARGEST, LARGEST) if x.accumulator else x for x in operands)
+    return Case(
         operation.kind,
-        tuple(ranges),
-        tuple(sorted(operation.attributes.items())),
+        tuple(replace(x, rate=Fraction(1)) for x in infos),
+        tuple(sorted(attributes.items())),
         tuple((role, tensor.shape, tensor.dtype.str) for role, tensor in sorted(roles.items())),
+        Stored.of(roles) if trial.tensor is None else facts,
     )
-    if operation.kind == "conv2d":
-        return replace(case, sums=_sums(operation, operands[0], roles, limits))
-    if operation.kind == "table":
-        return replace(case, entries=(int(roles["table"].min()), int(roles["table"].max())))
-    if operation.kind in WITH_OWN_TENSORS:
-        return replace(case, stored=Stored.of(roles))
-    return case
-
-
-def _sums(operation: Operation, x: ValueInfo, roles: Tensors, limits: KernelLimits) -> Sums:
-    weight, bias = roles["weight"].astype(np.int64), roles["bias"].astype(np.int64)
-    passes = split_into_passes(weight, bias, x.low, x.high, operation.attributes["groups"], limits)
-    bits = int(max(weight.max(), -1 - weight.min())).bit_length()
-    least, largest = min(1 - (1 << bits), int(weight.min())), (1 << bits) - 1
-    bias_bits = int(np.abs(bias).max()).bit_length()
-    bias_magnitude = 1 << (bias_bits - 1) // BYTE * BYTE if bias_bits else 0
-    if any(one.weight.shape != weight.shape or (one.weight != weight).any() for one in passes):
-        total = int(np.abs(weight).reshape(len(weight), -1).sum(1).max())
-    else:
-        # The first pass takes most of the bias, the others what rounding to it leaves over.
-        shares = [bias_magnitude // passes[0].coefficient + 1] + [128] * (len(passes) - 1)
-        room = [
-            (limits.sum_limit - 1 - share) // max(1, -one.operand.low, one.operand.high)
-            for one, share in zip(passes, shares, strict=True)
-        ]
-        total = min(*room, largest * weight[0].size)
-    return Sums(least, largest, max(1, total), bias_magnitude)
 
 
 def _verdict(backend: ModuleType, case: Case) -> str | None:
     """None where `backend` agrees with the reference on `case`, else what happened."""
-    program, tensors, inputs = _trial(case)
-    expected = reference.prepare(program, tensors)(inputs)["result"]
+    trial = _trial(case)
     try:
-        found = backend.prepare(program, tensors)(inputs)["result"]
+        found = backend.prepare(trial.program)(trial.inputs)["result"]
     except (AttributeError, LicodecError, RuntimeError, ValueError) as error:
         reason = str(error).strip() or type(error).__name__
         return f"cannot run ({reason.splitlines()[0]})"
-    if found.shape != expected.shape:
-        return f"shape {found.shape} for {expected.shape}"
-    wrong = np.count_nonzero(found != expected)
-    return f"{wrong} of {expected.size} integers are wrong" if wrong else None
+    if found.shape != trial.expected.shape:
+        return f"shape {found.shape} for {trial.expected.shape}"
+    wrong = np.count_nonzero(found != trial.expected)
+    return f"{wrong} of {found.size} integers are wrong" if wrong else None
 
 
-def _trial(case: Case) -> tuple[Program, dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """A program of one operation with tensors and inputs made to expose inexact kernels."""
+def _trial(case: Case) -> Trial:
+    """One operation, its sums requantized, on tensors and planes made to expose inexact kernels."""
     random = np.random.default_rng(0)
-    attributes = dict(case.attributes)
-    scale = attributes["factor"] if case.kind in ("pixel_unshuffle", "phase") else 1
-    rows, columns = case.plane[0] * scale, case.plane[1] * scale
-    ports, inputs = [], {}
-    for i, (channels, low, high) in enumerate(case.operands):
-        name = f"operand_{i}"
-        ports.append(Port(name, channels, low, high))
-        if channels is None:
-            inputs[name] = np.array(high if -low <= high else low)
-        else:
-            inputs[name] = _plane(random, channels, rows, columns, low, high)
-            if case.kind == "layernorm":  # channels that hardly differ have small roots
-                near_zero = random.integers(-1, 2, (channels, columns))
-                inputs[name][:, rows // 2] = np.clip(near_zero, low, high)
-    if case.stored is None:
-        tensors = {
-            role: _tensor(random, role, shape, case).astype(kind)
-            for role, shape, kind in case.tensors
-        }
-    else:
-        tensors = dict(case.stored.tensors)
-    names = {role: role for role in tensors}
-    output = "sum" if case.kind in REVEALED else "result"
-    operations = [Operation(case.kind, tuple(inputs), output, names, attributes)]
-    if case.kind in REVEALED:
-        single = Program("self-test", tuple(ports), tuple(operations), ())
-        total = analyse(single, tensors)["sum"]
-        bound = np.full(total.channels, max(-total.low, total.high))
-        if case.kind == "conv2d":
-            bound = _bounds_by_channel(tensors, max(-case.operands[0][1], case.operands[0][2]))
-        tensors["reveal"] = _revealing_multiplier(random, bound)
-        span = {"low": -LARGEST, "high": LARGEST}
-        reveal = Operation("requantize", ("sum",), "result", {"multiplier": "reveal"}, span)
-        operations.append(reveal)
-    return Program("self-test", tuple(ports), tuple(operations), ("result",)), tensors, inputs
+    kind, attributes = KINDS[case.kind], dict(case.attributes)
+    scale = attributes.get(kind.trial.multiple_of, 1)
+    rows, columns = (side * scale for side in case.plane)
+    names = tuple(f"operand_{i}" for i in range(len(case.operands)))
+    inputs = [_operand(random, info, rows, columns, kind.trial.near_zero) for info in case.operands]
+    tensors = _tensors(random, case)
+    given = {"low": -LARGEST, "high": LARGEST}
+    result = kind.kernel(*(x.astype(np.int64) for x in inputs), **tensors, **attributes)
+    roles = {role: role for role in tensors}
+    sums = kind.infer(*case.operands, **tensors, **attributes).accumulator
+    operations = [Operation(kind.name, names, "sum" if sums else "result", roles, attributes)]
+    if sums:
+        tensors["reveal"] = _revealing_multiplier(random, np.abs(result).max((1, 2)))
+        operations.append(
+            Operation("requantize", ("sum",), "result", {"multiplier": "reveal"}, given)
+        )
+        result = KINDS["requantize"].kernel(result, multiplier=tensors["reveal"], **given)
+    ports = tuple(
+        Port(name, None if x.number else x.channels, x.low, x.high)
+        for name, x in zip(names, case.operands, strict=True)
+    )
+    program = Program("self-test", ports, tuple(operations), ("result",))
+    return Trial(check(program, tensors), dict(zip(names, inputs, strict=True)), result)
 
 
-def _plane(
-    random: np.random.Generator, channels: int, rows: int, columns: int, low: int, high: int
+def _tensors(random: np.random.Generator, case: Case) -> dict[str, np.ndarray]:
+    """Tensors by role: the operation's own or made-up ones."""
+    if isinstance(case.facts, Stored):
+        return dict(case.facts.tensors)
+    make = KINDS[case.kind].trial.tensor
+    return {
+        role: make(random, role, shape, case.facts).astype(kind)
+        for role, shape, kind in case.tensors
+    }
+
+
+def _operand(
+    random: np.random.Generator, info: ValueInfo, rows: int, columns: int, near_zero: bool
 ) -> np.ndarray:
-    """(C, H, W) integers in [low, high]: all largest on top, a mixture of extremes, of zeros and
-    of anything in the middle, all least below but for rows of -1 (all bits set)."""
+    """The number of larger magnitude, or (C, H, W) integers of the range: all largest on top, a
+    mixture of extremes, of zeros and of anything in the middle, where one row may be `near_zero`,
+    all least below but for rows of -1 (all bits set)."""
+    low, high = info.low, info.high
+    if info.number:
+        return np.array(high if -low <= high else low)
     special = np.clip([low, high, 0, -1, 1, 255, 256], low, high)
-    plane = random.integers(low, high + 1, (channels, rows, columns), np.int64)
+    plane = random.integers(low, high + 1, (info.channels, rows, columns), np.int64)
     mixed = random.integers(0, 2, plane.shape, np.int8).astype(bool)
     plane[mixed] = random.choice(special, np.count_nonzero(mixed))
     third = rows // 3
     plane[:, :third] = high
     plane[:, rows - third :, : columns // 2] = low
     plane[:, rows - third :, columns // 2 :] = np.clip(-1, low, high)
+    if near_zero:
+        differing = random.integers(-1, 2, (info.channels, columns))
+        plane[:, rows // 2] = np.clip(differing, low, high)
     return plane
 
 
-def _tensor(
-    random: np.random.Generator, role: str, shape: tuple[int, ...], case: Case
-) -> np.ndarray:
-    if role == "weight":
-        return _weight(random, shape, case.sums)
-    if role == "bias":
-        # Odd, so that the sums of saturated operands are odd too for even sums of weights.
-        return random.integers(-case.sums.bias, case.sums.bias + 1, shape) | 1
-    if role == "table":
-        low, high = case.entries
-        return random.integers(low, high + 1, shape)
-    # Multipliers: halves give ties, the others products that need rounding.
-    anything = np.exp2(random.uniform(-12, 0, shape))
-    return np.where(random.random(shape) < 0.25, 0.5, anything)
-
-
-def _weight(random: np.random.Generator, shape: tuple[int, ...], sums: Sums) -> np.ndarray:
-    """(O, I, k, k) weights whose magnitudes add up to `sums.total` at most for each output.
-
-    By turns: the largest weights side by side along the input channels (pairs of products that
-    overflow 16 bits), the same negative, the same with random signs, and random weights.
-    """
-    outputs, inputs, kernel, _ = shape
-    taps = inputs * kernel**2
-    profile = np.zeros(taps, np.int32)
-    full, rest = divmod(sums.total, sums.largest) if sums.largest else (0, 0)
-    profile[: full + 1] = [*[sums.largest] * min(full, taps), rest][: min(full + 1, taps)]
-    turned = np.lib.stride_tricks.sliding_window_view(np.tile(profile, 2), taps)
-    weight = turned[random.integers(0, taps, outputs)]
-    signs = random.integers(0, 2, weight.shape, np.int8) * 2 - 1
-    weight[1::4] *= -1
-    if sums.least < -sums.largest and sums.total > sums.largest:
-        weight[1::4, 0] = sums.least
-    weight[2::4] *= signs[2::4]
-    cap = min(sums.largest, 2 * sums.total // taps + 1)
-    spread = random.integers(0, cap + 1, weight[3::4].shape)
-    spread[np.cumsum(spread, axis=1) > sums.total] = 0
-    weight[3::4] = spread * signs[3::4]
-    return weight.reshape(outputs, kernel, kernel, inputs).transpose(0, 3, 1, 2)
-
-
-def _bounds_by_channel(tensors: Tensors, largest: int) -> np.ndarray:
-    """Of a convolution: (O,) the largest magnitude of each output's sums."""
-    sums = np.abs(tensors["weight"], dtype=np.int64).reshape(len(tensors["bias"]), -1).sum(1)
-    return sums * largest + np.abs(tensors["bias"], dtype=np.int64)
-
-
 def _revealing_multiplier(random: np.random.Generator, bound: np.ndarray) -> np.ndarray:
-    """One multiplier by output, of three kinds: 1 shows small sums to the last bit and saturates
-    large ones; a power of two shows all of large sums that survives their rounding to binary32;
-    anything a little smaller shows whether they were rounded before the product."""
+    """One multiplier by channel, whose sums are up to `bound`, of three kinds: 1 shows small sums
+    to the last bit and saturates large ones; a power of two shows all of large sums that survives
+    their rounding to binary32; anything a little smaller shows whether they were rounded before
+    the product."""
     fitting = np.exp2(-np.maximum(0, np.ceil(np.log2(bound + 1)) - 24))
     count = len(bound)
     kinds = np.stack([np.ones_like(fitting), fitting, fitting * random.uniform(0.5, 1, count)])

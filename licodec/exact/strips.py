@@ -7,16 +7,14 @@ equals the same rows of the whole plane. The halo follows from the program.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
 
-from licodec.exact.bounds import ValueInfo
-from licodec.exact.program import Operation, Program
-
-Planes = Mapping[str, np.ndarray]
+from licodec.exact.bounds import CheckedProgram
+from licodec.exact.values import Planes, Run
 
 
 @dataclass(frozen=True)
@@ -31,55 +29,31 @@ class StripGeometry:
     halo: int
 
 
-def strip_geometry(program: Program, values: Mapping[str, ValueInfo]) -> StripGeometry:
+def strip_geometry(checked: CheckedProgram) -> StripGeometry:
     """Walk the program backwards and add up how far each output looks, in input rows."""
+    program, values = checked.program, checked.values
     reach: dict[str, Fraction] = dict.fromkeys(program.outputs, Fraction(0))
+    grids = [info.rate for info in values.values()]
     for operation in reversed(program.operations):
+        kind = operation.form
+        if kind.cell is not None:
+            grids.append(values[operation.inputs[0]].rate / operation.attributes[kind.cell])
         own = reach.get(operation.output)
         if own is None:
             continue
         rate = values[operation.output].rate
         rows = math.ceil(own * rate)  # they are computed whole
-        if operation.kind == "window_attention":
-            rows = _rows_of_whole_windows(rows, **_window_of(operation))
-        own = rows / rate
-        if operation.kind == "conv2d":
-            # bounds.analyse holds kernel - stride <= 2 * padding, so no further downwards.
-            own += operation.attributes["padding"] / values[operation.inputs[0]].rate
+        own = kind.reach(rows, **operation.attributes) / rate
         for name in operation.inputs:
             reach[name] = max(reach.get(name, own), own)
-    grids = [info.rate for info in values.values()]
-    grids += [  # windows, which a strip must not begin inside of
-        values[operation.output].rate / operation.attributes["window"]
-        for operation in program.operations
-        if operation.kind == "window_attention"
-    ]
     unit = math.lcm(*(grid.denominator for grid in grids))
     planes = (port for port in program.inputs if port.channels is not None)
     farthest = max(reach.get(port.name, Fraction(0)) for port in planes)
     return StripGeometry(unit, math.ceil(farthest / unit) * unit)
 
 
-def _window_of(operation: Operation) -> dict[str, int]:
-    return {name: operation.attributes[name] for name in ("window", "shift")}
-
-
-def _rows_of_whole_windows(rows: int, window: int, shift: int) -> int:
-    """How far the windows reach that so many rows beyond a strip lie in.
-
-    A strip begins and ends at a multiple of `window`, where a window begins if there is no
-    `shift`. The longer of the two ways, up and down.
-    """
-    up = -(-(rows + shift) // window) * window - shift
-    down = -(-(rows - shift) // window) * window + shift
-    return max(up, down)
-
-
 def run_in_strips(
-    run: Callable[[Planes], dict[str, np.ndarray]],
-    geometry: StripGeometry,
-    inputs: Planes,
-    rows: int,
+    run: Run, geometry: StripGeometry, inputs: Planes, rows: int
 ) -> Iterator[dict[str, np.ndarray]]:
     """Yield the outputs of `run` over `inputs` (C, H, W), from top to bottom, `rows` input
     rows at a time (rounded down to the geometry's unit, at least one). Inputs without

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from fractions import Fraction
 
-from licodec.exact.bounds import ValueInfo
-from licodec.exact.program import WEIGHTED_KINDS, Program, Tensors
+from licodec.exact.bounds import CheckedProgram
 
 
-def multiplications(
-    program: Program, tensors: Tensors, values: Mapping[str, ValueInfo]
-) -> Fraction:
+def multiplications(checked: CheckedProgram) -> Fraction:
     """Of a program, for each position (row and column) of its inputs: those with weights, which
-    in every network of ours are by far most. `values` are what ``bounds.analyse`` says of it."""
-    return sum(
-        (
-            values[operation.output].rate ** 2 * tensors[operation.tensors["weight"]].size
-            for operation in program.operations
-            if operation.kind in WEIGHTED_KINDS
-        ),
-        Fraction(0),
-    )
+    in every network of ours are by far most."""
+    operations = checked.program.operations
+    weighted = ((o.output, o.weight) for o in operations if o.weight is not None)
+    rates, tensors = checked.values, checked.tensors
+    counts = (rates[output].rate ** 2 * tensors[weight].size for output, weight in weighted)
+    return sum(counts, Fraction(0))

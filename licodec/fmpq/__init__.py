@@ -4,17 +4,14 @@
 rate-distortion loss on calibration pictures changes, as a fraction, when only layer n is
 quantized to b bits.
 
-    calibration   the pictures, and the crops that trials run on
-    checkpoints   a float network out of a file
-    searchable    what a search must know of a network; `lite` and `published` tell it
     layers        the kinds of layers that have a width
     replay        a module run again from the recording of its float run
     sensitivity   zeta_n(b), with what lies before layer n computed once
     curves        zeta of every layer, each value measured when it is first needed
     allocation    from curves and a size to a plan: the published rule, a greedy one, uniform bits
+    search        one network's search for a plan
     state         what was measured, in a file, so that a search can be resumed
-    plans         the plan and the figures that a search left in a pack's card
     packing       a network and its plan made into a weights pack
 
-`curves`, `allocation`, `state` and `plans` are plain Python; the others import torch.
+`curves`, `allocation` and `state` are plain Python; the others import torch.
 """

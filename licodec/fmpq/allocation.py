@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from licodec.errors import UsageError
 from licodec.fmpq.curves import Curves, Layer
+from licodec.packs.plans import Plan
 
 LEAST_WIDTH, LARGEST_WIDTH = 2, 8  # b runs over these; b_max is the larger
 FLOAT_BITS = 32
@@ -26,8 +27,6 @@ NAIVE_TOLERANCES = 100  # tried one after the other by the search that FMPQ comp
 _RESOLVED, _LARGEST = 1e-6, 1e4
 _NEAR = 1e-3  # places on that scale that are this near are one
 _FULL = 0.999  # a plan that fills this much of the budget is good enough
-
-Plan = Mapping[str, int]  # bits by layer
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,7 +50,7 @@ class PlanSearch:
     def __init__(
         self, searched: Searchable, pixels: Tensor, settings: TrialSettings, state: Path
     ) -> None:
-        self._state = state
+        self.searched, self._state = searched, state
         self._fingerprint = fingerprint(searched.network, [pixels], settings)
         self._values = dict(resumed(state, self._fingerprint))
         self._trials = Trials(searched, pixels, settings)
@@ -90,8 +89,3 @@ class PlanSearch:
     def corrected(self, plan: Plan) -> Searchable:
         """The network with the biases that go with `plan`."""
         return self._trials.corrected(plan)
-
-
-def widths_of(plan: Plan) -> Callable[[str], int]:
-    """The plan as the compiler asks for it."""
-    return lambda layer: plan[layer]

@@ -64,10 +64,9 @@ class TrialsAt:
             replay.widths = {n.removeprefix(own): b for n, b in widths.items() if n.startswith(own)}
         programs = {name: replay.forward for name, replay in self.replays.items()}
         output = self._searched.coded(programs, self._pixels, self._d)
-        error = torch.mean((output["x_hat"].clamp(0, 1) - self._pixels) ** 2)
-        bits = -sum(likelihood.log2().sum() for likelihood in output["likelihoods"].values())
+        error = torch.mean((output.x_hat.clamp(0, 1) - self._pixels) ** 2)
         count = self._pixels.shape[0] * self._pixels.shape[2] * self._pixels.shape[3]
-        return float(self._lagrangian * 255**2 * error + bits / count)
+        return float(self._lagrangian * 255**2 * error + output.bits / count)
 
     @property
     def corrections(self) -> Shifts:

@@ -29,7 +29,8 @@ What Pillow mistakes is not left to it. BMPs are read here (licodec.images.bmp).
 directories are read here and say which is the picture and whether Pillow unpacks it right; the
 rest (any bits up to 16, grey with alpha in 16 bits, compressions that Pillow lacks, ...) is for
 tifffile and imagecodecs, the extra `tiff`, rounded, or an error that names the kind. Cameras' raw
-files are refused. Damage that libjpeg warns of is noted, as Pillow does not pass it on. A PNG's
+files are refused. Damage that libjpeg warns of is noted, as Pillow does not pass it on, and a
+JPEG that lacks its end marker alone is read. A PNG's
 chunks are checked here, by libpng's rules (licodec.images.png_chunks): what is damaged beside the
 pixels is left out with a note. The transparent colour of a 16-bit RGB PNG is compared exactly, but
 for an image that Pillow has decoded. Of an AVIF the clean aperture alone is taken, with a note.
@@ -41,9 +42,10 @@ exception, where Pillow applies it. From a TIFF, whose own directory is its Exif
 tags are kept. An ICC profile that does not describe the samples (CMYK, or RGB with a grey picture)
 is dropped with a note. A colour space that PNG (cICP, cHRM, gAMA), AVIF (nclx) or TIFF states in
 numbers is kept as an ICC profile made of them, with a note, and where none says it (PQ, HLG) it is
-dropped with one, as are IPTC, extended XMP and gain maps. Resolution outside Exif and comments are
-not kept. Of an animation the first frame is taken, of the several pictures in a phone's MPO (a
-JPEG followed by others) or a PPM the first, each with a note; a TIFF of several pages is refused.
+dropped with one, as are IPTC, extended XMP and gain maps. A PNG's cICP goes before its profile.
+Resolution outside Exif and comments are not kept. Of an animation the first frame is taken, of the
+several pictures in a phone's MPO (a JPEG followed by others) or a PPM the first, each with a note;
+a TIFF of several pages, and one of a stack or volume, is refused.
 
 Sizes are checked against licodec.container.limits before any pixel is decoded, instead of
 Pillow's own lower limit. Reading holds Pillow's copy of the pixels (4 bytes a pixel for RGB)

@@ -26,6 +26,8 @@ _RGB, _RLE8, _RLE4, _BITFIELDS, _ALPHA_BITFIELDS = 0, 1, 2, 3, 6
 _COMPRESSION_NAMES = {4: "JPEG", 5: "PNG", 11: "CMYK", 12: "CMYK", 13: "CMYK"}
 _OS2_COMPRESSION_NAMES = {3: "Huffman", 4: "RLE24"}
 _PLAIN_MASKS = {16: (0x7C00, 0x3E0, 0x1F, 0), 32: (0xFF0000, 0xFF00, 0xFF, 0)}
+_END_OF_PICTURE = b"\0\1"  # in run lengths
+_TRUNCATED = "image file is truncated"
 _CALIBRATED, _EMBEDDED, _LINKED = b"\0\0\0\0", b"DEBM", b"KNIL"  # the colour space's signature
 
 
@@ -59,9 +61,8 @@ def read_bmp(stream: BinaryIO, name: str) -> tuple[Image.Image, Found]:
         try:
             header, found = _header(stream, name)
             stream.seek(header.offset)
-            if header.bits <= 8:
-                return _palette_image(_indices(stream, header), header), found
-            image, notes = _colour_image(stream, header)
+            decode = _palette_image if header.bits <= 8 else _colour_image
+            image, notes = decode(stream, header)
         except (struct.error, ValueError) as error:
             raise BadInputError(
                 f"{name}: a BMP file that is damaged or cut short ({error})"
@@ -101,6 +102,8 @@ def _header(stream: BinaryIO, name: str) -> tuple[_Header, Found]:
         stored = stream.read(entry * min(colours or 1 << bits, 1 << bits))
         palette = np.frombuffer(stored[: len(stored) // entry * entry], np.uint8)
         palette = palette.reshape(-1, entry)[:, 2::-1]
+    if 0 < offset < _FILE_HEADER_BYTES + size:
+        raise ValueError("its pixels begin in its header")
     header = _Header(
         width, abs(height), height < 0, bits, compression, masks, palette, offset or stream.tell()
     )
@@ -137,15 +140,15 @@ def _found(stream: BinaryIO, fields: bytes) -> Found:
     return Found()
 
 
-def _indices(stream: BinaryIO, header: _Header) -> np.ndarray:
-    """Palette indices, (H, W) uint8, top row first."""
+def _indices(stream: BinaryIO, header: _Header) -> tuple[np.ndarray, list[str]]:
+    """Palette indices, (H, W) uint8, top row first, and what is not as it should be."""
     if header.compression != _RGB:
         return _run_lengths(stream.read(), header)
     rows = _rows(_stored(stream, header), header)
     if header.bits < 8:
         shifts = np.arange(8 - header.bits, -1, -header.bits, dtype=np.uint8)
         rows = (rows[:, :, None] >> shifts) & (2**header.bits - 1)
-    return rows.reshape(header.height, -1)[:, : header.width]
+    return rows.reshape(header.height, -1)[:, : header.width], []
 
 
 def _stride(header: _Header) -> int:
@@ -159,7 +162,7 @@ def _stored(stream: BinaryIO, header: _Header) -> bytes:
     padding = _stride(header) - (header.width * header.bits + 7) // 8
     data = stream.read(size)
     if len(data) < size - padding:
-        raise ValueError("image file is truncated")
+        raise ValueError(_TRUNCATED)
     return data if len(data) == size else data.ljust(size, b"\0")
 
 
@@ -169,14 +172,17 @@ def _rows(data: bytes, header: _Header) -> np.ndarray:
     return rows if header.top_down else rows[::-1]
 
 
-def _run_lengths(data: bytes, header: _Header) -> np.ndarray:
-    """Indices of RLE8 or RLE4; pixels that are skipped are 0."""
+def _run_lengths(data: bytes, header: _Header) -> tuple[np.ndarray, list[str]]:
+    """Indices of RLE8 or RLE4, and what is not as it should be; pixels that are skipped are 0."""
     width = header.width
     indices = bytearray(width * header.height)
     two = header.compression == _RLE4
     x, y, at = 0, header.height - 1, 0
+    painted, too_long = 0, False
     while y >= 0:
-        count, value = data[at : at + 2]
+        if y == 0 and x == width and at == len(data):
+            break  # all that is missing is the end marker
+        count, value = _pair(data, at)
         at += 2
         if count:
             run = bytes((value >> 4, value & 15)) * 128 if two else bytes((value,)) * count
@@ -186,34 +192,70 @@ def _run_lengths(data: bytes, header: _Header) -> np.ndarray:
             if two:
                 run = bytes(part for byte in run for part in (byte >> 4, byte & 15))
             if len(run) < count:
-                raise ValueError("image file is truncated")
+                raise ValueError(_TRUNCATED)
             at += length + length % 2
         elif value == 2:
-            right, up = data[at : at + 2]
+            right, up = _pair(data, at)
             x, y, at = x + right, y - up, at + 2
             continue
         elif value == 1:
+            at -= 2
             break
         else:
             x, y = 0, y - 1
             continue
         room = max(0, min(count, width - x))
         indices[y * width + x : y * width + x + room] = run[:room]
+        painted += room
+        too_long |= room < count
         x += count
     rows = np.frombuffer(indices, np.uint8).reshape(header.height, width)
-    return rows[::-1] if header.top_down else rows
+    notes = _run_length_notes(data[at : at + 2], too_long, len(indices) - painted)
+    return rows[::-1] if header.top_down else rows, notes
 
 
-def _palette_image(indices: np.ndarray, header: _Header) -> Image.Image:
-    """The image, grey where all colours are: BMP has no other grey. Beyond the palette is black."""
+def _pair(data: bytes, at: int) -> tuple[int, int]:
+    if at + 2 > len(data):
+        raise ValueError(_TRUNCATED)
+    return data[at], data[at + 1]
+
+
+def _run_length_notes(end: bytes, too_long: bool, skipped: int) -> list[str]:
+    """What to say of run lengths, given where they end and how many pixels they skip."""
+    notes = []
+    if too_long:
+        notes.append(
+            "the BMP is damaged (run lengths beyond the end of a row): "
+            "parts of the picture may be wrong"
+        )
+    if not end:
+        notes.append("the BMP's run lengths have no end marker")
+    elif end != _END_OF_PICTURE:
+        notes.append(
+            "the BMP is damaged (run lengths beyond the last row): "
+            "parts of the picture may be wrong"
+        )
+    if skipped:
+        notes.append(f"{skipped} pixels that the BMP's run lengths skip taken as its first colour")
+    return notes
+
+
+def _palette_image(stream: BinaryIO, header: _Header) -> tuple[Image.Image, list[str]]:
+    """The image, grey where all colours are, as BMP has no other grey, and what to say of it.
+
+    Beyond the palette is black.
+    """
+    indices, notes = _indices(stream, header)
+    if indices.max() >= len(header.palette):
+        notes.append("pixels of colours beyond the BMP's palette taken as black")
     palette = np.zeros((256, 3), np.uint8)
     palette[: len(header.palette)] = header.palette
     size = (header.width, header.height)
     if (header.palette == header.palette[:, :1]).all():
-        return Image.frombuffer("L", size, palette[indices, 0], "raw", "L", 0, 1)
+        return Image.frombuffer("L", size, palette[indices, 0], "raw", "L", 0, 1), notes
     image = Image.frombuffer("P", size, np.ascontiguousarray(indices), "raw", "P", 0, 1)
     image.putpalette(palette.tobytes())
-    return image
+    return image, notes
 
 
 def _colour_image(stream: BinaryIO, header: _Header) -> tuple[Image.Image, list[str]]:

@@ -92,7 +92,7 @@ _TRANSFERS = {
     14: _BT709_CURVE,
     15: _BT709_CURVE,
 }
-_UNSPECIFIED = 2
+UNSPECIFIED = 2
 _TRANSFER_NAMES = {16: "PQ", 18: "HLG"}
 
 
@@ -101,8 +101,8 @@ def coded_space(primaries: int, transfer: int) -> ColourSpace | None:
 
     What is unspecified is taken as sRGB has it.
     """
-    points = _PRIMARIES[1] if primaries == _UNSPECIFIED else _PRIMARIES.get(primaries)
-    curve = SRGB_CURVE if transfer == _UNSPECIFIED else _TRANSFERS.get(transfer)
+    points = _PRIMARIES[1] if primaries == UNSPECIFIED else _PRIMARIES.get(primaries)
+    curve = SRGB_CURVE if transfer == UNSPECIFIED else _TRANSFERS.get(transfer)
     if points is None or curve is None:
         return None
     return ColourSpace(*points, curve)

@@ -49,8 +49,9 @@ def found_in_directory(tags: Image.Exif) -> Found:
         notes.append("Photoshop's layers left out")
     xmp = as_bytes(tags.get(_XMP))
     colour = _stated_colour(tags)
-    if colour is not None and _TRANSFER_FUNCTION in tags:
-        notes.append("TIFF primaries and transfer function left out")
+    if _TRANSFER_FUNCTION in tags and _ICC not in tags:
+        primaries = "primaries and " if colour is not None else ""
+        notes.append(f"TIFF {primaries}transfer function left out")
         colour = None
     return Found(
         icc=as_bytes(tags.get(_ICC)),

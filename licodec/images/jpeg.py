@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator
 from typing import BinaryIO
@@ -15,6 +16,8 @@ from licodec.images.sources import from_start
 _SOS, _EOI, _APP1, _APP2, _APP11 = 0xDA, 0xD9, 0xE1, 0xE2, 0xEB
 # Start-of-frame markers by what they announce; those of libjpeg-turbo are not named.
 _FRAMES = frozenset((*range(0xC0, 0xD0), 0xF7)) - {0xC4, 0xC8, 0xCC}
+_PROGRESSIVE = (0xC2, 0xCA)
+_MODES = {1: "L", 4: "CMYK"}  # Pillow's by the number of components; RGB for the others
 _LOSSLESS = 0xC3  # which libjpeg-turbo decodes from version 3 on
 _OTHER_FRAMES = {0xCB: "lossless", 0xF7: "lossless (LS)"} | dict.fromkeys(
     (0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF), "hierarchical"
@@ -26,6 +29,7 @@ _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 # How libjpeg's warnings begin that mean wrong pixels, and one that does not.
 _DAMAGE = ("Corrupt JPEG data", "Premature end", "Inconsistent progression")
 _NO_DAMAGE = "bad ICC marker"
+_TOO_SHORT = "remature end of"
 
 
 def refuse_unread_jpeg(stream: BinaryIO, name: str) -> None:
@@ -34,10 +38,10 @@ def refuse_unread_jpeg(stream: BinaryIO, name: str) -> None:
     Leaves the stream where it was. Raises BadInputError.
     """
     with from_start(stream):
-        frames = (s for s in _segments(stream) if s[0] in _FRAMES and len(s[1]) >= 6)
-        marker, body = next(frames, (None, b""))
-    if marker is None:
+        frame = _frame(stream)
+    if frame is None:
         return
+    marker, body = frame
     bits, components = body[0], body[5]
     kind = _OTHER_FRAMES.get(marker)
     if marker == _LOSSLESS and (bits != 8 or not _decodes_lossless()):
@@ -57,6 +61,44 @@ def _decodes_lossless() -> bool:
 
     version = features.version("libjpeg_turbo")
     return version is not None and int(version.partition(".")[0]) >= 3
+
+
+def ended_jpeg(stream: BinaryIO) -> BinaryIO | None:
+    """A copy with the end marker that a JPEG lacks, where all of its pixels are there.
+
+    None for one that has an end, and for one whose last scan is cut short or that lacks scans: of
+    those Pillow says that they are truncated. Leaves the stream where it was.
+    """
+    with from_start(stream):
+        frame = _frame(stream)
+        stream.seek(0)
+        data = stream.read()
+    if frame is None or _end(data) is not None or not _has_all_scans(data, *frame):
+        return None
+    data += bytes((0xFF, _EOI))
+    damage = _damage(data, _MODES.get(frame[1][5], "RGB"))
+    if damage is not None and _TOO_SHORT in damage:
+        return None
+    return io.BytesIO(data)
+
+
+def _has_all_scans(data: bytes, frame: int, header: bytes) -> bool:
+    """Whether every coefficient of every component has come, to its last bit."""
+    coefficients = range(64) if frame in _PROGRESSIVE else range(1)
+    components = [header[6 + 3 * i] for i in range(header[5]) if 6 + 3 * i < len(header)]
+    missing = {(component, k) for component in components for k in coefficients}
+    for marker, at in _markers(data):
+        if marker != _SOS:
+            continue
+        count = data[at + 2] if at + 2 < len(data) else 0
+        scan = data[at + 3 : at + 3 + 2 * count + 3]  # components with tables, then the range
+        if len(scan) < 2 * count + 3:
+            break
+        first, last, bits = scan[2 * count :]
+        span = range(first, last + 1) if frame in _PROGRESSIVE else coefficients
+        if frame not in _PROGRESSIVE or bits & 15 == 0:
+            missing -= {(component, k) for component in scan[: 2 * count : 2] for k in span}
+    return not missing
 
 
 def examine_jpeg(image: Image.Image, stream: BinaryIO | None, name: str) -> Found:
@@ -80,7 +122,7 @@ def examine_jpeg(image: Image.Image, stream: BinaryIO | None, name: str) -> Foun
         notes.append("extended XMP left out")
     if any(marker == _APP11 and body.startswith(b"JP") for marker, body in segments):
         notes.append("JUMBF data (content credentials or such) left out")
-    trailing = data[_end(data) :].strip(b"\0")
+    trailing = data[_end(data) or len(data) :].strip(b"\0")
     if trailing and image.format != "MPO":
         notes.append(f"{len(trailing)} bytes behind the end of the picture left out")
     damage = _damage(data, image.mode)
@@ -106,17 +148,25 @@ def _is_profile(marker: int, body: bytes) -> bool:
     return marker == _APP2 and body.startswith(b"ICC_PROFILE\0")
 
 
-def _end(data: bytes) -> int:
-    """Where the picture ends: behind its end marker, or with the data."""
+def _frame(stream: BinaryIO) -> tuple[int, bytes] | None:
+    """Marker and contents of the frame header: bits, height, width, components; None without."""
+    return next((s for s in _segments(stream) if s[0] in _FRAMES and len(s[1]) >= 6), None)
+
+
+def _end(data: bytes) -> int | None:
+    """Where the picture ends, behind its end marker; None where it has none."""
+    return next((at for marker, at in _markers(data) if marker == _EOI), None)
+
+
+def _markers(data: bytes) -> Iterator[tuple[int, int]]:
+    """The markers of a JPEG but for its first, and where what belongs to each begins."""
     at = 2
     while (match := _MARKER.search(data, at)) is not None:
         marker = match[0][1]
         at = match.end()
-        if marker == _EOI:
-            return at
-        if marker != 0x01:  # all but TEM have a length
+        yield marker, at
+        if marker not in (0x01, _EOI):  # all but TEM have a length
             at += int.from_bytes(data[at : at + 2], "big")
-    return len(data)
 
 
 def _damage(data: bytes, mode: str) -> str | None:

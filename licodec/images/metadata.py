@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from licodec.images.colour import ColourSpace
@@ -42,6 +42,7 @@ class Found:
     icc, exif, xmp  the blocks, not yet checked
     colour          the colour space where the file states it in numbers instead of a profile
     stated_by       what states it, for notes: "PNG gamma 1"
+    before_icc      whether it goes before a profile
     aperture        the box (left, top, right, bottom) of the pixels to show, where not all
     notes           what cannot be kept, one phrase each
     """
@@ -51,6 +52,7 @@ class Found:
     xmp: bytes | None = None
     colour: ColourSpace | None = None
     stated_by: str = ""
+    before_icc: bool = False
     aperture: tuple[int, int, int, int] | None = None
     notes: tuple[str, ...] = ()
 
@@ -63,7 +65,7 @@ def merged(*sources: Found) -> Found:
     }
     coloured = next((f for f in sources if f.colour is not None), Found())
     notes = tuple(dict.fromkeys(note for source in sources for note in source.notes))
-    return Found(**blocks, colour=coloured.colour, stated_by=coloured.stated_by, notes=notes)
+    return replace(coloured, **blocks, notes=notes)
 
 
 def found_in_info(info: Mapping[Any, Any]) -> Found:

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image
 
-from licodec.images.colour import ColourSpace, Curve, coded_space, transfer_name
+from licodec.images.colour import UNSPECIFIED, ColourSpace, Curve, coded_space, transfer_name
 from licodec.images.metadata import Found
 from licodec.images.samples import row_bands
 from licodec.images.sources import from_start
@@ -19,20 +19,50 @@ _XMP_KEYWORD = "XML:com.adobe.xmp"
 
 
 def found_in_chunks(chunks: Mapping[bytes, bytes], info: Mapping[Any, Any]) -> Found:
-    """The colour space that the chunks state, and what of it is lost; `info` is Pillow's."""
+    """The colour space that the chunks state, and what of it is lost; `info` is Pillow's.
+
+    cICP goes before iCCP, that before sRGB, and that before gAMA and cHRM, as in the third edition
+    of the specification; what cannot be kept makes way for the next.
+    """
     notes = []
     if b"iCCP" in chunks and info.get("icc_profile") is None:
         notes.append("ICC profile that is damaged left out")
-    if len(chunks.get(b"cICP", b"")) == 4:
-        primaries, transfer, _, full_range = chunks[b"cICP"]
-        stated_by = f"PNG colour description (cICP {primaries}/{transfer})"
-        colour = coded_space(primaries, transfer) if full_range else None
-        if colour is None:
-            what = transfer_name(transfer) if full_range else "narrow range"
-            notes.append(f"{stated_by}: {what} left out")
-        return Found(colour=colour, stated_by=stated_by, notes=tuple(notes))
+    coded, stated_by, problem = _coded_colour(chunks.get(b"cICP", b""))
+    if problem:
+        notes.append(f"{stated_by}: {problem} left out")
+    if coded is not None:
+        return Found(colour=coded, stated_by=stated_by, before_icc=True, notes=tuple(notes))
     colour, stated_by = _measured_colour(info)
+    if colour is not None and "srgb" in info:
+        if not colour.is_srgb(channels=3):
+            notes.append(f"{stated_by} left out, as the sRGB chunk goes before it")
+        colour = None
     return Found(colour=colour, stated_by=stated_by, notes=tuple(notes))
+
+
+def lacks_colours(image: Image.Image) -> bool:
+    """Whether an image, not yet decoded, has pixels of colours that its palette has not."""
+    if image.mode != "P" or image.palette is None:
+        return False
+    entries = len(image.palette.palette) // 3  # Pillow completes them when it decodes
+    image.load()
+    return image.getextrema()[1] >= entries
+
+
+def _coded_colour(body: bytes) -> tuple[ColourSpace | None, str, str]:
+    """The space of a cICP chunk, what states it, and why it is none where it is not."""
+    if len(body) != 4:
+        return None, "", ""
+    primaries, transfer, matrix, full_range = body
+    if primaries == transfer == UNSPECIFIED:
+        return None, "", ""
+    stated_by = f"PNG colour description (cICP {primaries}/{transfer})"
+    if matrix or full_range > 1:
+        return None, stated_by, f"matrix {matrix} and range {full_range}, which no PNG has,"
+    if not full_range:
+        return None, stated_by, "narrow range"
+    colour = coded_space(primaries, transfer)
+    return colour, stated_by, "" if colour else transfer_name(transfer)
 
 
 def set_exact_alpha(image: Image.Image, stream: BinaryIO) -> None:
@@ -59,9 +89,9 @@ def set_exact_alpha(image: Image.Image, stream: BinaryIO) -> None:
 
 
 def _measured_colour(info: Mapping[Any, Any]) -> tuple[ColourSpace | None, str]:
-    """The space of the chunks cHRM and gAMA, which sRGB overrides, and what states it."""
+    """The space of the chunks cHRM and gAMA, and what states it."""
     gamma, points = info.get("gamma"), info.get("chromaticity")
-    if "srgb" in info or (gamma is None and points is None):
+    if gamma is None and points is None:
         return None, ""
     space, stated_by = ColourSpace(), []
     if isinstance(points, tuple) and len(points) == 8:

@@ -33,8 +33,10 @@ _BITS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16
 _CRITICAL = {b"IHDR", b"PLTE", b"IDAT", b"IEND"}
 # What is lost with a chunk, where its type does not say it to all.
 _MEANINGS = {b"iCCP": "the ICC profile", b"eXIf": "Exif", b"tRNS": "the transparency"}
+# Chunks that have to stand in front of the palette and the pixels, as libpng insists.
+_COLOURS = {b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM"}
 # Chunks of one length each.
-_LENGTHS = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"pHYs": 9, b"acTL": 8, b"fcTL": 26}
+_LENGTHS = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"cICP": 4, b"pHYs": 9, b"acTL": 8, b"fcTL": 26}
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,8 @@ def sound_png(stream: BinaryIO, name: str) -> SoundPng:
         for chunk in _chunks(stream):
             walk.take(chunk, stream)
             if chunk.kind == b"IEND":
+                stream.seek(chunk.end)
+                walk.take_rest(stream.read().strip(b"\0"))
                 break
         walk.finish()
         if walk.is_whole:
@@ -159,6 +163,11 @@ class _Walk:
         if not self.ended:
             self._cut_off("its end chunk is missing")
 
+    def take_rest(self, rest: bytes) -> None:
+        """Tell of what follows the picture, which does not harm it."""
+        if rest:
+            self.notes.append(f"{len(rest)} bytes behind the end of the picture left out")
+
     def _take_data(self, chunk: _Chunk, stream: BinaryIO) -> None:
         if self.data is None:
             if self.colour == _PALETTE and self.entries is None:
@@ -192,6 +201,8 @@ class _Walk:
         elif self._is_misplaced(chunk, body):
             self._leave_out(f"{chunk.label} chunk that is not valid left out{chunk.loss}")
         else:
+            if chunk.kind == b"caBX":
+                self.notes.append("JUMBF data (content credentials or such) left out")
             self.found.setdefault(chunk.kind, body if len(body) <= _BLOCK_BYTES else b"")
             self.kept.append((chunk.start, chunk.end))
 
@@ -235,6 +246,10 @@ class _Walk:
             lengths = {0: (2,), 2: (6,), _PALETTE: range(1, (self.entries or 0) + 1)}
             early = self.data is None and b"tRNS" not in self.found
             return not early or len(body) not in lengths.get(self.colour, ())
+        if chunk.kind in _COLOURS:
+            behind = self.data is not None or self.entries is not None
+            if behind or chunk.kind in self.found:
+                return True
         if chunk.kind in (b"iCCP", b"zTXt"):
             keyword, separator, rest = body.partition(b"\0")
             return not keyword or not separator or rest[:1] != b"\0"

@@ -40,7 +40,7 @@ from licodec.images.formats import (
     is_bmp,
 )
 from licodec.images.gif import examine_gif
-from licodec.images.jpeg import examine_jpeg, refuse_unread_jpeg
+from licodec.images.jpeg import ended_jpeg, examine_jpeg, refuse_unread_jpeg
 from licodec.images.metadata import (
     Found,
     bare_exif,
@@ -55,7 +55,7 @@ from licodec.images.metadata import (
 )
 from licodec.images.picture import Picture
 from licodec.images.pillow import libtiff_for_all, pillow_errors, pillow_limits_lifted
-from licodec.images.png import found_in_chunks, found_in_text, set_exact_alpha
+from licodec.images.png import found_in_chunks, found_in_text, lacks_colours, set_exact_alpha
 from licodec.images.png_chunks import sound_png
 from licodec.images.ppm import examine_ppm
 from licodec.images.samples import Coding, coding_of, reading_of, upright_samples
@@ -146,6 +146,9 @@ def read_image(image: Image.Image, name: str) -> Picture:
             return _picture(_examined(image, None, name), name)
         if image.format == "BMP":
             return _picture(_open_bmp(stream, name), name)
+        if image.format == "JPEG" and ended_jpeg(stream) is not None:
+            with from_start(stream):
+                return _picture(_open_jpeg(stream, name), name)
         if image.format == "PNG" and image.tell() == 0:
             with from_start(stream):
                 return _picture(_open_png(stream, name), name)
@@ -171,12 +174,23 @@ def _open(stream: BinaryIO, head: bytes, name: str) -> _Opened:
         return _open_png(stream, name)
     if head.startswith(JPEG_START):
         refuse_unread_jpeg(stream, name)
+        return _open_jpeg(stream, name)
     return _examined(Image.open(stream, formats=_PILLOW_FORMATS), stream, name)
 
 
 def _open_bmp(stream: BinaryIO, name: str) -> _Opened:
     image, found = read_bmp(stream, name)
     return _Opened(image, Coding(), found)
+
+
+def _open_jpeg(stream: BinaryIO, name: str) -> _Opened:
+    ended = ended_jpeg(stream)
+    whole = stream if ended is None else ended
+    opened = _examined(Image.open(whole, formats=_PILLOW_FORMATS), whole, name)
+    if ended is None:
+        return opened
+    lost = Found(notes=("the JPEG has no end marker; all of its pixels are there",))
+    return dataclasses.replace(opened, found=merged(opened.found, lost))
 
 
 def _open_png(stream: BinaryIO, name: str) -> _Opened:
@@ -186,6 +200,8 @@ def _open_png(stream: BinaryIO, name: str) -> _Opened:
     found = merged(found_in_chunks(sound.chunks, image.info), lost)
     coding = coding_of(image)
     set_exact_alpha(image, sound.stream)
+    if lacks_colours(image):
+        found = merged(found, Found(notes=("pixels of colours beyond the palette taken as black",)))
     return _Opened(image, coding, found)
 
 
@@ -297,6 +313,9 @@ def _kept_profile(found: Found, channels: int, lost: list[str]) -> bytes | None:
         space = icc_colour_space(icc)
         kind = f"for {space} samples" if space else "that is damaged"
         lost.append(f"ICC profile {kind} left out, the picture is {colour_name}")
+        icc = None
+    if icc is not None and found.before_icc:
+        lost.append(f"ICC profile left out, as the {found.stated_by} goes before it")
         icc = None
     if icc is not None or found.colour is None or found.colour.is_srgb(channels):
         return icc

@@ -7,7 +7,10 @@ reads right it reads; the rest is for licodec.images.tiff_samples.
 
 from __future__ import annotations
 
+import io
 import itertools
+import math
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -31,24 +34,30 @@ class _Tag(IntEnum):
     BITS = 258
     COMPRESSION = 259
     PHOTOMETRIC = 262
+    DESCRIPTION = 270
+    STRIPS = 273
     ORIENTATION = 274
     SAMPLES = 277
+    ROWS_PER_STRIP = 278
     PLANAR = 284
     TILE_WIDTH = 322
     TILE_HEIGHT = 323
+    TILES = 324
     SUB_DIRECTORIES = 330
     INK_SET = 332
     EXTRA_SAMPLES = 338
     SAMPLE_FORMAT = 339
     DEPTH = 32997
+    TILE_DEPTH = 32998
 
 
 _COEFFICIENTS, _SUBSAMPLING, _DNG_VERSION = 529, 530, 50706
 _ASSOCIATED, _UNASSOCIATED, _COREL_ALPHA = 1, 2, 999
 
 _TAGS = frozenset(_Tag)
-# Struct formats of the field types that hold unsigned integers, LONG8 and offsets among them.
-_INTEGERS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
+# Struct formats of the field types that hold unsigned integers, LONG8 and offsets among them; a
+# text is its bytes.
+_INTEGERS = {1: "B", 2: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
 _MOST_VALUES = 64  # of a tag that is looked at here
 _MOST_DIRECTORIES = 4096
 
@@ -67,8 +76,13 @@ _OLD_JPEG, _JPEG, _WEBP = 6, 7, 50001
 # Pillow knows the number of WebP, and its libtiff as a rule no WebP.
 _PILLOW_COMPRESSIONS = frozenset(TiffImagePlugin.COMPRESSION_INFO) - {_WEBP}
 
+# How ImageJ and tifffile describe a stack whose pictures but the first have no directory.
+_IMAGEJ_STACK = re.compile(rb"ImageJ=[^\n]*\nimages=([0-9]{1,9})\n")
+_TIFFFILE_STACK = re.compile(rb'{"shape": \[((?:[0-9]{1,9}, )*[0-9]{1,9})\]')
+
 Directory = dict[int, tuple[int, ...]]
 _OFFSET = -1  # stands among a directory's tags for where it is itself
+_SEGMENTS = -2  # for how many strips or tiles it has
 
 
 @dataclass(frozen=True)
@@ -115,6 +129,11 @@ class Layout:
         return self.alpha is not None and self.extra[self.alpha - self.colours] == _ASSOCIATED
 
     @property
+    def stored_bytes(self) -> int:
+        """Of the samples, without compression."""
+        return self.height * -(-self.width * self.samples * self.bits // 8)
+
+    @property
     def for_pillow(self) -> bool:
         """Whether Pillow, where it opens the file, unpacks its samples right."""
         return (
@@ -156,7 +175,19 @@ def layout_of(stream: BinaryIO, name: str, page: int | None = None) -> Layout:
             "so split it first"
         )
     index = page if page is not None and page < len(file.chain) else pages[0]
-    return _layout(file, index, len(pages), name)
+    layout = _layout(file, index, len(pages), name)
+    _check_segments(file.chain[index], layout, name)
+    stacked = _stacked(file.chain[index].get(_Tag.DESCRIPTION, ()), layout)
+    end = _value(file.chain[index], _Tag.STRIPS, 0) + stacked * layout.stored_bytes
+    with from_start(stream):
+        size = stream.seek(0, io.SEEK_END)
+    # Programs that take one of the pictures out may leave the description as it is.
+    if stacked > 1 and layout.compression == 1 and end <= size:
+        raise BadInputError(
+            f"{name}: a stack of {stacked} pictures in one page of a TIFF; licodec takes single "
+            "pictures, so split it first"
+        )
+    return layout
 
 
 @dataclass(frozen=True)
@@ -173,7 +204,8 @@ def _file(stream: BinaryIO) -> _File:
     head = stream.read(16)
     order = "<" if head[:2] == b"II" else ">"
     big = 43 in head[2:4]
-    if head[8:10] == b"CR":  # Canon's CR2, whose first directory does not say what it is
+    # Canon's CR2, whose first directory does not say what it is, and stands right behind this.
+    if head[8:11] == b"CR\2" and struct.unpack_from(order + "I", head, 4) == (16,):
         return _File(order, big, [{_Tag.PHOTOMETRIC: (_COLOUR_FILTERS,)}], [])
     (offset,) = struct.unpack_from(order + ("Q" if big else "I"), head, 8 if big else 4)
     chain = list(_chain(stream, order, big, offset))
@@ -212,6 +244,10 @@ def _directory(stream: BinaryIO, order: str, big: bool, offset: int) -> tuple[Di
     for start in range(0, min(count, 65_535) * size, size):
         tag, kind, values, field = struct.unpack_from(order + entry, data, start)
         directory[tag] = ()
+        if tag in (_Tag.STRIPS, _Tag.TILES):
+            directory[_SEGMENTS] = (values,)
+        if tag == _Tag.DESCRIPTION:
+            values = min(values, _MOST_VALUES)  # where a stack is described
         if tag not in _TAGS or kind not in _INTEGERS or values > _MOST_VALUES:
             continue
         form = f"{order}{values}{_INTEGERS[kind]}"
@@ -227,19 +263,28 @@ def _directory(stream: BinaryIO, order: str, big: bool, offset: int) -> tuple[Di
 def _pages(file: _File, name: str) -> list[int]:
     """Which directories are pictures: no previews and no masks. Raises BadInputError."""
     chain = file.chain
-    photometrics = {_value(d, _Tag.PHOTOMETRIC, 0) for d in (*chain, *file.inner)}
-    if _DNG_VERSION in chain[0] or photometrics & {_COLOUR_FILTERS, _LINEAR_RAW}:
+    pages = [i for i, d in enumerate(chain) if not _is_preview(d) and not _is_mask(d)]
+    raw = [i for i, d in enumerate(chain) if _is_raw(d)]
+    if raw and pages and pages[0] < raw[0] and len(pages) > 1:
+        raise BadInputError(
+            f"{name}: a TIFF whose directory {raw[0] + 1} is a camera's raw picture, which licodec "
+            "does not develop, behind other pages; take out the page that you want first"
+        )
+    if raw or _DNG_VERSION in chain[0] or any(map(_is_raw, file.inner)):
         raise BadInputError(
             f"{name}: a camera's raw file, which licodec does not develop; "
             "convert it to TIFF or JPEG first"
         )
-    pages = [i for i, d in enumerate(chain) if not _is_preview(d) and not _is_mask(d)]
     if not pages:
         raise BadInputError(
             f"{name}: a TIFF whose directories are previews of a picture elsewhere in it, as in "
             "cameras' raw files; convert it to a TIFF of one picture first"
         )
     return pages
+
+
+def _is_raw(directory: Directory) -> bool:
+    return _value(directory, _Tag.PHOTOMETRIC, 0) in (_COLOUR_FILTERS, _LINEAR_RAW)
 
 
 def _is_preview(directory: Directory) -> bool:
@@ -255,6 +300,17 @@ def _is_mask(directory: Directory) -> bool:
 def _value(directory: Directory, tag: int, default: int) -> int:
     values = directory.get(tag, ())
     return values[0] if values else default
+
+
+def _stacked(description: tuple[int, ...], layout: Layout) -> int:
+    """How many pictures a directory's description says follow each other; 1 where it does not."""
+    text = bytes(description)
+    if match := _IMAGEJ_STACK.match(text):
+        return int(match[1])
+    if match := _TIFFFILE_STACK.match(text):
+        samples = math.prod(int(side) for side in match[1].split(b", "))
+        return samples // (layout.width * layout.height * layout.samples)
+    return 1
 
 
 def _layout(file: _File, index: int, pages: int, name: str) -> Layout:
@@ -303,11 +359,30 @@ def _layout(file: _File, index: int, pages: int, name: str) -> Layout:
     )
 
 
+def _check_segments(tags: Directory, layout: Layout, name: str) -> None:
+    """Refuse a directory with fewer strips or tiles than its picture has, the rest of which Pillow
+    would show black."""
+    if _Tag.TILES in tags:
+        width, height = _value(tags, _Tag.TILE_WIDTH, 0), _value(tags, _Tag.TILE_HEIGHT, 0)
+    else:
+        width, height = layout.width, _value(tags, _Tag.ROWS_PER_STRIP, 2**32 - 1)
+    if not width or not height:
+        raise BadInputError(f"{name}: a TIFF file that is damaged: strips or tiles of no size")
+    wanted = -(-layout.width // width) * -(-layout.height // height)
+    wanted *= layout.samples if layout.separate else 1
+    if layout.compression != _OLD_JPEG and _value(tags, _SEGMENTS, 0) < wanted:
+        raise BadInputError(
+            f"{name}: a TIFF file that is damaged: it has data for a part of its pixels only"
+        )
+
+
 def _check_samples(tags: Directory, bits: tuple[int, ...], extra: int, name: str) -> None:
     """Refuse samples that are not unsigned integers of one width up to 16 bits."""
     formats = set(tags.get(_Tag.SAMPLE_FORMAT, ())) or {1}
     if extra < 0 or 0 in bits:
         raise BadInputError(f"{name}: a TIFF file that is damaged: fewer samples than colours")
+    if _value(tags, _Tag.DEPTH, 1) > 1 or _value(tags, _Tag.TILE_DEPTH, 1) > 1:
+        raise BadInputError(f"{name}: a volume, not a picture; take a slice of it first")
     if 3 in formats:
         kind = "floating-point"
     elif formats != {1}:
@@ -319,8 +394,6 @@ def _check_samples(tags: Directory, bits: tuple[int, ...], extra: int, name: str
             f"{name}: samples of unequal bits ({', '.join(map(str, bits))}); "
             "convert the picture to 8 or 16 bits"
         )
-    elif _value(tags, _Tag.DEPTH, 1) > 1:
-        raise BadInputError(f"{name}: a volume, not a picture; take a slice of it first")
     else:
         return
     raise BadInputError(

@@ -83,6 +83,7 @@ class BaseNetwork(nn.Module):
     """The float form of `base`."""
 
     ALIGNMENT = 64
+    backbone = "base"
 
     def __init__(self, config: BaseConfig | None = None) -> None:
         super().__init__()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -35,6 +36,11 @@ class BaseConfig:
     @property
     def latents(self) -> int:
         return COLORS + GROUPS * self.group
+
+    @classmethod
+    def stated(cls, data: Mapping[str, object]) -> BaseConfig:
+        """From what a state or a card says. Raises TypeError for other hyper-parameters."""
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in data.items()})
 
 
 def dct_basis(count: int) -> tuple[Tensor, Tensor]:

@@ -8,7 +8,6 @@ positions whose contexts are complete together, in W + 3 (H - 1) steps instead o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -23,12 +22,7 @@ from licodec.networks.blocks import (
 )
 from licodec.networks.layers import Halves, MaskedConvolution, conv3x3, subpixel_convolution
 from licodec.networks.lite import straight_through_round
-from licodec.networks.priors import (
-    FactorizedPrior,
-    SymbolReader,
-    gaussian_likelihood,
-    scale_indexes,
-)
+from licodec.networks.priors import FactorizedPrior, gaussian_likelihood
 from licodec.networks.published import PublishedNetwork
 
 REACH = 2  # rows above and columns beside a position that its context holds
@@ -73,11 +67,6 @@ def wavefronts(height: int, width: int) -> list[tuple[Tensor, Tensor]]:
         inside = (columns >= 0) & (columns < width)
         steps.append((rows[inside], columns[inside]))
     return steps
-
-
-# Takes a step's (rows, columns, mean, scale), the latter two (N, M, n), and returns its
-# integers, in float (N, M, n).
-Exchange = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 
 
 class ChengNetwork(PublishedNetwork):
@@ -183,21 +172,10 @@ class ChengNetwork(PublishedNetwork):
 
     def decoded_from(self, y: Tensor, features: Tensor) -> Tensor:
         """What decoding gives of the latents `y` (N, M, h, w), given h_s's features."""
-
-        def exchange(rows: Tensor, columns: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
-            return torch.round(y[:, :, rows, columns] - mean)
-
-        return self._decoded(features, exchange)
-
-    def _decoded(self, features: Tensor, exchange: Exchange) -> Tensor:
-        """The decoded latents, step by step with the integers that `exchange` gives."""
-        count, _, height, width = features.shape
-        plane = features.new_zeros(
-            count, self.latents, height + 2 * REACH, width + 2 * REACH
-        )  # padded, so that every context is inside
+        height, width = y.shape[2:]
+        plane = F.pad(torch.zeros_like(y), (REACH,) * 4)  # so that every context is inside
         convolution = self.context_prediction
-        visible = convolution.visible().bool()
-        above, beside = torch.nonzero(visible, as_tuple=True)
+        above, beside = torch.nonzero(convolution.visible(), as_tuple=True)
         kernel = convolution.weight[:, :, above, beside].flatten(1)  # (2M, M * visible)
         for rows, columns in wavefronts(height, width):
             rows, columns = rows.to(features.device), columns.to(features.device)
@@ -205,26 +183,7 @@ class ChengNetwork(PublishedNetwork):
             context = kernel @ seen.flatten(1, 2) + convolution.bias[:, None]  # (N, 2M, n)
             known = torch.cat([features[:, :, rows, columns], context], 1)
             parameters = self.entropy_parameters(known[..., None])[..., 0]
-            scale, mean = parameters.chunk(2, 1)
-            coded = exchange(rows, columns, mean, scale)
-            plane[:, :, rows + REACH, columns + REACH] = coded + mean
+            _, mean = parameters.chunk(2, 1)
+            rounded = torch.round(y[:, :, rows, columns] - mean) + mean
+            plane[:, :, rows + REACH, columns + REACH] = rounded
         return F.pad(plane, (-REACH,) * 4)
-
-    def write_latents(self, y: Tensor, z_hat: Tensor) -> tuple[Tensor, Tensor]:
-        symbols, indexes = [], []
-
-        def exchange(rows: Tensor, columns: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
-            rounded = torch.round(y[:, :, rows, columns] - mean)
-            symbols.append(rounded.flatten(1))
-            indexes.append(scale_indexes(scale).flatten(1))
-            return rounded
-
-        self._decoded(self.h_s(z_hat), exchange)
-        return torch.cat(symbols, 1), torch.cat(indexes, 1)
-
-    def read_latents(self, z_hat: Tensor, readers: Sequence[SymbolReader]) -> Tensor:
-        def exchange(rows: Tensor, columns: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
-            parts = zip(readers, scale_indexes(scale), strict=True)
-            return torch.stack([reader.read(part) for reader, part in parts])
-
-        return self._decoded(self.h_s(z_hat), exchange)

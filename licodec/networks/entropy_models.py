@@ -17,8 +17,8 @@ class EntropyBottleneck(nn.Module):
     hyperprior" (ICLR 2018, appendix 6.1), one learned cumulative per channel.
 
     Parameters carry the state-dict names of CompressAI 1.2.4 (``_matrix0`` ...).
-    Values are rounded to integers directly (the median offset is zero). `init_scale`, for
-    all channels or for each (channels,), is about how far the first densities reach.
+    `init_scale`, for all channels or for each (channels,), is about how far the first densities
+    reach.
     """
 
     def __init__(
@@ -41,6 +41,11 @@ class EntropyBottleneck(nn.Module):
             if i < self.depth - 1:
                 factor = torch.zeros(channels, widths[i + 1], 1)
                 self.register_parameter(f"_factor{i}", nn.Parameter(factor))
+
+    @property
+    def medians(self) -> Tensor:
+        """(1, channels, 1, 1): values are rounded to integers directly."""
+        return torch.zeros(1, self.channels, 1, 1)
 
     def logits_cumulative(self, x: Tensor) -> Tensor:
         """Logits of the cumulative at x, (channels, 1, n) -> (channels, 1, n)."""

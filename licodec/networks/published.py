@@ -1,4 +1,4 @@
-"""What the published networks have in common: CompressAI's calling convention and the
+"""What the published networks have in common: their calling convention and the
 slice-wise entropy model of STF and TCM.
 
 Each part that an exact program is compiled from is a module of its own, reached through
@@ -9,14 +9,13 @@ Each part that an exact program is compiled from is a module of its own, reached
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from licodec.errors import BadInputError
 from licodec.networks.adapter_branches import Gain, MatrixProduct, PlaneMatrixProduct
 from licodec.networks.layers import (
     GDN,
@@ -29,14 +28,7 @@ from licodec.networks.layers import (
     StochasticDepth,
 )
 from licodec.networks.lite import adaptive_step, straight_through_round
-from licodec.networks.priors import (
-    CodingTables,
-    FactorizedPrior,
-    SymbolReader,
-    gaussian_likelihood,
-    gaussian_tables,
-    scale_indexes,
-)
+from licodec.networks.priors import FactorizedPrior, gaussian_likelihood
 from licodec.networks.rate_modes import RateModes
 from licodec.networks.swin import TableAsGrid, WindowAttention
 
@@ -59,41 +51,18 @@ LEAVES: tuple[type[nn.Module], ...] = (
 )
 
 
-class CodedShape(tuple[int, int]):
-    """Rows and columns of the hyper-latents, as CompressAI's `shape`; `picture` remembers the
-    height and width that were padded to them."""
-
-    picture: tuple[int, int]
-
-    def __new__(cls, rows: int, columns: int, picture: tuple[int, int]) -> CodedShape:
-        shape = super().__new__(cls, (rows, columns))
-        shape.picture = picture
-        return shape
-
-    def __reduce__(self) -> tuple[type[CodedShape], tuple[int, int, tuple[int, int]]]:
-        return CodedShape, (self[0], self[1], self.picture)
-
-
 class PublishedNetwork(RateModes, ABC):
-    """A published network in CompressAI's calling convention.
+    """A published network in the calling convention of CompressAI's.
 
     forward(x (N, 3, H, W) in [0, 1]) -> {"x_hat", "likelihoods": {"y", "z"}}
-    compress(x) -> {"strings": [per picture of y, per picture of z], "shape"}
-    decompress(strings, shape) -> {"x_hat"}, in [0, 1]
 
     Pictures may have any size: they are padded to multiples of ALIGNMENT by repeating the
-    last row and column, and likelihoods are those of the padded picture. Streams decode on
-    the machine that wrote them; only the exact form decodes everywhere.
+    last row and column, and likelihoods are those of the padded picture.
     """
 
     ALIGNMENT: ClassVar[int] = 64
     HYPER_STRIDE: ClassVar[int] = 64  # pixels per hyper-latent, each way
-    LATENTS_PER_HYPER_LATENT: ClassVar[int] = 4  # each way
     entropy_bottleneck: FactorizedPrior
-
-    def __init__(self, backbone: str) -> None:
-        super().__init__(backbone)
-        self._tables: tuple[CodingTables, CodingTables] | None = None
 
     # Parts ---------------------------------------------------------------------------
 
@@ -117,19 +86,11 @@ class PublishedNetwork(RateModes, ABC):
     def synthesis(self) -> nn.Module:
         """Latents -> pixels."""
 
-    # CompressAI's convention ---------------------------------------------------------
+    # Coding --------------------------------------------------------------------------
 
     @abstractmethod
     def code_latents(self, y: Tensor, z_hat: Tensor) -> tuple[Tensor, Tensor]:
         """Latents and decoded hyper-latents -> (decoded latents, likelihoods)."""
-
-    @abstractmethod
-    def write_latents(self, y: Tensor, z_hat: Tensor) -> tuple[Tensor, Tensor]:
-        """Latents and decoded hyper-latents -> (symbols, table indexes), (N, n) in coding order."""
-
-    @abstractmethod
-    def read_latents(self, z_hat: Tensor, readers: Sequence[SymbolReader]) -> Tensor:
-        """The inverse, with one reader per picture: decoded latents (N, M, h, w)."""
 
     @property
     @abstractmethod
@@ -145,75 +106,19 @@ class PublishedNetwork(RateModes, ABC):
 
     def padded(self, x: Tensor) -> Tensor:
         """`x` with sides that are multiples of ALIGNMENT."""
-        height, width = x.shape[2:]
-        right, bottom = -width % self.ALIGNMENT, -height % self.ALIGNMENT
-        return F.pad(x, (0, right, 0, bottom), mode="replicate") if right or bottom else x
-
-    def update(self, force: bool = False) -> bool:
-        """Make the coding tables from the parameters as they are; True if there was a need.
-
-        Training drops them, and :meth:`compress` makes them where there are none.
-        """
-        if self._tables is not None and not force:
-            return False
-        self._tables = self.entropy_bottleneck.tables(), gaussian_tables()
-        return True
-
-    def train(self, mode: bool = True) -> PublishedNetwork:
-        if mode:
-            self._tables = None
-        return super().train(mode)
+        return padded(x, self.ALIGNMENT)
 
     def aux_loss(self) -> Tensor:
         """The loss that trains the quantiles of the hyper-latents' prior."""
         return self.entropy_bottleneck.auxiliary_loss()
 
-    @torch.no_grad()
-    def compress(self, x: Tensor) -> dict:
-        self.update()
-        hyper_tables, latent_tables = self._tables
-        y = self.analysis(self.padded(x))
-        z = self.hyper_analysis(y)
-        medians = self.entropy_bottleneck.medians
-        z_symbols = torch.round(z - medians)
-        z_indexes = _channel_indexes(z_symbols.shape[1:]).reshape(-1)
-        symbols, indexes = self.write_latents(y, z_symbols + medians)
-        pairs = zip(symbols, indexes, strict=True)
-        y_strings = [latent_tables.encode(*pair) for pair in pairs]
-        z_strings = [hyper_tables.encode(s.reshape(-1), z_indexes) for s in z_symbols]
-        shape = CodedShape(z.shape[2], z.shape[3], (x.shape[2], x.shape[3]))
-        return {"strings": [y_strings, z_strings], "shape": shape}
 
-    @torch.no_grad()
-    def decompress(self, strings: Sequence[Sequence[bytes]], shape: tuple[int, int]) -> dict:
-        """Raises BadInputError where `strings` is not a list of two equally long lists.
-
-        The picture has its own size where `shape` is what :meth:`compress` gave, and else
-        the padded one.
-        """
-        if len(strings) != 2 or len(strings[0]) != len(strings[1]) or not strings[0]:
-            raise BadInputError(
-                "strings: give the two lists that compress() made, one stream per picture in each"
-            )
-        self.update()
-        hyper_tables, latent_tables = self._tables
-        medians = self.entropy_bottleneck.medians
-        channels, (rows, columns) = medians.shape[1], shape
-        indexes = _channel_indexes((channels, rows, columns)).to(medians.device)
-        count = indexes.numel()
-        z_symbols = [SymbolReader(hyper_tables, s, count).read(indexes) for s in strings[1]]
-        z_hat = torch.stack(z_symbols) + medians
-        count = self.latents * rows * columns * self.LATENTS_PER_HYPER_LATENT**2
-        readers = [SymbolReader(latent_tables, s, count) for s in strings[0]]
-        x_hat = self.synthesis(self.read_latents(z_hat, readers)).clamp(0, 1)
-        height, width = getattr(shape, "picture", x_hat.shape[2:])
-        return {"x_hat": x_hat[..., :height, :width]}
-
-
-def _channel_indexes(shape: Sequence[int]) -> Tensor:
-    """The channel of every element of (C, H, W)."""
-    channels, rows, columns = shape
-    return torch.arange(channels)[:, None, None].expand(channels, rows, columns)
+def padded(x: Tensor, alignment: int) -> Tensor:
+    """`x` (N, C, H, W) with sides that are multiples of `alignment`: the last row and column are
+    repeated."""
+    height, width = x.shape[2:]
+    right, bottom = -width % alignment, -height % alignment
+    return F.pad(x, (0, right, 0, bottom), mode="replicate") if right or bottom else x
 
 
 class MeansAndScales(nn.Module):
@@ -271,10 +176,6 @@ class ResidualPrediction(nn.Module):
         return self.bound(self.layers(torch.cat([context, decoded], 1)))
 
 
-# Takes a slice's (index, mean, scale, step) and returns its integers, in float (N, S, h, w).
-Exchange = Callable[[int, Tensor, Tensor, Tensor | float], Tensor]
-
-
 class SlicedNetwork(PublishedNetwork):
     """Latents in slices, each coded given those before it (Minnen & Singh, ICIP 2020).
 
@@ -320,52 +221,22 @@ class SlicedNetwork(PublishedNetwork):
     def residual_prediction(self, index: int) -> ResidualPrediction:
         return ResidualPrediction(self.lrp_transforms[index])
 
-    def _decoded(self, z_hat: Tensor, exchange: Exchange) -> Tensor:
-        """The decoded latents, slice by slice with the integers that `exchange` gives."""
+    def code_latents(self, y: Tensor, z_hat: Tensor) -> tuple[Tensor, Tensor]:
         features = self.hyper_synthesis(z_hat)
         decoded: list[Tensor] = []
-        for index in range(self.slices):
+        likelihoods = []
+        for index, own in enumerate(y.chunk(self.slices, 1)):
             seen = decoded[: self.supports]
             previous = (torch.cat(seen, 1),) if seen else ()
             mean, scale, context = self.slice_parameters(index)(*features, *previous)
             step = adaptive_step(scale.detach(), self.d, index, self.slices)
-            y_hat = exchange(index, mean, scale, step) * step + mean
-            decoded.append(y_hat + self.residual_prediction(index)(context, y_hat))
-        return torch.cat(decoded, 1)
-
-    def code_latents(self, y: Tensor, z_hat: Tensor) -> tuple[Tensor, Tensor]:
-        slices = y.chunk(self.slices, 1)
-        likelihoods = []
-
-        def exchange(index: int, mean: Tensor, scale: Tensor, step: Tensor | float) -> Tensor:
-            residual = (slices[index] - mean) / step
+            residual = (own - mean) / step
             rounded = straight_through_round(residual)
             coded = residual + torch.rand_like(residual) - 0.5 if self.training else rounded
             likelihoods.append(gaussian_likelihood(coded, scale / step))
-            return rounded
-
-        return self._decoded(z_hat, exchange), torch.cat(likelihoods, 1)
-
-    def write_latents(self, y: Tensor, z_hat: Tensor) -> tuple[Tensor, Tensor]:
-        slices = y.chunk(self.slices, 1)
-        symbols, indexes = [], []
-
-        def exchange(index: int, mean: Tensor, scale: Tensor, step: Tensor | float) -> Tensor:
-            rounded = torch.round((slices[index] - mean) / step)
-            symbols.append(rounded.flatten(1))
-            indexes.append(scale_indexes(scale / step).flatten(1))
-            return rounded
-
-        self._decoded(z_hat, exchange)
-        return torch.cat(symbols, 1), torch.cat(indexes, 1)
-
-    def read_latents(self, z_hat: Tensor, readers: Sequence[SymbolReader]) -> Tensor:
-        def exchange(index: int, mean: Tensor, scale: Tensor, step: Tensor | float) -> Tensor:
-            indexes = scale_indexes(scale / step)
-            parts = zip(readers, indexes, strict=True)
-            return torch.stack([reader.read(part) for reader, part in parts])
-
-        return self._decoded(z_hat, exchange)
+            y_hat = rounded * step + mean
+            decoded.append(y_hat + self.residual_prediction(index)(context, y_hat))
+        return torch.cat(decoded, 1), torch.cat(likelihoods, 1)
 
 
 def context_network(in_channels: int, widths: Sequence[int]) -> nn.Sequential:

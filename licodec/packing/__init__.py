@@ -18,7 +18,7 @@ def from_checkpoint(
     backbone: str | None = None,
     adapters: Sequence[str | Path | Mapping[str, object]] = (),
 ) -> PublishedNetwork:
-    """The float network of a published checkpoint, in CompressAI's calling convention.
+    """The float network of a published checkpoint, whose forward gives {"x_hat", "likelihoods"}.
 
     Takes a file that torch.save wrote or a state dict, in any published layout: the plain
     anchor, adapters for alpha, those for alpha and beta. `backbone` is "stf", "tcm", "icm"
@@ -27,11 +27,12 @@ def from_checkpoint(
 
     >>> network = from_checkpoint("icm_78.pth.tar")  # doctest: +SKIP
     >>> network.set_rate(d=4)  # doctest: +SKIP
-    >>> coded = network.compress(pictures)  # doctest: +SKIP
+    >>> x_hat = network(pictures)["x_hat"]  # doctest: +SKIP
 
     Raises UsageError for an unknown backbone, and BadInputError for a file that is no
     checkpoint, a state dict that is not one of the backbone's, and adapters that do not fit it.
     """
     from licodec.packing.checkpoints import load_network
+    from licodec.packing.registry import PUBLISHED
 
-    return load_network(path_or_state_dict, backbone, adapters)
+    return load_network(path_or_state_dict, backbone, adapters, PUBLISHED)

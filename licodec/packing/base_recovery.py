@@ -12,51 +12,38 @@ import numpy as np
 import torch
 from torch import nn
 
-from licodec.compiler.compilation import trace
+from licodec.compiler.graphs import trace
 from licodec.errors import BadInputError
 from licodec.exact.program import Operation, Tensors
 from licodec.networks.base import BaseNetwork
 from licodec.networks.base_transforms import PIXEL_UNIT, BaseConfig
 from licodec.networks.conditions import Conditioned, ConditionedOffset
-from licodec.packing.base_exact import (
-    CONFIG_KEY,
-    HYPER_LATENTS,
-    KEPT,
-    LATENTS,
-    LEAVES,
-    MSE,
-    parts,
-)
+from licodec.packing.base import CONFIG_KEY, KEPT, MSE, BaseForm, steps_of
+from licodec.packing.exact_form import shift_pixels
 from licodec.packs import Pack
-from licodec.rate.conditions import HYPER_STEPS, PREFIX, STEPS
+from licodec.rate.conditions import PREFIX
 
 
 @torch.no_grad()
-def recovered(pack: Pack) -> BaseNetwork:
+def recover_base(pack: Pack) -> BaseNetwork:
     """The float network of a pack, to the precision of its integers. Raises BadInputError for a
     pack that does not keep it."""
     if CONFIG_KEY not in pack.card or f"{KEPT}prior" not in pack.tensors:
         raise BadInputError(f"the pack {pack.title} does not keep its float network")
-    stored = {k: tuple(v) if isinstance(v, list) else v for k, v in pack.card[CONFIG_KEY].items()}
-    network = BaseNetwork(BaseConfig(**stored)).eval()
-    for part in parts(network):
-        program = pack.programs[part.name]
+    network = BaseNetwork(BaseConfig.stated(pack.card[CONFIG_KEY])).eval()
+    for name, part in BaseForm(network).parts().items():
+        program = pack.programs[name]
         made = {o.output: o for o in program.operations}
         readers = {o.inputs[0]: o for o in program.operations if o.kind == "requantize"}
         sums = [o for o in made.values() if o.kind == "conv2d"]
-        graph = trace(part.module, LEAVES).graph
+        graph = trace(part, BaseForm.LEAVES).graph
         for operation, (layer, convolution, condition) in zip(
-            sums, _convolutions(graph, part.module), strict=True
+            sums, _convolutions(graph, part), strict=True
         ):
-            requantize = readers[operation.output]
-            name = f"{part.name}.{layer}"
-            _recover(name, convolution, condition, operation, requantize, pack.tensors)
-    last = next(m for m in network.synthesis.fine if isinstance(m, nn.Conv2d))
-    last.bias -= 127.5 / PIXEL_UNIT  # packs give pixels counted from 0
-    for name, module, grid in (
-        (STEPS, network.steps, LATENTS),
-        (HYPER_STEPS, network.hyper_steps, HYPER_LATENTS),
-    ):
+            requantize, layer = readers[operation.output], f"{name}.{layer}"
+            _recover(layer, convolution, condition, operation, requantize, pack.tensors)
+    shift_pixels(network.synthesis, -127.5 / PIXEL_UNIT)
+    for name, module, grid in steps_of(network):
         module.log_steps.copy_(torch.from_numpy(_both(name, pack.tensors) * grid.step).log())
     network.prior.table.copy_(torch.from_numpy(pack.tensors[f"{KEPT}prior"]))
     return network
@@ -106,4 +93,3 @@ def _recover(
 def _both(name: str, tensors: Tensors) -> np.ndarray:
     """A condition's integers in the order of training, squared error first: (2 * knots, C)."""
     return np.concatenate([tensors[f"{MSE}.{name}"], tensors[PREFIX + name]]).astype(np.float64)
-

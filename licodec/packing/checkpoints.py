@@ -1,25 +1,21 @@
-"""Checkpoints of the published backbones: files and state dicts to float networks.
+"""Float networks out of checkpoints: state dicts, training states, and packs that keep theirs.
 
-Files are those of torch.save, loaded with ``weights_only=True`` alone, or safetensors; which one
-says their content, not their name. Every key and every shape is checked before any weight is used.
+Every key and every shape is checked before any weight is used.
 """
 
 from __future__ import annotations
 
-import pickle
-import re
-import zipfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import safetensors.torch
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from licodec.errors import BadInputError, UsageError
-from licodec.files import open_input
-from licodec.networks.adapter_sets import attach_to_layer
-from licodec.networks.published import PublishedNetwork
+from licodec.files import display_name
+from licodec.networks.adapter_sets import AdapterSet, attach, attach_to_layer
+from licodec.packing.checkpoint_files import read_checkpoint
 from licodec.packing.layouts import adapters_in, normalized
 from licodec.packing.registry import (
     BACKBONES,
@@ -29,114 +25,149 @@ from licodec.packing.registry import (
     same_network,
 )
 from licodec.packing.separate_adapters import with_adapters
-from licodec.packs import is_pack
+from licodec.packs import is_pack, read_pack
 
 NAMED = 3  # keys that a message names before it counts the rest
-ZIP_START = b"PK\x03\x04"
-PICKLE_START = b"\x80"
-SAFETENSORS_START = re.compile(rb"[\s\S]{5}\0{3}\{")  # the length of a JSON object, and the object
-DAMAGED = "truncated or damaged: download or copy the checkpoint again"
-
 
 Source = str | Path | Mapping[str, object]
 """A file, or a dict as torch.load gives it: a state dict, or one that holds it as "state_dict"."""
 
 
-def load_network(
-    source: Source, backbone: str | None = None, adapters: Sequence[Source] = ()
-) -> PublishedNetwork:
-    """The float network of a checkpoint, in evaluation mode, at its anchor.
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a checkpoint holds, whose name is for messages.
 
-    `backbone` ("stf", "tcm", "icm", "cheng-attn") is read off the keys where it is not given.
-    `adapters` are in checkpoints of their own, those for alpha before those for beta.
-
-    Raises UsageError for an unknown backbone, and BadInputError for a file that is no
-    checkpoint and a state dict that is not one of the backbone's, or has no adapters for it.
+    state     weights by licodec's names
+    stated    hyper-parameters that it names
+    adapters  the sets that it describes, in the order of their attachment
     """
-    return network_of(*_read(source, "checkpoint"), backbone, adapters)
+
+    name: str
+    state: Mapping[str, Tensor]
+    stated: Mapping[str, object]
+    adapters: tuple[AdapterSet, ...]
+
+    @classmethod
+    def of(cls, name: str, loaded: object) -> Checkpoint:
+        """From what torch.load gave. Raises BadInputError."""
+        further = loaded if isinstance(loaded, Mapping) else {}
+        stated, described = further.get("config"), further.get("adapters", ())
+        try:
+            if not isinstance(described, (list, tuple)):
+                described = ()  # a module of that name
+            adapters = tuple(AdapterSet.from_data(data) for data in described)
+            state = normalized(state_dict_of(name, loaded))
+        except BadInputError as error:
+            text = str(error)
+            raise BadInputError(text if text.startswith(name) else f"{name}: {text}") from None
+        return cls(name, state, stated if isinstance(stated, Mapping) else {}, adapters)
+
+    @classmethod
+    def read(cls, source: Source, unnamed: str = "checkpoint") -> Checkpoint:
+        """From a file or, `unnamed`, from what one holds. Raises BadInputError."""
+        if isinstance(source, Mapping):
+            return cls.of(unnamed, source)
+        return cls.of(display_name(Path(source).name), read_checkpoint(Path(source)))
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        return {key: tuple(value.shape) for key, value in self.state.items()}
 
 
-def network_of(
-    name: str,
-    loaded: object,
+def load_network(
+    source: Source,
     backbone: str | None = None,
     adapters: Sequence[Source] = (),
-) -> PublishedNetwork:
-    """The same of what torch.load gave of a file that messages call `name`."""
+    known: Sequence[str] = tuple(BACKBONES),
+) -> nn.Module:
+    """The float network of a checkpoint or of a pack that keeps its own, in evaluation mode, at
+    its anchor, with the adapters that the checkpoint holds.
+
+    `backbone`, one of those `known`, is read off the keys where it is not given. `adapters` are
+    in checkpoints of their own, those for alpha before those for beta.
+
+    Raises UsageError for an unknown backbone, BadInputError for a file that is no checkpoint and
+    a state dict that is not one of the backbone's, or has no adapters for it, and
+    CorruptFileError for a damaged pack.
+    """
     backbone = OTHER_NAMES.get(backbone, backbone)
-    if backbone is not None and backbone not in BACKBONES:
-        raise UsageError(f"backbone {backbone!r} is not known: give one of {', '.join(BACKBONES)}")
-    state = _state(name, loaded)
-    network = _network(name, state, backbone)
+    if backbone is not None and backbone not in known:
+        raise UsageError(f"backbone {backbone!r} is not known: give one of {', '.join(known)}")
+    keep = any(BACKBONES[name].recover for name in known)
+    if keep and not isinstance(source, Mapping) and is_pack(Path(source)):
+        return _recovered(Path(source), backbone)
+    checkpoint = Checkpoint.read(source)
+    network = _network(checkpoint, backbone, known)
     if not adapters:
         return network
     files: dict[str, Mapping[str, Tensor]] = {}
     for i, file in enumerate(adapters):
-        own, read = _read(file, f"adapters {i + 1}")
-        files[own if own not in files else f"{own} ({i + 1})"] = _state(own, read)
-    whole = with_adapters(state, files, network.backbone)
-    return _network(f"{name} with {', '.join(files)}", whole, network.backbone)
+        own = Checkpoint.read(file, f"adapters {i + 1}")
+        files[own.name if own.name not in files else f"{own.name} ({i + 1})"] = own.state
+    whole = with_adapters(checkpoint.state, files, network.backbone)
+    name = f"{checkpoint.name} with {', '.join(files)}"
+    return _network(Checkpoint(name, whole, {}, ()), network.backbone, known)
 
 
-def backbone_of(name: str, loaded: object) -> str | None:
-    """The published backbone whose checkpoint torch.load gave, None where it is of another.
-
-    Raises BadInputError where it is no checkpoint.
-    """
-    return recognise(_shapes(_state(name, loaded)))
-
-
-def _read(source: Source, unnamed: str) -> tuple[str, object]:
-    """What messages call a checkpoint, and what it holds."""
-    if isinstance(source, Mapping):
-        return unnamed, source
-    path = Path(source)
-    return path.name, read_checkpoint(path)
+def load_anchor(source: Source) -> nn.Module:
+    """The same of a checkpoint without adapters. Raises BadInputError for one that describes
+    some."""
+    if isinstance(source, Mapping) or not is_pack(Path(source)):
+        checkpoint = Checkpoint.read(source)
+        if checkpoint.adapters:
+            raise BadInputError(
+                f"{checkpoint.name}: holds adapters; give the anchor that they were trained on"
+            )
+    return load_network(source)
 
 
-def _state(name: str, loaded: object) -> dict[str, Tensor]:
-    """The state dict of a checkpoint with licodec's names."""
-    state = state_dict_of(name, loaded)
-    try:
-        return normalized(state)
-    except BadInputError as error:
-        raise BadInputError(f"{name}: {error}") from None
+def adapter_sets(path: Path) -> tuple[AdapterSet, ...]:
+    """The adapter sets that a checkpoint describes; none of a pack. Raises BadInputError."""
+    return () if is_pack(path) else Checkpoint.read(path).adapters
 
 
-def _shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
-    return {key: tuple(value.shape) for key, value in state.items()}
-
-
-def _network(name: str, state: Mapping[str, Tensor], backbone: str | None) -> PublishedNetwork:
-    shapes = _shapes(state)
-    known = ", ".join(BACKBONES)
-    found = recognise(shapes)
-    if found is None and backbone is None:
+def _recovered(path: Path, backbone: str | None) -> nn.Module:
+    pack = read_pack(path)
+    own = BACKBONES.get(pack.backbone)
+    if own is None or own.recover is None or backbone not in (None, own.name):
+        readable = " and ".join(name for name, each in BACKBONES.items() if each.recover)
         raise BadInputError(
-            f"{name}: its keys ({listed(list(shapes))}) are those of no backbone that licodec "
-            f"imports: {known}"
+            f"{display_name(path)}: a pack of {pack.backbone}; packs are read back of "
+            f"{readable}, as what they are: give a checkpoint"
+        )
+    return own.recover(pack)
+
+
+def _network(checkpoint: Checkpoint, backbone: str | None, known: Sequence[str]) -> nn.Module:
+    name, shapes = checkpoint.name, checkpoint.shapes
+    found = recognise(shapes)
+    if found not in known and backbone is None:
+        raise BadInputError(
+            f"{name}: its keys ({listed(list(shapes))}) are those of none of the backbones that "
+            f"are read here: {', '.join(known)}"
         )
     if found and backbone and not same_network(found, backbone):
         raise BadInputError(f"{name}: this is a checkpoint of {found}, not of {backbone}")
     chosen = BACKBONES[backbone or found]
     try:
         with torch.device("meta"):  # the weights that follow replace every parameter
-            network = chosen.build(chosen.name, shapes)
-            for adapter in adapters_in(shapes, chosen.largest):
-                attach_to_layer(network, adapter)
+            network = chosen.build(chosen.name, shapes, checkpoint.stated)
+            for described in checkpoint.adapters:
+                attach(network, described)
+            if chosen.largest is not None:
+                for adapter in adapters_in(shapes, chosen.largest):
+                    attach_to_layer(network, adapter)
     except SizeError as error:
         raise BadInputError(f"{name}: not a checkpoint of {chosen.name}: {error}") from None
     _require_match(name, network, shapes)
-    weights = {key: _weights(name, key, value) for key, value in state.items()}
+    weights = {key: _weights(name, key, value) for key, value in checkpoint.state.items()}
     network.load_state_dict(weights, assign=True)
     return network.eval()
 
 
-def _require_match(
-    name: str, network: PublishedNetwork, shapes: Mapping[str, tuple[int, ...]]
-) -> None:
+def _require_match(name: str, network: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> None:
     """Raise BadInputError unless `shapes` has just the parameters of `network`."""
-    expected = _shapes(network.state_dict())
+    expected = {key: tuple(value.shape) for key, value in network.state_dict().items()}
     missing = [key for key in expected if key not in shapes]
     unknown = [key for key in shapes if key not in expected]
     wrong = [
@@ -176,8 +207,13 @@ def _weights(name: str, key: str, value: Tensor) -> Tensor:
 
 
 def state_dict_of(name: str, loaded: object) -> dict[str, Tensor]:
-    """The state dict in what torch.load gave. Raises BadInputError."""
-    if isinstance(loaded, Mapping) and isinstance(loaded.get("state_dict"), Mapping):
+    """The state dict in what torch.load gave, of a training state the averaged one. Raises
+    BadInputError."""
+    if isinstance(loaded, Mapping) and isinstance(loaded.get("average"), Mapping):
+        average = loaded["average"]
+        loaded = {key: value for key, value in average.items() if str(key).startswith("module.")}
+        loaded = loaded or average
+    elif isinstance(loaded, Mapping) and isinstance(loaded.get("state_dict"), Mapping):
         loaded = loaded["state_dict"]
     if not isinstance(loaded, Mapping) or not loaded:
         raise BadInputError(
@@ -190,104 +226,3 @@ def state_dict_of(name: str, loaded: object) -> dict[str, Tensor]:
                 "torch.save(network.state_dict(), FILE)"
             )
     return dict(loaded)
-
-
-def read_checkpoint(path: Path) -> object:
-    """What a file that torch.save wrote holds: tensors and plain values; or one of safetensors.
-
-    Raises BadInputError, which says what the file is instead, or what is wrong with it.
-    """
-    with open_input(path) as file:
-        start = file.read(512)
-    if SAFETENSORS_START.match(start):
-        return _read_safetensors(path)
-    _require_checkpoint(path.name, path, start)
-    return _read_saved(path)
-
-
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file by name. Raises BadInputError."""
-    if is_pack(path):
-        raise BadInputError(
-            f"{path.name}: a weights pack, which is imported already: put it in place with "
-            "'licodec models install'"
-        )
-    try:
-        return safetensors.torch.load_file(path)
-    except (OSError, safetensors.SafetensorError):
-        raise BadInputError(f"{path.name}: {DAMAGED}") from None
-
-
-def _read_saved(path: Path) -> object:
-    """What torch.save wrote. Raises BadInputError."""
-    try:
-        with open_input(path) as file:  # by its name torch.load would judge what it is
-            return torch.load(file, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise BadInputError(f"{path.name}: {_refusal(str(error))}") from None
-    except MemoryError:
-        raise BadInputError(f"{path.name}: asks for more memory than there is") from None
-    except (
-        RuntimeError,
-        EOFError,
-        ValueError,
-        TypeError,
-        KeyError,
-        IndexError,
-        AttributeError,
-        AssertionError,
-        OSError,
-        UnicodeDecodeError,
-        zipfile.BadZipFile,
-    ):
-        # What the reader raises depends on where the file stops making sense.
-        raise BadInputError(f"{path.name}: {DAMAGED}") from None
-
-
-def _require_checkpoint(name: str, path: Path, start: bytes) -> None:
-    """Raise BadInputError where the first bytes are those of something else."""
-    if not start:
-        raise BadInputError(f"{name}: the file is empty")
-    if start.startswith(ZIP_START):
-        if not zipfile.is_zipfile(path):
-            raise BadInputError(
-                f"{name}: truncated: the archive has no end; download or copy it again"
-            )
-        try:
-            with zipfile.ZipFile(path) as archive:
-                members = archive.namelist()
-        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
-            raise BadInputError(f"{name}: the archive is damaged; download it again") from None
-        if not any(re.fullmatch(r"[^/]+/data\.pkl", member) for member in members):
-            raise BadInputError(
-                f"{name}: a zip archive without tensors, not a checkpoint that torch.save wrote"
-            )
-        return
-    if start.startswith(PICKLE_START):
-        return
-    text = start.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    if text.startswith((b"<!doctype", b"<html", b"<?xml", b"<head", b"<!--")):
-        raise BadInputError(
-            f"{name}: a web page, not a checkpoint: open the link in a browser and download "
-            "the file itself"
-        )
-    if text.startswith(b"version https://git-lfs"):
-        raise BadInputError(
-            f"{name}: a Git LFS pointer, not the checkpoint itself: run 'git lfs pull'"
-        )
-    if all(byte in b"\t\n\r\f" or byte >= 0x20 for byte in start):
-        raise BadInputError(f"{name}: a text file, not a checkpoint")
-    raise BadInputError(f"{name}: not a checkpoint: no file that torch.save writes starts so")
-
-
-def _refusal(message: str) -> str:
-    """What to say of a pickle that weights_only does not load."""
-    match = re.search(r"GLOBAL ([\w.]+)", message)
-    if match:
-        return (
-            f"refused: it names {match[1]}, which could run code; licodec loads tensors only "
-            "(save a plain state dict from a source that you trust)"
-        )
-    if re.search(r"Unsupported|not allowed|Trying to|[Cc]an only|disallowed", message):
-        return "refused: it holds more than tensors and could run code; save a plain state dict"
-    return DAMAGED

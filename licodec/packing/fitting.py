@@ -20,12 +20,11 @@ PRIOR_WEIGHT = 300.0  # observations that the table before fitting counts for
 @dataclass(frozen=True)
 class Observed:
     """A picture as coding takes it: latents and hyper-latents, as ``encode_latents`` takes them,
-    and the model to code them with at `d`, in its units."""
+    and the model to code them with."""
 
     model: EntropyModel
     latents: np.ndarray
     hyper_latents: np.ndarray
-    d: int
 
 
 def fitted_tables(tables: EntropyTables, pictures: Iterable[Observed]) -> EntropyTables:
@@ -49,7 +48,7 @@ def fitted_tables(tables: EntropyTables, pictures: Iterable[Observed]) -> Entrop
 
     for one in pictures:
         model = replace(one.model, tables=whole)
-        observe_latents(model, one.latents, one.hyper_latents, one.d, count)
+        observe_latents(model, one.latents, one.hyper_latents, count)
     refitted = []
     for before, seen in zip(tables.frequencies, counts, strict=True):
         seen[:-1] = (seen[:-1] + seen[-2::-1]) / 2

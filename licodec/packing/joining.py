@@ -12,21 +12,20 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from torch import nn
 
 from licodec.errors import BadInputError
 from licodec.exact.program import Operation
-from licodec.networks.adapter_sets import anchor_of, on_trunk
-from licodec.networks.lite import LiteNetwork
+from licodec.networks.adapter_sets import anchor_of, gains, on_trunk
 from licodec.packing.calibration import as_tensor
-from licodec.packing.lite_exact import (
-    AdaptedLite,
-    CalibratedLite,
+from licodec.packing.compiled import (
+    AdaptedNetwork,
+    CalibratedNetwork,
     calibrate_adapted,
-    compile_lite,
-    require_adapters,
-    with_pixel_offset,
-    with_ranges,
+    compile_network,
+    prepared,
 )
+from licodec.packing.exact_form import with_ranges
 from licodec.packing.lite_recovery import recover_lite
 from licodec.packs import Pack, PackAdapters
 
@@ -37,7 +36,7 @@ LARGEST_DISTANCE = 0.5
 
 
 def add_adapters(
-    pack: Pack, adapted: Sequence[AdaptedLite], pictures: Sequence[np.ndarray]
+    pack: Pack, adapted: Sequence[AdaptedNetwork], pictures: Sequence[np.ndarray]
 ) -> Pack:
     """`pack` with the adapter sets `adapted`, in the place of those that it has for the same
     objectives.
@@ -49,7 +48,8 @@ def add_adapters(
     """
     trunk = anchor_of(adapted[0].network)
     for one in adapted:
-        require_adapters(one)
+        if not any(gains(one.network)):
+            raise BadInputError(f"the network for {one.objective} has no adapters")
         if distance(anchor_of(one.network), trunk) > 0:
             raise BadInputError(
                 f"the adapters for {one.objective} and for {adapted[0].objective} were trained on "
@@ -60,21 +60,21 @@ def add_adapters(
         raise BadInputError(
             f"the adapters were trained on another network than that of the pack {pack.title}"
         )
-    network = with_pixel_offset(found.network)
     own = [replace(one, network=on_trunk(one.network, found.network)) for one in adapted]
-    calibrated = CalibratedLite(
-        network,
-        with_ranges(network, found.ranges),
+    form = prepared(found.network)
+    calibrated = CalibratedNetwork(
+        form,
+        with_ranges(form, found.ranges),
         calibrate_adapted(own, [as_tensor(pixels) for pixels in pictures]),
     )
-    made = compile_lite(
+    made = compile_network(
         calibrated, plan_name=pack.plan_name, card={}, widths=found.widths.__getitem__
     )
     return with_adapters_of(pack, made)
 
 
 @torch.no_grad()
-def distance(network: LiteNetwork, other: LiteNetwork) -> float:
+def distance(network: nn.Module, other: nn.Module) -> float:
     """The norm of the difference of all kernels, in that of `other`'s."""
     kernels = dict(other.named_parameters())
     pairs = [(p, kernels[name]) for name, p in network.named_parameters() if p.ndim == 4]

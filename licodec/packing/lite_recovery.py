@@ -14,15 +14,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from licodec.compiler.compilation import Output
+from licodec.compiler.forms import Output
 from licodec.compiler.recovery import Convolved, recover
 from licodec.entropy.tables import TOTAL, FrequencyTables
 from licodec.errors import BadInputError
 from licodec.networks.entropy_models import EntropyBottleneck
 from licodec.networks.lite import PIXEL_UNIT, LiteConfig, LiteNetwork
-from licodec.packing.lite_exact import TABLE_FUNCTIONS, add_parts, calibrate, parts
-from licodec.packing.parts import Calibrated, Ranges
-from licodec.packing.programs import Value, source_of
+from licodec.packing.exact_form import Calibrated, Ranges, Value, calibrate, shift_pixels
+from licodec.packing.lite import HYPER_LATENTS, LiteForm
+from licodec.packing.programs import source_of
 from licodec.packs import Pack
 
 USUAL_REACH = 8.0  # of values that a network's layers are free to scale
@@ -36,7 +36,7 @@ class RecoveredLite:
 
     network  the float network, whose weights are the pack's integers in their steps
     ranges   of the nodes of its parts, pixels counted from 0, by program: with them
-             ``lite_exact.compile_lite`` gives the pack's grids
+             ``compiled.compile_network`` gives the pack's grids
     widths   bits of a weight by "program.layer"
     """
 
@@ -65,25 +65,25 @@ def recover_lite(
         sample = torch.rand(1, 3, network.ALIGNMENT, network.ALIGNMENT)
     if tuple(network.config.slices) != tuple(s.stop - s.start for s in pack.schedule.steps):
         raise BadInputError(f"the pack {pack.title} is of a lite with other slices")
-    template = calibrate(network, [sample], [{"d": 1.0}])
-    reference = {} if like is None else {part.name: part.module for part in parts(like)}
-    target = _Recovering(pack, network, template, activation_bits, reference)
+    form = LiteForm(network)
+    template = calibrate(form, [sample], [{"d": 1.0}])
+    reference = {} if like is None else LiteForm(like).parts()
+    target = _Recovering(pack, form, template, activation_bits, reference)
     try:
-        add_parts(target, network.config)
+        form.connect(target, HYPER_LATENTS)
     except BadInputError as error:
         raise BadInputError(f"the pack {pack.title}: {error}") from None
-    with torch.no_grad():
-        network.synthesis.fine[-2].bias -= 127.5 / PIXEL_UNIT
+    shift_pixels(network.synthesis, -127.5 / PIXEL_UNIT)
     network.entropy_bottleneck = fitted_prior(network.entropy_bottleneck, pack.tables.hyper)
     return RecoveredLite(network, target.ranges, target.widths)
 
 
 @dataclass
 class _Recovering:
-    """Recovers every part, in coding order, into `network`."""
+    """Recovers every part, in coding order, into the network of `form`."""
 
     pack: Pack
-    network: LiteNetwork
+    form: LiteForm
     template: Mapping[str, Calibrated]
     activation_bits: int
     reference: Mapping[str, torch.nn.Module]
@@ -106,13 +106,13 @@ class _Recovering:
             part.traced,
             part.ranges,
             self.activation_bits,
-            TABLE_FUNCTIONS,
+            self.form.TABLES,
             {},
             self.pack.programs[name],
             self.pack.tensors,
             scaled_as_like,
         )
-        own = {p.name: p.module for p in parts(self.network)}[name]
+        own = self.form.parts()[name]
         with torch.no_grad():
             for layer, (weight, bias) in found.weights.items():
                 convolution = own.get_submodule(layer)
@@ -121,7 +121,7 @@ class _Recovering:
                     convolution.bias.copy_(bias)
         self.widths |= {f"{name}.{k}": self.pack.widths[t] for k, t in found.tensors.items()}
         self.ranges[name] = _with_concatenations(part, found.ranges)
-        # `add_parts` knows how many channels they have.
+        # `connect` knows how many channels they have.
         return {port: Value.on(grid, 1) for port, grid in found.output_grids.items()}
 
 

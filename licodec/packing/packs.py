@@ -1,4 +1,4 @@
-"""A float network and a precision plan made into a weights pack."""
+"""Packs of float networks, ready to be written."""
 
 from __future__ import annotations
 
@@ -8,60 +8,85 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from torch import nn
 
-from licodec.codec import Codec
+from licodec.codec import Codec, SharedAnalysis
 from licodec.entropy.quantization import COST_UNIT
 from licodec.entropy.tables import tables_to_tensors
-from licodec.fmpq.allocation import plan_bits, widest
-from licodec.fmpq.curves import Layer
+from licodec.errors import BadInputError
 from licodec.images import Picture
-from licodec.networks.lite import DISTORTION_WEIGHT, LiteNetwork
+from licodec.networks.adapter_sets import gains
+from licodec.networks.published import padded
 from licodec.packing.calibration import as_picture, as_tensor
+from licodec.packing.compiled import AdaptedNetwork, calibrate_network, compile_network
 from licodec.packing.fitting import Observed, fitted_tables
-from licodec.packing.lite_exact import calibrate_lite, compile_lite, standard_widths
-from licodec.packing.searchable import Searchable
+from licodec.packing.registry import BACKBONES
 from licodec.packs import Pack, write_pack
-from licodec.rate.scale import Setting
+from licodec.rate.gains import BETA
+from licodec.rate.scale import DEFAULT_OBJECTIVE
+from licodec.rate.setting import Setting
 
+PERCEPTUAL = "perceptual"  # the objective that a checkpoint with adapters of beta is taken for
 FITTING_DS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 FITTING_ROUNDS = 2  # tables decide which symbols are cheap, and those decide the tables
 
 
 @dataclass(frozen=True)
-class PackForm:
+class PackSettings:
     """What a pack is apart from the network and its calibration.
 
     plan_name          name of the precision plan
-    widths             bits of a weight by "program.layer"
-    activation_bits    of every grid that the coding schedule does not fix, 8 to 16
-    distortion_weight  bits that an error of one quantization step is worth to the encoder
+    card               what it says of itself
+    widths             bits of a weight by "program.layer"; None: the hand-made plan's
+    activation_bits    of every grid that coding does not fix, 8 to 16; None: the backbone's
+    distortion_weight  bits that an error of one quantization step is worth to the encoder; None:
+                       the backbone's
+    objective          what the network's adapters were trained for; None: PERCEPTUAL where they
+                       have beta, else DEFAULT_OBJECTIVE
+    name               of the network's checkpoint, for messages
     """
 
     plan_name: str
-    widths: Callable[[str], int] = standard_widths
-    activation_bits: int = 12
-    distortion_weight: float = DISTORTION_WEIGHT
+    card: Mapping[str, object]
+    widths: Callable[[str], int] | None = None
+    activation_bits: int | None = None
+    distortion_weight: float | None = None
+    objective: str | None = None
+    name: str = ""
 
 
-def make_pack(
-    network: LiteNetwork,
-    pictures: Sequence[np.ndarray],
-    form: PackForm,
-    card: Mapping[str, object],
+def compile_pack(
+    network: nn.Module, pictures: Sequence[np.ndarray], settings: PackSettings
 ) -> Pack:
-    """Calibrate and compile `network` and fit the latents' tables.
+    """Calibrate `network` on `pictures`, (H, W, 3) uint8, and compile it, with its adapters where
+    it has any. Raises BadInputError where it has no exact form."""
+    modes = {gain.mode for gain in gains(network)}
+    objective = settings.objective or (PERCEPTUAL if BETA in modes else DEFAULT_OBJECTIVE)
+    adapted = [AdaptedNetwork(objective, network)] if modes else []
+    pixels = [padded(as_tensor(picture), network.ALIGNMENT) for picture in pictures]
+    try:
+        pack = compile_network(
+            calibrate_network(network, pixels, adapted),
+            plan_name=settings.plan_name,
+            card=settings.card,
+            widths=settings.widths,
+            activation_bits=settings.activation_bits,
+        )
+    except ValueError as error:
+        raise no_exact_form(settings.name, error) from None
+    weight = settings.distortion_weight or BACKBONES[pack.backbone].distortion_weight
+    return pack if weight is None else replace(pack, distortion_weight=round(weight * COST_UNIT))
 
-    `pictures` are (H, W, 3) uint8 with sides that are multiples of 64.
-    """
-    pack = compile_lite(
-        calibrate_lite(network, [as_tensor(pixels) for pixels in pictures]),
-        plan_name=form.plan_name,
-        card=card,
-        widths=form.widths,
-        activation_bits=form.activation_bits,
-    )
-    pack = replace(pack, distortion_weight=round(form.distortion_weight * COST_UNIT))
-    return with_fitted_tables(pack, pictures)
+
+def no_exact_form(name: str, error: ValueError) -> BadInputError:
+    """What to raise for the checkpoint `name`, of which the compiler raised `error`."""
+    return BadInputError(f"{name}: has no exact form: {error}")
+
+
+def make_pack(network: nn.Module, pictures: Sequence[np.ndarray], settings: PackSettings) -> Pack:
+    """The same, with the latents' tables fitted to `pictures` where the backbone's are."""
+    pack = compile_pack(network, pictures, settings)
+    return pack if pack.distortion_weight is None else with_fitted_tables(pack, pictures)
 
 
 def with_fitted_tables(pack: Pack, pictures: Sequence[np.ndarray]) -> Pack:
@@ -78,22 +103,12 @@ def _observed(codec: Codec, pictures: Sequence[Picture]) -> Iterator[Observed]:
     schedule = codec.pack.schedule
     ds = [round(d * schedule.d_unit) for d in FITTING_DS]
     ds = [d for d in ds if schedule.d_low <= d <= schedule.d_high]
-    analysed = [] if codec.analysis_depends_on_d else list(map(codec.analyse, pictures))
+    shared = [SharedAnalysis(picture) for picture in pictures]
     for d in ds:
-        model = codec.entropy_model_at(Setting(d))
-        for found in analysed or (codec.analyse(picture, d=d) for picture in pictures):
-            yield Observed(model, found.latents, found.hyper_latents, d)
-
-
-def bytes_beside_weights(
-    searched: Searchable, layers: Sequence[Layer], pictures: Sequence[np.ndarray]
-) -> int:
-    """How large a pack of a network is less the weights of `layers`, which are those that its
-    plan names, whatever their widths."""
-    plan = dict(widest(layers))
-    card = {**searched.card, "plan": plan}
-    pack = searched.compiled(pictures, "", plan.__getitem__, card)
-    return packed_size(pack) - plan_bits(layers, plan) // 8
+        session = codec.at(Setting(d))
+        for picture in shared:
+            found = picture.at(session)
+            yield Observed(session.entropy_model, found.latents, found.hyper_latents)
 
 
 def packed_size(pack: Pack) -> int:

@@ -1,6 +1,7 @@
-"""The published backbones by name: how a checkpoint of each is told, and its network built.
+"""Every backbone in one record: what its checkpoints look like, its network, its exact form, how
+plans are searched for it, and how packs of it are made and read back.
 
-A network's hyper-parameters are read off the shapes of its state dict.
+The hyper-parameters of a published network are read off the shapes of its state dict.
 """
 
 from __future__ import annotations
@@ -9,13 +10,26 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from torch import nn
+
+from licodec.networks import base, lite
 from licodec.networks.adapter_sets import ALPHA, BETA, PRESETS
+from licodec.networks.base import BaseNetwork
+from licodec.networks.base_transforms import BaseConfig
 from licodec.networks.cheng_attn import ChengConfig, ChengNetwork
-from licodec.networks.published import PublishedNetwork
+from licodec.networks.lite import LiteNetwork
 from licodec.networks.stf import StfConfig, StfNetwork
 from licodec.networks.tcm import TcmConfig, TcmNetwork
+from licodec.packing.base import BaseForm
+from licodec.packing.base_recovery import recover_base
+from licodec.packing.exact_form import ExactForm
+from licodec.packing.lite import LiteForm
+from licodec.packing.lite_recovery import recover_lite
+from licodec.packing.published import SlicedForm, WavefrontForm
+from licodec.packs import Pack
 
 Shapes = Mapping[str, tuple[int, ...]]  # of a state dict, by key
+Stated = Mapping[str, object]  # hyper-parameters that a training state names
 
 ICM_WIDTH = 128
 LARGEST_WIDTH = 4096  # channels; far beyond any published network
@@ -29,19 +43,41 @@ class SizeError(ValueError):
 
 @dataclass(frozen=True)
 class Backbone:
-    """One published backbone.
+    """One backbone.
 
-    marks       keys that only its state dicts have, in every layout
-    build       from shapes, the network without its weights; raises SizeError
-    largest     the largest gain of its adapters, by rate mode
+    marks     keys that only its state dicts have, in every layout
+    build     from shapes and what a training state names, the network without its weights;
+              raises SizeError
+    form      its network's exact form
+    largest   the largest gain of adapters that a checkpoint does not describe, by rate mode; None
+              where a checkpoint describes its own
     lagrangian  lambda of the loss lambda * 255^2 * MSE + bpp that its anchor is trained for
+    trial_ds  the d of a search's trials
+    distortion_weight  bits that an error of one quantization step is worth to the encoder, which
+              then also has its tables fitted; None: symbols are rounded, tables are the prior's
+    recover   the float network of a pack; None where packs do not tell
     """
 
     name: str
     marks: tuple[str, ...]
-    build: Callable[[str, Shapes], PublishedNetwork]
-    largest: Mapping[str, float]
-    lagrangian: float
+    build: Callable[[str, Shapes, Stated], nn.Module]
+    form: Callable[[nn.Module], ExactForm]
+    largest: Mapping[str, float] | None = None
+    lagrangian: float = 0.0483
+    trial_ds: tuple[float, ...] = (1.0,)
+    distortion_weight: float | None = None
+    recover: Callable[[Pack], nn.Module] | None = None
+
+
+def _lite(name: str, shapes: Shapes, stated: Stated) -> LiteNetwork:
+    return LiteNetwork()
+
+
+def _base(name: str, shapes: Shapes, stated: Stated) -> BaseNetwork:
+    try:
+        return BaseNetwork(BaseConfig.stated(stated))
+    except TypeError as error:
+        raise SizeError(f"its hyper-parameters are another network's ({error})") from None
 
 
 def _size(shapes: Shapes, key: str, dimensions: int) -> int:
@@ -60,11 +96,11 @@ def _multiple(value: int, unit: int, key: str) -> int:
     return value
 
 
-def _stf(name: str, shapes: Shapes) -> StfNetwork:
+def _stf(name: str, shapes: Shapes, stated: Stated) -> StfNetwork:
     return StfNetwork(name, StfConfig())
 
 
-def _tcm(name: str, shapes: Shapes) -> TcmNetwork:
+def _tcm(name: str, shapes: Shapes, stated: Stated) -> TcmNetwork:
     width_key = "g_a.1.trans_block.ln1.weight"
     width = _multiple(_size(shapes, width_key, 1), 32, width_key)
     pattern = re.compile(r"lrp_transforms\.(\d+)\.0\.weight")
@@ -77,49 +113,65 @@ def _tcm(name: str, shapes: Shapes) -> TcmNetwork:
     return TcmNetwork(name, TcmConfig(width, _multiple(latents, slices, latents_key), slices))
 
 
-def _cheng(name: str, shapes: Shapes) -> ChengNetwork:
+def _cheng(name: str, shapes: Shapes, stated: Stated) -> ChengNetwork:
     key = "g_a.0.gdn.beta"
     return ChengNetwork(name, ChengConfig(_multiple(_size(shapes, key, 1), 6, key)))
 
 
-def _tcm_family(name: str) -> Backbone:
-    marks = (
-        "g_a.1.trans_block.ln1.weight",
-        "atten_mean.0.0.in_conv.weight",
-        "atten_scale.0.0.in_conv.weight",
-    )
-    largest = {ALPHA: PRESETS["tcm_8_1_all"].largest, BETA: UNPUBLISHED}
-    return Backbone(name, marks, _tcm, largest, 0.05)
-
+TCM_MARKS = (
+    "g_a.1.trans_block.ln1.weight",
+    "atten_mean.0.0.in_conv.weight",
+    "atten_scale.0.0.in_conv.weight",
+)
+TCM_LARGEST = {ALPHA: PRESETS["tcm_8_1_all"].largest, BETA: UNPUBLISHED}
+# The coarsest slices and the hyper-latents are felt at a low rate, the finest at a high one.
+OUR_TRIALS = (1.0, 6.0)
 
 BACKBONES = {
     backbone.name: backbone
     for backbone in (
         Backbone(
-            "stf",
-            (
-                "patch_embed.proj.weight",
-                "end_conv.0.weight",
-                "syn_layers.0.blocks.0.norm1.weight",
-            ),
-            _stf,
-            {
-                ALPHA: PRESETS["stf_8_8_all"].largest,
-                BETA: PRESETS["adapt_stf_8_8_all"].largest,
-            },
-            0.0483,
+            "lite",
+            ("analysis.linear.transform.weight",),
+            _lite,
+            LiteForm,
+            trial_ds=OUR_TRIALS,
+            distortion_weight=lite.DISTORTION_WEIGHT,
+            recover=lambda pack: recover_lite(pack).network,
         ),
-        _tcm_family("tcm"),
-        _tcm_family("icm"),
+        Backbone(
+            "base",
+            ("step_parameters.0.enter.weight",),
+            _base,
+            BaseForm,
+            trial_ds=OUR_TRIALS,
+            distortion_weight=base.DISTORTION_WEIGHT,
+            recover=recover_base,
+        ),
+        Backbone(
+            "stf",
+            ("patch_embed.proj.weight", "end_conv.0.weight", "syn_layers.0.blocks.0.norm1.weight"),
+            _stf,
+            SlicedForm,
+            {ALPHA: PRESETS["stf_8_8_all"].largest, BETA: PRESETS["adapt_stf_8_8_all"].largest},
+        ),
+        Backbone("tcm", TCM_MARKS, _tcm, SlicedForm, TCM_LARGEST, 0.05),
+        Backbone("icm", TCM_MARKS, _tcm, SlicedForm, TCM_LARGEST, 0.05),
         Backbone(
             "cheng-attn",
             ("g_a.3.conv_a.0.conv.0.weight", "g_s.0.conv_a.0.conv.0.weight"),
             _cheng,
+            WavefrontForm,
             {ALPHA: PRESETS["cheng_8_1_all"].largest, BETA: UNPUBLISHED},
-            0.0483,
         ),
     )
 }
+PUBLISHED = tuple(name for name, own in BACKBONES.items() if own.recover is None)
+
+
+def form_of(network: nn.Module) -> ExactForm:
+    """The exact form of a network of one of the backbones."""
+    return BACKBONES[network.backbone].form(network)
 
 
 OTHER_NAMES = {"cheng": "cheng-attn", "cheng2020-attn": "cheng-attn"}
@@ -127,15 +179,13 @@ OTHER_NAMES = {"cheng": "cheng-attn", "cheng2020-attn": "cheng-attn"}
 
 def same_network(a: str, b: str) -> bool:
     """Whether two backbones differ in size only, as `tcm` and `icm` do."""
-    return BACKBONES[a].build is BACKBONES[b].build
+    return BACKBONES[a].marks == BACKBONES[b].marks
 
 
 def recognise(shapes: Shapes) -> str | None:
     """The name of the backbone whose state dict has these keys, or None."""
     for backbone in BACKBONES.values():
         if any(mark in shapes for mark in backbone.marks):
-            if backbone.build is _tcm:
-                width = shapes.get("g_a.1.trans_block.ln1.weight")
-                return "icm" if width == (ICM_WIDTH,) else "tcm"
-            return backbone.name
+            icm = backbone.name == "tcm" and shapes.get(TCM_MARKS[0]) == (ICM_WIDTH,)
+            return "icm" if icm else backbone.name
     return None

@@ -7,14 +7,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-import numpy as np
-
 from licodec.errors import CorruptFileError, UsageError
-from licodec.exact.bounds import ValueInfo, analyse
-from licodec.exact.program import (
-    WEIGHTED_KINDS,
-    Program,
-)
+from licodec.exact.bounds import CheckedProgram, most_alive
 from licodec.exact.schedule import (
     LATENTS,
     NEIGHBOURS,
@@ -24,6 +18,7 @@ from licodec.exact.schedule import (
     SliceStep,
     WavefrontStep,
 )
+from licodec.exact.values import ALIVE_LIMIT, EXPANSION_LIMIT, ValueInfo
 from licodec.packs.data import ANALYSIS, HYPER_ANALYSIS, Pack, PackAdapters
 from licodec.rate.conditions import HYPER_STEPS, PREFIX, STEPS, check_table, roles_of
 from licodec.rate.gains import BETA, GAIN_ONE, MODES
@@ -41,11 +36,11 @@ def check(pack: Pack) -> None:
             raise CorruptFileError(f"program {name} is missing")
     _ = pack.tables  # they are legal
     _check_conditions(pack)
-    _ = pack.analysed  # every program is proved
+    _ = pack.checked  # every program is proved
     _check_conditioned_channels(pack)
     for program in pack.programs.values():
         for operation in program.operations:
-            if operation.kind in WEIGHTED_KINDS and operation.tensors["weight"] not in pack.widths:
+            if operation.weight is not None and operation.weight not in pack.widths:
                 raise CorruptFileError(f"program {program.name}: a weight has no stated width")
     _check_interfaces(pack, {})
     for adapters in pack.adapters:
@@ -105,14 +100,15 @@ def _check_encoder(pack: Pack, stand_ins: Mapping[str, str], modes: tuple[str, .
     latents = ValueInfo(schedule.latent_channels, *LATENT_RANGE, Fraction(1))
     hyper_latents = len(pack.tables.medians)
     alignment, coarse_alignment = schedule.alignment, schedule.alignment // schedule.latent_stride
-    for place, port, value, rows, channels, stride in (
-        (ANALYSIS, "pixels", pixels, alignment, latents.channels, schedule.latent_stride),
-        (HYPER_ANALYSIS, "latents", latents, coarse_alignment, hyper_latents, finer),
-    ):
+    for place, port, value, rows, channels, stride, positions in (
+        (ANALYSIS, "pixels", pixels, alignment, latents.channels, schedule.latent_stride,
+         schedule.latent_stride**2),
+        (HYPER_ANALYSIS, "latents", latents, coarse_alignment, hyper_latents, finer, 1),
+    ):  # fmt: skip
         if place not in pack.programs:
             raise CorruptFileError(f"program {place} is missing")
         name = stand_ins.get(place, place)
-        program, values = pack.programs[name], pack.analysed[name]
+        program, values = pack.programs[name], pack.checked[name].values
         planes = [p.name for p in program.inputs if p.channels is not None]
         numbers = [p.name for p in program.inputs if p.channels is None]
         outputs = [values[output] for output in program.outputs]
@@ -124,6 +120,9 @@ def _check_encoder(pack: Pack, stand_ins: Mapping[str, str], modes: tuple[str, .
             and [(o.channels, o.rate) for o in outputs] == [(channels, Fraction(1, stride))]
             and _fits_latent(outputs[0])
             and all(rows % info.rate.denominator == 0 for info in values.values())
+            # By positions of the latents, as for the programs of a decoder.
+            and all(info.expansion * positions <= EXPANSION_LIMIT for info in values.values())
+            and most_alive(program, values) * positions <= ALIVE_LIMIT
         )
         if not fits:
             raise CorruptFileError(f"program {name} does not take and give what encoding does")
@@ -164,7 +163,7 @@ class _Interfaces:
     def described(self, place: str) -> tuple[dict[str, ValueInfo], list[ValueInfo]]:
         """What is known of the ports for planes, by name, and of the outputs, in order."""
         schedule, name = self.pack.schedule, self.stand_ins.get(place, place)
-        program, values = self.pack.programs[name], self.pack.analysed[name]
+        program, values = self.pack.programs[name], self.pack.checked[name].values
         # Planes come in multiples of so many rows, and every value must have whole rows.
         hyper = place == schedule.hyper_synthesis
         rows = schedule.alignment // (schedule.hyper_stride if hyper else schedule.latent_stride)
@@ -218,8 +217,8 @@ class _Interfaces:
         self.require(len(outputs) == 2, place)
         self.reads_features(place, ports, features, NEIGHBOURS)
         self.require(_is_latent(ports[NEIGHBOURS], step.neighbours * step.stop), place)
-        program = self.pack.programs[self.stand_ins.get(place, place)]
-        self.require(_is_pointwise(program, self.pack.proved_tensors), place)
+        program = self.pack.checked[self.stand_ins.get(place, place)]
+        self.require(_is_pointwise(program), place)
         self.gives(place, outputs, step.stop, Fraction(1))
 
     def check_slice(self, step: SliceStep, index: int, features: Mapping[str, ValueInfo]) -> None:
@@ -302,7 +301,7 @@ def _check_conditioned_channels(pack: Pack) -> None:
     """Every conditioned multiplier has one number for each channel. Raises CorruptFileError."""
     for name, program in pack.programs.items():
         for operation in program.operations:
-            channels = pack.analysed[name][operation.output].channels
+            channels = pack.checked[name].values[operation.output].channels
             for tensor in operation.tensors.values():
                 table = pack.tensors.get(PREFIX + tensor)
                 if table is not None and table.shape[1] != channels:
@@ -317,12 +316,12 @@ def _is_gain(port: Any) -> bool:
     return port.number and port.low == 0 and port.high == GAIN_ONE
 
 
-def _is_pointwise(program: Program, tensors: Mapping[str, np.ndarray]) -> bool:
+def _is_pointwise(checked: CheckedProgram) -> bool:
     """Whether what a program gives for a position depends on that position of its inputs alone."""
-    return all(info.rate == 1 for info in analyse(program, tensors).values()) and not any(
-        operation.kind == "window_attention"
-        or (operation.kind == "conv2d" and tensors[operation.tensors["weight"]].shape[2] > 1)
-        for operation in program.operations
+    # At a rate of 1 kernels of more than one position have padding, and so reach.
+    return all(info.rate == 1 for info in checked.values.values()) and not any(
+        operation.form.cell is not None or operation.form.reach(0, **operation.attributes)
+        for operation in checked.program.operations
     )
 
 

@@ -16,18 +16,10 @@ import numpy as np
 
 from licodec.entropy.adaptive import share_between
 from licodec.entropy.tables import EntropyTables, tables_from_tensors
-from licodec.exact.bounds import ValueInfo, analyse
-from licodec.exact.program import (
-    WEIGHTED_KINDS,
-    Program,
-    Tensors,
-    program_to_json,
-)
-from licodec.exact.schedule import (
-    Schedule,
-    schedule_to_json,
-)
-from licodec.rate.conditions import HYPER_STEPS, PREFIX, STEPS, Place, extreme, place_at
+from licodec.exact.bounds import CheckedProgram, check
+from licodec.exact.program import Program, program_to_json
+from licodec.exact.schedule import Schedule, schedule_to_json
+from licodec.rate.conditions import HYPER_STEPS, PREFIX, STEPS, Place, extreme, place_at, resolved
 from licodec.rate.gains import BETA, MODES, Gains
 from licodec.rate.scale import AdapterRates, RateScale, modes_of
 
@@ -137,22 +129,27 @@ class Pack:
         return next(own for own in self.adapters if own.objective == objective)
 
     @cached_property
-    def analysed(self) -> Mapping[str, Mapping[str, ValueInfo]]:
-        """What is known of every value, by program. Raises CorruptFileError where one is not
-        proved."""
-        tensors = self.proved_tensors
-        return {name: analyse(program, tensors) for name, program in self.programs.items()}
+    def checked(self) -> Mapping[str, CheckedProgram]:
+        """The programs, each condition at its largest: what is proved of them holds always. Raises
+        CorruptFileError where one is not proved."""
+        tensors = self.tensors
+        if self.schedule.knots:
+            others: dict[str, tuple[str, ...]] = {}
+            for adapters in self.adapters:
+                for name, other in adapters.conditions.items():
+                    others[name] = (*others.get(name, ()), other)
+            tensors = extreme(tensors, others)
+        return {name: check(program, tensors) for name, program in self.programs.items()}
 
-    @cached_property
-    def proved_tensors(self) -> Tensors:
-        """The tensors, each condition at its largest: what is proved with them holds always."""
-        if not self.schedule.knots:
-            return self.tensors
-        others: dict[str, tuple[str, ...]] = {}
-        for adapters in self.adapters:
-            for name, other in adapters.conditions.items():
-                others[name] = (*others.get(name, ()), other)
-        return extreme(self.tensors, others)
+    def programs_at(
+        self, names: Iterable[str], place: Place | None
+    ) -> Mapping[str, CheckedProgram]:
+        """Programs to run, with the conditions at `place`, which is None where there are none."""
+        checked = {name: self.checked[name] for name in names}
+        if place is None:
+            return checked
+        tensors = resolved({name: self.programs[name] for name in checked}, self.tensors, place)
+        return {name: program.with_tensors(tensors) for name, program in checked.items()}
 
     def place(self, d: int, gains: Gains, adapters: PackAdapters | None) -> Place | None:
         """Where conditions are taken at `d`, None where the pack has none."""
@@ -179,9 +176,8 @@ class Pack:
     def widths_of(self, name: str) -> Iterator[tuple[str, int]]:
         """Weight tensors of one program and their widths, in its order."""
         for operation in self.programs[name].operations:
-            if operation.kind in WEIGHTED_KINDS:
-                tensor = operation.tensors["weight"]
-                yield tensor, self.widths[tensor]
+            if operation.weight is not None:
+                yield operation.weight, self.widths[operation.weight]
 
     @cached_property
     def weights_id(self) -> bytes:

@@ -8,10 +8,11 @@ from typing import Any
 
 from licodec.errors import BadInputError
 from licodec.files import display_name
-from licodec.fmpq.allocation import Plan
-from licodec.packs import read_name
+from licodec.packs.storage import read_name
 
 CARD_KEY = "quantization"
+Plan = Mapping[str, int]
+"""Bits by "program.layer"."""
 
 
 def search_figures(path: Path) -> Mapping[str, Any]:

@@ -6,10 +6,10 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import Generic, TypeVar
 
-if TYPE_CHECKING:
-    from licodec.rate.scale import Setting
+from licodec.rate.modes import Rate, RateMode
+from licodec.rate.setting import Setting
 
 Result = TypeVar("Result")
 
@@ -38,6 +38,19 @@ class Target:
     def distance(self, value: float) -> float:
         """From the target to an outcome, on a scale on which both change evenly with rate."""
         return math.log(value / self.value) if self.kind is TargetKind.SIZE else value - self.value
+
+
+def target_of(rate: Rate, width: int, height: int) -> Target:
+    """What a rate that is a target means for a picture of this size."""
+    match rate.mode:
+        case RateMode.BPP:
+            return Target(TargetKind.SIZE, rate.value * width * height / 8)
+        case RateMode.SIZE:
+            return Target(TargetKind.SIZE, rate.value)
+        case RateMode.PSNR:
+            return Target(TargetKind.PSNR, rate.value)
+        case _:
+            raise ValueError(f"{rate.mode} is not a target")
 
 
 @dataclass(frozen=True)
@@ -95,6 +108,11 @@ class Axis:
 
     interval: Interval
     setting: Callable[[int], Setting]
+
+    @property
+    def objective(self) -> str | None:
+        """Of the adapter set that the coarsest setting uses, None where none does."""
+        return self.setting(self.interval.high).objective
 
 
 @dataclass(frozen=True)

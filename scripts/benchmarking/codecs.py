@@ -48,7 +48,7 @@ from licodec.errors import LicodecError
 from licodec.exact.interpreter import set_threads
 from licodec.images import Picture, read_picture, write_picture
 from licodec.packs import choose_pack, read_pack
-from licodec.rate.scale import d_to_units
+from licodec.rate.setting import Setting, d_to_units
 
 OURS = "licodec"
 SLOW = "cheng2020-attn"
@@ -71,10 +71,11 @@ class Ours:
 
     def __init__(self, job: Job) -> None:
         self.codec = Codec(read_pack(Path(job["pack"])), job["backend"])
-        self.units = d_to_units(job["d"], self.codec.pack.schedule)
+        units = d_to_units(job["d"], self.codec.pack.schedule)
+        self.session = self.codec.at(Setting(units))
 
     def encode(self, pixels: np.ndarray) -> bytes:
-        return self.codec.encode(Picture(pixels), self.units).data
+        return self.session.encode(Picture(pixels)).data
 
     def decode(self, data: bytes) -> np.ndarray:
         return self.codec.decode(read_file(data)).pixels
@@ -187,7 +188,7 @@ def _encode(job: Job) -> Callable[[], Result]:
     ours = Ours(job)
 
     def task() -> Result:
-        coded = ours.codec.encode(Picture(read_pixels(job)), ours.units)
+        coded = ours.session.encode(Picture(read_pixels(job)))
         Path(job["target"]).write_bytes(coded.data)
         return {"sha256": _sha256(coded.picture)}
 

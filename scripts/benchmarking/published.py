@@ -42,19 +42,20 @@ from torch import Tensor
 from benchmarking import rivals
 from benchmarking.memory import Job, Peak, Result, measured
 from benchmarking.synthesis_noise import ratios
-from licodec.cli.models_import import ImportSettings, import_checkpoint
-from licodec.cli.options import parse_pack_size
-from licodec.cli.quantize import QuantizeSettings, quantize
+from licodec.cli.models_import import import_checkpoint
+from licodec.cli.pack_options import ImportOptions, QuantizeOptions, WeightBits
+from licodec.cli.quantize import quantize
 from licodec.cli.rendering import Verbosity
 from licodec.codec import Codec
 from licodec.container import read_file
 from licodec.errors import LicodecError
 from licodec.exact.interpreter import set_threads
 from licodec.images import Picture
+from licodec.networks.cheng_attn import ChengNetwork
 from licodec.packing.checkpoints import load_network
 from licodec.packs import read_pack
 from licodec.packs.plans import search_figures
-from licodec.rate.scale import Rate
+from licodec.rate.modes import Rate
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))  # for the formula itself, which lies with the tests
@@ -89,22 +90,21 @@ def samples(picture: Tensor) -> np.ndarray:
 
 
 def importing(job: Job) -> Result:
-    settings = ImportSettings(
-        backbone=None, calibrate=None, bits=job["bits"], plan_name="standard", pictures=1,
-        objective=None, force=True, threads=job["threads"],
+    settings = ImportOptions(
+        job["pack"], bits=WeightBits(str(job["bits"])), pictures=1, force=True,
+        threads=job["threads"],
     )  # fmt: skip
-    import_checkpoint(job["checkpoint"], job["pack"], settings, Verbosity.QUIET)
+    import_checkpoint(job["checkpoint"], settings, Verbosity.QUIET)
     return {"cpu": time.process_time()}
 
 
 def searching(job: Job) -> Result:
-    pack = Path(job["pack"])
-    settings = QuantizeSettings(
-        size=parse_pack_size(job["size"]), rule="greedy", calibrate=None,
-        state=pack.with_suffix(".search.json"), plan_name="mixed", seed=1, pictures=1,
-        crops=job["crops"], crop_size=job["crop_size"], force=True, threads=job["threads"],
+    settings = QuantizeOptions(
+        job["size"], job["pack"], state=Path(job["pack"]).with_suffix(".search.json"),
+        plan_name="mixed", pictures=1, crops=job["crops"], crop_size=job["crop_size"], force=True,
+        threads=job["threads"],
     )  # fmt: skip
-    quantize(job["checkpoint"], str(pack), settings, Verbosity.QUIET)
+    quantize(job["checkpoint"], settings, Verbosity.QUIET)
     return {"cpu": time.process_time()}
 
 
@@ -119,8 +119,20 @@ def exact_decoding(job: Job) -> Result:
 def float_decoding(job: Job) -> Result:
     torch.set_num_threads(job["threads"])
     network = load_network(Path(job["checkpoint"]))
-    coded = network.compress(formula_picture(HEIGHT, WIDTH))
-    return best(lambda: network.decompress(**coded), job["runs"])
+    picture = formula_picture(HEIGHT, WIDTH)
+    with torch.no_grad():
+        y = network.analysis(network.padded(picture))
+        z_hat, _ = network.entropy_bottleneck(network.hyper_analysis(y))
+
+        def decode() -> None:
+            """Everything but the entropy coder."""
+            if isinstance(network, ChengNetwork):
+                y_hat = network.decoded_from(y, network.hyper_synthesis(z_hat))
+            else:
+                y_hat, _ = network.code_latents(y, z_hat)
+            network.synthesis(y_hat)
+
+        return best(decode, job["runs"])
 
 
 def rival_decoding(job: Job) -> Result:

@@ -13,11 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from licodec.exact.bounds import CheckedProgram, check
 from licodec.exact.interpreter import choose
 from licodec.exact.program import Program
 from licodec.networks.published import PublishedNetwork
-from licodec.packing.parts import LATENTS
-from licodec.packing.published_exact import PIXELS
+from licodec.packing.exact_form import LATENTS
+from licodec.packing.published import PIXELS
 from licodec.packs import Pack
 from licodec.rate.gains import GAIN_ONE
 
@@ -32,7 +33,7 @@ SETTINGS: tuple[Mapping[str, float], ...] = (
 )
 
 
-def unrounded(program: Program, pack: Pack) -> tuple[Program, dict[str, np.ndarray]]:
+def unrounded(program: Program, pack: Pack) -> CheckedProgram:
     """The program with its last rounding on a grid FINER times, and without its limits."""
     tensors, operations = dict(pack.tensors), list(program.operations)
     last = max(i for i, o in enumerate(operations) if o.kind == "requantize")
@@ -44,7 +45,7 @@ def unrounded(program: Program, pack: Pack) -> tuple[Program, dict[str, np.ndarr
         tensors={"multiplier": "finer"},
         attributes={"low": 1 - 2**24, "high": 2**24 - 1},
     )
-    return replace(program, operations=tuple(operations)), tensors
+    return check(replace(program, operations=tuple(operations)), tensors)
 
 
 def decibels(
@@ -59,13 +60,13 @@ def decibels(
     adapted = any(gains.values())
     plain = pack.schedule.synthesis
     name = pack.adapters[0].programs[plain] if adapted else plain
-    program, tensors = unrounded(pack.programs[name], pack)
+    checked = unrounded(pack.programs[name], pack)
     integers = torch.round(latents / LATENTS.step).clamp(LATENTS.low, LATENTS.high)
     inputs = {"latents": integers[0].numpy().astype(np.int32)}
     if adapted:
-        ports = [port.name for port in program.inputs if port.channels is None]
+        ports = [port.name for port in checked.program.inputs if port.channels is None]
         inputs |= {mode: np.array(round(gains.get(mode, 0.0) * GAIN_ONE)) for mode in ports}
-    run = choose(backend, {name: program}, tensors).prepare(program)
+    run = choose(backend, {name: checked}).prepare(name)
     (found,) = run(inputs).values()
     with torch.no_grad():
         expected = network.synthesis(integers * LATENTS.step)[0].numpy()

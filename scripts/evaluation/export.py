@@ -23,7 +23,7 @@ from licodec.errors import BadInputError
 from licodec.files import save_atomically
 from licodec.images import Picture, encode_picture, psnr, read_picture
 from licodec.packs import PackName, read_pack
-from licodec.rate.scale import Rate
+from licodec.rate.modes import Rate
 
 LABEL_HEIGHT, GAP, ZOOM = 22, 6, 2  # the first two in pixels
 Box = tuple[int, int, int, int]  # left, top, right, bottom

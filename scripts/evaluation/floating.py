@@ -73,7 +73,7 @@ class FloatCoder:
         return float(bits), rounded.astype(np.uint8)
 
     def _choose(self, residual: np.ndarray, indexes: np.ndarray) -> np.ndarray:
-        """``thrifty_symbols`` or ``nearest_symbols`` in float; `residual` counts steps."""
+        """``rdoq_symbols`` or ``nearest_symbols`` in float; `residual` counts steps."""
         nearest = np.rint(residual).astype(np.int64)
         if self._weight is None:
             return nearest

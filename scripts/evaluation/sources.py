@@ -20,12 +20,13 @@ from PIL import Image, features
 
 from evaluation.perceptual import NAME
 from evaluation.samples import Sample, measure
-from licodec.codec import Codec, Coded
+from licodec.codec import Codec, Coded, SharedAnalysis
 from licodec.container import read_file
 from licodec.errors import LicodecError
 from licodec.images import Picture
 from licodec.packs import PackName, read_pack
-from licodec.rate.scale import Rate, RateMode, d_to_units
+from licodec.rate.modes import Rate, RateMode
+from licodec.rate.setting import d_to_units
 
 if TYPE_CHECKING:
     from evaluation.floating import FloatCoder
@@ -163,14 +164,13 @@ class PackSource:
     ) -> Iterator[tuple[float, tuple[Sample, ...]]]:
         codec = _open_codec(self.pack.path)
         picture = Picture(pixels)
-        analysed = None if codec.analysis_depends_on_d else codec.analyse(picture)
+        shared = SharedAnalysis(picture)
         coder = open_float_coder(self.pack.path, self.state) if self.state else None
         floating = coder and coder.analyse(pixels)
         for d in values:
-            setting = codec.rate_scale.setting(Rate(RateMode.D, d, objective=self.objective))
-            of_set = setting.gains, setting.objective
-            found = analysed or codec.analyse(picture, *of_set, setting.d)
-            coded = codec.code(picture, found, setting.d)
+            rate = Rate(RateMode.D, d, objective=self.objective)
+            session = codec.at(codec.rate_scale.setting(rate))
+            coded = session.code(picture, shared.at(session))
             samples = [_sample(codec, coded, pixels, self.perceptual)]
             if coder:
                 lic = read_file(coded.data)
@@ -245,9 +245,9 @@ def _open_codec(path: Path) -> Codec:
 def open_float_coder(pack: Path, state: Path) -> FloatCoder:
     """The float network of a training state beside its pack, one for each process."""
     from evaluation.floating import FloatCoder
-    from licodec.packing.searchables import load_lite
+    from licodec.packing.checkpoints import load_anchor
 
-    return FloatCoder(load_lite(state), _open_codec(pack).pack)
+    return FloatCoder(load_anchor(state), _open_codec(pack).pack)
 
 
 @lru_cache(maxsize=8)

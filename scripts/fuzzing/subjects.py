@@ -15,7 +15,7 @@ from licodec.container import Chunk, read_file, write_file
 from licodec.entropy import rans
 from licodec.images import Picture
 from licodec.images.metadata import bare_exif
-from licodec.rate.scale import Rate, RateMode
+from licodec.rate.modes import Rate, RateMode
 
 SHORT_STREAM = 1 << 11  # symbols; a stream of the format's length has the latents of a megapixel
 
@@ -53,7 +53,7 @@ def subjects(codec: Codec) -> list[Subject]:
     made.append(_without_plan(made[0]))
     made.append(_of_a_later_version(made[0]))
     with streams_of(SHORT_STREAM):
-        coded = codec.encode(Picture(textured(64, 64, 3)), 64)
+        coded = codec.encode_at(Picture(textured(64, 64, 3)), Rate()).result
     made.append(Subject("several streams", coded.data, coded.picture, SHORT_STREAM))
     return made
 

@@ -29,7 +29,7 @@ from licodec.networks.adapter_sets import (
     freeze_all_but,
 )
 from licodec.networks.rate_modes import RateModes
-from licodec.packing.checkpoints import read_checkpoint
+from licodec.packing.checkpoint_files import read_checkpoint
 from training.defaults import NOISE
 from training.objectives import Objective, RatePoint, Seen
 from training.pictures import (

@@ -7,15 +7,7 @@ from pathlib import Path
 from licodec.errors import UsageError
 from licodec.networks.adapter_sets import PRESETS, AdapterSet, adapted_layers, gains
 from licodec.networks.rate_modes import RateModes
-from licodec.packing.checkpoints import load_network, read_checkpoint
-from licodec.packing.searchables import (
-    AVERAGED_PREFIX,
-    LITE,
-    LITE_KEY,
-    adapter_sets,
-    load_adapted_lite,
-)
-from licodec.packs import is_pack
+from licodec.packing.checkpoints import adapter_sets, load_network
 from training.defaults import BACKBONES
 
 
@@ -25,17 +17,7 @@ def load_backbone(path: Path, backbone: str | None) -> RateModes:
 
     `backbone` is read off the keys where it is None. Raises UsageError and BadInputError.
     """
-    if backbone is None and (is_pack(path) or _is_lite(read_checkpoint(path))):
-        backbone = LITE
-    return load_adapted_lite(path) if backbone == LITE else load_network(path, backbone)
-
-
-def _is_lite(content: object) -> bool:
-    if not isinstance(content, dict):
-        return False
-    places = (content, content.get("average"), content.get("state_dict"))
-    keys = {key for place in places if isinstance(place, dict) for key in place}
-    return bool(keys & {LITE_KEY, AVERAGED_PREFIX + LITE_KEY})
+    return load_network(path, backbone, known=tuple(BACKBONES))
 
 
 def modes(network: RateModes) -> set[str]:
@@ -62,6 +44,6 @@ def sets_of(network: RateModes, path: Path) -> tuple[AdapterSet, ...]:
 
     Those of `lite` are described in the file; a published checkpoint has its backbone's preset.
     """
-    if network.backbone == LITE:
+    if network.backbone == "lite":
         return adapter_sets(path)
     return (PRESETS[BACKBONES[network.backbone].alpha],) if modes(network) else ()

@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 
 from licodec.errors import BadInputError, UsageError
-from licodec.packing.checkpoints import read_checkpoint, state_dict_of
+from licodec.packing.checkpoint_files import read_checkpoint
+from licodec.packing.checkpoints import state_dict_of
 
 FIDELITY_WEIGHT = 150.0  # of the squared error beside a perceptual distance
 LPIPS_WEIGHT = 0.1  # of LPIPS in the distortion-aware sets

@@ -39,7 +39,8 @@ def write_pieces(folder: Path, weights: dict) -> None:
 def read_state(path: Path) -> dict:
     """A state file, a folder of pieces, or a pack that `base` was made into, on the CPU."""
     if path.suffix == ".safetensors":
-        from licodec.packing.base import state_of_pack  # which needs more than torch and NumPy
+        # Which needs more than torch and NumPy.
+        from licodec.packing.training_states import state_of_pack
 
         return state_of_pack(path)
     if path.is_dir():

@@ -47,7 +47,7 @@ class Subject:
             exif=b"II*\0\x08\0\0\0\0\0",
             xmp=b"<x/>",
         )
-        coded = self.codec.encode(picture, 64)
+        coded = self.codec.neutral.encode(picture)
         self.picture = coded.picture
         *others, payload = read_file(coded.data).to_chunks()
         self.data = write_chunks([*others, Chunk(b"noTe", b"of a later version"), payload])

@@ -127,3 +127,34 @@ def test_a_deep_card(honest: Path, tmp_path: Path) -> None:
     text = json.dumps(description | {"card": {"deep": 0}})
     deep = text.replace('"deep": 0', f'"deep": {"[" * 50_000}{"]" * 50_000}')
     assert_refused_or_the_same(tmp_path / "deep.safetensors", deep, tensors)
+
+
+def test_programs_that_ask_for_any_memory(honest: Path, tmp_path: Path) -> None:
+    """Nothing of this needs weights: a few lines ask for 4^12 times the latents."""
+    description, tensors = parts(honest)
+    synthesis = description["programs"][description["schedule"]["synthesis"]]
+    for count, legal in ((2, True), (12, False)):
+        bomb, x = [], synthesis["inputs"][0]["name"]
+        for i in range(count):
+            bomb += [
+                {"kind": "concat", "inputs": [x] * 4, "output": f"more {i}"},
+                {
+                    "kind": "pixel_shuffle",
+                    "inputs": [f"more {i}"],
+                    "output": f"wide {i}",
+                    "factor": 2,
+                },
+            ]
+            x = f"wide {i}"
+        text = json.dumps(
+            changed(
+                description,
+                ("programs", description["schedule"]["synthesis"], "operations"),
+                [*bomb, *synthesis["operations"]],
+            )
+        )
+        own = tmp_path / "bomb.safetensors"
+        safetensors.numpy.save_file(tensors, own, {METADATA_KEY: text})
+        # What is legal in itself is another pack's, as the id tells.
+        with pytest.raises(CorruptFileError, match="id" if legal else "numbers a position"):
+            read_pack(own)

@@ -13,6 +13,7 @@ import pytest
 from licodec.codec import REFERENCE
 from licodec.container import LicFile, Stream, read_file
 from licodec.container.chunks import write_chunks
+from licodec.entropy import forms, rans
 from licodec.errors import (
     CorruptFileError,
     LicodecError,
@@ -20,9 +21,11 @@ from licodec.errors import (
     PixelChecksumError,
     WeightsMissingError,
 )
+from licodec.exact import native
 from licodec.images import Picture
 from licodec.library import Library
 from licodec.packs import read_name
+from licodec.rate.setting import Setting
 
 EMPTY = Stream(bytes(8), b"")
 ESCAPES_TOO_LARGE = b"\xff\xff\x03"  # of symbols beyond 2^15
@@ -40,7 +43,7 @@ def honest(library: Library, pack_path: Path) -> LicFile:
     """A file with many escapes: what alternates from pixel to pixel is not what packs expect."""
     checker = np.indices((40, 56)).sum(0)[:, :, None] % 2 * 255
     picture = Picture(checker.repeat(3, 2).astype(np.uint8))
-    lic = read_file(library.open(read_name(pack_path)).fastest.encode(picture, 16).data)
+    lic = read_file(library.open(read_name(pack_path)).fastest.at(Setting(16)).encode(picture).data)
     assert len(lic.streams[0].escapes) > 50
     return lic
 
@@ -62,12 +65,24 @@ STREAMS: dict[str, tuple[Callable[[Stream], Stream], str]] = {
     "an endless escape": (lambda s: Stream(s.rans, b"\xff" * 2000), "escape stream is damaged"),
     "padded escapes": (lambda s: Stream(s.rans, b"\x80\0" * 2000), "escape stream is damaged"),
     "a large escape": (lambda s: Stream(s.rans, ESCAPES_TOO_LARGE * 500), "escape stream"),
+    "a word too few": (lambda s: Stream(s.rans[:-4], s.escapes), "ends before its last symbol"),
+    "a word too many": (lambda s: Stream(s.rans + bytes(4), s.escapes), "does not end with its"),
     "escapes for symbols": (lambda s: Stream(s.escapes, s.rans), "payload"),
 }
 
 
+@pytest.mark.parametrize("form", [forms.NATIVE, forms.PLAIN], ids=["native", "plain"])
 @pytest.mark.parametrize("name", STREAMS)
-def test_streams(library: Library, honest: LicFile, name: str) -> None:
+def test_streams(
+    library: Library,
+    honest: LicFile,
+    name: str,
+    form: forms.Form,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if form is forms.NATIVE and native.library() is None:
+        pytest.skip(str(native.reason()))
+    monkeypatch.setattr(rans, "fastest", lambda: form)
     change, message = STREAMS[name]
     with pytest.raises(CorruptFileError, match=message):
         decoded(library, replace(honest, streams=(change(honest.streams[0]),)))

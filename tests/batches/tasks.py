@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from licodec.batches.workers import Ask
@@ -30,10 +31,22 @@ def open_tools() -> Callable[[str, Ask], Any]:
                 time.sleep(600)
             case "threads":
                 return os.environ["OMP_NUM_THREADS"]
+            case "hang up":
+                os.kill(os.getpid(), signal.SIGHUP)
             case "ask":
                 return [ask(f"what is {number}?") for number in range(3)]
             case "ask and die":
                 os._exit(ask("how?"))
+            case _ if task.startswith("end twice "):
+                mark = Path(task.removeprefix("end twice "))
+                mark.touch()
+                try:
+                    os.kill(os.getpid(), signal.SIGTERM)
+                    time.sleep(600)
+                finally:
+                    os.kill(os.getpid(), signal.SIGTERM)
+                    time.sleep(0)  # where a signal would be taken in
+                    mark.unlink()
         return opened
 
     return handle

@@ -78,7 +78,7 @@ def encoded(pack_path: Path) -> bytes:
     """`pixels()` with an ICC profile, encoded at d = 1."""
     codec = licodec.codec.Codec(read_pack_once(pack_path), licodec.codec.REFERENCE)
     profile = bytes(16) + b"RGB XYZ " + bytes(12) + b"acsp" + bytes(88)
-    return codec.encode(Picture(pixels(), icc=profile), 64).data
+    return codec.neutral.encode(Picture(pixels(), icc=profile)).data
 
 
 @pytest.fixture

@@ -58,10 +58,16 @@ def test_an_encode(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "to_group", "code"), [(signal.SIGINT, True, 130), (signal.SIGTERM, False, 143)]
+    ("number", "to_group", "code"),
+    [
+        (signal.SIGINT, True, 130),
+        (signal.SIGHUP, True, 129),
+        (signal.SIGTERM, True, 143),
+        (signal.SIGTERM, False, 143),
+    ],
 )
 def test_a_batch(tmp_path: Path, number: int, to_group: bool, code: int) -> None:
-    """Ctrl-C goes to all processes of the terminal, a request to end to one of them."""
+    """Ctrl-C and the end of a terminal go to all of its processes, a request to end to one."""
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "0.png").write_bytes(SMALL)
     for name in ("1.png", "2.png", "3.png"):

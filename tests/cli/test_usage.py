@@ -10,7 +10,9 @@ import pytest
 import licodec
 from licodec.cli import options, threads
 from licodec.cli.app import app
+from licodec.cli.rate_options import parse_size
 from licodec.errors import UsageError
+from licodec.exact import native
 from licodec.exact.interpreter import BACKENDS
 from licodec.images import METADATA_KINDS
 from tests.cli.conftest import Run, one_error
@@ -39,6 +41,24 @@ def test_every_command_has_help(run: Run, command: str) -> None:
 def test_the_version(run: Run) -> None:
     result = run("--version")
     assert (result.exit_code, result.stdout) == (0, f"licodec {licodec.__version__}\n")
+
+
+@pytest.mark.parametrize("arguments", [("--version", "-v"), ("-v", "--version")])
+def test_the_version_says_whether_native_code_is_there(
+    run: Run, arguments: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(native, "reason", lambda: None)
+    result = run(*arguments)
+    version = f"licodec {licodec.__version__}"
+    assert (result.exit_code, result.stdout) == (0, f"{version}\nnative code: yes\n")
+    monkeypatch.setattr(native, "reason", lambda: "no compiler")
+    lines = run(*arguments).stdout.splitlines()
+    assert lines[1].startswith("native code: none, no compiler; ") and "longer" in lines[1]
+
+
+def test_verbosity_goes_behind_the_command(run: Run) -> None:
+    result = run("-v", "models")
+    assert result.exit_code == 2 and "behind its name" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -115,13 +135,13 @@ def test_names_that_are_repeated_for_a_light_start() -> None:
     ],
 )
 def test_sizes(text: str, size: int) -> None:
-    assert options.parse_size(text) == size
+    assert parse_size(text) == size
 
 
 @pytest.mark.parametrize("text", ["", "k", "-5", "1e3", "5kk", "7i", "0.4", "nan", "5 k k"])
 def test_sizes_that_are_none(text: str) -> None:
     with pytest.raises(UsageError):
-        options.parse_size(text)
+        parse_size(text)
 
 
 def test_threads_are_said_before_numpy_and_torch_load(run: Run, photo: Path) -> None:
@@ -131,9 +151,9 @@ def test_threads_are_said_before_numpy_and_torch_load(run: Run, photo: Path) -> 
 
 
 def test_devices() -> None:
-    cuda = options.choose_machine(None, options.Device.CUDA, 3)
+    cuda = options.MachineOptions(None, options.Device.CUDA, 3).chosen()
     assert (cuda.backend, cuda.hide_gpu, cuda.threads) == ("cuda", False, 3)
-    cpu = options.choose_machine(None, options.Device.CPU, None)
+    cpu = options.MachineOptions(None, options.Device.CPU).chosen()
     assert (cpu.backend, cpu.hide_gpu) == (None, True)
-    both = options.choose_machine(options.Backend.INT8, options.Device.CPU, None)
+    both = options.MachineOptions(options.Backend.INT8, options.Device.CPU).chosen()
     assert (both.backend, both.hide_gpu) == ("int8", True)

@@ -5,21 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from licodec.packing.lite_exact import PIXEL_UNIT
 from torch import nn
 
-from licodec.compiler.compilation import (
-    Grid,
-    Output,
-    Source,
-    compile_module,
-    trace,
-)
+from licodec.compiler.compilation import compile_module
+from licodec.compiler.forms import Grid, Output, Source
+from licodec.compiler.graphs import trace
 from licodec.compiler.ranges import RANGE_MARGIN, RangeRecorder
 from licodec.compiler.weight_steps import quantize_weight
 from licodec.exact.backends import reference
-from licodec.exact.bounds import analyse
+from licodec.exact.bounds import analyse, check
 from licodec.networks.compiled_leaves import Narrowed
-from licodec.packing.lite_exact import PIXEL_UNIT
 from tests import tiny
 
 
@@ -30,7 +26,7 @@ def compile_small(module: nn.Module, x: torch.Tensor, widths: int = 8) -> tuple:
     recorder.run(x)
     source = Source("small", {"x": grid}, {"x": x.shape[1]}, {"y": Output(grid)})
     compiled = compile_module(source, traced, recorder.ranges, lambda layer: widths, 12, {})
-    return compiled, reference.prepare(compiled.program, compiled.tensors)
+    return compiled, reference.prepare(check(compiled.program, compiled.tensors))
 
 
 @pytest.mark.parametrize("width", [2, 3, 4, 8, 16])
@@ -129,7 +125,7 @@ def test_a_rectified_sum_is_given_out_on_the_grid_that_is_stated(grid: Grid) -> 
     source = Source("small", given, {"x": 3}, {"y": Output(grid)})
     compiled = compile_module(source, traced, recorder.ranges, lambda layer: 16, 12, {})
     assert compiled.output_grids == {"y": grid}
-    run = reference.prepare(compiled.program, compiled.tensors)
+    run = reference.prepare(check(compiled.program, compiled.tensors))
     (y,) = run({"x": (x[0] * 64).numpy().astype(np.int32)}).values()
     assert y.min() == 0
     np.testing.assert_allclose(y * grid.step, expected, atol=0.02)
@@ -146,7 +142,7 @@ def test_synthesis_of_lite_matches_its_float_form() -> None:
     with torch.no_grad():
         latents = torch.round(network.analysis((tiny.pictures()[1] - 0.5) * 255 / PIXEL_UNIT))
         expected = network.synthesis(latents)[0].numpy() * PIXEL_UNIT + 127.5
-    run = reference.prepare(pack.programs["synthesis"], pack.tensors)
+    run = reference.prepare(pack.checked["synthesis"])
     (pixels,) = run({"latents": (latents[0] * 64).numpy().astype(np.int32)}).values()
     assert np.abs(pixels - np.clip(expected, 0, 255)).max() < 1.5  # rounding takes half a level
 

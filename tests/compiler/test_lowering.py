@@ -15,7 +15,7 @@ from licodec.compiler.lowering import (
     layernorm_form,
 )
 from licodec.exact.backends import reference
-from licodec.exact.bounds import analyse
+from licodec.exact.bounds import analyse, check
 from tests.exact.programs import Builder
 
 
@@ -37,9 +37,7 @@ def run_form(kind: str, form: Form, x: np.ndarray, span: Span, channels: int) ->
         unit = max(1.0, info.high / 2.0**24)  # what is left of the sums is 24 bits
         y = builder.requantize(y, steps / steps.max() / unit, -(2**24) + 1, 2**24 - 1)
         steps = np.array([steps.max() * unit])
-    program, tensors = builder.build(y)
-    analyse(program, tensors)
-    (found,) = reference.prepare(program, tensors)({"x": np.rint(x / span.step)}).values()
+    (found,) = reference.prepare(check(*builder.build(y)))({"x": np.rint(x / span.step)}).values()
     return found * steps[:, None, None]
 
 

@@ -7,18 +7,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from licodec.compiler.compilation import (
-    Compiled,
-    Grid,
-    Output,
-    Source,
-    compile_module,
-    trace,
-)
+from licodec.compiler.compilation import compile_module
+from licodec.compiler.forms import Compiled, Grid, Output, Source
+from licodec.compiler.graphs import trace
 from licodec.compiler.ranges import RangeRecorder
 from licodec.compiler.rules import RULES, TABLES
 from licodec.exact.backends import float32, reference
-from licodec.exact.bounds import analyse
+from licodec.exact.bounds import check
 from licodec.networks.adapter_branches import Gain, adapted
 from licodec.networks.adapter_sets import gains
 from licodec.networks.blocks import AttentionBlock, ResidualBlockUpsample, ResidualBlockWithStride
@@ -58,11 +53,11 @@ def decibels(module: nn.Module, x: Tensor, width: int, bits: int = 16) -> float:
     are those of the reference."""
     grid = Grid(float(x.abs().max()) / 2**15, -(2**15), 2**15 - 1)
     compiled = compiled_with(module, x, grid, width, bits)
-    analyse(compiled.program, compiled.tensors)
+    checked = check(compiled.program, compiled.tensors)
     planes = {"x": np.rint(x[0].numpy() / grid.step).clip(grid.low, grid.high).astype(np.int32)}
     planes |= {gain.mode: np.array(round(gain.value * GAIN_ONE)) for gain in gains(module)}
-    (found,) = reference.prepare(compiled.program, compiled.tensors)(planes).values()
-    (same,) = float32.prepare(compiled.program, compiled.tensors)(planes).values()
+    (found,) = reference.prepare(checked)(planes).values()
+    (same,) = float32.prepare(checked)(planes).values()
     np.testing.assert_array_equal(found, same)
     with torch.no_grad():
         expected = module(torch.from_numpy(planes["x"])[None] * grid.step)[0].numpy()

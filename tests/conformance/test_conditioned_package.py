@@ -19,6 +19,7 @@ from licodec.images import Picture
 from licodec.packs import Pack, read_pack, write_pack
 from licodec.rate import conditions
 from licodec.rate.gains import ANCHOR, Gains
+from licodec.rate.setting import Setting
 from tests.conformance.conditioned import PHASED, pack_case, pack_file, patched
 from tests.conformance.second_decoder import decoder
 from tests.conformance.test_vectors import Json, array, cases
@@ -121,7 +122,8 @@ def test_what_the_package_encodes_the_second_decoder_decodes(
     d: int, gains: Gains, objective: str | None, find: Find
 ) -> None:
     pixels = np.random.default_rng(d).integers(0, 256, (19, 21, 3), np.uint8)
-    coded = Codec(find(PHASED), "reference").encode(Picture(pixels), d, gains, objective)
+    session = Codec(find(PHASED), "reference").at(Setting(d, gains, objective))
+    coded = session.encode(Picture(pixels))
     assert read_file(coded.data).header.d == d
     found = decoder.decode(decoder.read_file(coded.data), decoder.read_pack(pack_file(pack_case())))
     np.testing.assert_array_equal(found, coded.picture.pixels)

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from licodec.entropy import escapes, rans, tables
-from licodec.exact import bounds
-from licodec.exact.program import KINDS, program_from_json
+from licodec.exact import bounds, values
+from licodec.exact.operations import KINDS, convolution
+from licodec.exact.program import program_from_json
 from licodec.exact.schedule import Schedule, SliceStep
 from licodec.packs import pack_bits
 from tests.conformance.second_decoder import FORMAT, decoder
@@ -42,12 +43,12 @@ def test_a_section_for_every_operation() -> None:
 @pytest.mark.parametrize(
     ("title", "pattern", "value"),
     [
-        ("Arithmetic", r"\\\|v\\\| < 2\^(\d+)", bounds.VALUE_LIMIT.bit_length() - 1),
-        ("Arithmetic", r"max \\\|x\\\| < 2\^(\d+)", bounds.ACCUMULATOR_LIMIT.bit_length() - 1),
+        ("Arithmetic", r"\\\|v\\\| < 2\^(\d+)", values.VALUE_LIMIT.bit_length() - 1),
+        ("Arithmetic", r"max \\\|x\\\| < 2\^(\d+)", values.ACCUMULATOR_LIMIT.bit_length() - 1),
         ("Programs", r"At most 2\^(\d+) operations", bounds.OPERATION_LIMIT.bit_length() - 1),
-        ("Programs", r"1 to 2\^(\d+) channels", bounds.CHANNEL_LIMIT.bit_length() - 1),
-        ("`conv2d`", r"1 ≤ k ≤ (\d+)", bounds.KERNEL_LIMIT),
-        ("`requantize`", r"0 ≤ m < 2\^(\d+)", int(bounds.MULTIPLIER_LIMIT).bit_length() - 1),
+        ("Programs", r"1 to 2\^(\d+) channels", values.CHANNEL_LIMIT.bit_length() - 1),
+        ("`conv2d`", r"1 ≤ k ≤ (\d+)", convolution.KERNEL_LIMIT),
+        ("`requantize`", r"0 ≤ m < 2\^(\d+)", int(values.MULTIPLIER_LIMIT).bit_length() - 1),
         ("Tables", r"2 to (\d+)", tables.LARGEST_TABLE),
         ("Tables", r"each table's sum 2\^(\d+)", tables.PRECISION),
         ("rANS", r"2\^(\d+) ≤ x", rans.STATE_LOW.bit_length() - 1),
@@ -73,8 +74,8 @@ def test_example_of_a_program() -> None:
     program = program_from_json("example", json.loads(block[1]))
     ones = np.ones((1, 2, 3, 3), np.int8)
     stored = {"w": ones, "b": np.zeros(1, np.int32), "m": np.ones(1, np.float32)}
-    values = bounds.analyse(program, stored)
-    assert (values["sum"].low, values["sum"].high) == (-18 * 128, 18 * 128)
+    found = bounds.analyse(program, stored)
+    assert (found["sum"].low, found["sum"].high) == (-18 * 128, 18 * 128)
 
 
 def test_examples_of_requantize() -> None:

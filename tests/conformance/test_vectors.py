@@ -20,19 +20,21 @@ from licodec.container import Stream
 from licodec.entropy import adaptive
 from licodec.entropy.adaptive import (
     adaptive_steps,
-    scale_index_table,
     scale_indexes,
     step_range,
 )
-from licodec.entropy.rans import CoderTables, StreamReader, StreamWriter, stream_lengths
-from licodec.entropy.slices import _code_slice
+from licodec.entropy.coder_tables import CoderTables
+from licodec.entropy.model import EntropyModel
+from licodec.entropy.rans import StreamReader, StreamWriter, stream_lengths
+from licodec.entropy.slices import Walk
 from licodec.entropy.tables import FrequencyTables
 from licodec.entropy.wavefronts import NeighbourPlanes, wavefronts
 from licodec.errors import CorruptFileError, LicodecError
-from licodec.exact.bounds import analyse
+from licodec.exact.bounds import analyse, check
 from licodec.exact.interpreter import choose
-from licodec.exact.program import KINDS, program_from_json
-from licodec.exact.schedule import schedule_from_json
+from licodec.exact.operations import KINDS
+from licodec.exact.program import program_from_json
+from licodec.exact.schedule import SliceStep, schedule_from_json
 from licodec.packs import (
     STEP_SHARES,
     Pack,
@@ -85,12 +87,12 @@ def test_vectors_are_those_of_the_script() -> None:
 def test_program(case: Json, backend: str) -> None:
     program, tensors = program_from_json("vector", case["program"]), arrays(case["tensors"])
     try:
-        interpreter = choose(backend, {"vector": program}, tensors)
+        interpreter = choose(backend, {"vector": check(program, tensors)})
     except LicodecError as error:
         if backend != "int8":
             raise
         pytest.skip(str(error))
-    found = interpreter.prepare(program)(arrays(case["inputs"]))
+    found = interpreter.prepare("vector")(arrays(case["inputs"]))
     expected = arrays(case["outputs"])
     assert set(found) == set(expected)
     for name, plane in expected.items():
@@ -161,8 +163,7 @@ def test_steps(case: Json, smallest_type: bool) -> None:
     assert lo_hi == (case["lo"], case["hi"])
     steps = adaptive_steps(scale, scale.min((1, 2)), scale.max((1, 2)), lo_hi)
     np.testing.assert_array_equal(np.broadcast_to(steps, scale.shape), array(case["steps"]))
-    table = scale_index_table(np.array(case["thresholds"], np.int32))
-    indexes = scale_indexes(scale, steps, unit, table)
+    indexes = scale_indexes(scale, steps, unit, np.array(case["thresholds"]))
     np.testing.assert_array_equal(indexes, array(case["scale_indexes"]))
 
 
@@ -185,19 +186,22 @@ def test_decoded_latents(case: Json) -> None:
     """The walk of the schedule asks for the right tables and puts symbols back on the grid."""
     symbols, indexes, asked = array(case["symbols"]), array(case["scale_indexes"]), []
 
-    def exchange(mean: Any, step: Any, tables: np.ndarray, first: int) -> np.ndarray:
+    def exchange(mean: Any, step: Any, tables: np.ndarray, where: Any) -> np.ndarray:
         asked.append(tables)
         return symbols
 
-    model: Any = SimpleNamespace(
-        schedule=SimpleNamespace(latent_fraction_bits=case["latent_fraction_bits"]),
-        tables=SimpleNamespace(scale_index_table=scale_index_table(np.array(case["thresholds"]))),
-        steps=None,
-        first_latent_table=7,
+    step = SliceStep(0, len(symbols), "parameters")
+    schedule: Any = SimpleNamespace(
+        latent_fraction_bits=case["latent_fraction_bits"], steps=[step] * case["step_count"]
+    )
+    tables: Any = SimpleNamespace(
+        thresholds=np.array(case["thresholds"]),
+        hyper=SimpleNamespace(frequencies=range(7)),
     )
     decoded = np.empty(symbols.shape, np.int16)
     mean, scale = array(case["mean"]), array(case["scale"])
-    _code_slice(model, mean, scale, 0, decoded, exchange, (case["lo"], case["hi"]))
+    walk = Walk(EntropyModel(schedule, {}, tables, case["d"]), exchange)
+    walk.code_slice(step, case["step"], mean, scale, decoded)
     np.testing.assert_array_equal(np.concatenate(asked), indexes + 7)
     np.testing.assert_array_equal(decoded, array(case["decoded"]))
 

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from licodec.entropy.adaptive import (
     adaptive_steps,
     divide_half_even,
-    scale_index_table,
     scale_indexes,
     step_range,
 )
@@ -61,8 +60,7 @@ def test_steps_give_large_scales_the_fine_step(scales: list[int], d: int) -> Non
 def test_scale_index_counts_thresholds(thresholds: list[int], scale: int, step: int) -> None:
     thresholds = sorted(thresholds)
     expected = sum(scale * UNIT > t * step for t in thresholds)
-    table = scale_index_table(np.array(thresholds))
-    found = scale_indexes(np.array([scale]), np.array([step]), UNIT, table)
+    found = scale_indexes(np.array([scale]), np.array([step]), UNIT, np.array(thresholds))
     assert int(found[0]) == expected
 
 

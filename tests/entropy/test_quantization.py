@@ -14,7 +14,7 @@ from licodec.entropy.quantization import (
     ESCAPE_BITS,
     SymbolCosts,
     nearest_symbols,
-    thrifty_symbols,
+    rdoq_symbols,
 )
 from licodec.entropy.tables import TOTAL, FrequencyTables
 
@@ -53,7 +53,7 @@ def test_the_choice_costs_least_of_the_two(
     residual = np.array(residuals)
     indexes = np.full(len(residuals), index)
     nearest = nearest_symbols(residual, np.array([step]))
-    chosen = thrifty_symbols(residual, np.array([step]), indexes, COSTS, weight)
+    chosen = rdoq_symbols(residual, np.array([step]), indexes, COSTS, weight)
 
     def cost(symbol: int, value: int) -> Fraction:
         error = Fraction(value - symbol * step, step)
@@ -70,6 +70,6 @@ def test_a_heavy_weight_is_the_nearest_symbol() -> None:
     residual = np.arange(-100, 101)
     indexes = np.zeros(len(residual), np.int64)
     step = np.array([16])
-    chosen = thrifty_symbols(residual, step, indexes, COSTS, 2**24 - 1)
+    chosen = rdoq_symbols(residual, step, indexes, COSTS, 2**24 - 1)
     halfway = np.abs(residual) % 16 == 8  # there both are as near
     assert np.array_equal(chosen[~halfway], nearest_symbols(residual, step)[~halfway])

@@ -9,14 +9,9 @@ from hypothesis import strategies as st
 
 from licodec.container.file import Stream
 from licodec.entropy import rans
+from licodec.entropy.coder_tables import CoderTables
 from licodec.entropy.escapes import EscapeReader, encode_escapes
-from licodec.entropy.rans import (
-    FEWEST_SYMBOLS,
-    CoderTables,
-    StreamReader,
-    StreamWriter,
-    stream_lengths,
-)
+from licodec.entropy.rans import StreamReader, StreamWriter, stream_lengths
 from licodec.entropy.tables import FrequencyTables, integer_frequencies
 from licodec.errors import CorruptFileError
 
@@ -36,7 +31,7 @@ def write(values: list[int], indexes: list[int], parts: int = 1) -> tuple[Stream
 
 symbols = st.lists(
     st.tuples(st.integers(-(2**15) + 1, 2**15 - 1) | st.integers(-3, 3), st.integers(0, 1)),
-    min_size=FEWEST_SYMBOLS,
+    min_size=1,
     max_size=200,
 )
 

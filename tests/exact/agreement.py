@@ -8,12 +8,13 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from licodec.exact.backends import cuda, float32, int8, reference
-from licodec.exact.backends.reference import Run
+from licodec.exact.bounds import CheckedProgram, check
 from licodec.exact.program import Program, Tensors
 from licodec.exact.selftest import failures
+from licodec.exact.values import Run
 from tests.exact.programs import synthesis
 
-Prepare = Callable[[Program, Tensors], Run]
+Prepare = Callable[[CheckedProgram], Run]
 
 # Matrix products in binary64 are as exact on the processor as on a CUDA device.
 PREPARE: dict[str, Prepare] = {
@@ -27,15 +28,15 @@ PREPARE: dict[str, Prepare] = {
 def int8_is_exact_here() -> bool:
     """False on processors without the instructions, where only the self-test's verdict counts."""
     program, tensors = synthesis(8, (16, 8, 8), (1, 1, 1))
-    return not failures(int8, [program], tensors)
+    return not failures(int8, [check(program, tensors)])
 
 
 def assert_same(
     prepare: Prepare, program: Program, tensors: Tensors, inputs: Mapping[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
     """The reference's results, which those of `prepare`, run twice, must equal."""
-    expected = reference.prepare(program, tensors)(inputs)
-    run = prepare(program, tensors)
+    expected = reference.prepare(check(program, tensors))(inputs)
+    run = prepare(check(program, tensors))
     kept = {name: plane.copy() for name, plane in inputs.items()}
     for _ in range(2):  # a second run sees that nothing prepared was overwritten
         found = run(inputs)

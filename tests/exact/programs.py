@@ -8,7 +8,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from licodec.exact.bounds import accumulator_bound, analyse
+from licodec.exact.bounds import analyse
+from licodec.exact.operations.convolution import accumulator_bound
 from licodec.exact.program import Operation, Port, Program
 
 Built = tuple[Program, dict[str, np.ndarray]]

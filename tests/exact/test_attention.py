@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from licodec.errors import CorruptFileError
 from licodec.exact.backends import reference
-from licodec.exact.bounds import analyse
+from licodec.exact.bounds import analyse, check
 from licodec.exact.strips import run_in_strips, strip_geometry
 from tests.exact.programs import Builder
 from tests.exact.test_normalization import INT16, run_everywhere
@@ -251,10 +251,10 @@ def test_halo_of_windows(window, shift, kernel, halo):
     x = builder.port("x", 3, -100, 100)
     y = builder.attention(x, 1, window, shift, 100)
     program, tensors = builder.build(builder.layer(y, 2, kernel, -100, 100, 50))
-    geometry = strip_geometry(program, analyse(program, tensors))
+    geometry = strip_geometry(check(program, tensors))
     assert (geometry.unit, geometry.halo) == (window, halo)
     plane = np.random.default_rng(0).integers(-100, 101, (3, 5 * window + 1, 6))
-    run = reference.prepare(program, tensors)
+    run = reference.prepare(check(program, tensors))
     (whole,) = run({"x": plane}).values()
     strips = [next(iter(s.values())) for s in run_in_strips(run, geometry, {"x": plane}, 1)]
     assert len(strips) > 2
@@ -267,4 +267,4 @@ def test_windows_on_other_grids():
     x = builder.port("x", 48, -100, 100)
     fine = builder.shuffle(x, 4)
     program, tensors = builder.build(builder.attention(fine, 1, 8, 0, 100))
-    assert strip_geometry(program, analyse(program, tensors)).unit == 2
+    assert strip_geometry(check(program, tensors)).unit == 2

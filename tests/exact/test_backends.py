@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from licodec.exact.backends import cuda, float32, int8, reference, torch_blocks, torch_planes
-from licodec.exact.bounds import analyse
+from licodec.exact.bounds import check
 from licodec.exact.selftest import failures
 from tests.exact.agreement import assert_same
 from tests.exact.programs import Builder, RandomBuilder, synthesis
@@ -27,7 +27,6 @@ from tests.exact.programs import Builder, RandomBuilder, synthesis
 def test_random_programs(prepare, seed):
     builder = RandomBuilder(seed)
     program, tensors = builder.random_program()
-    analyse(program, tensors)
     assert_same(prepare, program, tensors, builder.planes())
 
 
@@ -146,8 +145,8 @@ def test_tiny_planes(prepare, plane):
 def test_inputs_of_any_integer_type_and_layout(prepare):
     program, tensors = synthesis(16, (16, 8, 8), (1, 1, 1))
     latents = np.random.default_rng(0).integers(-(2**15), 2**15, (16, 4, 6))
-    expected = reference.prepare(program, tensors)({"latents": latents})
-    run = prepare(program, tensors)
+    expected = reference.prepare(check(program, tensors))({"latents": latents})
+    run = prepare(check(program, tensors))
     turned = np.ascontiguousarray(latents.transpose(1, 2, 0)).transpose(2, 0, 1)
     for variant in (latents.astype(np.int16), turned, latents.astype(np.int64)[:, :, ::1]):
         variant.flags.writeable = False
@@ -159,7 +158,7 @@ def test_inputs_of_any_integer_type_and_layout(prepare):
 def test_planes_of_changing_shape(prepare):
     """More shapes in turn than are kept packed."""
     program, tensors = synthesis(16, (16, 8, 8), (1, 1, 1))
-    run, expect = prepare(program, tensors), reference.prepare(program, tensors)
+    run, expect = prepare(check(program, tensors)), reference.prepare(check(program, tensors))
     random = np.random.default_rng(0)
     for rows in (1, 2, 3, 4, 5, 6, 1, 6):
         latents = {"latents": random.integers(-(2**15), 2**15, (16, rows, 3))}
@@ -200,14 +199,14 @@ def test_read_only_tensors_give_no_warnings(prepare, recwarn):
     program, tensors = synthesis(16, (16, 8, 8), (1, 1, 1))
     for tensor in tensors.values():
         tensor.flags.writeable = False
-    prepare(program, tensors)({"latents": np.zeros((16, 2, 2), np.int32)})
+    prepare(check(program, tensors))({"latents": np.zeros((16, 2, 2), np.int32)})
     assert not [str(warning.message) for warning in recwarn]
 
 
 def test_torch_settings_of_lower_precision_are_put_aside_and_restored():
     program, tensors = synthesis(16, (16, 8, 8), (1, 1, 1))
     latents = {"latents": np.random.default_rng(0).integers(-(2**15), 2**15, (16, 9, 8))}
-    expected = reference.prepare(program, tensors)(latents)
+    expected = reference.prepare(check(program, tensors))(latents)
     conv, matmul = torch.backends.mkldnn.conv, torch.backends.mkldnn.matmul
     before = conv.fp32_precision, matmul.fp32_precision
     seen = []
@@ -223,8 +222,8 @@ def test_torch_settings_of_lower_precision_are_put_aside_and_restored():
 
     try:
         conv.fp32_precision = matmul.fp32_precision = "bf16"
-        found = float32.prepare(program, tensors)(latents)
-        torch_planes.prepare(program, tensors, bind, torch.device("cpu"))(latents)
+        found = float32.prepare(check(program, tensors))(latents)
+        torch_planes.prepare(check(program, tensors), bind, torch.device("cpu"))(latents)
         assert (conv.fp32_precision, matmul.fp32_precision) == ("bf16", "bf16")
     finally:
         conv.fp32_precision, matmul.fp32_precision = before
@@ -236,7 +235,7 @@ def test_torch_settings_of_lower_precision_are_put_aside_and_restored():
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_cuda_device():
     program, tensors = synthesis(32, (48, 32, 16), (2, 1, 2))
-    assert failures(cuda, [program], tensors) == []
+    assert failures(cuda, [check(program, tensors)]) == []
     latents = np.random.default_rng(1).integers(-(2**15), 2**15, (32, 5, 7))
     assert_same(cuda.prepare, program, tensors, {"latents": latents})
 

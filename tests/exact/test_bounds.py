@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from licodec.errors import CorruptFileError
-from licodec.exact.bounds import ValueInfo, accumulator_bound, analyse
+from licodec.exact.bounds import analyse, check
+from licodec.exact.operations.convolution import accumulator_bound
 from licodec.exact.program import Port
+from licodec.exact.values import EXPANSION_LIMIT, ValueInfo
 from tests.exact.programs import Builder
 
 
@@ -200,6 +202,36 @@ def test_bad_channels(channels):
     refused(builder, "channels", "x")
 
 
+@pytest.mark.parametrize(("copies", "legal"), [(4, True), (5, False)])
+def test_numbers_of_a_value(copies, legal):
+    builder = Builder("p")
+    wide = builder.shuffle(builder.port("x", 2**13, 0, 9), 64)
+    builder.operation("concat", (wide,) * copies, 2 * copies)
+    if legal:
+        assert analysed(builder)["concat_1"].expansion == EXPANSION_LIMIT
+    else:
+        refused(builder, "a value of 40960 numbers a position")
+
+
+def clamps(count, *, chained):
+    """So many values of 2^13 numbers beside the input, each made of the last one or the input."""
+    builder = Builder("p")
+    x = builder.port("x", 2**13, 0, 9)
+    for _ in range(count):
+        last = builder.operation("clamp", (x,), 2**13, low=0, high=9)
+        x = last if chained else x
+    return builder
+
+
+def test_numbers_of_all_values_at_a_time():
+    names = [f"clamp_{i}" for i in range(16)]
+    # What is not read any more does not count, nor does what nothing needs, once it is made.
+    assert len(analysed(clamps(40, chained=True))) == 41
+    assert len(analysed(clamps(40, chained=False))) == 41
+    assert len(analysed(clamps(15, chained=False), *names[:15])) == 16
+    refused(clamps(16, chained=False), "values of 139264 numbers a position at a time", *names)
+
+
 def test_operands_must_match():
     builder = Builder("p")
     a, b = builder.port("a", 4, 0, 1), builder.port("b", 3, 0, 1)
@@ -254,3 +286,42 @@ def test_too_many_operations():
     for _ in range(2**12 + 1):
         builder.operation("clamp", (x,), 1, low=0, high=1)
     refused(builder, "more than")
+
+
+def test_smaller_constants_are_covered_by_the_proof():
+    program, tensors = conv_builder(-10, 255).build("requantize_1")
+    proved = check(program, tensors)
+    others = tensors | {
+        "conv2d_0.bias": -tensors["conv2d_0.bias"],
+        "requantize_1.multiplier": np.full(6, 0.25, np.float32),
+        "unnamed": np.zeros(1),
+    }
+    bound = proved.with_tensors(others)
+    assert bound.program is program and bound.values == proved.values
+    assert set(bound.tensors) == set(tensors)
+    assert all(bound.tensors[name] is others[name] for name in tensors)
+
+
+@pytest.mark.parametrize(
+    ("name", "tensor", "message"),
+    [
+        ("conv2d_0.bias", np.full(6, 6, np.int32), "conv2d_0 is not what was proved"),
+        ("conv2d_0.bias", np.zeros(5, np.int32), "bias tensor"),
+        ("conv2d_0.weight", np.ones((5, 4, 3, 3), np.int8), "bias tensor"),
+        ("requantize_1.multiplier", np.full(1, -1, np.float32), "multiplier out of range"),
+        ("conv2d_0.bias", None, "tensor conv2d_0.bias is missing"),
+    ],
+)
+def test_what_the_proof_does_not_cover_is_refused(name, tensor, message):
+    program, tensors = conv_builder(-10, 255).build("requantize_1")
+    others = {n: t for n, t in (tensors | {name: tensor}).items() if t is not None}
+    with pytest.raises(CorruptFileError, match=f"program p: .*{message}"):
+        check(program, tensors).with_tensors(others)
+
+
+def test_a_proof_is_of_the_tensors_that_it_saw():
+    program, tensors = conv_builder().build("requantize_1")
+    checked = check(program, tensors)
+    seen = dict(tensors)
+    tensors["conv2d_0.weight"] = np.zeros(1)
+    assert checked.tensors == seen

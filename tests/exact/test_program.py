@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import json
 
 import pytest
@@ -10,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from licodec.errors import CorruptFileError
-from licodec.exact.program import KINDS, program_from_json, program_to_json
+from licodec.exact.operations import KINDS
+from licodec.exact.program import program_from_json, program_to_json
 from tests.exact.programs import RandomBuilder, synthesis
 
 
@@ -73,3 +75,15 @@ def test_attributes_and_tensors_have_different_names():
         names = [*kind.tensors, *kind.optional_tensors, *kind.attributes]
         assert len(set(names)) == len(names)
         assert {"kind", "inputs", "output"}.isdisjoint(names)
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.name)
+def test_the_functions_of_a_kind_take_what_its_form_names(kind):
+    operands = ["x"] * (kind.inputs or 3)
+    required = dict.fromkeys((*kind.tensors, *kind.attributes))
+    for constants in (required, required | dict.fromkeys(kind.optional_tensors)):
+        for function in (kind.infer, kind.kernel):
+            inspect.signature(function).bind(*operands, **constants)
+        inspect.signature(kind.trial.facts).bind("limits", *operands, **constants)
+    inspect.signature(kind.reach).bind(1, **dict.fromkeys(kind.attributes))
+    assert {kind.cell, kind.trial.multiple_of} <= {None, *kind.attributes}

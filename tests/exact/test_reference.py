@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import tracemalloc
 from fractions import Fraction
 
 import numpy as np
@@ -11,14 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from licodec.exact.backends import reference
-from licodec.exact.bounds import analyse
+from licodec.exact.bounds import analyse, check
 from tests.exact.programs import Builder, RandomBuilder
 
 
 def run(builder: Builder, output: str, inputs: dict[str, np.ndarray]) -> np.ndarray:
-    program, tensors = builder.build(output)
-    analyse(program, tensors)
-    plane = reference.prepare(program, tensors)(inputs)[output]
+    plane = reference.prepare(check(*builder.build(output)))(inputs)[output]
     assert plane.dtype == np.int32
     return plane
 
@@ -175,6 +174,20 @@ def test_add_clamp_and_concat():
     assert run(builder, output, inputs).tolist() == expected
 
 
+def test_values_are_forgotten_when_nothing_needs_them():
+    builder = Builder("chain")
+    x = builder.port("x", 4, 0, 9)
+    for _ in range(50):
+        builder.operation("clamp", (x,), 4, low=0, high=9)
+        x = builder.operation("clamp", (x,), 4, low=0, high=9)
+    plane = np.zeros((4, 64, 64), np.int64)
+    tracemalloc.start()
+    run(builder, x, {"x": plane})
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5 * plane.nbytes
+
+
 @given(seed=st.integers(0, 2**32 - 1))
 @settings(max_examples=60, deadline=None)
 def test_values_keep_to_their_proved_ranges_and_shapes(seed):
@@ -183,7 +196,7 @@ def test_values_keep_to_their_proved_ranges_and_shapes(seed):
     values = analyse(program, tensors)
     inputs = builder.planes()
     (rows, columns) = next(iter(inputs.values())).shape[1:]
-    for name, plane in reference.prepare(program, tensors)(inputs).items():
+    for name, plane in reference.prepare(check(program, tensors))(inputs).items():
         info = values[name]
         assert plane.shape == (info.channels, rows * info.rate, columns * info.rate)
         assert info.low <= plane.min() and plane.max() <= info.high

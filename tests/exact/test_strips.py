@@ -8,19 +8,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from licodec.exact.backends import reference
-from licodec.exact.bounds import analyse
+from licodec.exact.bounds import check
 from licodec.exact.program import Program
 from licodec.exact.strips import plane_size, run_in_strips, strip_geometry
 from tests.exact.programs import Builder, RandomBuilder, synthesis
 
 
 def geometry_of(program: Program, tensors):
-    return strip_geometry(program, analyse(program, tensors))
+    return strip_geometry(check(program, tensors))
 
 
 def assert_strips_equal_the_whole(program: Program, tensors, inputs, rows: int) -> list[int]:
     """Returns the number of input rows that each run saw."""
-    run, seen = reference.prepare(program, tensors), []
+    run, seen = reference.prepare(check(program, tensors)), []
 
     def counted(planes):
         seen.append(plane_size(planes)[0])

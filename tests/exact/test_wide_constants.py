@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from licodec.exact.backends import reference
-from licodec.exact.bounds import VALUE_LIMIT, analyse
+from licodec.exact.bounds import analyse, check
+from licodec.exact.values import VALUE_LIMIT
 from tests.exact.agreement import assert_same
 from tests.exact.programs import WIDE_RANGES, Builder, RandomBuilder
 
@@ -171,9 +172,11 @@ def test_values(span, bounds):
     x = builder.port("x", CHANNELS, *span)
     (clamped,), (doubled, _) = (f(builder, x, *bounds) for f in (clamps, sums))
     looked_up = list(tables(builder, x, *bounds))
-    program, tensors = builder.build(clamped, doubled, *looked_up)
-    inputs = planes(builder)
-    found = {k: v.ravel().tolist() for k, v in reference.prepare(program, tensors)(inputs).items()}
+    run, inputs = (
+        reference.prepare(check(*builder.build(clamped, doubled, *looked_up))),
+        planes(builder),
+    )
+    found = {k: v.ravel().tolist() for k, v in run(inputs).items()}
     (low, high), own = bounds, inputs["x"].ravel().tolist()
     assert found[clamped] == [min(max(v, low), high) for v in own]
     assert found[doubled] == [min(max(2 * v, low), high) for v in own]

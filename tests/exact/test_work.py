@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from licodec.exact.bounds import analyse
+from licodec.exact.bounds import check
 from licodec.exact.program import Operation, Port, Program
 from licodec.exact.work import multiplications
 from tests import tiny
@@ -39,8 +39,7 @@ def test_each_position_counts_at_its_own_rate() -> None:
         *convolution("clamped", "y", "last"),
     )
     program = Program("p", (Port("x", 3, 0, 9),), operations, ("y",))
-    values = analyse(program, tensors)
-    assert multiplications(program, tensors, values) == Fraction(96 + 32, 4) + 45
+    assert multiplications(check(program, tensors)) == Fraction(96 + 32, 4) + 45
 
 
 def test_a_network_takes_as_many_as_its_layers() -> None:
@@ -48,6 +47,5 @@ def test_a_network_takes_as_many_as_its_layers() -> None:
     config = tiny.CONFIG
     # Of the linear path: 16x16 pixels of 3 colours to every latent, at a position of 256 pixels.
     linear = 3 * 256 * sum(config.slices) / 256
-    analysis, values = pack.programs["analysis"], pack.analysed["analysis"]
-    total = float(multiplications(analysis, pack.tensors, values))
+    total = float(multiplications(pack.checked["analysis"]))
     assert linear < total < 20 * linear

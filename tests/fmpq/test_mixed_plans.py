@@ -18,6 +18,7 @@ from licodec.images import Picture
 from licodec.library import Library
 from licodec.packing.lite_exact import calibrate_lite, compile_lite
 from licodec.packs import Pack, choose_pack, read_pack, write_pack
+from licodec.rate.setting import Setting
 from tests import tiny
 from tests.cli.conftest import Run, one_error, png, run
 
@@ -72,7 +73,7 @@ def test_a_mixed_plan_is_exact(backend: str) -> None:
         if backend != "int8":  # the one that a processor may lack
             raise
         pytest.skip(str(error))
-    expected, coded = reference.encode(picture(), D), other.encode(picture(), D)
+    expected, coded = (c.at(Setting(D)).encode(picture()) for c in (reference, other))
     assert coded.data == expected.data
     decoded = other.decode(read_file(expected.data))
     assert np.array_equal(decoded.pixels, expected.picture.pixels)
@@ -84,7 +85,7 @@ def test_plans_are_chosen_by_name(folder: Path) -> None:
 
 
 def test_a_file_of_a_plan_that_is_not_installed(folder: Path) -> None:
-    data = Codec(mixed_pack(), REFERENCE).encode(picture(), D).data
+    data = Codec(mixed_pack(), REFERENCE).at(Setting(D)).encode(picture()).data
     assert read_file(data).plan == mixed_pack().plan
     (folder / "two.safetensors").unlink()
     names = f"{mixed_pack().weights_id.hex()} .*only standard .{tiny.pack().weights_id.hex()}"

@@ -56,7 +56,7 @@ _KINDS = {"H": 3, "I": 4, "Q": 16, "b": 1}  # SHORT, LONG, LONG8, BYTE
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 256, 257, 258, 259, 262
 OFFSETS, ORIENTATION, SAMPLES, ROWS, COUNTS, PLANAR = 273, 274, 277, 278, 279, 284
 PREDICTOR, COLOUR_MAP, SUB_DIRECTORIES, EXTRA, FORMAT = 317, 320, 330, 338, 339
-SUBFILE, SUBSAMPLING = 254, 530
+SUBFILE, SUBSAMPLING, DESCRIPTION = 254, 530, 270
 
 
 @dataclass
@@ -138,7 +138,7 @@ def _put(out: bytearray, each: Page, order: str, big: bool) -> tuple[int, int]:
     for i, tag in enumerate(sorted(tags)):
         values = tags[tag]
         letter = "b" if isinstance(values, bytes) else "H"
-        if tag in (OFFSETS, COUNTS, SUB_DIRECTORIES):
+        if tag in (OFFSETS, COUNTS, SUB_DIRECTORIES) and tag not in each.tags:
             letter = word
         data = (
             values
@@ -147,6 +147,7 @@ def _put(out: bytearray, each: Page, order: str, big: bool) -> tuple[int, int]:
         )
         at = table + i * entry
         kind = 7 if letter == "b" else _KINDS[letter]
+        kind = 2 if tag == DESCRIPTION else kind
         struct.pack_into(order + "HH" + word, out, at, tag, kind, len(values))
         place = at + 4 + size
         if len(data) <= size:

@@ -193,7 +193,42 @@ def test_runs_of_black_and_white() -> None:
     assert read(data).pixels.ravel().tolist() == [255, 255, 255, 0, 0]
 
 
-@pytest.mark.parametrize("cut", [2, 6, 9])
+BEYOND_ROW, BEYOND_LAST = "beyond the end of a row", "beyond the last row"
+NO_END, SKIPPED = "have no end marker", "pixels that the BMP's run lengths skip"
+
+
+@pytest.mark.parametrize(
+    ("codes", "indices", "parts"),
+    [
+        ((3, 1, 0, 0, 3, 2, 0, 1), [[2, 2, 2], [1, 1, 1]], []),
+        ((3, 1, 0, 0, 3, 2, 0, 0, 0, 1), [[2, 2, 2], [1, 1, 1]], []),
+        ((4, 1, 0, 0, 3, 2, 0, 1), [[2, 2, 2], [1, 1, 1]], [BEYOND_ROW]),
+        ((0, 4, 1, 2, 1, 2, 0, 0, 3, 2, 0, 1), [[2, 2, 2], [1, 2, 1]], [BEYOND_ROW]),
+        (
+            (0, 2, 4, 0, 1, 2, 0, 0, 3, 2, 0, 1),
+            [[2, 2, 2], [0, 0, 0]],
+            [BEYOND_ROW, "3 " + SKIPPED],
+        ),
+        ((3, 1, 0, 0, 3, 2, 0, 0, 3, 1, 0, 1), [[2, 2, 2], [1, 1, 1]], [BEYOND_LAST]),
+        ((3, 1, 0, 2, 0, 9, 3, 2, 0, 1), [[0, 0, 0], [1, 1, 1]], [BEYOND_LAST, "3 " + SKIPPED]),
+        ((3, 1, 0, 0, 3, 2), [[2, 2, 2], [1, 1, 1]], [NO_END]),
+        ((3, 1, 0, 0, 3, 2, 0, 0), [[2, 2, 2], [1, 1, 1]], [NO_END]),
+        ((3, 1, 0, 0, 1, 2, 0, 1), [[2, 0, 0], [1, 1, 1]], ["2 " + SKIPPED]),
+        ((3, 1, 0, 0, 3, 3, 0, 1), [[3, 3, 3], [1, 1, 1]], ["beyond the BMP's palette"]),
+    ],
+)
+def test_run_lengths_that_are_not_as_they_should_be(
+    codes: tuple[int, ...], indices: list[list[int]], parts: list[str]
+) -> None:
+    data = bmp((3, 2), 8, bytes(codes), compression=RLE8, palette=PALETTE, colours=3)
+    picture = read(data)
+    colours = np.array([RED, GREEN, DARK, [0, 0, 0]])
+    assert np.array_equal(picture.pixels, colours[indices])
+    assert len(picture.notes) == len(parts)
+    assert all(part in note for part, note in zip(parts, picture.notes, strict=True))
+
+
+@pytest.mark.parametrize("cut", [2, 6, 7, 9])
 def test_cut_run_lengths(cut: int) -> None:
     codes = bytes((2, 1, 0, 3, 2, 0, 1, 0, 0, 2, 1, 1))
     data = bmp((5, 3), 8, codes[:cut], compression=RLE8, palette=PALETTE, colours=3)
@@ -240,3 +275,10 @@ def test_colour_spaces() -> None:
     assert read(bytes(calibrated)).notes == ()
     calibrated[14 + 60] = 1  # an endpoint
     assert read(bytes(calibrated)).notes == ("BMP colour endpoints and gamma left out",)
+
+
+def test_pixels_that_begin_in_the_header() -> None:
+    data = bytearray(bmp((2, 1), 24, bytes(8)))
+    assert read(bytes(data)).pixels.tolist() == [[[0, 0, 0]] * 2]
+    struct.pack_into("<I", data, 10, 50)
+    refused(bytes(data), "a BMP file that is damaged", "begin in its header")

@@ -80,6 +80,31 @@ def test_an_end_marker_alone_behind_a_cut() -> None:
     refused(data[: len(data) * 2 // 3], "truncated")
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_end_marker_that_is_missing(kind: str) -> None:
+    mode, options = KINDS[kind]
+    data = jpeg(mode, **options)
+    assert data.endswith(b"\xff\xd9")
+    whole = read(data)
+    note = "the JPEG has no end marker; all of its pixels are there"
+    for cut in (1, 2):
+        picture = read(data[:-cut])
+        assert np.array_equal(picture.pixels, whole.pixels)
+        assert picture.notes == (*whole.notes, note)
+    opened = read_image(Image.open(io.BytesIO(data[:-2])), "in.pic")
+    assert np.array_equal(opened.pixels, whole.pixels)
+    assert note in opened.notes
+    refused(data[:-6], "truncated")
+
+
+def test_scans_that_are_missing_with_the_end_marker() -> None:
+    data = jpeg(progressive=True)
+    scans = [at for at in range(len(data)) if data[at : at + 2] == b"\xff\xda"]
+    assert len(scans) > 3
+    for at in scans[1:]:
+        refused(data[: data.rindex(b"\xff\xc4", 0, at)], "truncated")
+
+
 @pytest.mark.parametrize(
     ("change", "part"),
     [

@@ -111,6 +111,17 @@ def test_several_pictures_in_a_ppm(head: bytes, size: int) -> None:
         assert several in read(one + more).notes
 
 
+@pytest.mark.parametrize(("maximum", "kind"), [(100, "u1"), (1000, ">u2")])
+def test_samples_above_the_stated_maximum(maximum: int, kind: str) -> None:
+    head = b"P5 2 1 %d\n" % maximum
+    whole = read(head + np.array([maximum // 2, maximum], kind).tobytes())
+    assert not any("maximum" in note for note in whole.notes)
+    picture = read(head + np.array([maximum // 2, maximum + 1], kind).tobytes())
+    assert picture.pixels.ravel()[1] == 255
+    note = f"samples above the stated maximum of {maximum} taken as that"
+    assert picture.notes == (*whole.notes, note)
+
+
 @pytest.mark.parametrize("maximum", [1, 5, 100, 254, 255, 256, 1023, 4095, 65535])
 @pytest.mark.parametrize("magic", [b"P5", b"P6", b"P2", b"P3"])
 def test_any_maximum(maximum: int, magic: bytes) -> None:

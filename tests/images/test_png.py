@@ -102,8 +102,9 @@ def test_grey_of_another_gamma() -> None:
         (chromaticities(*D65, *REC_709),),
         (chromaticities(*D65, *REC_709), gamma(45455)),
         (coded(1, 13),),
-        (png_chunk(b"sRGB", b"\0"), gamma(100000)),
-        (png_chunk(b"sRGB", b"\0"), chromaticities(*D65, *P3)),
+        (coded(2, 2),),
+        (png_chunk(b"sRGB", b"\0"), gamma(45455), chromaticities(*D65, *REC_709)),
+        (coded(1, 13), gamma(100000)),
     ],
 )
 def test_what_is_srgb_needs_no_profile(chunks: tuple[bytes, ...]) -> None:
@@ -130,6 +131,67 @@ def test_chromaticities_that_span_nothing() -> None:
     picture = read(with_chunks(png(), chromaticities(*D65, *(30000, 30000) * 3)))
     assert picture.icc is None
     assert picture.notes == ("PNG chromaticities left out",)
+
+
+def test_srgb_comes_before_numbers() -> None:
+    srgb = png_chunk(b"sRGB", b"\0")
+    for chunk, what in ((gamma(100000), "gamma 1"), (chromaticities(*D65, *P3), "chromaticities")):
+        picture = read(with_chunks(png(), srgb, chunk))
+        assert picture.icc is None
+        assert picture.notes == (f"PNG {what} left out, as the sRGB chunk goes before it",)
+
+
+def profile_chunk(profile: bytes = RGB_PROFILE) -> bytes:
+    return png_chunk(b"iCCP", b"name\0\0" + zlib.compress(profile))
+
+
+def test_code_points_come_before_a_profile() -> None:
+    data = with_chunks(png(), coded(12, 13), profile_chunk(), png_chunk(b"sRGB", b"\0"))
+    assert np.abs(np.subtract(in_srgb(data), (215, 93, 73))).max() <= 2
+    what = "PNG colour description (cICP 12/13)"
+    assert read(data).notes == (
+        f"ICC profile left out, as the {what} goes before it",
+        f"{what} kept as an ICC profile",
+    )
+    picture = read(with_chunks(png(), profile_chunk(), coded(1, 13)))  # which is sRGB
+    assert picture.icc is None
+    (note,) = picture.notes
+    assert note.startswith("ICC profile left out, as the PNG colour description (cICP 1/13)")
+
+
+@pytest.mark.parametrize("body", [bytes((9, 16, 0, 1)), bytes((1, 13, 0, 0)), bytes((1, 13, 1, 1))])
+def test_code_points_that_are_not_kept_make_way_for_a_profile(body: bytes) -> None:
+    picture = read(with_chunks(png(), png_chunk(b"cICP", body), profile_chunk()))
+    assert picture.icc == RGB_PROFILE
+    (note,) = picture.notes
+    assert f"cICP {body[0]}/{body[1]}" in note
+    assert "left out" in note
+    picture = read(with_chunks(png(), png_chunk(b"cICP", body), gamma(100000)))
+    assert len(picture.notes) == 2
+    assert picture.notes[0] == "PNG gamma 1 kept as an ICC profile"
+
+
+def test_code_points_that_say_nothing() -> None:
+    picture = read(with_chunks(png(), coded(2, 2), profile_chunk()))
+    assert (picture.icc, picture.notes) == (RGB_PROFILE, ())
+
+
+@pytest.mark.parametrize(
+    "chunk", [coded(12, 13), gamma(100000), chromaticities(*D65, *P3), profile_chunk()]
+)
+def test_colour_chunks_out_of_place(chunk: bytes) -> None:
+    whole = png()
+    data = whole[:-12] + chunk + whole[-12:]
+    picture = read(data)
+    assert picture.icc is None
+    assert len(picture.notes) == 1
+    assert "chunk that is not valid left out" in picture.notes[0]
+    # Of two the first counts.
+    first = {b"cICP": coded(1, 13), b"gAMA": gamma(45455)}.get(chunk[4:8])
+    if first is not None:
+        picture = read(with_chunks(whole, first, chunk))
+        assert picture.icc is None
+        assert "chunk that is not valid left out" in picture.notes[0]
 
 
 def test_a_profile_comes_before_numbers() -> None:
@@ -386,6 +448,7 @@ KEY = png_chunk(b"tRNS", RGB[3, 3].astype(">u2").tobytes())
                 (b"gAMA", bytes(3)),
                 (b"cHRM", bytes(31)),
                 (b"sRGB", b""),
+                (b"cICP", bytes(3)),
                 (b"pHYs", bytes(8)),
                 (b"acTL", bytes(7)),
                 (b"fcTL", bytes(25)),
@@ -455,3 +518,27 @@ def test_a_transparent_colour_of_16_bits(interlaced: bool) -> None:
         assert np.array_equal(picture.alpha, np.where((pixels == key).all(axis=2), 0, 255))
         assert np.array_equal(picture.pixels, pixels >> 8)
         assert picture.notes == ("16-bit samples reduced to 8 (their high bytes)",)
+
+
+def test_pixels_of_colours_beyond_the_palette() -> None:
+    pixels = zlib.compress(bytes((0, 0, 1, 9)))
+    head = struct.pack(">IIBBBBB", 3, 1, 8, 3, 0, 0, 0)
+    for entries, notes in ((2, ("pixels of colours beyond the palette taken as black",)), (10, ())):
+        data = b"\x89PNG\r\n\x1a\n" + b"".join(
+            (
+                png_chunk(b"IHDR", head),
+                png_chunk(b"PLTE", bytes((9, 8, 7, 1, 2, 3)) + bytes(3 * (entries - 2))),
+                png_chunk(b"IDAT", pixels),
+                png_chunk(b"IEND", b""),
+            )
+        )
+        picture = read(data)
+        assert picture.pixels.tolist() == [[[9, 8, 7], [1, 2, 3], [0, 0, 0]]]
+        assert picture.notes == notes
+
+
+def test_what_follows_the_picture() -> None:
+    assert read(png() + b"video!").notes == ("6 bytes behind the end of the picture left out",)
+    assert read(png() + bytes(100)).notes == ()
+    (note,) = read(with_chunks(png(), png_chunk(b"caBX", b"c2pa"))).notes
+    assert note == "JUMBF data (content credentials or such) left out"

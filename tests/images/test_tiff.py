@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import itertools
+import struct
 
 import numpy as np
 import pytest
@@ -12,7 +13,10 @@ from PIL import Image
 from licodec.errors import BadInputError, LimitError
 from tests.images.builders import (
     BITS,
+    COUNTS,
+    DESCRIPTION,
     FORMAT,
+    OFFSETS,
     SUBFILE,
     WIDTH,
     Page,
@@ -332,6 +336,58 @@ def test_a_camera_s_raw_file() -> None:
     # Canon's, whose first directory is a plain JPEG or RGB picture.
     canon = tiff(page(samples(3, 4, 3), RGB, 8))
     refused(canon[:4] + b"\x10\0\0\0CR\2\0" + bytes(4) + canon[8:], "camera's raw file")
+
+
+@pytest.mark.parametrize("planar", [1, 2])
+@pytest.mark.parametrize("compression", [1, 8])
+def test_strips_that_are_missing(planar: int, compression: int) -> None:
+    whole = page(samples(6, 4, 3), RGB, 8, PLANAR=[planar], COMPRESSION=[compression])
+    assert read(tiff(whole)).pixels.shape == (6, 4, 3)
+    whole.tags[257] = [12]
+    refused(tiff(whole), "damaged", "data for a part of its pixels only")
+    refused(tiff(Page({**whole.tags, 257: [6]})), "data for a part of its pixels only")
+
+
+def test_a_transfer_function_alone() -> None:
+    stated = page(samples(3, 4, 3), RGB, 8)
+    stated.tags[301] = [1, 2, 3, 4]
+    assert read(tiff(stated)).notes == ("TIFF transfer function left out",)
+
+
+def test_letters_of_canon_s_raw_files_among_the_samples() -> None:
+    pixels = np.frombuffer(b"CR\2\0" + bytes(range(12)), np.uint8).reshape(4, 4, 1)
+    whole = page(pixels, GREY, 8)
+    whole.tags |= {OFFSETS: [8], COUNTS: [16]}
+    whole.strips = []
+    directory = tiff(whole)[8:]  # which refers to nothing behind it
+    data = b"II*\0" + struct.pack("<I", 24) + pixels.tobytes() + directory
+    assert np.array_equal(read(data).pixels, pixels)
+
+
+def test_a_raw_picture_behind_others() -> None:
+    raw = page(samples(12, 16, 1, bits=16), 32803, 16)
+    refused(tiff(page(samples(3, 4, 3), RGB, 8), raw), "directory 2 is a camera's raw picture")
+
+
+@pytest.mark.parametrize("tag", [32997, 32998])
+@pytest.mark.parametrize("kind", [1, 3])
+def test_volumes(tag: int, kind: int) -> None:
+    volume = page(samples(4, 4, 1), GREY, 8, FORMAT=[kind])
+    volume.tags[tag] = [2]
+    refused(tiff(volume), "a volume")
+
+
+@pytest.mark.parametrize(
+    "description",
+    [b"ImageJ=1.11a\nimages=3\nslices=3\n", b'{"shape": [3, 4, 5], "truncated": true}'],
+)
+def test_stacks_in_one_directory(description: bytes) -> None:
+    pixels = samples(4, 5, 1)
+    stack = page(pixels, GREY, 8)
+    stack.tags[DESCRIPTION] = description + b"\0"
+    refused(tiff(stack) + bytes(3 * 4 * 5), "a stack of 3 pictures", "split it first")
+    # A page that was taken out of a stack may still have its description.
+    assert np.array_equal(read(tiff(stack)).pixels, pixels)
 
 
 def test_a_preview_alone_is_not_taken_for_the_picture() -> None:

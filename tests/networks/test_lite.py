@@ -15,8 +15,6 @@ from licodec.networks.lite import (
     dct_basis,
     symbol_likelihood,
 )
-from licodec.packing.lite_exact import calibrate, quantization_aware
-from tests import tiny
 
 
 def test_the_linear_path_starts_as_an_orthonormal_transform() -> None:
@@ -110,16 +108,3 @@ def test_steps_lie_between_one_and_d(d: float) -> None:
         step = torch.as_tensor(adaptive_step(scale, d, index, 3))
         assert step.min() >= min(1, d) - 1e-5
         assert step.max() <= max(1, d) + 1e-5
-
-
-def test_quantization_aware_twin_shares_parameters_and_stays_close() -> None:
-    network = tiny.network()
-    twin = quantization_aware(network, calibrate(network, tiny.pictures()))
-    picture = tiny.pictures()[1]
-    with torch.no_grad():
-        exact, rounded = network(picture)["x_hat"], twin(picture)["x_hat"]
-    assert 0 < (exact - rounded).abs().mean() < 0.02
-    network.zero_grad()
-    twin(picture)["x_hat"].square().mean().backward()
-    assert network.synthesis.coarse[1].weight.grad.abs().sum() > 0
-    network.zero_grad()

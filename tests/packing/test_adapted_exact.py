@@ -18,6 +18,7 @@ from licodec.networks.adapter_sets import PRESETS, AdapterSet, attach
 from licodec.packing.published_exact import compile_published
 from licodec.packs import PackAdapters, find_pack, read_name, read_pack, write_pack
 from licodec.rate.gains import GAIN_ONE, Gains
+from licodec.rate.setting import Setting
 from tests import tiny_published as tiny
 from tests.conformance import second_decoder
 
@@ -32,7 +33,7 @@ def test_round_trip_is_the_same_everywhere(
 ) -> None:
     write_pack(tiny.adapted_pack(*sets), tmp_path / "p.safetensors")
     fast = Codec(tiny.adapted_pack(*sets), "float32")
-    coded = fast.encode(tiny.picture(50, 64), 64, gains)
+    coded = fast.at(Setting(64, gains)).encode(tiny.picture(50, 64))
     header = coded.header
     assert (header.alpha, header.beta) == (gains.alpha, gains.beta)
     (own,) = read_name(tmp_path / "p.safetensors").adapters
@@ -51,7 +52,8 @@ def test_adapters_change_nothing_of_the_anchor() -> None:
     pack, plain = tiny.adapted_pack(*STF), tiny.pack("stf")
     assert pack.weights_id == plain.weights_id
     assert plain.adapters == ()
-    codings = [Codec(p, "float32").encode(tiny.picture(64, 64), 64).data for p in (pack, plain)]
+    codecs = [Codec(p, "float32") for p in (pack, plain)]
+    codings = [codec.neutral.encode(tiny.picture(64, 64)).data for codec in codecs]
     assert codings[0] == codings[1]
 
 
@@ -74,8 +76,8 @@ def test_adapted_transforms_follow_the_float_ones(
     network.set_rate(alpha=alpha, beta=beta or None)
     units = Gains(round(alpha * GAIN_ONE), round(beta * GAIN_ONE))
     picture = tiny.picture(128, 128)
-    codec = Codec(pack, "float32")
-    analysed = codec.analyse(picture, units)
+    session = Codec(pack, "float32").at(Setting(64, units))
+    analysed = session.analyse(picture)
     with torch.no_grad():
         x = torch.from_numpy(picture.pixels).permute(2, 0, 1)[None].float() / 255
         y = network.analysis(x)[0].numpy()
@@ -86,15 +88,14 @@ def test_adapted_transforms_follow_the_float_ones(
     error = np.abs(analysed.latents / 64 - y).mean()
     assert error < 0.1 * np.abs(y - anchor).mean() + 0.01
     expected = (255 * pixels.clamp(0, 1)).permute(1, 2, 0).numpy()
-    header = replace(codec.encode(picture, 64, units).header)
-    found = codec._synthesise(analysed.latents, header)
+    found = session.synthesise(analysed.latents, picture.pixels.shape)
     assert np.abs(found - expected).mean() < 1.5
 
 
 def test_files_and_packs_that_disagree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pack = tiny.adapted_pack(*CHENG)
     codec = Codec(pack, "float32")
-    lic = read_file(codec.encode(tiny.picture(20, 20), 64, Gains(5)).data)
+    lic = read_file(codec.at(Setting(64, Gains(5))).encode(tiny.picture(20, 20)).data)
     with pytest.raises(CorruptFileError, match=r"\(beta\) disagrees with its pack"):
         codec.decode(replace(lic, header=replace(lic.header, beta=1)))
     with pytest.raises(WeightsMissingError, match=r"adapter set .* does not have"):

@@ -17,7 +17,8 @@ from licodec.images import Picture, psnr
 from licodec.packs import read_pack, write_pack
 from licodec.rate.conditions import PREFIX, STEPS
 from licodec.rate.gains import GAIN_ONE, Gains
-from licodec.rate.scale import Rate, RateMode, Setting
+from licodec.rate.modes import Rate, RateMode
+from licodec.rate.setting import Setting
 from licodec.rate.targets import Target, TargetKind
 from tests import tiny_base
 from tests.conformance import second_decoder
@@ -43,8 +44,9 @@ def test_files_and_pixels_are_the_same_on_every_backend_and_in_the_second_decode
 ) -> None:
     path = tmp_path / "pack.safetensors"
     write_pack(tiny_base.pack(), path)
-    fast = codec().encode(picture(), d, gains)
-    slow = Codec(read_pack(path), "reference").encode(picture(), d, gains)
+    setting = Setting(d, gains)
+    fast = codec().at(setting).encode(picture())
+    slow = Codec(read_pack(path), "reference").at(setting).encode(picture())
     assert fast.data == slow.data
     assert fast.header.adapter_id == (codec().pack.adapter_ids["mse"] if gains.beta else None)
     decoded = codec().decode(read_file(fast.data)).pixels
@@ -63,7 +65,7 @@ def test_it_follows_the_float_network(d: float, objective: float) -> None:
     with torch.no_grad():
         expected = network(levels)
     gains = Gains(0, round((1 - objective) * GAIN_ONE))
-    coded = codec().encode(Picture(pixels), round(d * UNIT), gains)
+    coded = codec().at(Setting(round(d * UNIT), gains)).encode(Picture(pixels))
     x_hat = expected.x_hat[0].permute(1, 2, 0).numpy().round().clip(0, 255).astype(np.uint8)
     assert abs(psnr(pixels, x_hat) - psnr(pixels, coded.picture.pixels)) < 0.4
     bits = float(expected.y_bits + expected.z_bits)
@@ -72,28 +74,29 @@ def test_it_follows_the_float_network(d: float, objective: float) -> None:
 
 
 def test_a_large_picture_in_strips_gives_the_same_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = codec().encode(picture(400, 70), UNIT)
-    monkeypatch.setattr("licodec.codec.STRIP_PIXELS", 64 * 256)
-    assert Codec(tiny_base.pack(), "float32").encode(picture(400, 70), UNIT).data == whole.data
+    whole = codec().neutral.encode(picture(400, 70))
+    monkeypatch.setattr("licodec.codec.programs.STRIP_PIXELS", 64 * 256)
+    split = Codec(tiny_base.pack(), "float32")
+    assert split.neutral.encode(picture(400, 70)).data == whole.data
 
 
 def test_targets_are_met_by_analysing_at_every_d() -> None:
     original = picture()
-    middle = codec().encode(original, 2 * UNIT, WHOLE)
+    middle = codec().at(Setting(2 * UNIT, WHOLE)).encode(original)
     found = codec().encode_to_target(
         original, Target(TargetKind.SIZE, len(middle.data)), Rate(objective="mse")
     )
     assert found.met and found.setting.gains == WHOLE
     assert len(found.result.data) <= len(middle.data) < 1.02 * len(found.result.data)
     again = codec().encode_at(original, Rate(RateMode.QUALITY, 75, objective="visual")).result
-    assert again.data == codec().encode(original, UNIT).data
+    assert again.data == codec().neutral.encode(original).data
 
 
 def test_places_that_were_bound_earlier_are_forgotten() -> None:
     own = Codec(tiny_base.pack(), "reference")
-    sizes = [len(own.encode(picture(), d).data) for d in (1024, 2048, 4096, 1024)]
+    sizes = [len(own.at(Setting(d)).encode(picture()).data) for d in (1024, 2048, 4096, 1024)]
     assert sizes[0] == sizes[3] > sizes[1] > sizes[2]
-    assert len({key[-1] for key in own._runners}) == 2
+    assert len(own._bound) == 2
 
 
 @pytest.mark.parametrize("name", [f"{PREFIX}{STEPS}", "mse.steps"])
@@ -138,4 +141,4 @@ def test_the_steps_units_are_stored_once() -> None:
 
 def test_a_setting_of_another_objective_is_refused() -> None:
     with pytest.raises(UsageError, match="has no alpha"):
-        codec().entropy_model_at(Setting(UNIT, Gains(5)))
+        codec().at(Setting(UNIT, Gains(5)))

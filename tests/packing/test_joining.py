@@ -22,6 +22,7 @@ from licodec.packing.lite_exact import (
 )
 from licodec.packs import Pack
 from licodec.rate.gains import Gains
+from licodec.rate.setting import Setting
 from tests import tiny
 
 GAINS = Gains(40000)
@@ -72,9 +73,8 @@ def test_the_grown_pack_does_what_one_does_that_was_made_with_the_set() -> None:
     rng = np.random.default_rng(2)
     smooth = np.linspace(0, 200, 64)[:, None, None] + np.linspace(0, 50, 128)[None, :, None]
     picture = Picture((smooth + rng.normal(0, 6, (64, 128, 3))).clip(0, 255).astype(np.uint8))
-    first, second = (
-        Codec(pack, "float32").encode(picture, 300, GAINS, "mse") for pack in (grown, made)
-    )
+    sessions = [Codec(pack, "float32").at(Setting(300, GAINS, "mse")) for pack in (grown, made)]
+    first, second = (session.encode(picture) for session in sessions)
     difference = first.picture.pixels.astype(float) - second.picture.pixels
     assert np.sqrt(np.square(difference).mean()) < 1.5
     assert len(first.data) == pytest.approx(len(second.data), rel=0.03)
@@ -102,7 +102,8 @@ def test_stand_ins_use_the_pack_s_integers_to_the_last_bit() -> None:
     assert grown.weights_id == anchor.weights_id
     np.testing.assert_array_equal(grown.tensors[name], nudged)
     assert with_adapters_of(grown, made).adapter_ids == grown.adapter_ids
-    coded = Codec(grown, "float32").encode(Picture(pictures()[0]), 300, GAINS, "ms-ssim")
+    session = Codec(grown, "float32").at(Setting(300, GAINS, "ms-ssim"))
+    coded = session.encode(Picture(pictures()[0]))
     assert coded.header.adapter_id == grown.adapter_ids["ms-ssim"]
     # What is not the same but for rounding is stored beside it.
     other = with_adapters_of(replace(anchor, tensors={**anchor.tensors, name: 2 * nudged}), made)
@@ -136,7 +137,7 @@ def test_sets_keep_tables_that_begin_elsewhere_than_the_pack_s() -> None:
     grown = with_adapters_of(anchor, made)
     assert grown.weights_id == anchor.weights_id != made.weights_id
     coded, expected = (
-        Codec(pack, "float32").encode(Picture(pictures()[0]), 300, GAINS, "mse")
+        Codec(pack, "float32").at(Setting(300, GAINS, "mse")).encode(Picture(pictures()[0]))
         for pack in (grown, made)
     )
     assert np.array_equal(coded.picture.pixels, expected.picture.pixels)

@@ -18,7 +18,8 @@ from licodec.networks.adapter_sets import PRESETS
 from licodec.networks.lite import PIXEL_UNIT, LiteNetwork
 from licodec.packs import PackAdapters, read_name, read_pack, write_pack
 from licodec.rate.gains import GAIN_ONE, Gains
-from licodec.rate.scale import Rate, RateMode, Setting
+from licodec.rate.modes import Rate, RateMode
+from licodec.rate.setting import Setting
 from tests import tiny
 from tests.conformance import second_decoder
 
@@ -116,7 +117,8 @@ def test_stand_ins_follow_the_float_network(objective: str, beta: float) -> None
     network = tiny.adapted_network(*tiny.SETS[objective], seed=index)
     network.set_rate(alpha=alpha, beta=beta or None)
     gains = Gains(round(alpha * GAIN_ONE), round(beta * GAIN_ONE))
-    analysed = codec().analyse(picture(), gains, objective)
+    session = codec().at(Setting(64, gains, objective))
+    analysed = session.analyse(picture())
     pixels = np.pad(picture().pixels, ((0, 14), (0, 38), (0, 0)), mode="edge")
     with torch.no_grad():
         y = network.analyse(torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255)
@@ -125,8 +127,7 @@ def test_stand_ins_follow_the_float_network(objective: str, beta: float) -> None
         expected = network.synthesis(latents)[0] * PIXEL_UNIT + 127.5
     assert np.abs(analysed.latents / 64 - y[0].numpy()).mean() < 0.05
     assert np.abs(analysed.hyper_latents - z.clip(-128, 127)).mean() < 0.35  # they are rounded
-    pack = tiny.adapted_pack()
-    runner = codec().runner_at(pack.schedule.synthesis, Setting(64, gains, objective))
+    runner = session.runner(tiny.adapted_pack().schedule.synthesis)
     (samples,) = runner({"latents": analysed.latents})
     assert np.abs(samples - expected.clamp(0, 255).numpy()).mean() < 1
 
@@ -143,11 +144,12 @@ def test_means_are_predicted_as_by_the_float_network() -> None:
     network = tiny.adapted_network(*tiny.SETS["mse"], seed=0)
     network.set_rate(alpha=0.9)
     gains = Gains(round(0.9 * GAIN_ONE))
-    analysed = codec().analyse(picture(), gains, "mse")
+    session = codec().at(Setting(64, gains, "mse"))
+    analysed = session.analyse(picture())
     latents = torch.from_numpy(analysed.latents)[None] / 64
     with torch.no_grad():
         expected = entropy_means(network, latents)
-    model = codec().entropy_model_at(Setting(64, gains, "mse"))
+    model = session.entropy_model
     features, block_means = model.runners["hyper_synthesis"](
         {"hyper_latents": analysed.hyper_latents}
     )
@@ -194,10 +196,10 @@ def test_beta_leads_from_one_set_of_steps_to_another() -> None:
     assert adapters.step_shares_at(GAIN_ONE) == adapters.beta_step_shares != adapters.step_shares
     codec = Codec(pack, "float32")
     models = [
-        codec.entropy_model_at(Setting(64, Gains(GAIN_ONE, beta), adapters.objective))
+        codec.at(Setting(800, Gains(GAIN_ONE, beta), adapters.objective)).entropy_model
         for beta in (0, 20000, GAIN_ONE)
     ]
-    first, between, last = (model.step_range(800, 0) for model in models)
+    first, between, last = (model.step_range(0) for model in models)
     assert first < between < last  # each (lo, hi) of one number
 
 

@@ -26,6 +26,7 @@ from licodec.networks.layers import GDN
 from licodec.packing.published import SearchablePublished
 from licodec.packing.published_exact import parts
 from licodec.packs import read_pack, write_pack
+from licodec.rate.setting import Setting
 from tests import tiny_published
 from tests.tiny_published import network
 
@@ -170,7 +171,7 @@ def test_a_mixed_pack_is_exact(
     read = read_pack(tmp_path / "pack.safetensors")
     assert read.weights_id == pack.weights_id and read.plan == pack.plan
     assert all(np.array_equal(read.tensors[name], pack.tensors[name]) for name in pack.tensors)
-    encoded = Codec(read, "float32").encode(tiny_published.picture(70, 130), D)
+    encoded = Codec(read, "float32").at(Setting(D)).encode(tiny_published.picture(70, 130))
     for backend in ("float32", REFERENCE):
         decoded = Codec(read, backend).decode(read_file(encoded.data))
         assert np.array_equal(decoded.pixels, encoded.picture.pixels)

@@ -12,10 +12,12 @@ import torch
 from licodec.codec import Codec
 from licodec.container import read_file
 from licodec.exact.backends import float32, reference
+from licodec.exact.bounds import CheckedProgram, check
 from licodec.exact.program import Program
 from licodec.images import Picture
 from licodec.packing.published_exact import PIXELS, integer_medians
 from licodec.packs import Pack, read_pack, write_pack
+from licodec.rate.setting import Setting
 from tests import tiny_published as tiny
 from tests.conformance import second_decoder
 
@@ -30,11 +32,11 @@ def test_round_trip_is_the_same_on_two_backends(
 ) -> None:
     pack = tiny.pack(backbone)
     fast, slow = Codec(pack, "float32"), Codec(pack, "reference")
-    coded = fast.encode(tiny.picture(*size), d)
+    coded = fast.at(Setting(d)).encode(tiny.picture(*size))
     assert coded.picture.pixels.shape == (*size, 3)
     decoded = slow.decode(read_file(coded.data))
     np.testing.assert_array_equal(decoded.pixels, coded.picture.pixels)
-    assert slow.encode(tiny.picture(*size), d).data == coded.data
+    assert slow.at(Setting(d)).encode(tiny.picture(*size)).data == coded.data
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
@@ -49,7 +51,7 @@ def test_a_pack_is_read_as_it_was_written(backbone: str, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_the_second_decoder_gives_the_same_pixels(backbone: str, tmp_path: Path) -> None:
-    coded = Codec(tiny.pack(backbone), "float32").encode(tiny.picture(40, 64), 96)
+    coded = Codec(tiny.pack(backbone), "float32").at(Setting(96)).encode(tiny.picture(40, 64))
     write_pack(tiny.pack(backbone), tmp_path / "pack.safetensors")
     pack = tmp_path / "pack.safetensors"
     pixels = second_decoder.decode_to_pixels(coded.data, pack, tmp_path)
@@ -59,10 +61,10 @@ def test_the_second_decoder_gives_the_same_pixels(backbone: str, tmp_path: Path)
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_larger_d_makes_smaller_files(backbone: str) -> None:
     codec = Codec(tiny.pack(backbone), "float32")
-    analysed = codec.analyse(tiny.picture(64, 64))
+    analysed = codec.neutral.analyse(tiny.picture(64, 64))
     y = analysed.latents * 16  # the random networks' latents are near 0
     sizes = [
-        len(codec.code(tiny.picture(64, 64), replace(analysed, latents=y), d).data)
+        len(codec.at(Setting(d)).code(tiny.picture(64, 64), replace(analysed, latents=y)).data)
         for d in (32, 256)
     ]
     assert sizes[0] > sizes[1]
@@ -72,7 +74,7 @@ def test_larger_d_makes_smaller_files(backbone: str) -> None:
 def test_the_encoder_finds_the_float_network_s_latents(backbone: str) -> None:
     """Up to the edges: what convolutions are padded with is black, and medians are kept."""
     network, pixels = tiny.network(backbone), tiny.picture(128, 128).pixels
-    analysed = Codec(tiny.pack(backbone, 16), "float32").analyse(Picture(pixels))
+    analysed = Codec(tiny.pack(backbone, 16), "float32").neutral.analyse(Picture(pixels))
     with torch.no_grad():
         x = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
         y = network.analysis(x)
@@ -84,7 +86,7 @@ def test_the_encoder_finds_the_float_network_s_latents(backbone: str) -> None:
     assert np.abs(analysed.hyper_latents - expected).max() <= 1
 
 
-def unrounded(program: Program, pack: Pack) -> tuple[Program, dict[str, np.ndarray]]:
+def unrounded(program: Program, pack: Pack) -> CheckedProgram:
     """The synthesis with its last rounding on a grid FINER times, and without its limits."""
     tensors, operations = dict(pack.tensors), []
     last = max(i for i, o in enumerate(program.operations) if o.kind == "requantize")
@@ -94,15 +96,15 @@ def unrounded(program: Program, pack: Pack) -> tuple[Program, dict[str, np.ndarr
             tensors[name] = pack.tensors[name] * np.float32(FINER)
             operation = replace(operation, attributes={"low": 1 - 2**24, "high": 2**24 - 1})
         operations.append(operation)
-    return replace(program, operations=tuple(operations)), tensors
+    return check(replace(program, operations=tuple(operations)), tensors)
 
 
 def decibels(backbone: str, latents: torch.Tensor, width: int) -> float:
     """Exact synthesis against the float one, from the same latents (1, M, h, w)."""
     pack = tiny.pack(backbone, width)
-    program, tensors = unrounded(pack.programs["synthesis"], pack)
+    checked = unrounded(pack.programs["synthesis"], pack)
     integers = torch.round(latents * 64).clamp(-(2**15), 2**15 - 1)
-    run = float32.prepare(program, tensors)
+    run = float32.prepare(checked)
     (found,) = run({"latents": integers[0].numpy().astype(np.int32)}).values()
     with torch.no_grad():
         expected = tiny.network(backbone).synthesis(integers / 64)[0].numpy()
@@ -135,7 +137,7 @@ def test_means_and_scales_follow_the_float_ones(backbone: str) -> None:
     medians, rest = integer_medians(network.entropy_bottleneck)
     z = torch.randint(-3, 4, (1, 16, 4, 4), generator=generator) + medians[:, None, None]
     previous = torch.round(32 * torch.randn((1, network.latents, 16, 16), generator=generator)) / 64
-    run = reference.prepare(pack.programs["hyper_synthesis"], pack.tensors)
+    run = reference.prepare(pack.checked["hyper_synthesis"])
     outputs = run({"hyper_latents": z[0].numpy().astype(np.int32)})
     size = network.latents // network.slices
     with torch.no_grad():
@@ -146,7 +148,7 @@ def test_means_and_scales_follow_the_float_ones(backbone: str) -> None:
         ports = dict(zip(("means", "scales"), (outputs[n] for n in names), strict=True))
         if i:
             ports["previous"] = (previous[0, : i * size] * 64).numpy().astype(np.int32)
-        found = float32.prepare(program, pack.tensors)(ports)
+        found = float32.prepare(check(program, pack.tensors))(ports)
         seen = (previous[:, : min(i, network.supports) * size],) if i else ()
         with torch.no_grad():
             mean, scale, _ = network.slice_parameters(i)(*features, *seen)

@@ -21,7 +21,7 @@ from licodec.packing.entropy_forms import neighbours_of
 from licodec.packing.published_exact import integer_medians
 from licodec.packs import read_pack, write_pack
 from licodec.rate.gains import Gains
-from licodec.rate.scale import Rate, RateMode
+from licodec.rate.modes import Rate, RateMode
 from licodec.rate.targets import Target, TargetKind
 from tests import tiny_published as tiny
 from tests.conformance import second_decoder
@@ -72,13 +72,13 @@ def test_means_and_scales_follow_the_published_context_model() -> None:
     generator = torch.Generator().manual_seed(6)
     decoded = torch.round(64 * torch.randn((1, 12, 8, 8), generator=generator)) / 64
     _, rest = integer_medians(network.entropy_bottleneck)
-    analysed = Codec(pack, "float32").analyse(tiny.picture(128, 128))
+    analysed = Codec(pack, "float32").neutral.analyse(tiny.picture(128, 128))
     z = torch.from_numpy(analysed.hyper_latents)[None].float()
-    hyper = float32.prepare(pack.programs["hyper_synthesis"], pack.tensors)
+    hyper = float32.prepare(pack.checked["hyper_synthesis"])
     (features,) = hyper({"hyper_latents": z[0].numpy().astype(np.int32)}).values()
     neighbours = (64 * neighbours_of(decoded)[0]).numpy().astype(np.int32)
     program = pack.programs["parameters"]
-    run = float32.prepare(program, pack.tensors)
+    run = float32.prepare(pack.checked["parameters"])
     found = run({"features": features, "neighbours": neighbours})
     with torch.no_grad():
         known = network.hyper_synthesis(z + rest[:, None, None])
@@ -92,7 +92,7 @@ def test_round_trip_is_the_same_everywhere(size: tuple[int, int], tmp_path: Path
     path = tmp_path / "p.safetensors"
     write_pack(tiny.pack(BACKBONE), path)
     fast, slow = Codec(tiny.pack(BACKBONE), "float32"), Codec(read_pack(path), "reference")
-    coded = fast.encode(tiny.picture(*size), 64)
+    coded = fast.neutral.encode(tiny.picture(*size))
     decoded = slow.decode(read_file(coded.data))
     np.testing.assert_array_equal(decoded.pixels, coded.picture.pixels)
     pixels = second_decoder.decode_to_pixels(coded.data, path, tmp_path)
@@ -102,10 +102,10 @@ def test_round_trip_is_the_same_everywhere(size: tuple[int, int], tmp_path: Path
 def test_the_decoded_latents_are_the_float_network_s() -> None:
     """Coding by wavefronts follows the network: the same integers where none is on a tie."""
     network, codec = tiny.network(BACKBONE), Codec(tiny.pack(BACKBONE, 16), "float32")
-    analysed = codec.analyse(tiny.picture(64, 128))
+    analysed = codec.neutral.analyse(tiny.picture(64, 128))
     # Those of random networks are small.
     larger = replace(analysed, latents=np.int16(64 * analysed.latents / analysed.latents.std()))
-    _, found = codec._encode_latents(larger, 64)
+    found = codec.neutral.code_latents(larger).latents
     z = torch.from_numpy(analysed.hyper_latents)[None].float()
     _, rest = integer_medians(network.entropy_bottleneck)
     with torch.no_grad():
@@ -177,6 +177,6 @@ def test_damaged_wavefronts_are_refused(tmp_path: Path) -> None:
 
 def test_a_file_with_another_d_is_corrupt() -> None:
     codec = Codec(tiny.pack(BACKBONE), "float32")
-    lic = read_file(codec.encode(tiny.picture(20, 20), 64).data)
+    lic = read_file(codec.neutral.encode(tiny.picture(20, 20)).data)
     with pytest.raises(CorruptFileError, match=r"\(d\) disagrees"):
         codec.decode(replace(lic, header=replace(lic.header, d=65)))

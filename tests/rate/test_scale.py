@@ -12,19 +12,10 @@ from hypothesis import strategies as st
 from licodec.errors import UsageError
 from licodec.exact.schedule import Schedule
 from licodec.rate.gains import BETA, GAIN_ONE, MODES, Gains
-from licodec.rate.scale import (
-    SEARCH_GAIN,
-    AdapterRates,
-    Rate,
-    RateMode,
-    RateScale,
-    Setting,
-    choose_rate,
-    d_from_quality,
-    d_to_units,
-    target_of,
-)
-from licodec.rate.targets import Target, TargetKind, search
+from licodec.rate.modes import Rate, RateMode, choose_rate
+from licodec.rate.scale import SEARCH_GAIN, AdapterRates, RateScale
+from licodec.rate.setting import Setting, d_from_quality, d_to_units
+from licodec.rate.targets import Target, TargetKind, search, target_of
 from tests import tiny
 
 MSE = AdapterRates("mse", ("alpha",), 1280)
@@ -191,9 +182,8 @@ def test_an_objective_with_beta_alone_is_taken_whole() -> None:
     assert scale.setting(Rate(RateMode.D, 2.0, 0.5)) == half
     assert scale.axis(Rate(RateMode.BPP, 1.0)).setting(d) == Setting(d)
     assert scale.axis(Rate(RateMode.BPP, 1.0, objective="mse")).setting(d) == whole
-    assert scale.adapters_of_target(Rate(RateMode.BPP, 1.0)) is None
-    found = scale.adapters_of_target(Rate(RateMode.BPP, 1.0, objective="mse"))
-    assert found is not None and found.objective == "mse"
+    assert scale.axis(Rate(RateMode.BPP, 1.0)).objective is None
+    assert scale.axis(Rate(RateMode.BPP, 1.0, objective="mse")).objective == "mse"
     with pytest.raises(UsageError, match="no adapters for the objective lpips"):
         scale.setting(Rate(RateMode.D, 2.0, objective="lpips"))
 
@@ -218,8 +208,7 @@ def conditioned() -> Schedule:
 
 def test_one_rate_mode_at_a_time() -> None:
     def chosen(objective: str | None = None, **values: float) -> Rate:
-        given = {m: values.get(m.value) for m in RateMode}
-        return choose_rate(given, lambda m: m.value, objective)
+        return choose_rate(lambda m: m.value, objective=objective, **values)
 
     assert chosen() == Rate(RateMode.D, 1.0)
     assert chosen(alpha=0.5, beta=1) == Rate(RateMode.ALPHA, 0.5, 1)

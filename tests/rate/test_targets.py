@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from licodec.rate.scale import Setting
+from licodec.rate.setting import Setting
 from licodec.rate.targets import Axis, Found, Target, TargetKind, by_difference, by_ratio, search
 
 LOW, HIGH, RATIO = 16, 4096, 1.004

@@ -89,6 +89,18 @@ def refused_bounds() -> Iterator[Json]:
 
     yield refused("no channels", [port("x", 0, -128, 127)], [ADD], "y")
     yield refused("8193 channels", [port("x", 8193, -128, 127)], [ADD], "y")
+    folded = [
+        operation("pixel_shuffle", "x", "wide", factor=64),
+        operation("concat", " ".join(["wide"] * 5), "y"),
+    ]
+    yield refused("40960 numbers a position", [port("x", 2**13, 0, 9)], folded, "y")
+    copies = [operation("clamp", "x", f"y{i}", low=0, high=9) for i in range(16)]
+    yield refused(
+        "17 values of 2^13 numbers a position at a time",
+        [port("x", 2**13, 0, 9)],
+        copies,
+        *(copy["output"] for copy in copies),
+    )
     yield refused("an empty range", [port("x", 2, 5, 4)], [ADD], "y")
     yield refused("a value of 2^24", [port("x", 2, 0, 2**24)], [ADD], "y")
     yield refused("a value of -2^24", [port("x", 2, -(2**24), 0)], [ADD], "y")

@@ -1,7 +1,6 @@
 """Interpreters of programs. All give the same integers; they differ in speed alone.
 
-A backend module has ``NAME`` and ``prepare(program, tensors) -> run``, where ``run`` takes
-integer planes (C, H, W), and numbers (), by port name, within the ports' ranges, and returns
-int32 planes (C, H, W) by output name. All but the reference also have ``LIMITS``, what their
-convolution kernel computes exactly, and ``obstacle()``, why they cannot run here or None.
+A backend module has ``NAME`` and ``prepare``, which makes a Run of a CheckedProgram. All but the
+reference also have ``LIMITS``, what their convolution kernel computes exactly, and
+``obstacle()``, why they cannot run here or None.
 """

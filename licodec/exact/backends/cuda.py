@@ -13,9 +13,10 @@ from torch.nn import functional
 
 from licodec.exact.backends import torch_planes
 from licodec.exact.backends.torch_blocks import Scratch, Window
-from licodec.exact.backends.torch_planes import Convolution, Convolve, Run
+from licodec.exact.backends.torch_planes import Convolution, Convolve
+from licodec.exact.bounds import CheckedProgram
 from licodec.exact.passes import FLOAT64_KERNEL
-from licodec.exact.program import Program, Tensors
+from licodec.exact.values import Run
 from licodec.forks import is_fork_of_torch
 
 NAME = "cuda"
@@ -28,10 +29,10 @@ def obstacle() -> str | None:
     return None if torch.cuda.is_available() else "torch finds no CUDA device"
 
 
-def prepare(program: Program, tensors: Tensors, device: str = "cuda") -> Run:
-    """Bind `program` to its tensors; any torch device will do."""
+def prepare(checked: CheckedProgram, device: str = "cuda") -> Run:
+    """What runs a program; any torch device will do."""
     chosen = torch.device(device)
-    return torch_planes.prepare(program, tensors, MatrixProduct(chosen), chosen)
+    return torch_planes.prepare(checked, MatrixProduct(chosen), chosen)
 
 
 class MatrixProduct:
@@ -43,7 +44,7 @@ class MatrixProduct:
     def __call__(self, convolution: Convolution) -> Convolve:
         groups, kernel = convolution.groups, convolution.weight.shape[2]
         outputs, inputs = len(convolution.weight), convolution.weight.shape[1] * groups
-        # bounds.analyse proves |bias| + sum |w| * |x| < 2^53, so one pass is always enough.
+        # It is proved that |bias| + sum |w| * |x| < 2^53, so one pass is always enough.
         weight = torch.tensor(convolution.weight, dtype=torch.float64, device=self.device)
         weight = weight.reshape(groups, outputs // groups, -1)
         bias = torch.tensor(convolution.bias, dtype=torch.float64, device=self.device)

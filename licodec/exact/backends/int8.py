@@ -11,9 +11,10 @@ from torch import Tensor
 
 from licodec.exact.backends import torch_planes
 from licodec.exact.backends.torch_blocks import Scratch, Window
-from licodec.exact.backends.torch_planes import Convolution, Convolve, Run
-from licodec.exact.passes import BYTE, INT8_KERNEL, OperandPart, Pass, split_into_passes
-from licodec.exact.program import Program, Tensors
+from licodec.exact.backends.torch_planes import Convolution, Convolve
+from licodec.exact.bounds import CheckedProgram
+from licodec.exact.passes import BYTE, INT8_KERNEL, OperandPart, Pass
+from licodec.exact.values import Run
 
 NAME = "int8"
 LIMITS = INT8_KERNEL
@@ -25,20 +26,13 @@ def obstacle() -> str | None:
     return None if torch.backends.mkldnn.is_available() else "torch was built without oneDNN"
 
 
-def prepare(program: Program, tensors: Tensors) -> Run:
-    """Bind `program` to its tensors."""
-    return torch_planes.prepare(program, tensors, bind_convolution, torch.device("cpu"))
+def prepare(checked: CheckedProgram) -> Run:
+    """What runs a program."""
+    return torch_planes.prepare(checked, bind_convolution, torch.device("cpu"))
 
 
 def bind_convolution(convolution: Convolution) -> Convolve:
-    passes = split_into_passes(
-        convolution.weight,
-        convolution.bias,
-        convolution.low,
-        convolution.high,
-        convolution.groups,
-        LIMITS,
-    )
+    passes = convolution.passes(LIMITS)
     kernels = [PassKernel(one, convolution) for one in passes]
     coefficients = [one.coefficient for one in passes]
     reads = [(one.operand, one.channels) for one in passes]

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -26,12 +27,14 @@ from licodec.exact.backends.torch_blocks import (
     chunks,
     row_blocks,
 )
-from licodec.exact.backends.torch_pointwise import Pointwise, Sums, storage
-from licodec.exact.bounds import ValueInfo, analyse
+from licodec.exact.backends.torch_nodes import Node, storage
+from licodec.exact.backends.torch_pointwise import Pointwise, Sums, bind_finish, product_sums
+from licodec.exact.bounds import CheckedProgram
+from licodec.exact.passes import KernelLimits, Pass, split_into_passes
 from licodec.exact.program import Operation, Program, Tensors
+from licodec.exact.values import Planes, Run, ValueInfo
 from licodec.forks import limit_torch
 
-Run = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
 Convolve = Callable[[Tensor, Window, Scratch], Tensor]
 """Planes (H, W, I) of integers, the window of them to convolve, and scratch memory -> float32
 (rows, columns, O), contiguous: the exact sums, each rounded once."""
@@ -50,13 +53,10 @@ class Convolution:
     low: int
     high: int
 
-
-@dataclass(frozen=True)
-class Operand:
-    """A value as an operation meets it; `dies` where nothing reads it afterwards."""
-
-    info: ValueInfo
-    dies: bool
+    def passes(self, limits: KernelLimits) -> tuple[Pass, ...]:
+        """It cut as a kernel of such limits needs it. Raises NoExactSplit."""
+        cut = (self.weight, self.bias, self.low, self.high, self.groups)
+        return split_into_passes(*cut, limits)
 
 
 Kernel = Callable[..., Tensor]
@@ -93,18 +93,17 @@ class Step:
 
 
 def prepare(
-    program: Program,
-    tensors: Tensors,
+    checked: CheckedProgram,
     bind_convolution: Callable[[Convolution], Convolve],
     device: torch.device,
 ) -> Run:
-    """Bind `program` to its tensors on `device`."""
-    values = analyse(program, tensors)
-    steps = _steps(program, tensors, values, bind_convolution, device)
+    """What runs a program on `device`."""
+    program, values = checked.program, checked.values
+    steps = _steps(checked, bind_convolution, device)
     unused = {port.name for port in program.inputs} - set(program.outputs)
     unused -= {name for step in steps for name in step.inputs}
 
-    def run(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def run(inputs: Planes) -> dict[str, np.ndarray]:
         limit_torch()
         with torch.inference_mode(), ieee_precision():
             live = {
@@ -137,30 +136,35 @@ def ieee_precision() -> Iterator[None]:
 
 
 def _steps(
-    program: Program,
-    tensors: Tensors,
-    values: Mapping[str, ValueInfo],
+    checked: CheckedProgram,
     bind_convolution: Callable[[Convolution], Convolve],
     device: torch.device,
 ) -> tuple[Step, ...]:
+    program, values = checked.program, checked.values
     orders = _channel_orders(program, values)
     tasks = _tasks(program, values, orders)
     last_read = {name: i for i, task in enumerate(tasks) for name in task.inputs}
     steps = []
     for i, task in enumerate(tasks):
         dying = {n for n in task.inputs if last_read[n] == i and n not in program.outputs}
-        operands = [Operand(values[n], n in dying) for n in task.inputs]
-        roles = [_roles(operation, tensors, orders) for operation in task.operations]
+        first, *further = (
+            Node(
+                operation.attributes,
+                tuple(values[name] for name in operation.inputs),
+                values[operation.output],
+                frozenset(i for i, name in enumerate(operation.inputs) if name in dying),
+                _roles(operation, checked.tensors, orders),
+                device,
+            )
+            for operation in task.operations
+        )
         if task.kind == "conv2d":
-            convolve = bind_convolution(_convolution(task.operations[0], operands, roles[0]))
-            kernel = _bind_convolution(task, values, convolve, roles, device)
+            convolve = bind_convolution(_convolution(first))
+            kernel = _bind_convolution(convolve, first, *further)
         elif task.kind in _SUMS:
-            sums = _SUMS[task.kind](task.operations[0], roles[0], device)
-            kernel = _bind_sums(task, values, sums, roles[1], device)
+            kernel = _bind_sums(_SUMS[task.kind](first), first, *further)
         else:
-            (operation,) = task.operations
-            result = values[operation.output]
-            kernel = _BINDERS[operation.kind](operation, operands, result, roles[0], device)
+            kernel = _BINDERS[task.kind](first)
         # A result that nothing reads dies at once.
         if task.output not in last_read and task.output not in program.outputs:
             dying.add(task.output)
@@ -187,18 +191,16 @@ def _roles(
     operation: Operation, tensors: Tensors, orders: Mapping[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
     """The operation's tensors by role, in the order in which its channels are computed."""
-    roles = {role: tensors[name] for role, name in operation.tensors.items()}
+    roles = operation.roles(tensors)
     if (order := orders.get(operation.output)) is None:
         return roles
     # Weights, biases and multipliers are by channel of the result.
     return {role: t if t.shape == (1,) else t[order] for role, t in roles.items()}
 
 
-def _convolution(operation: Operation, operands: list[Operand], roles: Tensors) -> Convolution:
-    (x,) = operands
-    return Convolution(
-        roles["weight"], roles["bias"], **operation.attributes, low=x.info.low, high=x.info.high
-    )
+def _convolution(node: Node) -> Convolution:
+    (x,) = node.operands
+    return Convolution(**node.roles, **node.attributes, low=x.low, high=x.high)
 
 
 def _channel_orders(program: Program, values: Mapping[str, ValueInfo]) -> dict[str, np.ndarray]:
@@ -242,18 +244,12 @@ def _from_planes(x: Tensor) -> np.ndarray:
 
 
 def _bind_convolution(
-    task: Task,
-    values: Mapping[str, ValueInfo],
-    convolve: Convolve,
-    roles: list[dict[str, np.ndarray]],
-    device: torch.device,
+    convolve: Convolve, conv: Node, requantization: Node, *shuffles: Node
 ) -> Kernel:
     """A convolution, requantized, and its channels shuffled where the task says so."""
-    conv, requantization, *shuffles = task.operations
     stride, padding = conv.attributes["stride"], conv.attributes["padding"]
-    info = values[requantization.output]
-    finish = torch_pointwise.bind_finish(requantization, info, roles[1], device)
-    channels, dtype, kernel = info.channels, storage(info), roles[0]["weight"].shape[2]
+    finish, dtype, device = bind_finish(requantization), requantization.dtype, conv.device
+    channels, kernel = conv.result.channels, conv.roles["weight"].shape[2]
     factor = shuffles[0].attributes["factor"] if shuffles else 1
 
     def convolution(x: Tensor, scratch: Scratch) -> Tensor:
@@ -272,46 +268,29 @@ def _bind_convolution(
     return convolution
 
 
-def _bind_sums(
-    task: Task, values: Mapping[str, ValueInfo], sums: Sums, roles: Tensors, device: torch.device
-) -> Kernel:
+def _bind_sums(sums: Sums, node: Node, requantization: Node) -> Kernel:
     """Sums by position, requantized."""
-    _, requantization = task.operations
-    info = values[requantization.output]
-    finish = torch_pointwise.bind_finish(requantization, info, roles, device)
+    finish = bind_finish(requantization)
 
     def pointwise(*chunk: Tensor) -> None:
         *operands, target, scratch = chunk
         finish(sums(*operands, scratch), target, scratch)
 
-    return _by_chunks(pointwise, [values[name] for name in task.inputs], info, None, device)
+    return _by_chunks(pointwise, node.operands, requantization, None)
 
 
-def _bind_pointwise(
-    operation: Operation,
-    operands: list[Operand],
-    result: ValueInfo,
-    roles: Tensors,
-    device: torch.device,
-) -> Kernel:
-    infos = [operand.info for operand in operands]
-    bind = torch_pointwise.BINDERS[operation.kind]
-    pointwise = bind(operation, infos, result, roles, device)
-    dying = (i for i, x in enumerate(operands) if x.dies and storage(x.info) == storage(result))
-    return _by_chunks(pointwise, infos, result, next(dying, None), device)
+def _bind_pointwise(bind: Callable[[Node], Pointwise], node: Node) -> Kernel:
+    dying = (i for i in node.dying if storage(node.operands[i]) == node.dtype)
+    return _by_chunks(bind(node), node.operands, node, min(dying, default=None))
 
 
 def _by_chunks(
-    pointwise: Pointwise,
-    operands: list[ValueInfo],
-    result: ValueInfo,
-    overwritten: int | None,
-    device: torch.device,
+    pointwise: Pointwise, operands: tuple[ValueInfo, ...], last: Node, overwritten: int | None
 ) -> Kernel:
-    """A task of each number by itself, chunk by chunk, into the memory of the operand that may
-    be `overwritten`, or else of its own."""
+    """A task of each number by itself, whose result is that of `last`, chunk by chunk, into the
+    memory of the operand that may be `overwritten`, or else of its own."""
     planes = [i for i, info in enumerate(operands) if not info.number]
-    dtype = storage(result)
+    dtype, device = last.dtype, last.device
 
     def kernel(*values: Tensor) -> Tensor:
         *xs, scratch = values
@@ -326,25 +305,8 @@ def _by_chunks(
     return kernel
 
 
-def _bind_transform(
-    operation: Operation,
-    operands: list[Operand],
-    result: ValueInfo,
-    roles: Tensors,
-    device: torch.device,
-) -> Kernel:
-    bind = torch_transforms.BINDERS[operation.kind]
-    return bind(operation, operands[0].info, roles, storage(result), device)
-
-
-def _bind_concat(
-    operation: Operation,
-    operands: list[Operand],
-    result: ValueInfo,
-    roles: Tensors,
-    device: torch.device,
-) -> Kernel:
-    dtype = storage(result)
+def _bind_concat(node: Node) -> Kernel:
+    dtype = node.dtype
 
     def concat(*values: Tensor) -> Tensor:
         *xs, _ = values
@@ -353,14 +315,8 @@ def _bind_concat(
     return concat
 
 
-def _bind_split(
-    operation: Operation,
-    operands: list[Operand],
-    result: ValueInfo,
-    roles: Tensors,
-    device: torch.device,
-) -> Kernel:
-    start, stop = operation.attributes["start"], operation.attributes["stop"]
+def _bind_split(node: Node) -> Kernel:
+    start, stop = node.attributes["start"], node.attributes["stop"]
 
     def split(x: Tensor, scratch: Scratch) -> Tensor:
         return x[:, :, start:stop].clone(memory_format=torch.contiguous_format)
@@ -368,14 +324,8 @@ def _bind_split(
     return split
 
 
-def _bind_pixel_shuffle(
-    operation: Operation,
-    operands: list[Operand],
-    result: ValueInfo,
-    roles: Tensors,
-    device: torch.device,
-) -> Kernel:
-    f = operation.attributes["factor"]
+def _bind_pixel_shuffle(node: Node) -> Kernel:
+    f = node.attributes["factor"]
 
     def pixel_shuffle(x: Tensor, scratch: Scratch) -> Tensor:
         rows, columns, channels = x.shape
@@ -386,14 +336,8 @@ def _bind_pixel_shuffle(
     return pixel_shuffle
 
 
-def _bind_pixel_unshuffle(
-    operation: Operation,
-    operands: list[Operand],
-    result: ValueInfo,
-    roles: Tensors,
-    device: torch.device,
-) -> Kernel:
-    f = operation.attributes["factor"]
+def _bind_pixel_unshuffle(node: Node) -> Kernel:
+    f = node.attributes["factor"]
 
     def pixel_unshuffle(x: Tensor, scratch: Scratch) -> Tensor:
         rows, columns, channels = x.shape[0] // f, x.shape[1] // f, x.shape[2]
@@ -404,14 +348,8 @@ def _bind_pixel_unshuffle(
     return pixel_unshuffle
 
 
-def _bind_phase(
-    operation: Operation,
-    operands: list[Operand],
-    result: ValueInfo,
-    roles: Tensors,
-    device: torch.device,
-) -> Kernel:
-    f, row, column = (operation.attributes[name] for name in ("factor", "row", "column"))
+def _bind_phase(node: Node) -> Kernel:
+    f, row, column = (node.attributes[name] for name in ("factor", "row", "column"))
 
     def phase(x: Tensor, scratch: Scratch) -> Tensor:
         return x[row::f, column::f].clone(memory_format=torch.contiguous_format)
@@ -419,25 +357,18 @@ def _bind_phase(
     return phase
 
 
-def _bind_products(operation: Operation, roles: Tensors, device: torch.device) -> Sums:
-    return torch_pointwise.product_sums
-
-
-_Binder = Callable[[Operation, list[Operand], ValueInfo, Tensors, torch.device], Kernel]
-_BINDERS: dict[str, _Binder] = {
-    **dict.fromkeys(torch_pointwise.BINDERS, _bind_pointwise),
-    **dict.fromkeys(torch_transforms.BINDERS, _bind_transform),
+_BINDERS: dict[str, Callable[[Node], Kernel]] = {
+    **{kind: partial(_bind_pointwise, bind) for kind, bind in torch_pointwise.BINDERS.items()},
+    **torch_transforms.BINDERS,
     "concat": _bind_concat,
     "split": _bind_split,
     "pixel_shuffle": _bind_pixel_shuffle,
     "pixel_unshuffle": _bind_pixel_unshuffle,
     "phase": _bind_phase,
 }
-
-
-_SUMS: dict[str, Callable[[Operation, Tensors, torch.device], Sums]] = {
-    "mul": _bind_products,
-    "scale": _bind_products,
+_SUMS: dict[str, Callable[[Node], Sums]] = {
+    "mul": lambda node: product_sums,
+    "scale": lambda node: product_sums,
     "igdn": torch_transforms.bind_igdn_sums,
 }
 

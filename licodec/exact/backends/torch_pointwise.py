@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from licodec.exact.backends.torch_blocks import Scratch
-from licodec.exact.bounds import VALUE_LIMIT, ValueInfo
-from licodec.exact.program import Operation, Tensors
+from licodec.exact.backends.torch_nodes import Node, fits_int16
+from licodec.exact.values import VALUE_LIMIT
 
 Finish = Callable[[Tensor, Tensor, Scratch], None]
 """Exact sums (…, C), float32 and contiguous, which are overwritten, and where the integers that
@@ -26,15 +26,6 @@ Sums = Callable[..., Tensor]
 """Chunks of the operands (P, C), or numbers (), and scratch memory -> float32 sums (P, C)."""
 
 
-def storage(info: ValueInfo) -> torch.dtype:
-    """The type in which a value is held."""
-    return torch.int16 if fits_int16(info.low, info.high) else torch.int32
-
-
-def fits_int16(low: int, high: int) -> bool:
-    return low >= -(2**15) and high < 2**15
-
-
 def clamp(x: Tensor, low: int, high: int, reached: tuple[int, int]) -> Tensor:
     """Clamp `x`, whose values lie in `reached`, in place where there is anything to do."""
     needed_low = low if reached[0] < low else None
@@ -44,15 +35,13 @@ def clamp(x: Tensor, low: int, high: int, reached: tuple[int, int]) -> Tensor:
     return x.clamp_(needed_low, needed_high)
 
 
-def bind_finish(
-    operation: Operation, result: ValueInfo, roles: Tensors, device: torch.device
-) -> Finish:
+def bind_finish(node: Node) -> Finish:
     """The requantization of sums."""
-    low, high = result.low, result.high
-    positive = torch.tensor(roles["multiplier"], device=device)
+    low, high = node.result.low, node.result.high
+    positive = node.constant("multiplier")
     negative, choose = None, torch.maximum
-    if "negative_multiplier" in roles:
-        negative = torch.tensor(roles["negative_multiplier"], device=device)
+    if "negative_multiplier" in node.roles:
+        negative = node.constant("negative_multiplier")
         choose = _chooser(positive, negative)
 
     def finish(sums: Tensor, target: Tensor, scratch: Scratch) -> None:
@@ -88,14 +77,8 @@ def _chooser(positive: Tensor, negative: Tensor) -> Callable[..., Tensor]:
     return choose
 
 
-def bind_requantize(
-    operation: Operation,
-    operands: list[ValueInfo],
-    result: ValueInfo,
-    roles: Tensors,
-    device: torch.device,
-) -> Pointwise:
-    finish = bind_finish(operation, result, roles, device)
+def bind_requantize(node: Node) -> Pointwise:
+    finish = bind_finish(node)
 
     def requantize(x: Tensor, target: Tensor, scratch: Scratch) -> None:
         finish(scratch.copy("sums", x, torch.float32), target, scratch)
@@ -103,14 +86,8 @@ def bind_requantize(
     return requantize
 
 
-def bind_add(
-    operation: Operation,
-    operands: list[ValueInfo],
-    result: ValueInfo,
-    roles: Tensors,
-    device: torch.device,
-) -> Pointwise:
-    a, b = operands
+def bind_add(node: Node) -> Pointwise:
+    (a, b), result = node.operands, node.result
     reached = (a.low + b.low, a.high + b.high)
     if all(fits_int16(*x) for x in (reached, (a.low, a.high), (b.low, b.high))):
 
@@ -130,13 +107,9 @@ def bind_add(
     return add
 
 
-def bind_clamp(
-    operation: Operation,
-    operands: list[ValueInfo],
-    result: ValueInfo,
-    roles: Tensors,
-    device: torch.device,
-) -> Pointwise:
+def bind_clamp(node: Node) -> Pointwise:
+    result = node.result
+
     def clamped(x: Tensor, target: Tensor, scratch: Scratch) -> None:
         if x.dtype == target.dtype:
             torch.clamp(x, result.low, result.high, out=target)
@@ -147,15 +120,9 @@ def bind_clamp(
     return clamped
 
 
-def bind_table(
-    operation: Operation,
-    operands: list[ValueInfo],
-    result: ValueInfo,
-    roles: Tensors,
-    device: torch.device,
-) -> Pointwise:
-    (operand,), low = operands, operation.attributes["low"]
-    entries = torch.tensor(roles["table"], dtype=storage(result), device=device)
+def bind_table(node: Node) -> Pointwise:
+    (operand,), low = node.operands, node.attributes["low"]
+    entries = node.constant("table", node.dtype)
     last = len(entries) - 1
     reached = (operand.low - low, operand.high - low)
 

@@ -13,11 +13,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from licodec.exact.backends.reference import relative_bias
 from licodec.exact.backends.torch_blocks import CHUNK_PER_THREAD, Scratch, chunk_size, chunks
-from licodec.exact.bounds import ValueInfo
+from licodec.exact.backends.torch_nodes import Node
+from licodec.exact.operations.attention import relative_bias
 from licodec.exact.passes import EXACT_IN_FLOAT32
-from licodec.exact.program import Operation, Tensors
 
 MASKED = 2.0**24  # taken from scores below 2^22, it puts them behind all others and every table
 
@@ -42,23 +41,21 @@ OnPositions = Callable[[Tensor, Tensor, Scratch], None]
 """Positions (P, C), and where their results (P, C) go."""
 
 
-def by_positions(kernel: OnPositions, dtype: torch.dtype, device: torch.device) -> Transform:
-    """The transform that `kernel` is, with results of `dtype`."""
+def by_positions(kernel: OnPositions, node: Node) -> Transform:
+    """The transform that `kernel` is."""
 
     def transform(x: Tensor, scratch: Scratch) -> Tensor:
-        out = torch.empty(x.shape, dtype=dtype, device=device)
-        for positions, target in chunks(device, x, out):
+        out = torch.empty(x.shape, dtype=node.dtype, device=node.device)
+        for positions, target in chunks(node.device, x, out):
             kernel(positions, target, scratch)
         return out
 
     return transform
 
 
-def bind_igdn_sums(
-    operation: Operation, roles: Tensors, device: torch.device
-) -> Callable[[Tensor, Scratch], Tensor]:
+def bind_igdn_sums(node: Node) -> Callable[[Tensor, Scratch], Tensor]:
     """Positions (P, C) -> their sums, float32."""
-    roots = _bind_roots(operation, roles, device)
+    roots = _bind_roots(node)
 
     def igdn(positions: Tensor, scratch: Scratch) -> Tensor:
         wide = scratch.copy("operand", positions, torch.float64)
@@ -68,10 +65,8 @@ def bind_igdn_sums(
     return igdn
 
 
-def bind_gdn(
-    operation: Operation, x: ValueInfo, roles: Tensors, dtype: torch.dtype, device: torch.device
-) -> Transform:
-    roots, a = _bind_roots(operation, roles, device), operation.attributes
+def bind_gdn(node: Node) -> Transform:
+    roots, a = _bind_roots(node), node.attributes
     unit, low, high = 2.0 ** (a["root_bits"] + a["fraction_bits"]), a["low"], a["high"]
 
     def gdn(positions: Tensor, target: Tensor, scratch: Scratch) -> None:
@@ -79,17 +74,14 @@ def bind_gdn(
         divisor = roots(wide, scratch).clamp_(min=1)
         target.copy_(wide.mul_(unit).div_(divisor).round_().clamp_(low, high))
 
-    return by_positions(gdn, dtype, device)
+    return by_positions(gdn, node)
 
 
-def _bind_roots(
-    operation: Operation, roles: Tensors, device: torch.device
-) -> Callable[[Tensor, Scratch], Tensor]:
+def _bind_roots(node: Node) -> Callable[[Tensor, Scratch], Tensor]:
     """(P, C) integers in float64 -> what gdn and igdn normalize by, likewise."""
-    unit = 4.0 ** operation.attributes["root_bits"]
-    weight = torch.tensor(roles["weight"], dtype=torch.float64, device=device).T * unit
-    bias = torch.tensor(roles["bias"], dtype=torch.float64, device=device)
-    bias *= 2.0 ** operation.attributes["bias_bits"] * unit
+    unit = 4.0 ** node.attributes["root_bits"]
+    weight = node.constant("weight", torch.float64).T * unit
+    bias = node.constant("bias", torch.float64) * (2.0 ** node.attributes["bias_bits"] * unit)
     # floor(sqrt(v)) = floor(sqrt(v + 1/2)) for integers v, and below 2^48 the latter root is 2^-26
     # or more from any integer: eight units in its last place, which no library's is wrong by.
     bias += 0.5
@@ -103,17 +95,14 @@ def _bind_roots(
     return roots
 
 
-def bind_layernorm(
-    operation: Operation, x: ValueInfo, roles: Tensors, dtype: torch.dtype, device: torch.device
-) -> Transform:
-    a, channels = operation.attributes, x.channels
+def bind_layernorm(node: Node) -> Transform:
+    a, channels = node.attributes, node.result.channels
     unit, epsilon, low, high = (
         2.0 ** (a["root_bits"] + a["fraction_bits"]),
         *(a[key] for key in ("epsilon", "low", "high")),
     )
-    gain = torch.tensor(roles["gain"], device=device)
-    bias = torch.tensor(roles["bias"], dtype=torch.float32, device=device)
-    ones = torch.ones(channels, dtype=torch.float64, device=device)
+    gain, bias = node.constant("gain"), node.constant("bias", torch.float32)
+    ones = torch.ones(channels, dtype=torch.float64, device=node.device)
 
     def layernorm(positions: Tensor, target: Tensor, scratch: Scratch) -> None:
         wide = scratch.copy("operand", positions, torch.float64)
@@ -130,25 +119,23 @@ def bind_layernorm(
         product = scratch.copy("product", normal, torch.float32).mul_(gain).round_()
         target.copy_(product.add_(bias).clamp_(low, high))
 
-    return by_positions(layernorm, dtype, device)
+    return by_positions(layernorm, node)
 
 
 # Windows ---------------------------------------------------------------------------------------
 
 
-def bind_window_attention(
-    operation: Operation, x: ValueInfo, roles: Tensors, dtype: torch.dtype, device: torch.device
-) -> Transform:
-    heads, w, shift = (operation.attributes[k] for k in ("heads", "window", "shift"))
-    depth, before = x.channels // (3 * heads), -shift % w
-    attend = _bind_attention(operation, x, roles, device)
+def bind_window_attention(node: Node) -> Transform:
+    heads, w, shift = (node.attributes[k] for k in ("heads", "window", "shift"))
+    channels, device, before = node.result.channels, node.device, -shift % w
+    attend = _bind_attention(node)
 
     def window_attention(planes: Tensor, scratch: Scratch) -> Tensor:
         rows, columns, _ = planes.shape
         after_rows, after_columns = (-(before + n) % w for n in (rows, columns))
         if before or after_rows or after_columns:
             planes = functional.pad(planes, (0, 0, before, after_columns, before, after_rows))
-        out = torch.empty((*planes.shape[:2], heads * depth), dtype=dtype, device=device)
+        out = torch.empty((*planes.shape[:2], channels), dtype=node.dtype, device=device)
         down, across = planes.shape[0] // w, planes.shape[1] // w
         masks = [_masks(*n, before, w, device) for n in ((down, rows), (across, columns))]
         # Of both, the grid of windows, each (w, w) positions * channels.
@@ -190,19 +177,18 @@ def _blocks(down: int, across: int, count: int) -> Iterator[tuple[range, range]]
             yield range(top, min(top + rows, down)), range(left, min(left + columns, across))
 
 
-def _bind_attention(
-    operation: Operation, x: ValueInfo, roles: Tensors, device: torch.device
-) -> Callable[[Tensor, Masks, Masks, Scratch], Tensor]:
+def _bind_attention(node: Node) -> Callable[[Tensor, Masks, Masks, Scratch], Tensor]:
     """(rows, columns, w, w, 3 * heads * depth) queries, keys and values of a block of windows,
     and its masks -> (rows, columns, w, w, heads * depth)."""
-    heads, w = operation.attributes["heads"], operation.attributes["window"]
-    largest, depth = max(-x.low, x.high), x.channels // (3 * heads)
-    multiplier = torch.tensor(roles["multiplier"], device=device)[:, None, None, None]
-    bias = torch.tensor(relative_bias(roles["bias"])[:, None], dtype=torch.float32, device=device)
-    last = len(roles["table"])
+    heads, w, entries = node.attributes["heads"], node.attributes["window"], node.roles["table"]
+    largest, depth, device = node.operands[0].largest, node.result.channels // heads, node.device
+    multiplier = node.constant("multiplier")[:, None, None, None]
+    distances = relative_bias(node.roles["bias"])[:, None]
+    bias = torch.tensor(distances, dtype=torch.float32, device=device)
+    last = len(entries)
     of_products = _exact_type(depth * largest**2, device)
-    of_weights = _exact_type(w**2 * int(roles["table"].max()) * largest, device)
-    table = torch.tensor(np.append(roles["table"], 0), dtype=of_weights, device=device)
+    of_weights = _exact_type(w**2 * int(entries.max()) * largest, device)
+    table = torch.tensor(np.append(entries, 0), dtype=of_weights, device=device)
     ones = torch.ones(w * w, dtype=of_weights, device=device)
 
     def attend(block: Tensor, by_row: Masks, by_column: Masks, scratch: Scratch) -> Tensor:

@@ -1,0 +1,199 @@
+"""A codec at one setting: everything that coding and decoding take is bound."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from licodec.codec.headers import header_of
+from licodec.codec.pixels import assembled, centred, checksum, padded_planes
+from licodec.codec.programs import BoundPrograms
+from licodec.container import (
+    Header,
+    LicFile,
+    Metadata,
+    Stream,
+    check_picture_size,
+    storable_plan,
+    write_file,
+)
+from licodec.entropy.model import EntropyModel
+from licodec.entropy.slices import decode_latents, encode_latents
+from licodec.errors import PixelChecksumError
+from licodec.exact.planes import PlaneRunner
+from licodec.images import Picture, compress_alpha, decompress_alpha
+from licodec.packs import ANALYSIS, HYPER_ANALYSIS, Pack, PackAdapters
+from licodec.rate.conditions import HYPER_STEPS, STEPS, value
+from licodec.rate.setting import Setting
+
+
+@dataclass(frozen=True)
+class Analysed:
+    """What coding needs of a picture.
+
+    latents        int16 (M, h, w), in units of 2^-g
+    hyper_latents  int16 (Z, H, W), integers
+    """
+
+    latents: np.ndarray
+    hyper_latents: np.ndarray
+
+
+@dataclass(frozen=True)
+class CodedLatents:
+    """Streams, and the latents int16 (M, h, w) that decoding them gives."""
+
+    streams: tuple[Stream, ...]
+    latents: np.ndarray
+
+
+@dataclass(frozen=True)
+class Coded:
+    """One coding of a picture: the file, its header, and what decoding it gives."""
+
+    data: bytes
+    header: Header
+    picture: Picture
+
+    @property
+    def d(self) -> float:
+        return self.header.d_value
+
+
+@dataclass(frozen=True)
+class Session:
+    """A codec at one setting.
+
+    adapters  the adapter set in force, whose objective `setting` names; None at the anchor
+    programs  bound where the conditions of this setting are
+    """
+
+    pack: Pack
+    setting: Setting
+    adapters: PackAdapters | None
+    programs: BoundPrograms
+
+    @property
+    def _stand_ins(self) -> Mapping[str, str]:
+        return {} if self.adapters is None else self.adapters.programs
+
+    def runner(self, name: str) -> PlaneRunner:
+        """What runs in the place of a program, with the gains. Raises LicodecError where the
+        backend cannot run it."""
+        runner = self.programs.runner(name, self._stand_ins)
+        return runner.with_numbers(self.setting.gains.by_mode())
+
+    @property
+    def backend(self) -> str:
+        """What decodes."""
+        return self.programs.interpreter(self.pack.schedule.synthesis, self._stand_ins).backend
+
+    @cached_property
+    def entropy_model(self) -> EntropyModel:
+        """The schedule's programs, with the steps of this setting."""
+        pack, setting = self.pack, self.setting
+        runners = {name: self.runner(name) for name in pack.schedule.program_order}
+        weight = pack.distortion_weight
+        model = EntropyModel(pack.schedule, runners, pack.tables, setting.d, weight)
+        if self.adapters is not None:
+            model = replace(model, step_shares=self.adapters.step_shares_at(setting.gains.beta))
+        place = self.programs.place
+        if place is None:
+            return model
+        steps, hyper_steps = (value(name, pack.tensors, place) for name in (STEPS, HYPER_STEPS))
+        return replace(model, steps=steps, hyper_steps=hyper_steps[:, None, None])
+
+    # Encoding ------------------------------------------------------------------------------
+
+    @property
+    def view(self) -> object:
+        """What the analysis depends on: sessions with an equal view analyse alike."""
+        return self.setting.gains, self.setting.objective, self.programs.place
+
+    def analyse(self, picture: Picture) -> Analysed:
+        """Run the analysis transforms over `picture`, padded by edge replication. Raises
+        LimitError."""
+        check_picture_size(picture.width, picture.height)
+        planes = padded_planes(picture.pixels, self.pack.schedule.alignment)
+        runner = self.runner(ANALYSIS)
+        # Centred strip by strip: of a whole picture it would take much memory.
+        analysis = replace(runner, run=lambda p: runner.run({**p, "pixels": centred(p["pixels"])}))
+        (latents,) = analysis({"pixels": planes})
+        (hyper_latents,) = self.runner(HYPER_ANALYSIS)({"latents": latents})
+        return Analysed(latents, hyper_latents)
+
+    def encode(self, picture: Picture) -> Coded:
+        """Analyse and code `picture`. Raises LimitError."""
+        # Analysed latents go before the synthesis, where a large picture needs the most memory.
+        return self.finish(picture, self.code_latents(self.analyse(picture)))
+
+    def code(self, picture: Picture, analysed: Analysed) -> Coded:
+        """Code a picture that a session of the same view has analysed."""
+        return self.finish(picture, self.code_latents(analysed))
+
+    def code_latents(self, analysed: Analysed) -> CodedLatents:
+        """Code latents, without their synthesis."""
+        model = self.entropy_model
+        return CodedLatents(*encode_latents(model, analysed.latents, analysed.hyper_latents))
+
+    def finish(self, picture: Picture, coded: CodedLatents) -> Coded:
+        """Decode what was coded and build the file."""
+        pixels = self.synthesise(coded.latents, picture.pixels.shape)
+        pixel_crc = checksum(pixels, picture.alpha)
+        lic = self.file(picture, coded.streams, alpha_chunk(picture), pixel_crc)
+        return Coded(write_file(lic), lic.header, replace(picture, pixels=pixels))
+
+    def file(
+        self,
+        picture: Picture,
+        streams: tuple[Stream, ...],
+        alpha_plane: bytes | None,
+        pixel_crc: int,
+    ) -> LicFile:
+        """The file of a picture; `alpha_plane` is what ``alpha_chunk`` gives."""
+        return LicFile(
+            header=header_of(self.pack, self.setting, picture),
+            plan=storable_plan(self.pack.plan),
+            streams=streams,
+            pixel_crc=pixel_crc,
+            alpha_plane=alpha_plane,
+            metadata=Metadata(picture.icc, picture.exif, picture.xmp),
+        )
+
+    # Decoding ------------------------------------------------------------------------------
+
+    def decode(self, lic: LicFile) -> Picture:
+        """Decode a file of this setting; the picture's notes are the file's warnings.
+
+        Raises CorruptFileError where the payload is damaged, and PixelChecksumError where the
+        pixels are not the encoder's.
+        """
+        header, schedule = lic.header, self.pack.schedule
+        shape = header.height, header.width, header.channels
+        alpha = None
+        if lic.alpha_plane is not None:
+            alpha = decompress_alpha(lic.alpha_plane, header.height, header.width)
+        hyper_positions = schedule.alignment // schedule.hyper_stride
+        rows, columns = (-(-side // schedule.alignment) * hyper_positions for side in shape[:2])
+        latents = decode_latents(self.entropy_model, lic.streams, (rows, columns))
+        pixels = self.synthesise(latents, shape)
+        if checksum(pixels, alpha) != lic.pixel_crc:
+            raise PixelChecksumError(
+                f"the decoded pixels do not match the file's checksum {lic.pixel_crc:08x} "
+                f"(backend {self.backend}): the file is damaged, or this machine miscalculates"
+            )
+        metadata = lic.metadata
+        return Picture(pixels, alpha, metadata.icc, metadata.exif, metadata.xmp, lic.warnings)
+
+    def synthesise(self, latents: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
+        """Latents int16 (M, h, w) to pixels uint8 of `shape` (height, width, channels)."""
+        strips = self.runner(self.pack.schedule.synthesis).strips({"latents": latents})
+        return assembled((strip for (strip,) in strips), shape)
+
+
+def alpha_chunk(picture: Picture) -> bytes | None:
+    """The alpha plane as it stands in a file, None where the picture has none."""
+    return None if picture.alpha is None else compress_alpha(picture.alpha)

@@ -1,0 +1,161 @@
+"""Our own kernels in C, for whatever vector instructions the processor has."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping
+from functools import cache
+
+import numpy as np
+
+from licodec.exact import native
+from licodec.exact.backends.torch_loading import MOST_THREADS
+from licodec.exact.bounds import CheckedProgram
+from licodec.exact.native.binding import Binder
+from licodec.exact.native.layout import Layout, Size, lay_out
+from licodec.exact.native.levels import PLAIN, Level, best_level, functions, level_is_forced
+from licodec.exact.native.planner import plan_tasks
+from licodec.exact.native.proof import failure
+from licodec.exact.native.tables import BLOCKS, INPUT_PLANE, PlaneRow, Type
+from licodec.exact.values import Run
+
+NAME = "native"
+LAYOUTS_KEPT = 24  # of a program: strips have few heights, wavefronts some more
+TYPES = dict(zip(map(np.dtype, (np.uint8, np.int16, np.int32, np.int64)), Type, strict=True))
+
+_threads: int | None = None
+_local = threading.local()
+
+
+def obstacle() -> str | None:
+    """Why it cannot run here; it has proved itself where it can (licodec/exact/native/proof.py).
+
+    Raises UsageError where the environment names a level that is not there.
+    """
+    if native.library() is None:
+        return native.reason()
+    level = best_level()
+    if level.name == PLAIN and not level_is_forced():
+        return "it has no vector instructions of this kind of processor"
+    return failure(prepare, level)
+
+
+def set_threads(count: int) -> None:
+    """Let programs run on `count` threads."""
+    global _threads
+    _threads = count
+
+
+def prepare(checked: CheckedProgram, level: Level | None = None) -> Run:
+    """Bind a program to a level of instructions, or to the best that is there."""
+    return _Prepared(checked, level or best_level())
+
+
+class _Prepared:
+    """A bound program: callable as `Run`."""
+
+    def __init__(self, checked: CheckedProgram, level: Level) -> None:
+        self._program, self._values, self._level = checked.program, checked.values, level
+        tasks = plan_tasks(self._program, self._values)
+        self._bound = Binder(tasks, self._values, checked.tensors, level)
+        self._layouts: dict[tuple[Size, int], Layout] = {}
+
+    def __call__(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        planes = {
+            port.name: _readable(inputs[port.name], port.channels)
+            for port in self._program.inputs
+            if port.channels is not None
+        }
+        sizes = {plane.shape[1:] for plane in planes.values()}
+        if len(sizes) != 1:
+            raise ValueError(f"inputs of different sizes: {sorted(sizes)}")
+        threads = _threads or _default_threads()
+        layout = self._layout(sizes.pop(), threads)
+        results = {
+            name: np.empty(shape, np.int32) for name, (_, shape) in layout.outputs.items()
+        }
+        numbers = np.array([int(inputs[name]) for name in self._bound.numbers], np.int64)
+        self._run(layout, planes, results, numbers, threads if layout.worth_threads else 1)
+        return {name: np.moveaxis(result, 2, 0) for name, result in results.items()}
+
+    def _layout(self, size: Size, threads: int) -> Layout:
+        key = (size, threads)
+        layout = self._layouts.get(key)
+        if layout is None:
+            layout = lay_out(self._program, self._values, self._bound, size, threads)
+            if len(self._layouts) >= LAYOUTS_KEPT:
+                self._layouts = {}
+            self._layouts[key] = layout
+        return layout
+
+    def _run(
+        self,
+        layout: Layout,
+        planes: Mapping[str, np.ndarray],
+        results: Mapping[str, np.ndarray],
+        numbers: np.ndarray,
+        threads: int,
+    ) -> None:
+        tasks = layout.tasks.copy()
+        memory = np.zeros(1 + len(self._program.inputs) + len(results), np.int64)
+        arena = _arena(layout.memory)
+        memory[0] = arena.ctypes.data
+        for name, (task, slot) in layout.inputs.items():
+            memory[slot] = planes[name].ctypes.data
+            row = _input_row(planes[name], slot)
+            tasks[task, INPUT_PLANE : INPUT_PLANE + len(row)] = row
+        for name, (slot, _) in layout.outputs.items():
+            memory[slot] = results[name].ctypes.data
+        progress = np.zeros(1 + len(tasks), np.int64)
+        arguments = (
+            self._level.number, tasks.ctypes.data, len(tasks), layout.stages.ctypes.data,
+            memory.ctypes.data, numbers.ctypes.data, progress.ctypes.data,
+        )  # fmt: skip
+        run = functions().licodec_run
+        # What the pointers lead into lives as long as the threads do.
+        kept = (tasks, layout, memory, numbers, progress, arena, planes, results, self._bound)
+        others = [
+            threading.Thread(target=lambda kept=kept: run(*arguments), daemon=True)
+            for _ in range(threads - 1)
+        ]
+        for other in others:
+            other.start()
+        run(*arguments)
+        for other in others:
+            other.join()
+        if progress[1:].sum() < tasks[:, BLOCKS].sum():
+            raise MemoryError
+
+
+def _readable(plane: np.ndarray, channels: int) -> np.ndarray:
+    """An input (C, H, W) in a type and a layout that the library reads as it is."""
+    if plane.ndim != 3 or plane.shape[0] != channels:
+        raise ValueError(f"an input of shape {plane.shape} for {channels} channels")
+    if plane.dtype not in TYPES or any(step % plane.itemsize for step in plane.strides):
+        return plane.astype(np.int32)
+    return plane
+
+
+def _input_row(plane: np.ndarray, slot: int) -> PlaneRow:
+    channel, row, pixel = (step // plane.itemsize for step in plane.strides)
+    return PlaneRow(slot, 0, TYPES[plane.dtype], 0, row, pixel, channel, plane.shape[0])
+
+
+def _arena(size: int) -> np.ndarray:
+    """Memory of any content for one run at a time in this thread, kept for the next."""
+    arena = getattr(_local, "arena", None)
+    if arena is None or len(arena) < size:
+        _local.arena = arena = np.empty(size, np.uint8)
+    return arena
+
+
+@cache
+def _default_threads() -> int:
+    """One for each processor, or what the user of other libraries has said in the environment."""
+    said = os.environ.get("OMP_NUM_THREADS", "")
+    if said.isdecimal() and 0 < int(said) <= MOST_THREADS:
+        return int(said)
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

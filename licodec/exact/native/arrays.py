@@ -1,0 +1,12 @@
+"""NumPy arrays as native functions take them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def address(array: np.ndarray, dtype: type[np.generic]) -> int:
+    """Where the elements stand; the array must be contiguous, of `dtype`, and outlive the use."""
+    if array.dtype != dtype or not array.flags.c_contiguous:
+        raise TypeError(f"a contiguous array of {np.dtype(dtype)} is expected, not {array.dtype}")
+    return array.ctypes.data

@@ -1,0 +1,143 @@
+"""Any network calibrated, and compiled into a pack."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from torch import Tensor, nn
+
+from licodec.compiler.forms import Grid
+from licodec.entropy.adaptive import SHARE_ONE
+from licodec.entropy.tables import tables_to_tensors
+from licodec.errors import BadInputError
+from licodec.networks.adapter_sets import anchor_of, gains
+from licodec.packing.exact_form import Calibrated, ExactForm, calibrate
+from licodec.packing.programs import OperandSteps, Packing
+from licodec.packing.registry import form_of
+from licodec.packing.stand_ins import StandIns
+from licodec.packs import Pack, PackAdapters
+from licodec.rate.gains import ALPHA, BETA, MODES
+
+
+@dataclass(frozen=True)
+class AdaptedNetwork:
+    """A network with adapters that were trained on the one that is compiled.
+
+    objective  what they were trained for, by which encoders choose them
+    """
+
+    objective: str
+    network: nn.Module
+
+
+@dataclass(frozen=True)
+class CalibratedNetwork:
+    """A network and those with adapters for it, ready to be compiled at any plan.
+
+    form     of the network
+    parts    its own, with their ranges
+    adapted  by objective: the forms of the networks with adapters and their parts
+    """
+
+    form: ExactForm
+    parts: Mapping[str, Calibrated]
+    adapted: Mapping[str, tuple[ExactForm, Mapping[str, Calibrated]]] = field(default_factory=dict)
+
+
+def prepared(network: nn.Module) -> ExactForm:
+    """The form of a network, which is changed to what is compiled."""
+    form = form_of(network.float().eval())
+    form.check()
+    form.prepare()
+    return form
+
+
+def calibrate_network(
+    network: nn.Module, pictures: Sequence[Tensor], adapted: Sequence[AdaptedNetwork] = ()
+) -> CalibratedNetwork:
+    """Calibrate `network` without its adapters, and those of `adapted` with theirs; see
+    :func:`calibrate`."""
+    form = prepared(anchor_of(network))
+    return CalibratedNetwork(form, calibrate(form, pictures), calibrate_adapted(adapted, pictures))
+
+
+def calibrate_adapted(
+    adapted: Sequence[AdaptedNetwork], pictures: Sequence[Tensor]
+) -> dict[str, tuple[ExactForm, dict[str, Calibrated]]]:
+    """The forms of networks with adapters and their parts with their ranges, by objective."""
+    forms = {one.objective: prepared(copy.deepcopy(one.network).cpu()) for one in adapted}
+    return {name: (form, calibrate(form, pictures)) for name, form in forms.items()}
+
+
+def operand_steps(
+    form: ExactForm, calibrated: Mapping[str, Calibrated], activation_bits: int
+) -> Mapping[str, np.ndarray]:
+    """What the operand of every convolution counts in, (channels,) by "program.layer" name."""
+    steps = OperandSteps(form, calibrated, activation_bits)
+    form.connect(steps, form.hyper_grid(calibrated))
+    return steps.found
+
+
+def compile_network(
+    calibrated: CalibratedNetwork,
+    *,
+    plan_name: str,
+    card: Mapping[str, object],
+    widths: Callable[[str], int] | None = None,
+    activation_bits: int | None = None,
+) -> Pack:
+    """Compile a network into a pack.
+
+    `widths` gives the bits of a weight by "program.layer" name, by default those of the hand-made
+    plan, `activation_bits` those of every grid that coding does not fix, by default the
+    backbone's. Each network with adapters becomes an adapter set; they change nothing of the
+    rest. Raises ValueError where something fits no legal operation, and BadInputError for
+    adapters that a pack cannot describe.
+    """
+    form = calibrated.form
+    bits = activation_bits or form.ACTIVATION_BITS
+    packing = Packing(form, calibrated.parts, widths or form.standard_width, bits)
+    hyper = form.hyper_grid(calibrated.parts)
+    schedule = form.schedule(form.connect(packing, hyper))
+    for name, other in form.SHARED.items():
+        packing.share(name, other)
+    adapters = tuple(
+        _adapter_set(packing, objective, *own, hyper, schedule.d_unit)
+        for objective, own in calibrated.adapted.items()
+    )
+    pack = Pack(
+        form.network.backbone,
+        plan_name,
+        schedule,
+        packing.programs,
+        {**packing.tensors, **tables_to_tensors(form.tables(hyper))},
+        packing.stored_widths,
+        dict(card),
+        adapters=adapters,
+    )
+    return form.completed(pack, packing)
+
+
+def _adapter_set(
+    packing: Packing,
+    objective: str,
+    form: ExactForm,
+    calibrated: Mapping[str, Calibrated],
+    hyper: Grid,
+    unit: int,
+) -> PackAdapters:
+    """Compile the stand-ins of one set beside the anchor's programs."""
+    stand_ins = StandIns(packing, objective, form.parts(), calibrated)
+    form.connect(stand_ins, hyper)
+    found = {gain.mode: gain for gain in gains(form.network)}
+    if BETA in found and found[BETA].d != 1:
+        raise BadInputError("a d goes with its beta; in packs d goes with alpha alone")
+    d = round((found[ALPHA].d if ALPHA in found else 1.0) * unit)
+    # What of d - 1 the steps of each slice take with the adapters for alpha, and at beta = 1;
+    # none where steps are AQVR's, or alpha's.
+    shares = [found[mode].step_shares if mode in found else () for mode in MODES]
+    whole = [tuple(round(share * SHARE_ONE) for share in own) for own in shares]
+    return PackAdapters(objective, stand_ins.programs, d, *whole)

@@ -1,0 +1,1 @@
+"""Building for processors and systems other than this one."""
