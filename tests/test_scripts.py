@@ -31,9 +31,9 @@ from licodec.entropy.quantization import COST_UNIT
 from licodec.errors import BadInputError, LicodecError, UsageError
 from licodec.images import Picture, encode_picture, psnr, read_picture
 from licodec.networks.base_transforms import BaseConfig
-from licodec.packing.calibration import as_tensor, built_in_pictures
-from licodec.packing.lite_exact import parts
-from licodec.packing.published_exact import compile_published
+from licodec.packing.calibration import built_in_pictures
+from licodec.packing.lite import LiteForm
+from licodec.packing.packs import PackSettings, compile_pack
 from licodec.packs import read_pack, write_pack
 from licodec.rate.setting import Setting, d_to_units
 from tests import tiny, tiny_base, tiny_published
@@ -68,8 +68,7 @@ def textured(height: int, width: int, channels: int = 3) -> np.ndarray:
         *("benchmark", "benchmark codecs", "benchmark commands", "benchmark published"),
         *("evaluate", "exactness"),
         *("fuzz", "fuzz files", "fuzz properties"),
-        *("make_base_pack", "make_pack"),
-        *("peer_suite", "prepare_data", "train", "train_adapters"),
+        *("make_pack", "peer_suite", "prepare_data", "train", "train_adapters"),
     ],
 )
 def test_help(command: str) -> None:
@@ -397,7 +396,8 @@ def test_adapters_are_added_to_packs(
     make_pack, add_adapters = script("make_pack"), script("add_adapters")
     network = tiny.adapted_network("lite_8_1_transforms")
     for module in (make_pack, add_adapters):
-        monkeypatch.setattr(module, "load_adapted_lite", lambda path: network)
+        monkeypatch.setattr(module, "load_network", lambda path: copy.deepcopy(network))
+    monkeypatch.setattr(make_pack, "training_of", lambda path: {})
     (tmp_path / "a.png").write_bytes(encode_picture(Picture(textured(64, 64)), "PNG"))
     made, grown = tmp_path / "made.safetensors", tmp_path / "grown.safetensors"
     calibrate = ["--calibrate", str(tmp_path / "a.png")]
@@ -424,10 +424,12 @@ def test_adapters_are_added_to_packs(
 def test_packs_are_made_in_a_searched_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_pack = script("make_pack")
     network = tiny.network()
-    monkeypatch.setattr(make_pack, "load_lite", lambda path: network)
-    monkeypatch.setattr(make_pack, "load_adapted_lite", lambda path: copy.deepcopy(network))
+    monkeypatch.setattr(make_pack, "load_anchor", lambda path: network)
+    monkeypatch.setattr(make_pack, "load_network", lambda path: copy.deepcopy(network))
+    monkeypatch.setattr(make_pack, "training_of", lambda path: {})
     (tmp_path / "a.png").write_bytes(encode_picture(Picture(textured(64, 64)), "PNG"))
-    plan = {f"{part.name}.{name}": 2 for part in parts(network) for name in layers_of(part.module)}
+    parts = LiteForm(network).parts()
+    plan = {f"{program}.{name}": 2 for program in parts for name in layers_of(parts[program])}
     figures = {"plan": plan, "crops": [1, 64], "seed": 1, "measured_loss": 0.5, "rule": "greedy"}
     searched, made = tmp_path / "searched.safetensors", tmp_path / "made.safetensors"
     write_pack(replace(tiny.pack(), card={"quantization": figures}), searched)
@@ -479,8 +481,7 @@ def test_decoded_pictures_are_exported_with_a_manifest(
 def test_noise_of_the_synthesis_at_every_setting_that_a_network_takes() -> None:
     noise, picture = script("benchmarking.synthesis_noise"), script("benchmarking.published")
     network = copy.deepcopy(tiny_published.adapted_network("cheng_8_1_all"))
-    pictures = [network.padded(as_tensor(pixels)) for pixels in built_in_pictures(64)]
-    pack = compile_published(network, pictures, plan_name="standard", card={})
+    pack = compile_pack(network, built_in_pictures(64), PackSettings("standard", {}))
     found = list(noise.ratios(pack, network, picture.formula_picture(64, 64), "float32"))
     assert [name for name, *_ in found] == ["anchor", "alpha 0.5", "alpha 1"]
     for _, latents, white in found:
@@ -626,7 +627,7 @@ def test_a_decay_leaves_the_stable_weights(tiles: Path, monkeypatch: pytest.Monk
 
 def test_training_goes_on_from_a_pack(tiles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A state becomes a pack, whose files decode, and the pack the beginning of another run."""
-    train, make = script("train"), script("make_base_pack")
+    train, make = script("train"), script("make_pack")
     monkeypatch.setattr(train, "BaseConfig", partial(BaseConfig, **asdict(tiny_base.CONFIG)))
     monkeypatch.setattr(train.Trainer, "validate", lambda trainer, label: None)
     common = ["--plan", "2x64", "--threads", str(torch.get_num_threads()), "--device", "cpu"]
