@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from licodec.packing.lite_exact import PIXEL_UNIT
 from torch import nn
 
 from licodec.compiler.compilation import compile_module

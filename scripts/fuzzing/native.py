@@ -1,8 +1,7 @@
-#!/usr/bin/env python3
 """Give the native coder damaged streams, tables and integers, under sanitizers.
 
-    scripts/fuzz_native.py --cases 1000000 --faults faults
-    scripts/fuzz_native.py --only 4711 --faults faults
+    scripts/fuzz.py native --cases 1000000 --faults faults
+    scripts/fuzz.py native --only 4711 --faults faults
 
 The coder is compiled with AddressSanitizer and UndefinedBehaviorSanitizer into a program of its
 own, where every array has just its size. Each case decodes a stream, in most cases a damaged one,
@@ -25,7 +24,7 @@ from pathlib import Path
 
 from fuzzing.native_cases import case_number, fault_of, read_answer
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SOURCES = (ROOT / "scripts/fuzzing/native_driver.c", ROOT / "licodec/exact/native/rans.c")
 FLAGS = ("-std=c11", "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 BATCH = 500  # cases that one process is given
@@ -47,7 +46,7 @@ def build(folder: Path) -> Path:
     return driver
 
 
-def run(driver: Path, first: int, end: int, seed: int) -> Iterator[tuple[int, str]]:
+def do_cases(driver: Path, first: int, end: int, seed: int) -> Iterator[tuple[int, str]]:
     """Do the cases from `first` to `end`; yields the numbers of those at fault, and reports."""
     while first < end:
         cases = [case_number(index, seed) for index in range(first, min(first + BATCH, end))]
@@ -65,18 +64,16 @@ def run(driver: Path, first: int, end: int, seed: int) -> Iterator[tuple[int, st
                 break
 
 
-def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--cases", type=int, default=10_000, help="in all (%(default)s)")
-    parser.add_argument("--first", type=int, default=0, help="number of the first (%(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="(%(default)s)")
-    parser.add_argument("--only", type=int, help="do this case alone, and keep it")
-    parser.add_argument(
-        "--faults", type=Path, default=Path("faults"), help="a folder for cases (%(default)s)"
-    )
-    arguments = parser.parse_args(argv)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--cases", type=int, default=10_000, help="in all (%(default)s)")
+    add("--first", type=int, default=0, help="number of the first (%(default)s)")
+    add("--seed", type=int, default=0, help="(%(default)s)")
+    add("--only", type=int, help="do this case alone, and keep it")
+    add("--faults", type=Path, default=Path("faults"), help="a folder for cases (%(default)s)")
+
+
+def run(arguments: argparse.Namespace) -> None:
     first, end = arguments.first, arguments.first + arguments.cases
 
     def keep(index: int) -> None:
@@ -93,13 +90,9 @@ def main(argv: list[str] | None = None) -> None:
             driver = build(Path(folder))
         except RuntimeError as error:
             sys.exit(f"the coder cannot be compiled: {error}")
-        for index, report in run(driver, first, end, arguments.seed):
+        for index, report in do_cases(driver, first, end, arguments.seed):
             keep(index)
             print(f"case {index}: {report}", flush=True)
             count += 1
     print(f"{end - first} cases, {count} faults")
     sys.exit(1 if count else 0)
-
-
-if __name__ == "__main__":
-    main()
