@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """What licodec costs: time, memory and, of the published networks, what exactness takes.
 
-    scripts/benchmark.py codecs PICTURE --rounds 7 --large    beside CompressAI's networks
-    scripts/benchmark.py commands PICTURE                     of whole commands
-    scripts/benchmark.py published                            of the published networks
+    scripts/benchmark.py codecs PICTURE --rounds 7    beside CompressAI's networks
+    scripts/benchmark.py commands PICTURE             of whole commands
+    scripts/benchmark.py published                    of the published networks
 
 Each has a --help of its own.
 """

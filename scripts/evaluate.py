@@ -57,7 +57,7 @@ import math
 import os
 import sys
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -78,7 +78,7 @@ from evaluation.export import box_of, export
 from evaluation.perceptual import require_package
 from evaluation.plots import plot, plot_perception
 from evaluation.results import results
-from evaluation.samples import Sample
+from evaluation.samples import Sample, measure
 from evaluation.sources import PILLOW_SOURCES, AdaptedSource, PackSource, Source, representable
 from rates import sets_at, swept
 
@@ -149,26 +149,25 @@ def further_sources(arguments: argparse.Namespace, ds: tuple[float, ...]) -> lis
     if len(set(labels)) < len(labels) or (labels and not ds):
         raise LicodecError("--packs: give files of different names, and --ds to code them at")
     return [
-        PackSource(read_name(path), ds, None, arguments.perceptual, label=label)
+        PackSource(read_name(path), ds, label=label)
         for path, label in zip(arguments.packs, labels, strict=True)
     ]
 
 
 def make_sources(arguments: argparse.Namespace) -> list[Source]:
     """licodec first. Raises UsageError and LicodecError."""
-    perceptual = arguments.perceptual
     pack = choose_pack(arguments.model, arguments.plan)
     ds = representable(pack, arguments.ds)
-    sources: list[Source] = [PackSource(pack, ds, arguments.float, perceptual)] if ds else []
+    sources: list[Source] = [PackSource(pack, ds, arguments.float)] if ds else []
     sources += [
-        PackSource(pack, ds, None, perceptual, own.objective, objective=own.objective)
+        PackSource(pack, ds, label=own.objective, objective=own.objective)
         for own in pack.adapters
         if ds and own.modes == ("beta",)  # it goes over d, as the pack itself does
     ]
     sources += further_sources(arguments, ds)
     if alphas := tuple(sorted(set(arguments.alphas))):
         sources += [
-            AdaptedSource(pack, objective, alphas, beta, perceptual)
+            AdaptedSource(pack, objective, alphas, beta)
             for objective, beta in sets_at(pack.adapters, arguments.betas, arguments.objectives)
         ]
     if not sources:
@@ -176,7 +175,7 @@ def make_sources(arguments: argparse.Namespace) -> list[Source]:
     for name in arguments.codecs:
         if name not in PILLOW_SOURCES:
             raise LicodecError(f"no codec {name!r}; there are {', '.join(PILLOW_SOURCES)}")
-        sources.append(replace(PILLOW_SOURCES[name], perceptual=perceptual))
+        sources.append(PILLOW_SOURCES[name])
     return sources
 
 
@@ -196,25 +195,32 @@ def read_published(arguments: argparse.Namespace) -> list[Curve]:
 
 
 def code(
-    path: Path, source: Source, values: tuple[float, ...]
+    path: Path, source: Source, values: tuple[float, ...], perceptual: bool
 ) -> list[tuple[float, tuple[Sample, ...]]]:
     """One task of a worker."""
-    return list(source.code(read_picture(path, str(path)).pixels, values))
+    pixels = read_picture(path, str(path)).pixels
+    return [
+        (value, tuple(measure(pixels, *coding, perceptual) for coding in codings))
+        for value, codings in source.code(pixels, values)
+    ]
 
 
-def fill(cache: Cache, pictures: dict[Path, str], sources: list[Source], jobs: int) -> None:
+def fill(
+    cache: Cache, pictures: dict[Path, str], sources: list[Source], arguments: argparse.Namespace
+) -> None:
     """Make the samples that the cache lacks; `pictures` are hashes by path."""
     tasks = [  # by source, so that a worker seldom has to open another pack
-        (path, source, missing)
+        (path, source, missing, arguments.perceptual)
         for source in sources
         for path, key in pictures.items()
         if (missing := cache.missing(key, source))
     ]
     if not tasks:
         return
+    jobs = min(arguments.jobs, len(tasks))
     threads = max(1, (os.cpu_count() or 1) // jobs)
     pool = ProcessPoolExecutor(
-        min(jobs, len(tasks)), get_context("spawn"), initializer=set_threads, initargs=(threads,)
+        jobs, get_context("spawn"), initializer=set_threads, initargs=(threads,)
     )
     with pool:
         waiting: dict[Future[Any], tuple[Path, Source]] = {
@@ -330,10 +336,10 @@ def evaluate(arguments: argparse.Namespace) -> None:
     sources = make_sources(arguments)
     published = read_published(arguments)
     cache_path = arguments.json and arguments.json.with_suffix(".cache.json")
-    cache = Cache(cache_path)
+    cache = Cache(cache_path, arguments.perceptual)
     paths = find_pictures(arguments.pictures)
     pictures = {path: picture_hash(read_picture(path, str(path)).pixels) for path in paths}
-    fill(cache, pictures, sources, arguments.jobs)
+    fill(cache, pictures, sources, arguments)
 
     samples = collect(cache, pictures, sources)
     curves = {}

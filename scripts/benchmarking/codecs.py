@@ -1,4 +1,4 @@
-"""Time and memory of licodec beside CompressAI's networks, in one run on one machine.
+"""Time of licodec beside CompressAI's networks, in one run on one machine.
 
 Times are from pixels (a uint8 array) to bytes and back, with models loaded: ours to and from
 a whole .lic file with its pixel check, CompressAI's mbt2018_mean (quality 8) and
@@ -14,45 +14,40 @@ table.
 
 The profile of our decode charges every function of licodec with its own time and that of the
 library functions it calls.
-
-Peak memory is measured in a process for each task, from picture file to .lic file and back;
---large adds a generated picture of 100 megapixels.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import platform
 import statistics
 import sys
-import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tables import table
 
-from benchmarking import memory, rivals
-from benchmarking.memory import Job, Result
+from benchmarking import rivals
+from benchmarking.memory import Job, own_process
 from benchmarking.profiling import profile
 from licodec.codec import Codec
 from licodec.container import read_file
 from licodec.errors import LicodecError
 from licodec.exact.interpreter import set_threads
-from licodec.images import Picture, read_picture, write_picture
+from licodec.images import Picture, read_picture
 from licodec.packs import choose_pack, read_pack
 from licodec.rate.setting import Setting, d_to_units
 
 OURS = "licodec"
 SLOW = "cheng2020-attn"
-LARGE_SIDE = 10_000
 SHOWN_SHARE = 0.005  # of the decode; what takes less is summed up
 
 
@@ -88,7 +83,8 @@ class Stand:
     """In a process of its own: one codec, and the picture that it codes again and again."""
 
     def __init__(self, job: Job) -> None:
-        self.pixels = read_pixels(job)
+        source = Path(job["source"])
+        self.pixels = read_picture(source, source.name).pixels
         set_threads(job["threads"])
         self.codec: Ours | rivals.Rival
         if job["name"] == OURS:
@@ -119,27 +115,23 @@ class Stand:
         return {"torch": torch.__version__, "backend": self.codec.codec.backend}
 
 
-_stand: Stand
+@cache
+def _stand(job: str) -> Stand:
+    return Stand(json.loads(job))
 
 
-def _set_up(job: Job) -> None:
-    global _stand
-    _stand = Stand(job)
-
-
-def _call(method: str) -> Any:
-    return getattr(_stand, method)()
+def _call(job: str, method: str) -> Any:
+    return getattr(_stand(job), method)()
 
 
 class Process:
     """A Stand in a process of its own, which waits between calls."""
 
     def __init__(self, job: Job) -> None:
-        self.name = job["name"]
-        self._pool = memory.own_process(initializer=_set_up, initargs=(job,))
+        self.name, self._job, self._pool = job["name"], json.dumps(job), own_process()
 
     def __call__(self, method: str) -> Any:
-        return self._pool.submit(_call, method).result()
+        return self._pool.submit(_call, self._job, method).result()
 
     def close(self) -> None:
         self._pool.shutdown()
@@ -155,8 +147,8 @@ def time_all(processes: Sequence[Process], rounds: Mapping[str, int]) -> list[Ti
                 times[process.name].append(process("time_once"))
     timings = []
     for name, (warm_up, *counted) in times.items():
-        size = warm_up[0]
-        timings.append(Timing(name, size, *(tuple(t[i] for t in counted) for i in (1, 2))))
+        _, encode, decode = zip(*counted, strict=True)
+        timings.append(Timing(name, warm_up[0], encode, decode))
     return timings
 
 
@@ -175,75 +167,6 @@ def ratios(timings: Sequence[Timing]) -> dict[str, list[float]]:
     return found
 
 
-# Memory ------------------------------------------------------------------------------------
-
-
-def read_pixels(job: Job) -> np.ndarray:
-    source = Path(job["source"])
-    return read_picture(source, source.name).pixels
-
-
-def _encode(job: Job) -> Callable[[], Result]:
-    set_threads(job["threads"])
-    ours = Ours(job)
-
-    def task() -> Result:
-        coded = ours.session.encode(Picture(read_pixels(job)))
-        Path(job["target"]).write_bytes(coded.data)
-        return {"sha256": _sha256(coded.picture)}
-
-    return task
-
-
-def _decode(job: Job) -> Callable[[], Result]:
-    set_threads(job["threads"])
-    ours = Ours(job)
-
-    def task() -> Result:
-        picture = ours.codec.decode(read_file(Path(job["source"]).read_bytes()))
-        with open(job["target"], "wb") as file:
-            write_picture(picture, file, "PPM")
-        return {"sha256": _sha256(picture)}
-
-    return task
-
-
-def _rival(job: Job) -> Callable[[], Result]:
-    stand = Stand(job)
-    return lambda: {"size": stand.time_once()[0]}
-
-
-def _sha256(picture: Picture) -> str:
-    return hashlib.sha256(np.ascontiguousarray(picture.pixels).data).hexdigest()
-
-
-def our_memory(source: Path, label: str, job: Job, folder: Path) -> dict[str, memory.Peak]:
-    """Peaks of encoding and decoding a picture file. Exits where the pixels are wrong."""
-    lic, target = folder / "picture.lic", folder / "decoded.ppm"
-    encoded = memory.measured(_encode, {**job, "source": source, "target": lic})
-    decoded = memory.measured(_decode, {**job, "source": lic, "target": target})
-    if encoded.result["sha256"] != decoded.result["sha256"]:
-        sys.exit(f"{label}: decoding gave other pixels than encoding promised")
-    return {f"{OURS} encode, {label}": encoded, f"{OURS} decode, {label}": decoded}
-
-
-def measure_memory(job: Job, names: Sequence[str], large: bool) -> dict[str, memory.Peak]:
-    """Peaks of all codecs on the job's picture, and of ours on a large one where `large`."""
-    source = Path(job["source"])
-    with tempfile.TemporaryDirectory(prefix="benchmark-") as scratch:
-        folder = Path(scratch)
-        print("memory", file=sys.stderr)
-        peaks = our_memory(source, source.name, job, folder)
-        for name in names:
-            peak = memory.measured(_rival, {**job, "name": name})
-            peaks[f"{name} encode and decode, {source.name}"] = peak
-        if large:
-            picture = folder / "large.ppm"
-            memory.write_large_picture(picture, LARGE_SIDE)
-            peaks |= our_memory(picture, f"{LARGE_SIDE**2 // 10**6} megapixels", job, folder)
-    return peaks
-
-
 # Reporting -----------------------------------------------------------------------------------
 
 
@@ -257,7 +180,6 @@ def report(
     timings: Sequence[Timing],
     found: Mapping[str, Sequence[float]],
     seconds: Counter[str],
-    peaks: Mapping[str, memory.Peak],
 ) -> Iterator[str]:
     """Tables under their titles."""
     yield "seconds: least, median, largest of the rounds"
@@ -278,14 +200,6 @@ def report(
     rows = ((name, f"{1000 * s:.1f}", f"{s / total:.1%}") for name, s in shown)
     yield "our decode by function"
     yield table(("function", "ms", "share"), rows)
-    if peaks:
-        rows = (
-            (name, f"{p.peak / 2**20:.0f}", f"{p.before / 2**20:.0f}", f"{p.seconds:.2f}")
-            for name, p in peaks.items()
-        )
-        headings = ("task", "peak", "of it before the task", "seconds")
-        yield "peak memory, MiB"
-        yield table(headings, rows)
 
 
 # The command -------------------------------------------------------------------------------
@@ -302,9 +216,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--rounds", type=int, default=7)
     add("--slow-rounds", type=int, default=3, help=f"rounds in which {SLOW} takes part")
     add("--rivals", default=",".join(rivals.NETWORKS), help="separated by commas; '' for none")
-    add("--no-memory", action="store_true", help="measure time alone")
-    add("--large", action="store_true", help="memory of 100 megapixels too")
-    add("--json", type=Path, help="write all figures here")
 
 
 def rival_names(text: str) -> list[str]:
@@ -344,8 +255,6 @@ def run(arguments: argparse.Namespace) -> None:
     seconds, description = ours("profile"), ours("describe")
     for process in processes:
         process.close()
-    found = ratios(timings)
-    peaks = {} if arguments.no_memory else measure_memory(job, names, arguments.large)
     machine = {
         "processor": _processor(),
         "threads": arguments.threads,
@@ -354,17 +263,8 @@ def run(arguments: argparse.Namespace) -> None:
         "picture": f"{arguments.picture.name}, {pixels.shape[1]}x{pixels.shape[0]}",
         "weights_id": pack.weights_id.hex(),
     }
-    if arguments.json:
-        figures = {
-            "machine": machine,
-            "timings": [asdict(timing) for timing in timings],
-            "ratios": found,
-            "decode_profile": seconds,
-            "memory": {name: asdict(peak) for name, peak in peaks.items()},
-        }
-        arguments.json.write_text(json.dumps(figures, indent=1))
     print(", ".join(f"{key} {value}" for key, value in machine.items()))
-    print(*report(area, timings, found, seconds, peaks), sep="\n\n")
+    print(*report(area, timings, ratios(timings), seconds), sep="\n\n")
 
 
 def _processor() -> str:

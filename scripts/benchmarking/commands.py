@@ -2,7 +2,8 @@
 
 The picture is scaled to each width, and encoded and decoded by a process of its own for every
 command, as one is started in a terminal: once as licodec chooses, and once with --backend. The
-two take turns, and medians of seconds and of the most memory are shown.
+two take turns, and medians of seconds and of the most memory are shown. A photograph of 3:2 has 100
+megapixels at a width of 12250.
 """
 
 from __future__ import annotations

@@ -12,18 +12,15 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 Job = Mapping[str, Any]
 Result = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Peak:
-    """bytes at the highest point, of them those in use before the task began, and seconds."""
+    """bytes at the highest point, seconds, and what the task gave."""
 
     peak: int
-    before: int
     seconds: float
     result: Result
 
@@ -43,34 +40,18 @@ def peak_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def own_process(**settings: Any) -> ProcessPoolExecutor:
+def own_process() -> ProcessPoolExecutor:
     """A new process that shares nothing with this one."""
-    return ProcessPoolExecutor(1, get_context("spawn"), **settings)
+    return ProcessPoolExecutor(1, get_context("spawn"))
 
 
-def measured(prepare: Callable[[Job], Callable[[], Result]], job: Job) -> Peak:
-    """Of what `prepare` gives for a job; both in a new process."""
+def measured(task: Callable[[Job], Result], job: Job) -> Peak:
+    """Of a task in a new process."""
     with own_process() as process:
-        return process.submit(_measured, prepare, job).result()
+        return process.submit(_measured, task, job).result()
 
 
-def _measured(prepare: Callable[[Job], Callable[[], Result]], job: Job) -> Peak:
-    task = prepare(job)
-    before, started = peak_bytes(), time.perf_counter()
-    result = task()
-    return Peak(peak_bytes(), before, time.perf_counter() - started, result)
-
-
-def write_large_picture(path: Path, side: int) -> None:
-    """A synthetic picture of side x side as PPM, row by row: gradients, waves, edges, noise."""
-    random = np.random.default_rng(0)
-    columns = np.arange(side)
-    with path.open("wb") as file:
-        file.write(b"P6 %d %d 255\n" % (side, side))
-        for row in range(side):
-            block = (row // 97 + columns // 131) % 7
-            wave = 60 * np.sin(columns * (0.002 + row / side / 9)) + 40 * np.sin(row / 11)
-            grey = 110 + wave + 8 * block
-            planes = grey[:, None] + np.array([12, 0, -15]) * np.cos(row / 300)
-            noisy = planes + random.integers(-3, 4, (side, 1))
-            file.write(np.clip(noisy, 0, 255).astype(np.uint8).tobytes())
+def _measured(task: Callable[[Job], Result], job: Job) -> Peak:
+    started = time.perf_counter()
+    result = task(job)
+    return Peak(peak_bytes(), time.perf_counter() - started, result)

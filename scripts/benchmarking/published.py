@@ -40,7 +40,7 @@ import torch
 from torch import Tensor
 
 from benchmarking import rivals
-from benchmarking.memory import Job, Peak, Result, measured
+from benchmarking.memory import Job, Result, measured
 from benchmarking.synthesis_noise import ratios
 from licodec.cli.models_import import import_checkpoint
 from licodec.cli.pack_options import ImportOptions, QuantizeOptions, WeightBits
@@ -171,20 +171,12 @@ TASKS: Mapping[str, Callable[[Job], Result]] = {
 }
 
 
-def _prepare(job: Job) -> Callable[[], Result]:
-    return lambda: TASKS[job["task"]](job)
-
-
-def task(job: Job, name: str) -> Peak:
-    return measured(_prepare, {**job, "task": name})
-
-
 # The table -------------------------------------------------------------------------------------
 
 
 def made(job: Job) -> str:
     """Import or search, and say what that took."""
-    done, pack = task(job, "quantize" if job["size"] else "import"), Path(job["pack"])
+    done, pack = measured(TASKS["quantize" if job["size"] else "import"], job), Path(job["pack"])
     told = (
         f"{done.seconds:.0f} s ({done.result['cpu']:.0f}), {done.peak / 1e9:.2f} GB, "
         f"pack {pack.stat().st_size / 1e6:.1f} MB"
@@ -197,7 +189,7 @@ def made(job: Job) -> str:
 def decoded(job: Job, rounds: int) -> str:
     """Best seconds of every way to decode, in turns, and those of processors."""
     ways = ["exact", "float", *(["CompressAI"] if job["name"] == "cheng" else [])]
-    turns = [{way: task(job, way).result for way in ways} for _ in range(rounds)]
+    turns = [{way: measured(TASKS[way], job).result for way in ways} for _ in range(rounds)]
     return ", ".join(
         f"{way} {min(t[way]['seconds'] for t in turns):.2f} s "
         f"({min(t[way]['cpu'] for t in turns):.2f})"
@@ -221,7 +213,7 @@ def measure(name: str, arguments: argparse.Namespace) -> float:
             print(f"{name}, {DECODE}: {decoded(job, arguments.rounds)}", flush=True)
         if NOISE not in arguments.only:
             return float("inf")
-        found = task(job, "noise").result
+        found = measured(noise, job).result
         for setting, (latents, white) in found.items():
             print(f"{name}, {NOISE}, {setting}: latents {latents:.1f} dB, noise {white:.1f} dB")
         return min(map(min, found.values()))
