@@ -69,12 +69,11 @@ from evaluation.curves import (
     MEASURES,
     Curve,
     Saving,
-    curve_to_json,
     mean_curve,
     published_curves,
     saving,
 )
-from evaluation.export import box_of, export
+from evaluation.export import box_of, export, named
 from evaluation.perceptual import require_package
 from evaluation.plots import plot, plot_perception
 from evaluation.results import results
@@ -129,17 +128,14 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
 
 def find_pictures(paths: list[Path]) -> list[Path]:
     """The files named, and the pictures in the folders named, in the order of their names."""
-    if not paths:
-        raise LicodecError("no pictures: name some, or folders of them")
     found: list[Path] = []
     for path in paths:
-        if path.is_dir():
-            inside = (p for p in path.iterdir() if p.suffix.lower() in INPUT_SUFFIXES)
-            found += sorted(inside)
-        else:
-            found.append(path)
+        inside = path.iterdir() if path.is_dir() else ()
+        found += sorted(p for p in inside if p.suffix.lower() in INPUT_SUFFIXES)
+        found += [] if path.is_dir() else [path]
     if not found:
-        raise LicodecError(f"no pictures in {', '.join(map(str, paths))}")
+        where = f" in {', '.join(map(str, paths))}" if paths else ": name some, or folders of them"
+        raise LicodecError(f"no pictures{where}")
     return found
 
 
@@ -181,12 +177,8 @@ def make_sources(arguments: argparse.Namespace) -> list[Source]:
 
 def read_published(arguments: argparse.Namespace) -> list[Curve]:
     """The published curves that were asked for. Raises LicodecError for one that is not there."""
-    if not arguments.published:
-        return []
-    curves = published_curves(arguments.published)
-    if arguments.published_names is None:
-        return list(curves.values())
-    wanted = arguments.published_names
+    curves = published_curves(arguments.published) if arguments.published else {}
+    wanted = list(curves) if arguments.published_names is None else arguments.published_names
     if unknown := [name for name in wanted if name not in curves]:
         raise LicodecError(
             f"{arguments.published}: no curve {unknown[0]!r}; there are {', '.join(curves)}"
@@ -280,15 +272,9 @@ def to_json(
     savings: list[Saving],
 ) -> dict[str, Any]:
     return {
-        "pack": {
-            "file": sources[0].pack.path.name,
-            "backbone": sources[0].pack.backbone,
-            "plan": sources[0].pack.plan_name,
-            "weights_id": sources[0].pack.weights_id.hex(),
-            "adapters": {o.objective: o.adapter_id.hex() for o in sources[0].pack.adapters},
-        },
+        "pack": named(sources[0].pack),
         "sources": {source.curves[0]: source.identity for source in sources},
-        "curves": {name: curve_to_json(curve) for name, curve in curves.items()},
+        "curves": {name: asdict(curve) for name, curve in curves.items()},
         "bd_rates": [asdict(found) for found in savings],
         "pictures": {
             curve: {

@@ -43,7 +43,6 @@ from pictures import pixel_hash, textured
 from rates import in_words, swept
 from tables import table
 
-from licodec.codec import Codec
 from licodec.container import read_file
 from licodec.errors import LicodecError
 from licodec.exact.interpreter import set_threads
@@ -178,8 +177,9 @@ def work(job: Mapping[str, Any]) -> Json:
         Path(target).write_bytes(coded.data)
         encoded[target] = pixel_hash(coded.picture)
     decoded = {path: _decoded_hash(library, Path(path)) for path in job["decode"]}
+    torch = sys.modules.get("torch")
     return {
-        "backend": _backend_name(codec),
+        "backend": codec.backend + (f", torch {torch.__version__}" if torch else ""),
         "refused": codec.interpreter.rejected,
         "encoded": encoded,
         "decoded": decoded,
@@ -193,11 +193,6 @@ def _decoded_hash(library: Library, path: Path) -> str:
         return pixel_hash(library.codecs_for(lic).fastest.decode(lic))
     except LicodecError as error:
         return f"error: {error}"
-
-
-def _backend_name(codec: Codec) -> str:
-    torch = sys.modules.get("torch")
-    return codec.backend + (f", torch {torch.__version__}" if torch else "")
 
 
 def run_worker(setting: Setting, job: Mapping[str, Any]) -> Json:

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from typing import Protocol
+from collections.abc import Iterable, Sequence
 
 from licodec.errors import LicodecError
+from licodec.packs.storage import AdaptersName
 from licodec.rate.modes import Rate, RateMode
+from licodec.rate.scale import AdapterRates
 
-
-class Adapters(Protocol):
-    """What a pack says of one of its adapter sets."""
-
-    @property
-    def objective(self) -> str: ...
-
-    @property
-    def modes(self) -> Collection[str]: ...
+Adapters = AdaptersName | AdapterRates
 
 
 def sets_at(

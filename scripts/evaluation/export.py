@@ -52,18 +52,21 @@ def export(
         if box is not None:
             show(folder, path, own, box)
         entries += own
-    described = {
-        "pack": {
-            "backbone": pack.backbone,
-            "plan": pack.plan_name,
-            "weights_id": pack.weights_id.hex(),
-            "adapters": {own.objective: own.adapter_id.hex() for own in pack.adapters},
-        },
-        "pictures": entries,
-    }
     manifest = folder / "manifest.json"
-    save_atomically(manifest, (json.dumps(described, indent=1) + "\n").encode(), overwrite=True)
+    content = json.dumps({"pack": named(pack), "pictures": entries}, indent=1) + "\n"
+    save_atomically(manifest, content.encode(), overwrite=True)
     return manifest
+
+
+def named(pack: PackName) -> dict[str, Any]:
+    """What of a pack tells it from others."""
+    return {
+        "file": pack.path.name,
+        "backbone": pack.backbone,
+        "plan": pack.plan_name,
+        "weights_id": pack.weights_id.hex(),
+        "adapters": {own.objective: own.adapter_id.hex() for own in pack.adapters},
+    }
 
 
 def _one(folder: Path, codec: Codec, path: Path, picture: Picture, rate: Rate) -> dict[str, Any]:

@@ -23,13 +23,6 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 PASSED, FAILED = 0, 1  # of pytest's exit codes
 
 
-def pytest_command(places: list[str], expression: str, seed: int) -> list[str]:
-    """One round."""
-    options = ["-m", "hypothesis", "-p", "no:cacheprovider", "--tb=short", "-k", expression]
-    search = ["--hypothesis-profile=search", f"--hypothesis-seed={seed}"]
-    return [sys.executable, "-m", "pytest", *options, *search, *places]
-
-
 def add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("tests", nargs="*", default=[str(REPOSITORY / "tests")], help="as pytest takes them")
@@ -40,11 +33,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     end = time.monotonic() + 60 * arguments.minutes
+    command = [sys.executable, "-m", "pytest", "-m", "hypothesis", "-k", arguments.expression]
+    command += ["-p", "no:cacheprovider", "--tb=short", "--hypothesis-profile=search"]
     seed, faulty = arguments.seed, []  # of each round
     while not faulty or time.monotonic() < end:
         seed = secrets.randbelow(2**32) if seed is None else seed
-        command = pytest_command(arguments.tests, arguments.expression, seed)
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        round_ = [*command, f"--hypothesis-seed={seed}", *arguments.tests]
+        done = subprocess.run(round_, capture_output=True, text=True, check=False)
         if done.returncode not in (PASSED, FAILED):
             sys.exit(f"no round could be run:\n{done.stdout}{done.stderr}")
         faulty.append(done.returncode == FAILED)
