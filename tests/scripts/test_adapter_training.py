@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import importlib
 import json
 import math
 import sys
@@ -28,20 +27,18 @@ from licodec.packing.checkpoints import adapter_sets, load_anchor, load_network
 from licodec.packing.registry import BACKBONES
 from tests import tiny, tiny_published
 from tests.networks.vectors import formula_state
+from tests.scripts.conftest import script
 
-SCRIPTS = Path(__file__).parents[1] / "scripts"
 SIDE = 192  # the least multiple of 64 that MS-SSIM takes
 PERCEPTION = ("--loss", "perception")
 SIMILARITY = ("--loss", "ms-ssim", "--crop", str(SIDE))
 
 
 @pytest.fixture(scope="module", autouse=True)
-def scripts_folder() -> Iterator[None]:
-    """The scripts' folder on the path, as when one of them runs."""
+def threads() -> Iterator[None]:
+    """As many as before, behind what trains with one."""
     threads = torch.get_num_threads()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(SCRIPTS))
-        yield
+    yield
     torch.set_num_threads(threads)
 
 
@@ -50,10 +47,6 @@ def tiny_lite(monkeypatch: pytest.MonkeyPatch) -> None:
     """`lite` is the tiny network wherever a checkpoint is loaded."""
     small = replace(BACKBONES["lite"], build=lambda *_: LiteNetwork(tiny.CONFIG))
     monkeypatch.setitem(BACKBONES, "lite", small)
-
-
-def script(name: str) -> ModuleType:
-    return importlib.import_module(name)
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,9 @@ import pytest
 from licodec.images import Picture, encode_picture
 from licodec.packs import write_pack
 from tests import tiny
+from tests.scripts.conftest import ROOT
 
-SCRIPT = Path(__file__).parents[1] / "scripts" / "exactness.py"
+SCRIPT = ROOT / "scripts" / "exactness.py"
 NO_VNNI = "ONEDNN_MAX_CPU_ISA=AVX2"
 SETTINGS = (
     "threads 1",
@@ -80,7 +81,7 @@ def run_script(
 
 
 def _environment() -> dict[str, str]:
-    root = str(SCRIPT.parents[1])
+    root = str(ROOT)
     return os.environ | {"PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])}
 
 

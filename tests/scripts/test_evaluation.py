@@ -1,92 +1,29 @@
-"""The scripts: what they compute, and that training resumes exactly."""
+"""scripts/evaluate.py."""
 
 from __future__ import annotations
 
-import copy
-import importlib
 import io
 import itertools
 import json
 import math
-import os
 import re
-import subprocess
-import sys
-import tempfile
-from collections.abc import Iterator
-from dataclasses import asdict, replace
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image, features
 
 from licodec.codec import Codec
 from licodec.container import read_file
 from licodec.entropy.quantization import COST_UNIT
-from licodec.errors import BadInputError, LicodecError, UsageError
+from licodec.errors import BadInputError, LicodecError
 from licodec.images import Picture, encode_picture, psnr, read_picture
-from licodec.networks.base_transforms import BaseConfig
-from licodec.packing.calibration import built_in_pictures
-from licodec.packing.lite import LiteForm
-from licodec.packing.packs import PackSettings, compile_pack
-from licodec.packs import read_pack, write_pack
+from licodec.packs import write_pack
 from licodec.rate.setting import Setting, d_to_units
-from tests import tiny, tiny_base, tiny_published
-
-ROOT = Path(__file__).parents[1]
-SCRIPTS = ROOT / "scripts"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def scripts_folder() -> Iterator[None]:
-    """The scripts' folder on the path, as when one of them runs."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(SCRIPTS))
-        yield
-
-
-def script(name: str) -> ModuleType:
-    return importlib.import_module(name)
-
-
-def textured(height: int, width: int, channels: int = 3) -> np.ndarray:
-    random = np.random.default_rng((height, width))
-    waves = 120 + 70 * np.sin(np.arange(height)[:, None, None] / 5 + np.arange(width)[:, None] / 9)
-    noisy = waves + random.normal(0, 6, (height, width, channels))
-    return np.clip(noisy, 0, 255).astype(np.uint8)
-
-
-@pytest.mark.parametrize(
-    "command",
-    [
-        *("add_adapters", "build_wheels"),
-        *("benchmark", "benchmark codecs", "benchmark commands", "benchmark published"),
-        *("evaluate", "exactness"),
-        *("fuzz", "fuzz files", "fuzz native", "fuzz properties"),
-        *("make_pack", "other_processor", "peer_suite", "prepare_data"),
-        *("train", "train_adapters"),
-    ],
-)
-def test_help(command: str) -> None:
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    name, *kind = command.split()
-    done = subprocess.run(
-        [sys.executable, str(SCRIPTS / f"{name}.py"), *kind, "--help"],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=environment,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(f"usage: {name}.py {' '.join(kind)}".rstrip())
-
-
-# Evaluation --------------------------------------------------------------------------------
+from tests import tiny
+from tests.scripts.conftest import ROOT, script, textured
 
 
 def curve(name: str, bpp: list[float], psnr: list[float]) -> Any:
@@ -227,21 +164,6 @@ def test_float_coder_differs_from_the_exact_one_by_arithmetic_alone(
         exact = sum(len(s.rans) for s in read_file(coded.data).streams) * 8
         assert bits == pytest.approx(exact, rel=0.05, abs=100)
         assert psnr(decoded, coded.picture.pixels) > 30
-
-
-@pytest.fixture
-def tiny_pack(tmp_path: Path) -> Path:
-    path = tmp_path / "lite-tiny.safetensors"
-    write_pack(tiny.pack(), path)
-    return path
-
-
-@pytest.fixture
-def picture_file(tmp_path: Path) -> Path:
-    path = tmp_path / "pictures" / "waves.png"
-    path.parent.mkdir()
-    path.write_bytes(encode_picture(Picture(textured(40, 56)), "PNG"))
-    return path
 
 
 def test_evaluation_from_end_to_end(
@@ -392,65 +314,6 @@ def test_pictures_of_other_kinds_are_written(tmp_path: Path) -> None:
     assert all(read_picture(path, "").pixels.std() > 10 for path in written)
 
 
-def test_adapters_are_added_to_packs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    make_pack, add_adapters = script("make_pack"), script("add_adapters")
-    network = tiny.adapted_network("lite_8_1_transforms")
-    for module in (make_pack, add_adapters):
-        monkeypatch.setattr(module, "load_network", lambda path: copy.deepcopy(network))
-    monkeypatch.setattr(make_pack, "training_of", lambda path: {})
-    (tmp_path / "a.png").write_bytes(encode_picture(Picture(textured(64, 64)), "PNG"))
-    made, grown = tmp_path / "made.safetensors", tmp_path / "grown.safetensors"
-    calibrate = ["--calibrate", str(tmp_path / "a.png")]
-    make_pack.main(["state.pt", *calibrate, "-o", str(made)])
-    command = [*calibrate, "--adapters", "mse=a.pt", "-o"]
-    add_adapters.main([str(made), *command, str(grown)])
-    anchor, adapted = read_pack(made), read_pack(grown)
-    assert adapted.weights_id == anchor.weights_id
-    assert list(adapted.adapter_ids) == ["mse"] and not anchor.adapters
-    assert adapted.adapter_ids["mse"].hex() in capsys.readouterr().out
-    other = tmp_path / "other.safetensors"
-    write_pack(replace(anchor, plan_name="other"), other)
-    folder = tmp_path / "both"
-    add_adapters.main([str(made), str(other), *command, str(folder)])
-    assert read_pack(folder / "made.safetensors").adapter_ids == adapted.adapter_ids
-    assert read_pack(folder / "other.safetensors").plan_name == "other"
-    with pytest.raises(SystemExit, match="have the same name"):
-        add_adapters.main([str(made), str(made), *command, str(folder)])
-    for entries in (["mse"], ["Mse=a.pt"], ["mse=a.pt", "mse=b.pt"]):
-        with pytest.raises(UsageError, match="give NAME=FILE"):
-            add_adapters.adapter_states(entries)
-
-
-def test_packs_are_made_in_a_searched_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    make_pack = script("make_pack")
-    network = tiny.network()
-    monkeypatch.setattr(make_pack, "load_anchor", lambda path: network)
-    monkeypatch.setattr(make_pack, "load_network", lambda path: copy.deepcopy(network))
-    monkeypatch.setattr(make_pack, "training_of", lambda path: {})
-    (tmp_path / "a.png").write_bytes(encode_picture(Picture(textured(64, 64)), "PNG"))
-    parts = LiteForm(network).parts()
-    plan = {f"{program}.{name}": 2 for program in parts for name in layers_of(parts[program])}
-    figures = {"plan": plan, "crops": [1, 64], "seed": 1, "measured_loss": 0.5, "rule": "greedy"}
-    searched, made = tmp_path / "searched.safetensors", tmp_path / "made.safetensors"
-    write_pack(replace(tiny.pack(), card={"quantization": figures}), searched)
-    command = ["finished.pt", "--calibrate", str(tmp_path / "a.png"), "-o", str(made)]
-    with pytest.raises(SystemExit, match="go together"):
-        make_pack.main([*command, "--widths-of", str(searched)])
-    make_pack.main([*command, "--widths-of", str(searched), "--searched-for", "run.pt"])
-    pack = read_pack(made)
-    weights = [pack.widths[name] for name in pack.widths if name.startswith("synthesis.")]
-    assert weights.count(2) == len(layers_of(network.synthesis))
-    found = pack.card["quantization"]
-    assert found["rule"] == "greedy" and found["finished"] and found["plan"] == plan
-    assert found["measured_loss"] != 0.5
-
-
-def layers_of(module: torch.nn.Module) -> list[str]:
-    return [name for name, m in module.named_modules() if isinstance(m, torch.nn.Conv2d)]
-
-
 def test_decoded_pictures_are_exported_with_a_manifest(
     tmp_path: Path, tiny_pack: Path, picture_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -480,17 +343,6 @@ def test_decoded_pictures_are_exported_with_a_manifest(
     assert "numbers separated by commas" in capsys.readouterr().err
 
 
-def test_noise_of_the_synthesis_at_every_setting_that_a_network_takes() -> None:
-    noise, picture = script("benchmarking.synthesis_noise"), script("benchmarking.published")
-    network = copy.deepcopy(tiny_published.adapted_network("cheng_8_1_all"))
-    pack = compile_pack(network, built_in_pictures(64), PackSettings("standard", {}))
-    found = list(noise.ratios(pack, network, picture.formula_picture(64, 64), "float32"))
-    assert [name for name, *_ in found] == ["anchor", "alpha 0.5", "alpha 1"]
-    for _, latents, white in found:
-        assert min(latents, white) > 25
-        assert max(latents, white) < 60  # of weights of 8 bits
-
-
 def test_evaluation_refuses_unknown_codecs_and_empty_folders(
     tmp_path: Path, tiny_pack: Path, picture_file: Path
 ) -> None:
@@ -516,194 +368,3 @@ def test_damaged_cache_is_an_error(tmp_path: Path) -> None:
     path.write_text("{")
     with pytest.raises(BadInputError, match="delete it"):
         script("evaluation.cache").Cache(path)
-
-
-# Benchmark ---------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("bits", [0.2, 1.0, 3.0])
-def test_deviation_for_an_entropy(bits: float) -> None:
-    deviation = script("benchmarking.rivals").deviation_for(bits)
-    values = np.rint(np.random.default_rng(0).normal(0, deviation, 200_000))
-    _, counts = np.unique(values, return_counts=True)
-    share = counts / counts.sum()
-    assert -(share * np.log2(share)).sum() == pytest.approx(bits, rel=0.02)
-
-
-def test_ratios_are_taken_within_rounds() -> None:
-    benchmark = script("benchmarking.codecs")
-    ours = benchmark.Timing("ours", 1, (2.0, 4.0, 2.0), (1.0, 2.0, 1.0))
-    theirs = benchmark.Timing("theirs", 1, (3.0, 6.0), (5.0, 6.0))
-    decode, both = benchmark.ratios([ours, theirs]).values()
-    assert (decode, both) == ([5.0, 3.0], [4.0, 3.0])
-    assert benchmark.spread((5.0, 3.0, 3.5), 1) == "3.0  3.5  5.0"
-
-
-def test_profile_charges_all_of_a_decode() -> None:
-    profiling = script("benchmarking.profiling")
-    codec = Codec(tiny.pack(), "float32")
-    data = codec.neutral.encode(Picture(textured(64, 64))).data
-    coded = read_file(data)
-    seconds = profiling.profile(lambda: codec.decode(coded), 2)
-    assert {"exact", "entropy"} <= {name.split("/")[0] for name in seconds}
-    assert all(s >= 0 for s in seconds.values())
-    (busiest, most), *_ = seconds.most_common()
-    assert busiest.startswith("exact/backends/") and 0 < most < seconds.total()
-
-
-def allocate(job: dict[str, int]) -> dict[str, int]:
-    return {"size": len(np.ones(job["size"], np.uint8).tobytes())}
-
-
-def test_memory_is_measured_in_another_process() -> None:
-    measured = script("benchmarking.memory").measured
-    small, large = (measured(allocate, {"size": size}) for size in (1, 2**26))
-    assert large.result == {"size": 2**26}
-    assert large.peak > small.peak + 2**26 and large.seconds > 0
-
-
-# Training ----------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def tiles(tmp_path: Path) -> Path:
-    """Shards of two tiles each, photographs and graphics, and one tile held out."""
-    for number, shard in enumerate(("a", "b", "held-out")):
-        (tmp_path / shard).mkdir()
-        for name in ("cid", "g_plot"):
-            path = tmp_path / shard / f"{name}-{number}-0-0.png"
-            Image.fromarray(textured(256, 256 + 32 * number)).save(path)
-    return tmp_path
-
-
-@pytest.mark.parametrize("optimizer", ["adamw", "soap"])
-def test_training_resumes_exactly(
-    optimizer: str, tiles: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Five steps against the same five resumed after the second."""
-    train, run = script("train"), script("training.run")
-    monkeypatch.setattr(train, "BaseConfig", partial(BaseConfig, **asdict(tiny_base.CONFIG)))
-    monkeypatch.setattr(run, "VISUAL_FROM", 2)
-    monkeypatch.setattr(train.Trainer, "validate", lambda trainer, label: None)
-    threads = torch.get_num_threads()
-
-    def trained(state: Path, steps: int) -> dict[str, Any]:
-        arguments = [str(tiles), "--state", str(state), "--steps", str(steps), "--plan", "3x64"]
-        arguments += ["--optimizer", optimizer, "--threads", "1", "--device", "cpu"]
-        monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
-        train.main()
-        return torch.load(state, weights_only=True)
-
-    try:
-        whole = trained(tiles / "whole.pt", 5)
-        trained(tiles / "cut.pt", 2)
-        resumed = trained(tiles / "cut.pt", 5)
-    finally:
-        torch.set_num_threads(threads)
-    assert whole["pixels"] == 5 * 3 * 64**2
-    del whole["core_seconds"], resumed["core_seconds"]
-    assert_same(whole, resumed)
-
-
-def test_a_decay_leaves_the_stable_weights(tiles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They are written before it, in pieces too; what it ends with is a file of its own."""
-    train, state = script("train"), script("training.state")
-    monkeypatch.setattr(train, "BaseConfig", partial(BaseConfig, **asdict(tiny_base.CONFIG)))
-    monkeypatch.setattr(train.Trainer, "validate", lambda trainer, label: None)
-    arguments = [str(tiles), "--state", str(tiles / "run.pt"), "--steps", "2", "--plan", "2x64"]
-    arguments += ["--decay-seconds", "600", "--pieces", str(tiles / "pieces"), "--device", "cpu"]
-    arguments += ["--threads", str(torch.get_num_threads())]
-    monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
-    train.main()
-    assert state.read_state(tiles / "run.pt")["step"] == 0
-    assert state.read_state(tiles / "run.decayed.pt")["step"] == 2
-    stable, decayed = (state.read_state(tiles / name) for name in ("pieces", "decayed"))
-    assert (stable["step"], decayed["step"]) == (0, 2)
-    assert decayed["network"]["steps.log_steps"].dtype == torch.float16
-
-
-def test_training_goes_on_from_a_pack(tiles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A state becomes a pack, whose files decode, and the pack the beginning of another run."""
-    train, make = script("train"), script("make_pack")
-    monkeypatch.setattr(train, "BaseConfig", partial(BaseConfig, **asdict(tiny_base.CONFIG)))
-    monkeypatch.setattr(train.Trainer, "validate", lambda trainer, label: None)
-    common = ["--plan", "2x64", "--threads", str(torch.get_num_threads()), "--device", "cpu"]
-
-    def run(name: str, *arguments: str) -> dict[str, Any]:
-        state = str(tiles / name)
-        monkeypatch.setattr(sys, "argv", ["train.py", str(tiles), "--state", state, *arguments])
-        train.main()
-        return torch.load(state, weights_only=True)
-
-    first = run("run.pt", "--steps", "3", *common)
-    pack = tiles / "base.safetensors"
-    options = ["--calibrate", str(tiles / "a"), "--pictures", "1", "--crop", "64"]
-    make.main([str(tiles / "run.pt"), "-o", str(pack), *options])
-    assert Codec(read_pack(pack), "reference").neutral.encode(Picture(textured(40, 50))).data
-    second = run("again.pt", "--steps", "4", "--from", str(pack), *common)
-    assert (first["step"], second["step"]) == (3, 4)
-    assert second["pixels"] == 4 * 2 * 64**2
-    assert second["bands"].shape == first["bands"].shape
-    name = "synthesis.coarse.1.weight"
-    torch.testing.assert_close(second["network"][name], first["network"][name], atol=0.02, rtol=0.1)
-
-
-def test_tables_compare_rates_at_equal_quality() -> None:
-    validation = script("training.validation")
-    rows = [{"bpp": 2.0**-i, "psnr": 40.0 - 3 * i} for i in range(5)]
-    other = [{**row, "bpp": 0.9 * row["bpp"]} for row in rows]
-    np.testing.assert_allclose(validation.rate_changes(rows, other, "psnr"), [-10] * 4, atol=1e-6)
-
-
-def test_the_trained_error_is_near_the_published_one() -> None:
-    """Of pictures blurred or made noisy, against the package that follows the definition."""
-    ssimulacra2 = pytest.importorskip("ssimulacra2")
-    visual = script("training.visual")
-    clean = np.asarray(Image.open(ROOT / "examples" / "coffee.png").convert("RGB"))[:256, :256]
-    noise = np.random.default_rng(1).normal(0, 6, clean.shape)
-    for damaged in (noise + clean, ndimage_blur(clean)):
-        damaged = np.rint(np.clip(damaged, 0, 255)).astype(np.uint8)
-        folder = Path(tempfile.mkdtemp())
-        for name, picture in (("a", clean), ("b", damaged)):
-            Image.fromarray(picture).save(folder / f"{name}.png")
-        expected = ssimulacra2.compute_ssimulacra2(str(folder / "a.png"), str(folder / "b.png"))
-        x, y = (
-            torch.from_numpy(levels.copy()).permute(2, 0, 1)[None].float() / 255
-            for levels in (clean, damaged)
-        )
-        assert abs(visual.score(x, y).item() - expected) < 3
-        assert visual.score(x, x).item() > 99.8
-
-
-def ndimage_blur(picture: np.ndarray) -> np.ndarray:
-    """Means of 3x3 neighbourhoods."""
-    padded = np.pad(picture.astype(float), ((1, 1), (1, 1), (0, 0)), mode="edge")
-    rows, columns = picture.shape[:2]
-    shifted = [padded[i : i + rows, j : j + columns] for i in range(3) for j in range(3)]
-    return np.mean(shifted, 0)
-
-
-def test_validation_holds_out_whole_sources(tiles: Path) -> None:
-    module = script("training.tiles")
-    photographs, graphics = module.validation_paths(tiles, further_graphics=1)
-    assert [p.name for p in photographs] == ["cid-2-0-0.png"]
-    assert [p.parent.name for p in graphics] == ["held-out", "a"]
-    held = [*photographs, *graphics]
-    assert len(module.Tiles(tiles, "ab", held, "cpu", None)) == 3
-
-
-def assert_same(a: Any, b: Any) -> None:
-    """Equal to the bit, whatever it is made of."""
-    assert type(a) is type(b)
-    if isinstance(a, torch.Tensor):
-        assert torch.equal(a, b)
-    elif isinstance(a, dict):
-        assert a.keys() == b.keys()
-        for key in a:
-            assert_same(a[key], b[key])
-    elif isinstance(a, (list, tuple)):
-        assert len(a) == len(b)
-        for x, y in zip(a, b, strict=True):
-            assert_same(x, y)
-    else:
-        assert a == b

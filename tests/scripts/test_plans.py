@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +12,7 @@ from licodec.fmpq.curves import Layer
 from licodec.fmpq.state import Sensitivities, write_state
 from licodec.packs import write_pack
 from tests import tiny
+from tests.scripts.conftest import script
 
 SEARCH = ("--search", "s.json")
 LAYERS = (Layer("analysis.a", 1000, (2, 3, 8)), Layer("synthesis.b", 3000, (2, 3, 8)))
@@ -32,7 +32,6 @@ FIGURES = {
 @pytest.fixture
 def report(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "scripts"))
     write_state(STATE, Path("s.json"))
     write_pack(replace(tiny.pack(), card={"quantization": FIGURES}), Path("small.safetensors"))
     write_pack(tiny.pack(), Path("plain.safetensors"))
@@ -40,7 +39,7 @@ def report(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
     write_pack(replace(tiny.pack(), card={"quantization": by_hand}), Path("by-hand.safetensors"))
     other = {**FIGURES, "plan": {"analysis.z": 4}}
     write_pack(replace(tiny.pack(), card={"quantization": other}), Path("other.safetensors"))
-    return importlib.import_module("evaluate")
+    return script("evaluate")
 
 
 def test_the_table(report: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,22 +1,17 @@
 """scripts/training/soap.py: the optimizer that trains `lite`."""
 
 import copy
-import importlib
-from collections.abc import Iterator
-from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
 
-SCRIPTS = Path(__file__).parents[1] / "scripts"
+from tests.scripts.conftest import script
 
 
 @pytest.fixture(scope="module")
-def soap() -> Iterator[ModuleType]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(SCRIPTS))
-        yield importlib.import_module("training.soap")
+def soap() -> ModuleType:
+    return script("training.soap")
 
 
 def mixed_problem(memory_format: torch.memory_format) -> tuple[torch.nn.Conv2d, torch.Tensor]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from types import ModuleType
@@ -19,15 +17,12 @@ from licodec.errors import CorruptFileError, LicodecError, UsageError
 from licodec.images import Picture
 from licodec.library import Library
 from licodec.packs import read_name
-
-SCRIPTS = Path(__file__).parents[1] / "scripts"
+from tests.scripts.conftest import script
 
 
 @pytest.fixture(scope="module")
-def fuzz() -> Iterator[ModuleType]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(SCRIPTS))
-        yield importlib.import_module("fuzzing.files")
+def fuzz() -> ModuleType:
+    return script("fuzzing.files")
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +40,7 @@ def honest(fuzz: ModuleType, library: Library, pack_path: Path) -> list[Any]:
 def test_honest_files_are_right(fuzz: ModuleType, library: Library, honest: list[Any]) -> None:
     assert {"RGB", "grey", "alpha plane", "metadata", "several streams"} <= {s.name for s in honest}
     for subject in honest:
-        unchanged = importlib.import_module("fuzzing.changes").Change("none", subject.data)
+        unchanged = script("fuzzing.changes").Change("none", subject.data)
         assert fuzz.try_change(subject, unchanged, library).name == "right pixels", subject.name
 
 
@@ -116,7 +111,7 @@ def endless(data: bytes) -> Picture:
     ],
 )
 def test_faults_are_seen(fuzz: ModuleType, honest: list[Any], decode: Any, name: str) -> None:
-    outcomes = importlib.import_module("fuzzing.outcomes")
+    outcomes = script("fuzzing.outcomes")
     subject = honest[0]
     found = outcomes.outcome_of(subject.data, subject.picture, Faulty(decode), 2**18, 0.2)
     assert found.name == name
@@ -124,7 +119,7 @@ def test_faults_are_seen(fuzz: ModuleType, honest: list[Any], decode: Any, name:
 
 
 def test_right_checksums_of_a_png(fuzz: ModuleType, honest: list[Any]) -> None:
-    changes = importlib.import_module("fuzzing.changes")
+    changes = script("fuzzing.changes")
     (png,) = (
         chunk.data for subject in honest if subject.name == "alpha plane"
         for chunk in read_chunks(subject.data) if chunk.name == "ALPH"

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -14,19 +12,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from licodec.images import Picture
-
-SCRIPTS = Path(__file__).parents[1] / "scripts"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def scripts_folder() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(SCRIPTS))
-        yield
-
-
-def script(name: str) -> ModuleType:
-    return importlib.import_module(name)
+from tests.scripts.conftest import script
 
 
 def gradient(channels: int, dtype: str = "uint8") -> np.ndarray:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -11,14 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-SCRIPTS = Path(__file__).parents[1] / "scripts"
+from tests.scripts.conftest import script
 
 
 @pytest.fixture(autouse=True)
-def prepare_data() -> Iterator[ModuleType]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(SCRIPTS))
-        yield importlib.import_module("prepare_data")
+def prepare_data() -> ModuleType:
+    return script("prepare_data")
 
 
 def pixels(height: int, width: int) -> np.ndarray:
