@@ -10,7 +10,6 @@ is put into a copy of it, with the tags of that system. Needs `pip install build
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
 import subprocess
@@ -19,6 +18,7 @@ import tempfile
 from pathlib import Path
 
 from building.native import SYSTEMS, System, build
+from command import parser
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 TESTED = ("linux-x86-64", "linux-arm64")  # run here or, by qemu, in scripts/other_processor.py
@@ -52,12 +52,10 @@ def wheel_for(system: System, plain: Path, output: Path) -> Path:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("-o", "--output", type=Path, default=Path("dist"), help="(%(default)s)")
-    parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=list(SYSTEMS)[:5])
-    arguments = parser.parse_args(argv)
+    options = parser(__doc__)
+    options.add_argument("-o", "--output", type=Path, default=Path("dist"), help="(%(default)s)")
+    options.add_argument("--systems", nargs="+", choices=SYSTEMS, default=list(SYSTEMS)[:5])
+    arguments = options.parse_args(argv)
     arguments.output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as name:
         plain = plain_wheel(Path(name))

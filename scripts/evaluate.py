@@ -4,6 +4,9 @@
     scripts/evaluate.py PICTURES --json out.json --plot out.png --published kodak_rd.json
     scripts/evaluate.py PICTURES --codecs '' --alphas 0,0.25,0.5,0.75,1 --betas 0,0.5,1 \\
         --perceptual --json out.json --tables out.md --plot-perception out.png
+    scripts/evaluate.py --others FOLDER
+    scripts/evaluate.py PICTURES --export DIR --alphas 0.8 --betas 0,1 --crop 200,100,160,120
+    scripts/evaluate.py --search run.search.json --packs small.safetensors --plot plan.png
 
 Every picture becomes real .lic files, all overhead counted, at each d, and each is decoded
 again and must give the pixels that encoding promised. JPEG, WebP and AVIF (through Pillow)
@@ -22,7 +25,7 @@ beta, at each of --betas; d goes with alpha as the set says. BD-rates are given 
 pack's curve over d, of sets against the one for mse, and for the rates below --below bits per
 pixel by themselves. With --perceptual all is also measured by SSIMULACRA 2 (the package
 ssimulacra2), which no part was trained on; --plot-perception draws rate, distortion and
-perception. --tables writes everything as Markdown.
+perception. --tables writes to a file what is printed, Markdown.
 
 With --packs, further packs of the same or other networks code the pictures at the same d, and
 BD-rates among all packs are given: precision plans side by side.
@@ -32,7 +35,14 @@ pack's tables at the same d: ideal lengths of the symbols plus the file's overhe
 
 With --export, nothing is measured against other codecs: the decoded pictures are written to a
 folder, one folder in it for each setting, with a manifest.json of names, settings and bpp, for
-evaluations of one's own (detection, segmentation).
+evaluations of one's own (detection, segmentation). --crop draws a crop of each picture, too: of the
+original and of every setting, enlarged, side by side.
+
+With --others, pictures of other kinds than photographs are first written to that folder.
+
+With --search, a search for a precision plan is shown instead, by the state file that `licodec
+quantize --state` left: of every layer what was measured at each width, and the bits that --packs
+give it; --plot draws both.
 
 With --json, samples are kept beside it in a cache as each picture is done; the same command
 goes on after an interruption.
@@ -47,35 +57,29 @@ import math
 import os
 import sys
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from command import command, numbers, parser
+from evaluation import plans
 from evaluation.cache import Cache, picture_hash
 from evaluation.curves import (
     MEASURES,
     Curve,
     Saving,
-    curve_to_json,
     mean_curve,
     published_curves,
     saving,
 )
-from evaluation.export import export, settings_of
+from evaluation.export import box_of, export, named
 from evaluation.perceptual import require_package
-from evaluation.report import plot, plot_perception, print_report
-from evaluation.samples import Sample
-from evaluation.sources import (
-    PILLOW_SOURCES,
-    AdaptedSource,
-    PackSource,
-    Source,
-    adapted_sources,
-    representable,
-)
-from evaluation.tables import markdown
-from rich.console import Console
+from evaluation.plots import plot, plot_perception
+from evaluation.results import results
+from evaluation.samples import Sample, measure
+from evaluation.sources import PILLOW_SOURCES, AdaptedSource, PackSource, Source, representable
+from rates import sets_at, swept
 
 from licodec.errors import LicodecError
 from licodec.exact.interpreter import set_threads
@@ -83,68 +87,56 @@ from licodec.images import INPUT_SUFFIXES, read_picture
 from licodec.packs import choose_pack, read_name
 
 
+def names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name]
+
+
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("pictures", type=Path, nargs="+", help="folders or files")
-    parser.add_argument("--ds", default="0.5,0.75,1,1.5,2.5,4,7,12", help="separated by commas")
-    parser.add_argument("--model", default="lite", help="a backbone, or the path of a pack")
-    parser.add_argument("--plan", default="standard")
-    parser.add_argument(
-        "--packs", type=Path, nargs="+", default=[], metavar="PACK", help="further packs"
-    )
-    parser.add_argument(
-        "--codecs", default=",".join(PILLOW_SOURCES), help="separated by commas; '' for none"
-    )
-    parser.add_argument("--published", type=Path, help="JSON of curves to compare with")
-    parser.add_argument(
-        "--published-names", help="which of them, separated by commas; by default all"
-    )
-    parser.add_argument("--float", type=Path, help="training state to compare with")
-    parser.add_argument("--export", type=Path, metavar="DIR", help="write decoded pictures here")
-    parser.add_argument(
-        "--alphas", default="", help="of the adapter sets, separated by commas; --ds '' for no d"
-    )
-    parser.add_argument("--betas", default="0", help="of those that have it, separated by commas")
-    parser.add_argument("--objectives", help="adapter sets, separated by commas; by default all")
-    parser.add_argument(
-        "--below", type=float, default=0.4, help="bits per pixel of the lower part (%(default)s)"
-    )
-    parser.add_argument("--perceptual", action="store_true", help="measure SSIMULACRA 2, too")
-    parser.add_argument("--tables", type=Path, help="write the tables here, as Markdown")
-    parser.add_argument("--plot-perception", type=Path, help="write that plot here")
-    parser.add_argument("--json", type=Path, help="write all figures here")
-    parser.add_argument("--plot", type=Path, help="write the curves here: .png, .svg, .pdf")
-    cpus = os.cpu_count() or 1
-    parser.add_argument("--jobs", type=int, default=min(4, cpus), help="processes (%(default)s)")
-    return parser.parse_args(argv)
-
-
-def numbers(text: str) -> list[float]:
-    """The numbers of "0.5,1,2", none of "". Raises LicodecError."""
-    try:
-        return [float(part) for part in text.split(",") if part]
-    except ValueError:
-        raise LicodecError(f"{text!r}: give numbers separated by commas") from None
+    options = parser(__doc__)
+    add = options.add_argument
+    # fmt: off
+    add("pictures", type=Path, nargs="*", help="folders or files")
+    add("--ds", type=numbers, default=(0.5, 0.75, 1, 1.5, 2.5, 4, 7, 12),
+        help="separated by commas")
+    add("--model", default="lite", help="a backbone, or the path of a pack")
+    add("--plan", default="standard")
+    add("--packs", type=Path, nargs="+", default=[], metavar="PACK", help="further packs")
+    add("--codecs", type=names, default=list(PILLOW_SOURCES),
+        help="separated by commas; '' for none")
+    add("--published", type=Path, help="JSON of curves to compare with")
+    add("--published-names", type=names, help="which of them, separated by commas; all by default")
+    add("--float", type=Path, help="training state to compare with")
+    add("--export", type=Path, metavar="DIR", help="write decoded pictures here")
+    add("--crop", type=box_of, metavar="LEFT,TOP,WIDTH,HEIGHT", help="of exported pictures")
+    add("--others", type=Path, metavar="FOLDER", help="write pictures of other kinds here first")
+    add("--search", type=Path, metavar="STATE", help="show this search for a precision plan")
+    add("--alphas", type=numbers, default=(),
+        help="of the adapter sets, separated by commas; --ds '' for no d")
+    add("--betas", type=numbers, default=(0.0,),
+        help="of those that have it, separated by commas")
+    add("--objectives", type=names, help="adapter sets, separated by commas; by default all")
+    add("--below", type=float, default=0.4, help="bits per pixel of the lower part (%(default)s)")
+    add("--perceptual", action="store_true", help="measure SSIMULACRA 2, too")
+    add("--tables", type=Path, help="write the tables here, too")
+    add("--plot-perception", type=Path, help="write that plot here")
+    add("--json", type=Path, help="write all figures here")
+    add("--plot", type=Path, help="write the curves here: .png, .svg, .pdf")
+    add("--jobs", type=int, default=min(4, os.cpu_count() or 1), help="processes (%(default)s)")
+    # fmt: on
+    return options.parse_args(argv)
 
 
 def find_pictures(paths: list[Path]) -> list[Path]:
     """The files named, and the pictures in the folders named, in the order of their names."""
     found: list[Path] = []
     for path in paths:
-        if path.is_dir():
-            inside = (p for p in path.iterdir() if p.suffix.lower() in INPUT_SUFFIXES)
-            found += sorted(inside)
-        else:
-            found.append(path)
+        inside = path.iterdir() if path.is_dir() else ()
+        found += sorted(p for p in inside if p.suffix.lower() in INPUT_SUFFIXES)
+        found += [] if path.is_dir() else [path]
     if not found:
-        raise LicodecError(f"no pictures in {', '.join(map(str, paths))}")
+        where = f" in {', '.join(map(str, paths))}" if paths else ": name some, or folders of them"
+        raise LicodecError(f"no pictures{where}")
     return found
-
-
-def objectives(arguments: argparse.Namespace) -> list[str] | None:
-    return arguments.objectives and arguments.objectives.split(",")
 
 
 def further_sources(arguments: argparse.Namespace, ds: tuple[float, ...]) -> list[Source]:
@@ -153,74 +145,74 @@ def further_sources(arguments: argparse.Namespace, ds: tuple[float, ...]) -> lis
     if len(set(labels)) < len(labels) or (labels and not ds):
         raise LicodecError("--packs: give files of different names, and --ds to code them at")
     return [
-        PackSource(read_name(path), ds, None, arguments.perceptual, label=label)
+        PackSource(read_name(path), ds, label=label)
         for path, label in zip(arguments.packs, labels, strict=True)
     ]
 
 
 def make_sources(arguments: argparse.Namespace) -> list[Source]:
     """licodec first. Raises UsageError and LicodecError."""
-    perceptual = arguments.perceptual
     pack = choose_pack(arguments.model, arguments.plan)
-    ds = representable(pack, numbers(arguments.ds))
-    sources: list[Source] = [PackSource(pack, ds, arguments.float, perceptual)] if ds else []
+    ds = representable(pack, arguments.ds)
+    sources: list[Source] = [PackSource(pack, ds, arguments.float)] if ds else []
     sources += [
-        PackSource(pack, ds, None, perceptual, own.objective, objective=own.objective)
+        PackSource(pack, ds, label=own.objective, objective=own.objective)
         for own in pack.adapters
         if ds and own.modes == ("beta",)  # it goes over d, as the pack itself does
     ]
     sources += further_sources(arguments, ds)
-    sources += adapted_sources(
-        pack,
-        numbers(arguments.alphas),
-        numbers(arguments.betas),
-        objectives(arguments),
-        perceptual,
-    )
+    if alphas := tuple(sorted(set(arguments.alphas))):
+        sources += [
+            AdaptedSource(pack, objective, alphas, beta)
+            for objective, beta in sets_at(pack.adapters, arguments.betas, arguments.objectives)
+        ]
     if not sources:
         raise LicodecError("neither --ds nor --alphas: give one of them")
-    for name in filter(None, arguments.codecs.split(",")):
+    for name in arguments.codecs:
         if name not in PILLOW_SOURCES:
             raise LicodecError(f"no codec {name!r}; there are {', '.join(PILLOW_SOURCES)}")
-        sources.append(replace(PILLOW_SOURCES[name], perceptual=perceptual))
+        sources.append(PILLOW_SOURCES[name])
     return sources
 
 
 def read_published(arguments: argparse.Namespace) -> list[Curve]:
     """The published curves that were asked for. Raises LicodecError for one that is not there."""
-    if not arguments.published:
-        return []
-    curves = published_curves(arguments.published)
-    if arguments.published_names is None:
-        return list(curves.values())
-    names = [name.strip() for name in arguments.published_names.split(",")]
-    if unknown := [name for name in names if name not in curves]:
+    curves = published_curves(arguments.published) if arguments.published else {}
+    wanted = list(curves) if arguments.published_names is None else arguments.published_names
+    if unknown := [name for name in wanted if name not in curves]:
         raise LicodecError(
             f"{arguments.published}: no curve {unknown[0]!r}; there are {', '.join(curves)}"
         )
-    return [curves[name] for name in names]
+    return [curves[name] for name in wanted]
 
 
 def code(
-    path: Path, source: Source, values: tuple[float, ...]
+    path: Path, source: Source, values: tuple[float, ...], perceptual: bool
 ) -> list[tuple[float, tuple[Sample, ...]]]:
     """One task of a worker."""
-    return list(source.code(read_picture(path, str(path)).pixels, values))
+    pixels = read_picture(path, str(path)).pixels
+    return [
+        (value, tuple(measure(pixels, *coding, perceptual) for coding in codings))
+        for value, codings in source.code(pixels, values)
+    ]
 
 
-def fill(cache: Cache, pictures: dict[Path, str], sources: list[Source], jobs: int) -> None:
+def fill(
+    cache: Cache, pictures: dict[Path, str], sources: list[Source], arguments: argparse.Namespace
+) -> None:
     """Make the samples that the cache lacks; `pictures` are hashes by path."""
     tasks = [  # by source, so that a worker seldom has to open another pack
-        (path, source, missing)
+        (path, source, missing, arguments.perceptual)
         for source in sources
         for path, key in pictures.items()
         if (missing := cache.missing(key, source))
     ]
     if not tasks:
         return
+    jobs = min(arguments.jobs, len(tasks))
     threads = max(1, (os.cpu_count() or 1) // jobs)
     pool = ProcessPoolExecutor(
-        min(jobs, len(tasks)), get_context("spawn"), initializer=set_threads, initargs=(threads,)
+        jobs, get_context("spawn"), initializer=set_threads, initargs=(threads,)
     )
     with pool:
         waiting: dict[Future[Any], tuple[Path, Source]] = {
@@ -274,22 +266,15 @@ def compare(
 
 
 def to_json(
-    arguments: argparse.Namespace,
     sources: list[Source],
     samples: dict[str, dict[str, dict[float, Sample]]],
     curves: dict[str, Curve],
     savings: list[Saving],
 ) -> dict[str, Any]:
     return {
-        "pack": {
-            "file": sources[0].pack.path.name,
-            "backbone": sources[0].pack.backbone,
-            "plan": sources[0].pack.plan_name,
-            "weights_id": sources[0].pack.weights_id.hex(),
-            "adapters": {o.objective: o.adapter_id.hex() for o in sources[0].pack.adapters},
-        },
+        "pack": named(sources[0].pack),
         "sources": {source.curves[0]: source.identity for source in sources},
-        "curves": {name: curve_to_json(curve) for name, curve in curves.items()},
+        "curves": {name: asdict(curve) for name, curve in curves.items()},
         "bd_rates": [asdict(found) for found in savings],
         "pictures": {
             curve: {
@@ -311,15 +296,20 @@ def without_infinity(data: Any) -> Any:
 
 
 def run(arguments: argparse.Namespace) -> None:
+    """What the options ask for. Raises LicodecError."""
+    if arguments.search:
+        plans.report(arguments.search, arguments.packs, arguments.plot)
+        return
+    if arguments.others:
+        from evaluation.drawings import write_pictures  # which needs scikit-image
+
+        write_pictures(arguments.others)
+        arguments.pictures.append(arguments.others)
     if arguments.export:
         pack = choose_pack(arguments.model, arguments.plan)
-        rates = settings_of(
-            numbers(arguments.ds),
-            numbers(arguments.alphas),
-            numbers(arguments.betas),
-            objectives(arguments),
-        )
-        print(export(arguments.export, pack, find_pictures(arguments.pictures), rates))
+        swept_over = (arguments.ds, arguments.alphas, arguments.betas, arguments.objectives)
+        rates, paths = swept(pack.adapters, *swept_over), find_pictures(arguments.pictures)
+        print(export(arguments.export, pack, paths, rates, arguments.crop))
     else:
         evaluate(arguments)
 
@@ -332,10 +322,10 @@ def evaluate(arguments: argparse.Namespace) -> None:
     sources = make_sources(arguments)
     published = read_published(arguments)
     cache_path = arguments.json and arguments.json.with_suffix(".cache.json")
-    cache = Cache(cache_path)
+    cache = Cache(cache_path, arguments.perceptual)
     paths = find_pictures(arguments.pictures)
     pictures = {path: picture_hash(read_picture(path, str(path)).pixels) for path in paths}
-    fill(cache, pictures, sources, arguments.jobs)
+    fill(cache, pictures, sources, arguments)
 
     samples = collect(cache, pictures, sources)
     curves = {}
@@ -345,32 +335,33 @@ def evaluate(arguments: argparse.Namespace) -> None:
             curves[name] = mean_curve(name, source.values, by_value, source.parameter)
     savings = compare(sources, curves, published, arguments.below)
     if arguments.json:
-        data = to_json(arguments, sources, samples, curves, savings)
+        data = to_json(sources, samples, curves, savings)
         arguments.json.write_text(json.dumps(without_infinity(data), indent=1))
     if arguments.plot:
         plot(arguments.plot, list(curves.values()), published)
-    if arguments.tables:
-        arguments.tables.write_text(markdown(list(curves.values()), savings))
     if arguments.plot_perception:
-        adapted = [source for source in sources if isinstance(source, AdaptedSource)]
-        sets = [
-            [curves[source.curves[0]] for source in own]
-            for _, own in itertools.groupby(adapted, lambda source: source.objective)
-        ]
-        if not sets or any(curve.perceptual is None for own in sets for curve in own):
-            raise LicodecError("--plot-perception needs --alphas, and pictures large enough")
-        plot_perception(arguments.plot_perception, sets)
-    console = Console(width=None if sys.stdout.isatty() else 160)
-    print_report(console, samples[sources[0].curves[0]], list(curves.values()), savings)
+        draw_perception(arguments.plot_perception, sources, curves)
+    text = results(samples[sources[0].curves[0]], list(curves.values()), savings)
+    if arguments.tables:
+        arguments.tables.write_text(text)
+    print(text, end="")
 
 
-def main() -> None:
-    try:
-        run(parse_arguments())
-    except LicodecError as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit(130)
+def draw_perception(path: Path, sources: list[Source], curves: dict[str, Curve]) -> None:
+    """Raises LicodecError where no set was measured by it."""
+    adapted = [source for source in sources if isinstance(source, AdaptedSource)]
+    sets = [
+        [curves[source.curves[0]] for source in own]
+        for _, own in itertools.groupby(adapted, lambda source: source.objective)
+    ]
+    if not sets or any(curve.perceptual is None for own in sets for curve in own):
+        raise LicodecError("--plot-perception needs --alphas, and pictures large enough")
+    plot_perception(path, sets)
+
+
+@command
+def main(argv: list[str] | None = None) -> None:
+    run(parse_arguments(argv))
 
 
 if __name__ == "__main__":

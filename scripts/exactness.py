@@ -31,14 +31,18 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from command import command, numbers, parser
+from pictures import pixel_hash, textured
+from rates import in_words, swept
+from tables import table
 
-from licodec.codec import Codec
 from licodec.container import read_file
 from licodec.errors import LicodecError
 from licodec.exact import native
@@ -46,12 +50,13 @@ from licodec.exact.interpreter import set_threads
 from licodec.exact.native.levels import LEVEL_VARIABLE, NONE, levels
 from licodec.images import Picture, encode_picture, read_picture
 from licodec.library import Library
-from licodec.packs import Pack, choose_pack, read_name, read_pack
+from licodec.packs import choose_pack, read_name, read_pack
 from licodec.rate.modes import Rate, RateMode
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SECOND_DECODER = "format/reference_decoder.py"
 REFERENCE_DECODER = REPOSITORY / SECOND_DECODER
+Json = dict[str, Any]
 BASELINE = "baseline"
 CPU_BACKENDS = ("native", "int8", "float32")
 # Removed from the environment of every process, so that a setting is the only one there.
@@ -131,6 +136,7 @@ def settings(pythons: list[str]) -> list[Setting]:
         Setting("backend int8", backend="int8"),
         Setting("backend cuda", backend="cuda", encodes=True),
         *(Setting(f"python {python}", python=python, encodes=True) for python in pythons),
+        Setting(SECOND_DECODER),
     ]
 
 
@@ -157,32 +163,10 @@ def generated_pictures() -> dict[str, Picture]:
     }
 
 
-def textured(height: int, width: int) -> np.ndarray:
-    """Waves of growing frequency under light noise, uint8 (height, width, 3)."""
-    random = np.random.default_rng((height, width))
-    rows, columns = np.ogrid[:height, :width]
-    planes = [
-        127
-        + 80 * np.sin(rows * rows / (40.0 + 9 * c) / height * 8 + c)
-        + 40 * np.sin(columns * (0.02 + columns / width / 3) + 2 * c)
-        for c in range(3)
-    ]
-    noisy = np.stack(planes, 2) + random.normal(0, 3, (height, width, 3))
-    return np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
-
-
-def pixel_hash(picture: Picture) -> str:
-    """SHA-256 over interleaved samples, then alpha, as the pixel checksum is taken."""
-    digest = hashlib.sha256(np.ascontiguousarray(picture.pixels).data)
-    if picture.alpha is not None:
-        digest.update(np.ascontiguousarray(picture.alpha).data)
-    return digest.hexdigest()
-
-
 # The worker: one process under one setting ---------------------------------------------------
 
 
-def work(job: Mapping[str, Any]) -> dict[str, Any]:
+def work(job: Mapping[str, Any]) -> Json:
     """Encode and decode what `job` names; runs in a process of its own.
 
     `job` holds backend and threads (or null), pack (a path), encode ([picture, rate, target]
@@ -206,8 +190,9 @@ def work(job: Mapping[str, Any]) -> dict[str, Any]:
         Path(target).write_bytes(coded.data)
         encoded[target] = pixel_hash(coded.picture)
     decoded = {path: _decoded_hash(library, Path(path)) for path in job["decode"]}
+    torch = sys.modules.get("torch")
     return {
-        "backend": _backend_name(codec),
+        "backend": codec.backend + (f", torch {torch.__version__}" if torch else ""),
         "refused": codec.interpreter.rejected,
         "encoded": encoded,
         "decoded": decoded,
@@ -223,12 +208,7 @@ def _decoded_hash(library: Library, path: Path) -> str:
         return f"error: {error}"
 
 
-def _backend_name(codec: Codec) -> str:
-    torch = sys.modules.get("torch")
-    return codec.backend + (f", torch {torch.__version__}" if torch else "")
-
-
-def run_worker(setting: Setting, job: Mapping[str, Any]) -> dict[str, Any]:
+def run_worker(setting: Setting, job: Mapping[str, Any]) -> Json:
     """`work(job)` in a process under `setting`."""
     environment = {k: v for k, v in os.environ.items() if k not in VARIABLES}
     environment |= setting.environment
@@ -265,7 +245,7 @@ class Files:
     """
 
     pack: str
-    pictures: tuple[tuple[str, list[Any], str], ...]
+    pictures: tuple[tuple[str, Json, str], ...]
     promised: Mapping[str, str]
 
 
@@ -274,7 +254,7 @@ def make_files(pack: str, pictures: list[Path], rates: list[Rate], folder: Path)
     jobs = tuple(
         (str(picture), rate_to_json(rate), str(folder / f"{index:02} {picture.stem} {rated}.lic"))
         for index, picture in enumerate(pictures)
-        for rated, rate in ((rate_in_words(rate), rate) for rate in rates)
+        for rated, rate in ((in_words(rate), rate) for rate in rates)
     )
     answer = run_worker(Setting(BASELINE), {"pack": pack, "encode": jobs, "decode": []})
     if "encoded" not in answer:
@@ -283,88 +263,59 @@ def make_files(pack: str, pictures: list[Path], rates: list[Rate], folder: Path)
     return Files(pack, jobs, answer["encoded"])
 
 
-def rates_of(pack: Pack, ds: list[float], alphas: list[float], betas: list[float]) -> list[Rate]:
-    """Every d, and for each adapter set every alpha with every beta that it has."""
-    rates = [Rate(RateMode.D, d) for d in ds]
-    for own in pack.adapter_rates:
-        scaled = betas if "beta" in own.modes else [0.0]
-        rates += [Rate(RateMode.ALPHA, a, b, None, own.objective) for a in alphas for b in scaled]
-    return rates
+def rate_to_json(rate: Rate) -> Json:
+    return {**asdict(rate), "mode": rate.mode.value}
 
 
-def rate_to_json(rate: Rate) -> list[Any]:
-    return [rate.mode.value, rate.value, rate.beta, rate.objective]
-
-
-def rate_from_json(data: list[Any]) -> Rate:
-    mode, value, beta, objective = data
-    return Rate(RateMode(mode), value, beta, None, objective)
-
-
-def rate_in_words(rate: Rate) -> str:
-    """For a file's name: "d=2", "mse alpha=0.5", "perceptual alpha=0.5 beta=1"."""
-    words = [rate.objective, f"{rate.mode.value}={rate.value:g}"]
-    return " ".join(filter(None, [*words, f"beta={rate.beta:g}" if rate.beta else None]))
+def rate_from_json(data: Json) -> Rate:
+    return Rate(**{**data, "mode": RateMode(data["mode"])})
 
 
 def check(setting: Setting, files: Files, folder: Path) -> Row:
     """Decode all files under `setting`, and encode the pictures again where it says so."""
     started = time.monotonic()
     again = [(picture, r, str(folder / Path(file).name)) for picture, r, file in files.pictures]
-    job = {
-        "pack": files.pack,
-        "encode": again if setting.encodes else [],
-        "decode": list(files.promised),
-    }
-    if setting.encodes:
+    encode = again if setting.encodes else []
+    if encode:
         folder.mkdir()
-    answer = run_worker(setting, job)
-    problems = [answer["failure"]] if "failure" in answer else []
+    if setting.name == SECOND_DECODER:
+        answer = run_reference_decoder(files)
+    else:
+        job = {"pack": files.pack, "encode": encode, "decode": list(files.promised)}
+        answer = run_worker(setting, job)
     decoded = answer.get("decoded", {})
-    problems += differences(files.promised, decoded)
+    others = [
+        Path(file).name
+        for (_, _, file), (_, _, mine) in zip(files.pictures, encode, strict=False)
+        if decoded and Path(file).read_bytes() != Path(mine).read_bytes()
+    ]
     of_interest = (setting.backend, *CPU_BACKENDS)
-    encoded = None
-    if "encoded" in answer and setting.encodes:
-        others = [
-            file
-            for (_, _, file), (_, _, mine) in zip(files.pictures, again, strict=True)
-            if Path(file).read_bytes() != Path(mine).read_bytes()
-        ]
-        encoded = len(again) - len(others)
-        problems += [f"{Path(file).name}: encodes to another file" for file in others]
     return Row(
         setting.name,
         answer.get("backend", ""),
         len(files.promised),
-        sum(files.promised.get(path) == found for path, found in decoded.items()),
-        encoded,
+        sum(files.promised[path] == found for path, found in decoded.items()),
+        len(encode) - len(others) if encode and decoded else None,
         joint_digest(decoded) if decoded else "",
         {name: why for name, why in answer.get("refused", {}).items() if name in of_interest},
-        tuple(problems),
+        (
+            *([answer["failure"]] if "failure" in answer else []),
+            *differences(files.promised, decoded),
+            *(f"{name}: encodes to another file" for name in others),
+        ),
         time.monotonic() - started,
     )
 
 
-def check_reference_decoder(files: Files) -> Row:
-    """Decode all files by format/reference_decoder.py, which prints its pixels' SHA-256."""
-    started = time.monotonic()
+def run_reference_decoder(files: Files) -> Json:
+    """What format/reference_decoder.py decodes all files to: it prints its pixels' SHA-256."""
     decoded = {}
     for path in files.promised:
         command = [sys.executable, str(REFERENCE_DECODER), path, "--weights", files.pack]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         error = (done.stderr.strip().splitlines() or ["no message"])[-1]
         decoded[path] = done.stdout.strip() if done.returncode == 0 else f"error: {error}"
-    return Row(
-        SECOND_DECODER,
-        "NumPy",
-        len(files.promised),
-        sum(files.promised[path] == found for path, found in decoded.items()),
-        None,
-        joint_digest(decoded),
-        {},
-        tuple(differences(files.promised, decoded)),
-        time.monotonic() - started,
-    )
+    return {"backend": "NumPy", "decoded": decoded}
 
 
 def differences(promised: Mapping[str, str], decoded: Mapping[str, str]) -> list[str]:
@@ -392,98 +343,82 @@ def is_refusal(row: Row) -> bool:
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("pictures", type=Path, nargs="*", help="picture files")
-    parser.add_argument("--generate", action="store_true", help="add seven generated pictures")
-    parser.add_argument("--sizes", help="add textured pictures of these sizes: 384x256,64x64")
-    parser.add_argument("--ds", default="0.5,1,3,8", help="values of d, separated by commas")
-    parser.add_argument("--alphas", default="", help="of alpha, for each adapter set of the pack")
-    parser.add_argument("--betas", default="0", help="of beta, for those that have it")
-    parser.add_argument("--model", default="lite", help="a backbone, or the path of a pack")
-    parser.add_argument("--plan", default="standard")
-    parser.add_argument(
-        "--python", action="append", default=[], help="another interpreter to run, repeatable"
-    )
-    parser.add_argument("--only", help="run the settings whose name this expression matches")
-    parser.add_argument("--skip", help="leave out those whose name this expression matches")
-    parser.add_argument("--list", action="store_true", help="list the settings and stop")
-    parser.add_argument("--json", type=Path, help="write the rows here")
-    parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
-    return parser.parse_args(argv)
+    options = parser(__doc__)
+    add = options.add_argument
+    add("pictures", type=Path, nargs="*", help="picture files")
+    add("--generate", action="store_true", help="add seven generated pictures")
+    add("--sizes", default="", help="add textured pictures of these sizes: 384x256,64x64")
+    add("--ds", type=numbers, default=(0.5, 1, 3, 8), help="values of d, separated by commas")
+    add("--alphas", type=numbers, default=(), help="of alpha, for each adapter set of the pack")
+    add("--betas", type=numbers, default=(0.0,), help="of beta, for those that have it")
+    add("--model", default="lite", help="a backbone, or the path of a pack")
+    add("--plan", default="standard")
+    add("--python", action="append", default=[], help="another interpreter to run, repeatable")
+    add("--only", help="run the settings whose name this expression matches")
+    add("--skip", help="leave out those whose name this expression matches")
+    add("--list", action="store_true", help="list the settings and stop")
+    add("--json", type=Path, help="write the rows here")
+    add("--worker", action="store_true", help=argparse.SUPPRESS)
+    return options.parse_args(argv)
 
 
-def chosen(names: list[str], only: str | None, skip: str | None) -> list[str]:
-    """The names that `only` matches, if given, and `skip` does not; the expressions are
+def chosen(arguments: argparse.Namespace) -> list[Setting]:
+    """The settings that --only matches, if given, and --skip does not; the expressions are
     searched for, without regard to case."""
+    only, skip = arguments.only, arguments.skip
     return [
-        name
-        for name in names
-        if (only is None or re.search(only, name, re.IGNORECASE))
-        and (skip is None or not re.search(skip, name, re.IGNORECASE))
+        setting
+        for setting in settings(arguments.python)
+        if (only is None or re.search(only, setting.name, re.IGNORECASE))
+        and (skip is None or not re.search(skip, setting.name, re.IGNORECASE))
     ]
 
 
+def pictures_of(arguments: argparse.Namespace, folder: Path) -> list[Path]:
+    """Those named, and in the folder those generated. Exits where there are none."""
+    generated = generated_pictures() if arguments.generate else {}
+    for size in filter(None, arguments.sizes.split(",")):
+        width, _, height = size.partition("x")
+        generated[size] = Picture(textured(int(height), int(width)))
+    found = list(arguments.pictures)
+    for name, picture in generated.items():
+        found.append(folder / f"{name}.png")
+        found[-1].write_bytes(encode_picture(picture, "PNG"))
+    return found or sys.exit("no pictures: name some, or add --generate or --sizes")
+
+
 def run_matrix(arguments: argparse.Namespace) -> list[Row]:
-    matrix = {setting.name: setting for setting in settings(arguments.python)}
-    names = chosen([*matrix, SECOND_DECODER], arguments.only, arguments.skip)
-    if arguments.list:
-        print("\n".join(names))
-        sys.exit(0)
-    if not (arguments.pictures or arguments.generate or arguments.sizes):
-        sys.exit("no pictures: name some, or add --generate or --sizes")
-    ds, alphas, betas = (
-        [float(value) for value in values.split(",") if value]
-        for values in (arguments.ds, arguments.alphas, arguments.betas)
-    )
-    pack = str(choose_pack(arguments.model, arguments.plan).path)
-    rates = rates_of(read_pack(Path(pack)), ds, alphas, betas)
+    """Raises LicodecError."""
+    matrix = chosen(arguments)
+    path = choose_pack(arguments.model, arguments.plan).path
+    rates = swept(read_pack(path).adapter_rates, arguments.ds, arguments.alphas, arguments.betas)
     rows = []
     with tempfile.TemporaryDirectory(prefix="exactness-") as scratch:
         folder = Path(scratch)
-        pictures = list(arguments.pictures)
-        generated = generated_pictures() if arguments.generate else {}
-        for size in arguments.sizes.split(",") if arguments.sizes else ():
-            width, _, height = size.partition("x")
-            generated[size] = Picture(textured(int(height), int(width)))
-        for name, picture in generated.items():
-            path = folder / f"{name}.png"
-            path.write_bytes(encode_picture(picture, "PNG"))
-            pictures.append(path)
-        at = ", ".join(map(rate_in_words, rates))
+        pictures = pictures_of(arguments, folder)
+        at = ", ".join(map(in_words, rates))
         print(f"encoding {len(pictures)} pictures at {at}", file=sys.stderr)
-        files = make_files(pack, pictures, rates, folder)
-        for index, name in enumerate(names):
-            print(f"{index + 1}/{len(names)}  {name}", file=sys.stderr)
-            setting = matrix.get(name)
-            rows.append(
-                check(setting, files, folder / str(index))
-                if setting
-                else check_reference_decoder(files)
-            )
+        files = make_files(str(path), pictures, rates, folder)
+        for index, setting in enumerate(matrix):
+            print(f"{index + 1}/{len(matrix)}  {setting.name}", file=sys.stderr)
+            rows.append(check(setting, files, folder / str(index)))
     return rows
 
 
 def print_rows(rows: list[Row]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console(width=None if sys.stdout.isatty() else 160)
-    table = Table("setting", "backend used", "pixels right", "files equal", "s", "SHA-256")
-    for row in rows:
-        if is_refusal(row):
-            table.add_row(row.setting, "refused", "", "", f"{row.seconds:.0f}", "")
-            continue
-        table.add_row(
+    headings = ("setting", "backend used", "pixels right", "files equal", "s", "SHA-256")
+    cells = (
+        (
             row.setting,
-            row.backend,
-            f"{row.decoded} of {row.files}",
+            "refused" if is_refusal(row) else row.backend,
+            "" if is_refusal(row) else f"{row.decoded} of {row.files}",
             "" if row.encoded is None else f"{row.encoded} of {row.files}",
             f"{row.seconds:.0f}",
             row.digest[:12],
         )
-    console.print(table)
+        for row in rows
+    )
+    print(table(headings, cells))
     refusals: dict[str, list[str]] = {}
     for row in rows:
         for backend, reason in row.refused.items():
@@ -493,20 +428,20 @@ def print_rows(rows: list[Row]) -> None:
     for row in rows:
         for problem in row.problems:
             print(f"DIFFERENCE  {row.setting}: {problem}")
-    for digest in dict.fromkeys(row.digest for row in rows if row.digest):
-        count = sum(row.digest == digest for row in rows)
+    for digest, count in Counter(row.digest for row in rows if row.digest).items():
         print(f"SHA-256 of all pixels, {count} settings: {digest}")
 
 
-def main() -> None:
-    arguments = parse_arguments()
+@command
+def main(argv: list[str] | None = None) -> None:
+    arguments = parse_arguments(argv)
     if arguments.worker:
         json.dump(work(json.load(sys.stdin)), sys.stdout)
         return
-    try:
-        rows = run_matrix(arguments)
-    except LicodecError as error:
-        sys.exit(str(error))
+    if arguments.list:
+        print(*(setting.name for setting in chosen(arguments)), sep="\n")
+        return
+    rows = run_matrix(arguments)
     if arguments.json:
         arguments.json.write_text(json.dumps([asdict(row) for row in rows], indent=1))
     print_rows(rows)

@@ -10,41 +10,24 @@ set.
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from pictures import pixel_hash
+from rates import swept
 
 from licodec.codec import Codec
 from licodec.images import Picture, read_picture
-from licodec.packs import PackName, embedded_folder, installed_packs, read_pack
+from licodec.packs import Pack, PackName, embedded_folder, installed_packs, read_pack
 from licodec.rate.modes import Rate, RateMode
-from licodec.rate.scale import AdapterRates
 
 ROOT = Path(__file__).resolve().parent.parent
 GOLDEN = ROOT / "tests" / "golden"
 
 
-@dataclass(frozen=True)
-class Sample:
-    name: str
-    picture: Picture
-    d: float
-    alpha: float | None = None
-    beta: float = 0.0
-    objective: str | None = None
-
-    @property
-    def rate(self) -> Rate:
-        if self.alpha is None:
-            return Rate(RateMode.D, self.d)
-        return Rate(RateMode.ALPHA, self.alpha, self.beta, None, self.objective)
-
-
-def samples(adapters: Sequence[AdapterRates]) -> list[Sample]:
+def samples(pack: Pack) -> Iterator[tuple[str, Picture, Rate]]:
     """Crops of the example photograph and generated pictures, of even and odd sizes; the first of
     them by every adapter set, too."""
     photograph = read_picture(ROOT / "examples" / "coffee.png", "coffee.png").pixels
@@ -52,31 +35,22 @@ def samples(adapters: Sequence[AdapterRates]) -> list[Sample]:
     noise = rng.integers(0, 256, (37, 70, 3), dtype=np.uint8)
     ramp = np.add.outer(np.arange(65), 3 * np.arange(129)).astype(np.uint8)[:, :, None]
     alpha = rng.integers(0, 256, (48, 80), dtype=np.uint8)
-    crop = np.ascontiguousarray(photograph[100:228, 200:392])
+    crop = Picture(np.ascontiguousarray(photograph[100:228, 200:392]))
     small = np.ascontiguousarray(photograph[60:108, 300:380])
-    adapted = [
-        Sample(f"{own.objective}-alpha{alpha:g}", Picture(crop), 1.0, alpha, beta, own.objective)
-        for own in adapters
-        for alpha, beta in ((0.35, 0.0), (1.0, 1.0 if "beta" in own.modes else 0.0))
-    ]
-    return [
-        *adapted,
-        Sample("photograph-d0.5", Picture(crop), 0.5),
-        Sample("photograph-d1", Picture(crop), 1.0),
-        Sample("photograph-d8", Picture(crop), 8.0),
-        Sample("alpha-d3", Picture(small, alpha, xmp=b"<x:xmpmeta/>"), 3.0),
-        Sample("noise-d0.25", Picture(noise), 0.25),
-        Sample("grey-ramp-d2", Picture(ramp), 2.0),
-        Sample("one-pixel-d1", Picture(np.full((1, 1, 3), (200, 30, 90), np.uint8)), 1.0),
-    ]
-
-
-def pixel_hash(picture: Picture) -> str:
-    """SHA-256 of the interleaved samples, then the alpha plane."""
-    digest = hashlib.sha256(np.ascontiguousarray(picture.pixels).data)
-    if picture.alpha is not None:
-        digest.update(np.ascontiguousarray(picture.alpha).data)
-    return digest.hexdigest()
+    for own in pack.adapter_rates:
+        for value, beta in ((0.35, (0.0,)), (1.0, (1.0,))):
+            for rate in swept([own], (), (value,), beta):
+                yield f"{own.objective}-alpha{value:g}", crop, rate
+    for name, picture, d in (
+        ("photograph-d0.5", crop, 0.5),
+        ("photograph-d1", crop, 1.0),
+        ("photograph-d8", crop, 8.0),
+        ("alpha-d3", Picture(small, alpha, xmp=b"<x:xmpmeta/>"), 3.0),
+        ("noise-d0.25", Picture(noise), 0.25),
+        ("grey-ramp-d2", Picture(ramp), 2.0),
+        ("one-pixel-d1", Picture(np.full((1, 1, 3), (200, 30, 90), np.uint8)), 1.0),
+    ):
+        yield name, picture, Rate(RateMode.D, d)
 
 
 def add_missing(name: PackName, folder: Path) -> None:
@@ -84,11 +58,11 @@ def add_missing(name: PackName, folder: Path) -> None:
     codec = Codec(read_pack(name.path))
     listing = folder / "pixels.json"
     hashes = json.loads(listing.read_text()) if listing.exists() else {}
-    for sample in samples(codec.pack.adapter_rates):
-        file = f"{sample.name}.lic"
+    for sample, picture, rate in samples(codec.pack):
+        file = f"{sample}.lic"
         if file in hashes:
             continue
-        coded = codec.encode_at(sample.picture, sample.rate).result
+        coded = codec.encode_at(picture, rate).result
         folder.mkdir(parents=True, exist_ok=True)
         (folder / file).write_bytes(coded.data)
         hashes[file] = pixel_hash(coded.picture)

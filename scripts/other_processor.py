@@ -13,7 +13,6 @@ On s390x, which is big-endian, the packages that PyPI has no wheels for are Debi
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from building.native import SYSTEMS, build
+from command import parser
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 RELEASE, PYTHON = "bookworm", "3.11"
@@ -115,13 +115,11 @@ def write_python(processor: Processor, folder: Path, cpu: str | None) -> Path:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("processor", choices=PROCESSORS)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--cpu", help="what qemu emulates (all that it knows)")
-    arguments = parser.parse_args(argv)
+    options = parser(__doc__)
+    options.add_argument("processor", choices=PROCESSORS)
+    options.add_argument("folder", type=Path)
+    options.add_argument("--cpu", help="what qemu emulates (all that it knows)")
+    arguments = options.parse_args(argv)
     processor, folder = PROCESSORS[arguments.processor], arguments.folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "root").exists():

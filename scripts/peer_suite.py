@@ -29,22 +29,21 @@ The exit code is 1 where any file is wrong.
 
 from __future__ import annotations
 
-import argparse
 import fnmatch
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from command import parser
 from peers.comparison import tolerance_of
-from peers.formats import format_of
 from peers.readers import READERS
 from peers.verdicts import OUTCOMES, WRONG, judge
-from rich.console import Console
-from rich.table import Table
+from tables import table
 
 from licodec.files import display_name
 from licodec.images import INPUT_SUFFIXES
+from licodec.images.formats import damaged_format
 
 # Of PngSuite: "x", what is broken, and then colour type and depth as in all of its names.
 PNGSUITE_CORRUPT = ("x[a-z0-9][a-z0-9]n[0-9][a-z][0-9][0-9].png",)
@@ -65,33 +64,31 @@ def pictures_in(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def table_of(counts: Counter[tuple[str, str]]) -> Table:
+def table_of(counts: Counter[tuple[str, str]]) -> str:
     """Files by format and outcome."""
-    table = Table("format", *OUTCOMES, "all")
-    formats = sorted({format for format, _ in counts})
-    for format in formats:
-        numbers = [counts[format, outcome] for outcome in OUTCOMES]
-        table.add_row(format, *map(str, numbers), str(sum(numbers)))
-    sums = [sum(counts[format, outcome] for format in formats) for outcome in OUTCOMES]
-    table.add_row("all", *map(str, sums), str(sum(sums)))
-    return table
+    rows = []
+    for format in (*sorted({format for format, _ in counts}), "all"):
+        numbers = [
+            sum(n for (own, found), n in counts.items() if format in (own, "all") and found == one)
+            for one in OUTCOMES
+        ]
+        rows.append((format, *numbers, sum(numbers)))
+    return table(("format", *OUTCOMES, "all"), rows)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--corrupt", action="append", metavar="PATTERN")
-    options = parser.parse_args(arguments)
+    parse = parser(__doc__)
+    parse.add_argument("folder", type=Path)
+    parse.add_argument("--corrupt", action="append", metavar="PATTERN")
+    options = parse.parse_args(arguments)
     if not options.folder.is_dir():
-        parser.error(f"{display_name(options.folder)} is no folder")
+        parse.error(f"{display_name(options.folder)} is no folder")
     corrupt = options.corrupt or PNGSUITE_CORRUPT
     counts: Counter[tuple[str, str]] = Counter()
     for path in pictures_in(options.folder):
         with path.open("rb") as file:
             head = file.read(4096)
-        format = format_of(head)
+        format = (damaged_format(head) or "other").upper()
         verdict = judge(
             path,
             READERS.get(format, ()),
@@ -102,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if verdict.why:
             name = display_name(path.relative_to(options.folder))
             print(f"{verdict.outcome}  {name}: {verdict.why}", flush=True)
-    Console().print(table_of(counts))
+    print(table_of(counts))
     return 1 if any(outcome == WRONG for _, outcome in counts) else 0
 
 

@@ -30,19 +30,18 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from command import command, parser
 from PIL import Image
 from training.pictures import picture_paths
 
-from licodec.errors import LicodecError, UsageError
+from licodec.errors import UsageError
 
 LARGEST = 255
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    add = parser.add_argument
+    options = parser(__doc__)
+    add = options.add_argument
     add("pictures", type=Path, help="folder of pictures")
     add("-o", "--output", type=Path, required=True, help="folder for the prepared ones")
     add("--largest", type=int, metavar="N", help="only the N largest by area; by default all")
@@ -51,7 +50,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     add("--noise", type=float, default=1.0, help="width of the noise (QVRF: %(default)s)")
     add("--seed", type=int, default=1)
     add("--jobs", type=int, default=os.cpu_count() or 1)
-    return parser.parse_args(argv)
+    return options.parse_args(argv)
 
 
 def area(path: Path) -> int | None:
@@ -141,13 +140,9 @@ def run(arguments: argparse.Namespace) -> None:
     print(f"{len(tasks) - len(problems)} pictures in {arguments.output}")
 
 
+@command
 def main(argv: list[str] | None = None) -> None:
-    try:
-        run(parse_arguments(argv))
-    except LicodecError as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit(130)
+    run(parse_arguments(argv))
 
 
 if __name__ == "__main__":

@@ -1,18 +1,26 @@
 #!/usr/bin/env python3
-"""Train the adapters that give a frozen network a continuous rate, alpha (CALICE).
+"""Train the adapters that give a frozen network a continuous rate, alpha, and those that trade
+fidelity for realism, beta (CALICE).
 
     scripts/train_adapters.py PICTURES --from weights/lite-precise.safetensors --state alpha.pt
     scripts/train_adapters.py PICTURES --from stf_0483_best.pth.tar --state stf-alpha.pt
+    scripts/train_adapters.py PICTURES --from alpha.pt --loss perception --state beta.pt
 
 Each step draws an alpha; lambda(alpha) is geometric between two ends, and the adapters of the
 backbone's preset learn, nothing else. At alpha 0 the network stays what it was. With `lite`
 a d goes with alpha and steps are even within a slice. Losses, defaults and their ends of lambda:
 
-    mse      lambda * 255^2 * MSE + bpp            0.0483 to 0.0018; tcm, icm 0.05 to 0.0025
-    ms-ssim  lambda * (1 - MS-SSIM) + bpp          60.5 to 2.40
-    lpips    lambda * bpp + 150 * MSE + 0.1 LPIPS  0.048 to 1.28
+    mse         lambda * 255^2 * MSE + bpp                  0.0483 to 0.0018 (tcm 0.05 to 0.0025)
+    ms-ssim     lambda * (1 - MS-SSIM) + bpp                60.5 to 2.40
+    lpips       lambda * bpp + 150 * MSE + 0.1 LPIPS        0.048 to 1.28
+    perception  lambda * bpp + 150 * MSE + 2 beta distance  0.048 to 1.28
 
-CALICE trains for another distortion in two steps. The first adapts the anchor to it, at one
+perception trains beta, on top of adapters for alpha, which stay as they are: a second set stands
+around the first, and each step draws a beta, too. The published distance is LPIPS (`--distance
+lpips --alexnet FILE`). The default needs no trained network: 1 - MS-SSIM and the distance of local
+statistics in a steerable pyramid, for reasons that scripts/training/pyramid.py gives.
+
+CALICE trains alpha for another distortion in two steps. The first adapts the anchor to it, at one
 lambda and alpha 1; the second merges what came of it into the weights and trains alpha there:
 
     scripts/train_adapters.py PICTURES --from stf.pth.tar --state first.pt --loss ms-ssim \\
@@ -39,27 +47,21 @@ again resumes a run that was interrupted, exactly.
 from __future__ import annotations
 
 import argparse
-import sys
+import os
 from dataclasses import replace
 from pathlib import Path
 
+import torch
+from command import command, parser
 from training import defaults
-from training.adapters import (
-    Learning,
-    Task,
-    add_options,
-    check,
-    fill_in,
-    learn_adapters,
-    learn_network,
-    numbers,
-    train,
-)
-from training.networks import load_backbone, modes, take_adapters
+from training.adapters import Learning, Task, check, learn_adapters, learn_network, train
+from training.networks import load_backbone, modes, sets_of, take_adapters
 from training.objectives import (
     LPIPS_WEIGHT,
+    PERCEPTION_WEIGHT,
     LambdaRange,
     Objective,
+    PerceptionByBeta,
     Perceptual,
     RatePoint,
     SquaredError,
@@ -67,49 +69,82 @@ from training.objectives import (
     lpips_distance,
     ms_ssim_distance,
 )
+from training.pyramid import texture_distance
 
-from licodec.errors import LicodecError, UsageError
+from licodec.errors import UsageError
 from licodec.networks.adapter_sets import PRESETS, AdapterSet, attach, merge
 from licodec.networks.rate_modes import RateModes
 
 LEARNING: dict[str, Learning] = {"adapters": learn_adapters, "network": learn_network}
+LOSSES = (defaults.MSE, defaults.MS_SSIM, defaults.LPIPS, defaults.PERCEPTION)
+STATISTICS = "statistics"
+
+
+def numbers(text: str) -> tuple[float, ...]:
+    """An option's comma-separated numbers from 0 to 1."""
+    values = tuple(float(part) for part in text.split(","))
+    if not all(0 <= value <= 1 for value in values):
+        raise argparse.ArgumentTypeError(f"{text}: give numbers from 0 to 1")
+    return values
+
+
+def listed(values: tuple[float, ...]) -> str:
+    return ",".join(f"{value:g}" for value in values)
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    add_options(parser)
-    losses = (defaults.MSE, defaults.MS_SSIM, defaults.LPIPS)
-    parser.add_argument("--loss", choices=losses, default=defaults.MSE)
-    parser.add_argument("--adapters", metavar="PRESET", help="instead of the backbone's own")
-    parser.add_argument(
-        "--alphas",
-        type=numbers,
-        default=defaults.ALPHAS,
-        help="drawn in training, separated by commas (CALICE: 1,.95,.9,.8,.6,.4,.2)",
-    )
-    parser.add_argument(
-        "--start", type=Path, metavar="STATE", help="a run whose adapters these begin as"
-    )
-    parser.add_argument(
-        "--fixed-lambda",
-        type=float,
-        help="the first of two steps: this lambda at alpha 1 alone (CALICE: 60.5 for ms-ssim,\n"
-        "0.048 for lpips)",
-    )
-    parser.add_argument(
-        "--merge",
-        action="store_true",
-        help="the second: fold the adapters that the network has into its weights",
-    )
-    parser.add_argument(
-        "--learn", choices=LEARNING, default="adapters", help="what learns (%(default)s)"
-    )
-    parser.add_argument(
-        "--lpips-weight", type=float, default=LPIPS_WEIGHT, help="(CALICE: %(default)s)"
-    )
-    return parser.parse_args(argv)
+    options = parser(__doc__)
+    add = options.add_argument
+    # fmt: off
+    add("pictures", type=Path, help="folder of training pictures")
+    add("--state", type=Path, required=True, help="checkpoint of the run, resumed where it exists")
+    add("--from", dest="source", type=Path, required=True,
+        help="the network: a pack or a state file of lite, or a published checkpoint")
+    add("--backbone", choices=list(defaults.BACKBONES), help="read off the keys by default")
+    add("--loss", choices=LOSSES, default=defaults.MSE)
+    add("--adapters", metavar="PRESET", help="instead of the backbone's own")
+    add("--alphas", type=numbers, default=defaults.ALPHAS,
+        help=f"drawn in training, separated by commas (CALICE: {listed(defaults.ALPHAS)})")
+    add("--betas", type=numbers, default=defaults.BETAS,
+        help=f"of perception (CALICE: {listed(defaults.BETAS)})")
+    add("--start", type=Path, metavar="STATE", help="a run whose adapters these begin as")
+    add("--fixed-lambda", type=float,
+        help="the first of two steps: this lambda at alpha 1 alone (CALICE: 60.5 for ms-ssim, "
+        "0.048 for lpips)")
+    add("--merge", action="store_true",
+        help="the second: fold the adapters that the network has into its weights")
+    add("--learn", choices=LEARNING, default="adapters", help="what learns (%(default)s)")
+    add("--lpips-weight", type=float, default=LPIPS_WEIGHT, help="(CALICE: %(default)s)")
+    add("--distance", choices=(STATISTICS, defaults.LPIPS), default=STATISTICS,
+        help="of perception (%(default)s)")
+    add("--weight", type=float, default=PERCEPTION_WEIGHT,
+        help="of that at beta 1 (CALICE, for LPIPS: %(default)s)")
+    add("--learning-rate", type=float,
+        help="of Adam, to 0 as a cosine (CALICE's commands: 1e-5 for stf, else 1e-4)")
+    add("--epochs", type=int, default=defaults.EPOCHS, help="(CALICE's commands: %(default)s)")
+    add("--steps", type=int, help="instead of --epochs")
+    add("--batch", type=int, default=defaults.BATCH, help="crops a step (CALICE: %(default)s)")
+    add("--crop", type=int, default=defaults.CROP, help="their side (CALICE: %(default)s)")
+    add("--clip", type=float, default=defaults.CLIP,
+        help="largest norm of the gradient (CALICE: %(default)s)")
+    add("--lambdas", type=float, nargs=2, metavar=("ANCHOR", "LOWEST"),
+        help="lambda at alpha 0 and at alpha 1 (CALICE's commands)")
+    add("--rate-of", choices=(defaults.NOISE, defaults.SYMBOLS),
+        help="in training: latents with uniform noise (as published; the default, but for lite), "
+        "or the symbols that an encoder chooses, with straight-through gradients")
+    add("--held-out", type=int, default=24,
+        help="pictures kept for validation (%(default)s; CALICE: a tenth)")
+    add("--validate-every", type=int, default=1000, help="steps (%(default)s)")
+    add("--checkpoint-seconds", type=float, default=180)
+    add("--seed", type=int, default=defaults.SEED, help="(CALICE: %(default)s)")
+    add("--threads", type=int, default=os.cpu_count())
+    add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    add("--bfloat16", action="store_true",
+        help="mixed precision: faster where there are units for it, less precise")
+    add("--alexnet", type=Path, metavar="FILE",
+        help="AlexNet's weights for LPIPS, as torchvision has them")
+    # fmt: on
+    return options.parse_args(argv)
 
 
 def lambdas(arguments: argparse.Namespace, backbone: str) -> LambdaRange:
@@ -126,17 +161,30 @@ def lambdas(arguments: argparse.Namespace, backbone: str) -> LambdaRange:
 
 def make_objective(arguments: argparse.Namespace, backbone: str) -> Objective:
     ends = lambdas(arguments, backbone)
+    if defaults.LPIPS in (arguments.loss, arguments.distance):
+        distance = lpips_distance(arguments.alexnet, arguments.device)
     match arguments.loss:
         case defaults.MS_SSIM:
             return StructuralSimilarity(ends, ms_ssim_distance(arguments.crop))
         case defaults.LPIPS:
-            distance = lpips_distance(arguments.alexnet, arguments.device)
             return Perceptual(ends, distance, arguments.lpips_weight)
-        case _:
-            return SquaredError(ends)
+        case defaults.PERCEPTION:
+            if arguments.distance == STATISTICS:
+                distance = texture_distance(ms_ssim_distance(arguments.crop))
+            return PerceptionByBeta(ends, distance, arguments.weight)
+    return SquaredError(ends)
 
 
-def prepare(network: RateModes, arguments: argparse.Namespace) -> AdapterSet:
+def preset(arguments: argparse.Namespace, own: str, mode: str) -> AdapterSet:
+    """The set asked for, or the backbone's `own`. Raises UsageError for one of another mode."""
+    name = arguments.adapters or own
+    if name not in PRESETS or PRESETS[name].mode != mode:
+        known = ", ".join(key for key, preset in PRESETS.items() if preset.mode == mode)
+        raise UsageError(f"--adapters {name}: no preset for {mode}; there are {known}")
+    return PRESETS[name]
+
+
+def prepare_alpha(network: RateModes, arguments: argparse.Namespace) -> tuple[AdapterSet, ...]:
     """Merge and attach as the options say; the set that was attached. Raises UsageError."""
     if arguments.merge and not modes(network):
         raise UsageError(f"{arguments.source.name}: has no adapters to merge")
@@ -146,48 +194,66 @@ def prepare(network: RateModes, arguments: argparse.Namespace) -> AdapterSet:
         raise UsageError(
             f"{arguments.source.name}: has adapters already; --merge folds them into its weights"
         )
-    name = arguments.adapters or defaults.BACKBONES[network.backbone].alpha_for(arguments.loss)
-    if name not in PRESETS or PRESETS[name].mode != "alpha":
-        known = ", ".join(key for key, preset in PRESETS.items() if preset.mode == "alpha")
-        raise UsageError(f"--adapters {name}: no preset for alpha; there are {known}")
-    adapters = PRESETS[name]
+    own = defaults.BACKBONES[network.backbone].alpha_for(arguments.loss)
+    adapters = preset(arguments, own, "alpha")
     if arguments.fixed_lambda is not None:
         adapters = replace(adapters, d=1.0)  # no weights can take in a d, and these will be merged
     attach(network, adapters)
-    if arguments.start is not None:
-        take_adapters(network, arguments.start)
-    return adapters
+    return (adapters,)
+
+
+def prepare_beta(network: RateModes, arguments: argparse.Namespace) -> tuple[AdapterSet, ...]:
+    """Attach a set around those for alpha; all sets. Raises UsageError where there are none."""
+    if modes(network) != {"alpha"}:
+        raise UsageError(
+            f"{arguments.source.name}: its adapters are for {' and '.join(modes(network)) or '-'}; "
+            "give a network with those that the other losses train, for alpha alone"
+        )
+    sets = sets_of(network, arguments.source)
+    adapters = preset(arguments, defaults.BACKBONES[network.backbone].beta, "beta")
+    attach(network, adapters)
+    return (*sets, adapters)
+
+
+def points(arguments: argparse.Namespace) -> tuple[list[RatePoint], list[RatePoint]]:
+    """What training draws, each as likely, and what validation looks at."""
+    if arguments.loss == defaults.PERCEPTION:
+        drawn = [RatePoint(a, b) for a in arguments.alphas for b in arguments.betas]
+        seen = defaults.VALIDATION_ALPHAS[::2] + defaults.VALIDATION_ALPHAS[-1:]
+        return drawn, [RatePoint(a, b) for b in defaults.VALIDATION_BETAS for a in seen]
+    if arguments.fixed_lambda is not None:
+        return [RatePoint(1.0)], [RatePoint(1.0)]
+    own = arguments.learn == "network"
+    drawn = [RatePoint(alpha) for alpha in arguments.alphas]
+    return drawn, drawn if own else [RatePoint(alpha) for alpha in defaults.VALIDATION_ALPHAS]
 
 
 def make_task(arguments: argparse.Namespace) -> Task:
+    """Raises UsageError and BadInputError. Options left to the backbone get its defaults."""
     network = load_backbone(arguments.source, arguments.backbone)
-    adapters = prepare(network, arguments)
-    fill_in(arguments, network.backbone)
-    learn = LEARNING[arguments.learn]
-    first_step = arguments.fixed_lambda is not None
-    alphas = (1.0,) if first_step else arguments.alphas
-    seen = alphas if first_step or learn is learn_network else defaults.VALIDATION_ALPHAS
+    perception = arguments.loss == defaults.PERCEPTION
+    sets = (prepare_beta if perception else prepare_alpha)(network, arguments)
+    if arguments.start is not None:
+        take_adapters(network, arguments.start)
+    chosen = defaults.BACKBONES[network.backbone]
+    for name in ("learning_rate", "rate_of"):
+        if getattr(arguments, name) is None:
+            setattr(arguments, name, getattr(chosen, name))
+    name = arguments.loss
+    if perception:
+        name = f"{arguments.distance}, weight {arguments.weight:g}"
+    elif arguments.learn != "adapters":
+        name += f", {arguments.learn}"
     objective = make_objective(arguments, network.backbone)
-    return Task(
-        network,
-        (adapters,),
-        objective,
-        tuple(map(RatePoint, alphas)),
-        tuple(map(RatePoint, seen)),
-        arguments.loss if learn is learn_adapters else f"{arguments.loss}, {arguments.learn}",
-        learn,
-    )
+    learn = LEARNING[arguments.learn]
+    return Task(network, sets, objective, *map(tuple, points(arguments)), name, learn)
 
 
+@command
 def main(argv: list[str] | None = None) -> None:
     arguments = parse_arguments(argv)
-    try:
-        check(arguments)
-        train(make_task(arguments), arguments)
-    except LicodecError as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit(130)
+    check(arguments)
+    train(make_task(arguments), arguments)
 
 
 if __name__ == "__main__":

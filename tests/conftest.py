@@ -14,8 +14,8 @@ import pytest
 from licodec.packs import SEARCH_VARIABLE, SUFFIX, embedded_folder
 
 # How long an example takes depends on what else the machine does; no test is about that. Every
-# run draws the same examples: scripts/search_faults.py looks for others, and what it finds is kept
-# as an @example of its test.
+# run draws the same examples: scripts/fuzz.py looks for others, and what it finds is kept as an
+# @example of its test.
 hypothesis.settings.register_profile(
     "search",
     deadline=None,

@@ -1,28 +1,28 @@
-"""Peak memory of one task, each measured in a process of its own."""
+"""Time and peak memory of tasks, each in a process of its own."""
 
 from __future__ import annotations
 
-import json
 import resource
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+Job = Mapping[str, Any]
+Result = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Peak:
-    """bytes at the highest point, of them those in use before the task began, and seconds."""
+    """bytes at the highest point, seconds, and what the task gave."""
 
     peak: int
-    before: int
     seconds: float
-    result: Mapping[str, Any]
+    result: Result
 
 
 def peak_bytes() -> int:
@@ -40,42 +40,18 @@ def peak_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def measured(script: Path, job: Mapping[str, Any]) -> Peak:
-    """Run `script --task` on a job in a new process. Raises RuntimeError with its last line."""
-    done = subprocess.run(
-        [sys.executable, str(script), "--task"],
-        input=json.dumps(job),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise RuntimeError((done.stderr.strip().splitlines() or ["no message"])[-1])
-    return Peak(**json.loads(done.stdout))
+def own_process() -> ProcessPoolExecutor:
+    """A new process that shares nothing with this one."""
+    return ProcessPoolExecutor(1, get_context("spawn"))
 
 
-def report(prepare: Callable[[], Callable[[], Mapping[str, Any]]]) -> str:
-    """In the new process: prepare, run what that gives, and say how it went as JSON."""
-    task = prepare()
-    before = peak_bytes()
+def measured(task: Callable[[Job], Result], job: Job) -> Peak:
+    """Of a task in a new process."""
+    with own_process() as process:
+        return process.submit(_measured, task, job).result()
+
+
+def _measured(task: Callable[[Job], Result], job: Job) -> Peak:
     started = time.perf_counter()
-    result = task()
-    seconds = time.perf_counter() - started
-    return json.dumps(
-        {"peak": peak_bytes(), "before": before, "seconds": seconds, "result": result}
-    )
-
-
-def write_large_picture(path: Path, side: int) -> None:
-    """A synthetic picture of side x side as PPM, row by row: gradients, waves, edges, noise."""
-    random = np.random.default_rng(0)
-    columns = np.arange(side)
-    with path.open("wb") as file:
-        file.write(b"P6 %d %d 255\n" % (side, side))
-        for row in range(side):
-            block = (row // 97 + columns // 131) % 7
-            wave = 60 * np.sin(columns * (0.002 + row / side / 9)) + 40 * np.sin(row / 11)
-            grey = 110 + wave + 8 * block
-            planes = grey[:, None] + np.array([12, 0, -15]) * np.cos(row / 300)
-            noisy = planes + random.integers(-3, 4, (side, 1))
-            file.write(np.clip(noisy, 0, 255).astype(np.uint8).tobytes())
+    result = task(job)
+    return Peak(peak_bytes(), time.perf_counter() - started, result)

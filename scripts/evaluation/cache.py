@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from evaluation.perceptual import NAME
 from evaluation.samples import Sample
 from evaluation.sources import Source
 from licodec.errors import BadInputError
@@ -24,13 +25,13 @@ def picture_hash(pixels: np.ndarray) -> str:
 class Cache:
     """Samples by picture, source and value; all in one JSON file, or in memory alone.
 
-    A sample is found again only while the picture's pixels and everything that the source
-    names as its identity are the same. The code is not part of that: delete the file after
-    changing how pictures are coded.
+    A sample is found again only while the picture's pixels, everything that the source names as
+    its identity, and `perceptual`, whether SSIMULACRA 2 is measured, are the same. The code is not
+    part of that: delete the file after changing how pictures are coded.
     """
 
-    def __init__(self, path: Path | None) -> None:
-        self._path = path
+    def __init__(self, path: Path | None, perceptual: bool = False) -> None:
+        self._path, self._measured = path, f", {NAME}" if perceptual else ""
         self._samples: dict[str, list[dict[str, float | None]]] = {}
         if path is not None and path.exists():
             try:
@@ -38,9 +39,8 @@ class Cache:
             except json.JSONDecodeError:
                 raise BadInputError(f"{path}: not a cache of samples; delete it") from None
 
-    @staticmethod
-    def _key(picture: str, source: Source, value: float) -> str:
-        return f"{picture}/{source.identity}/{value:g}"
+    def _key(self, picture: str, source: Source, value: float) -> str:
+        return f"{picture}/{source.identity}{self._measured}/{value:g}"
 
     def get(self, picture: str, source: Source, value: float) -> tuple[Sample, ...] | None:
         """The samples for the source's curves, or None where they are still to be made."""

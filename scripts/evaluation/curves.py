@@ -7,7 +7,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -173,17 +172,3 @@ def rising(points: Points) -> Points:
         if not kept or quality > kept[-1][1]:
             kept.append((rate, quality))
     return tuple(kept)
-
-
-def curve_to_json(curve: Curve) -> dict[str, Any]:
-    """The form of a published curve, with the parameter's values where there are any."""
-    data: dict[str, Any] = {"values": list(curve.values), "bpp": list(curve.bpp)}
-    if curve.psnr is not None:
-        data["psnr"] = list(curve.psnr)
-    if curve.perceptual is not None:
-        data["ssimulacra2"] = list(curve.perceptual)
-    if curve.ms_ssim is not None:
-        data["ms_ssim"] = list(curve.ms_ssim)
-        if curve.ms_ssim_bpp != curve.bpp:
-            data["ms_ssim_bpp"] = list(curve.ms_ssim_bpp)
-    return data

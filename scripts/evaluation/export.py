@@ -3,15 +3,19 @@ segmenter's evaluation.
 
     DIR/manifest.json
     DIR/d-2/NAME.png      and so on, one folder a setting
+    DIR/NAME-crop.png     with --crop: settings side by side
 """
 
 from __future__ import annotations
 
-import itertools
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+from rates import described, in_words
 
 from licodec.codec import Codec
 from licodec.container import read_file
@@ -19,30 +23,21 @@ from licodec.errors import BadInputError
 from licodec.files import save_atomically
 from licodec.images import Picture, encode_picture, psnr, read_picture
 from licodec.packs import PackName, read_pack
-from licodec.rate.modes import Rate, RateMode
+from licodec.rate.modes import Rate
+
+LABEL_HEIGHT, GAP, ZOOM = 22, 6, 2  # the first two in pixels
+Box = tuple[int, int, int, int]  # left, top, right, bottom
 
 
-def settings_of(
-    ds: Iterable[float],
-    alphas: Iterable[float],
-    betas: Sequence[float] = (0.0,),
-    objectives: Sequence[str] | None = None,
-) -> tuple[Rate, ...]:
-    """Every d, then for each objective (None: the pack's choice) every alpha with every beta."""
-    adapted = itertools.product(objectives or (None,), alphas, betas)
-    return (
-        *(Rate(RateMode.D, d) for d in ds),
-        *(Rate(RateMode.ALPHA, a, b, None, objective) for objective, a, b in adapted),
-    )
-
-
-def export(folder: Path, pack: PackName, paths: Sequence[Path], rates: Sequence[Rate]) -> Path:
+def export(
+    folder: Path, pack: PackName, paths: Sequence[Path], rates: Sequence[Rate], box: Box | None
+) -> Path:
     """Code every picture at every rate and write what decoding its file gives; the manifest.
 
     The manifest lists, in the order of the pictures, each decoded file with the picture's
     name, size, settings, bytes and bits per pixel of the file that it was decoded from, and
     PSNR. Raises BadInputError where two pictures would have one name, and UsageError for a rate
-    that the pack does not have.
+    that the pack does not have. With `box` the crop is also drawn, of all settings side by side.
     """
     stems = [path.stem for path in paths]
     if twice := sorted({stem for stem in stems if stems.count(stem) > 1}):
@@ -53,28 +48,31 @@ def export(folder: Path, pack: PackName, paths: Sequence[Path], rates: Sequence[
     entries = []
     for path in paths:
         picture = Picture(read_picture(path, str(path)).pixels)  # no alpha, no metadata
-        entries += [_one(folder, codec, path, picture, rate) for rate in rates]
-    described = {
-        "pack": {
-            "backbone": pack.backbone,
-            "plan": pack.plan_name,
-            "weights_id": pack.weights_id.hex(),
-            "adapters": {own.objective: own.adapter_id.hex() for own in pack.adapters},
-        },
-        "pictures": entries,
-    }
+        own = [_one(folder, codec, path, picture, rate) for rate in rates]
+        if box is not None:
+            show(folder, path, own, box)
+        entries += own
     manifest = folder / "manifest.json"
-    save_atomically(manifest, (json.dumps(described, indent=1) + "\n").encode(), overwrite=True)
+    content = json.dumps({"pack": named(pack), "pictures": entries}, indent=1) + "\n"
+    save_atomically(manifest, content.encode(), overwrite=True)
     return manifest
+
+
+def named(pack: PackName) -> dict[str, Any]:
+    """What of a pack tells it from others."""
+    return {
+        "file": pack.path.name,
+        "backbone": pack.backbone,
+        "plan": pack.plan_name,
+        "weights_id": pack.weights_id.hex(),
+        "adapters": {own.objective: own.adapter_id.hex() for own in pack.adapters},
+    }
 
 
 def _one(folder: Path, codec: Codec, path: Path, picture: Picture, rate: Rate) -> dict[str, Any]:
     coded = codec.encode_at(picture, rate).result
     decoded = codec.decode(read_file(coded.data))
-    settings = _described(rate)
-    parts = (f"{v:g}" if isinstance(v, float) else v for v in settings.values())
-    named = "-".join(part for pair in zip(settings, parts, strict=True) for part in pair)
-    target = folder / named / f"{path.stem}.png"
+    target = folder / in_words(rate) / f"{path.stem}.png"
     target.parent.mkdir(parents=True, exist_ok=True)
     save_atomically(target, encode_picture(decoded, "PNG"), overwrite=True)
     quality = psnr(picture.pixels, decoded.pixels)
@@ -83,18 +81,48 @@ def _one(folder: Path, codec: Codec, path: Path, picture: Picture, rate: Rate) -
         "file": target.relative_to(folder).as_posix(),
         "width": picture.width,
         "height": picture.height,
-        "settings": settings,
+        "settings": described(rate),
         "bytes": len(coded.data),
         "bpp": 8 * len(coded.data) / (picture.width * picture.height),
         "psnr": None if quality == float("inf") else quality,
     }
 
 
-def _described(rate: Rate) -> dict[str, float | str]:
-    """What of a rate is not neutral."""
-    settings: dict[str, float | str] = {rate.mode.value: float(rate.value)}
-    if rate.beta:
-        settings["beta"] = float(rate.beta)
-    if rate.objective:
-        settings["objective"] = rate.objective
-    return settings
+def sheet(crops: Sequence[np.ndarray], labels: Sequence[str]) -> Picture:
+    """Crops, (H, W, 3) uint8 each, enlarged beside one another, with their labels under them."""
+    height, width = (ZOOM * side for side in crops[0].shape[:2])
+    drawn = Image.new("RGB", (len(crops) * (width + GAP) - GAP, height + LABEL_HEIGHT), "white")
+    draw, font = ImageDraw.Draw(drawn), ImageFont.load_default(14)
+    for i, (crop, label) in enumerate(zip(crops, labels, strict=True)):
+        left = i * (width + GAP)
+        enlarged = Image.fromarray(crop).resize((width, height), Image.Resampling.NEAREST)
+        drawn.paste(enlarged, (left, 0))
+        draw.text((left + 2, height + 2), label, fill="black", font=font)
+    return Picture(np.asarray(drawn))
+
+
+def box_of(text: str) -> Box:
+    """An option's crop."""
+    left, top, width, height = map(int, text.split(","))
+    return left, top, left + width, top + height
+
+
+def show(folder: Path, path: Path, entries: Sequence[Mapping[str, Any]], box: Box) -> None:
+    """Write the crop of a picture and of what was decoded of it to FOLDER/NAME-crop.png.
+
+    Raises BadInputError where the picture does not hold it.
+    """
+    files = [path, *(folder / entry["file"] for entry in entries)]
+    shown = [Image.fromarray(_as_rgb(read_picture(file, str(file)).pixels)) for file in files]
+    left, top, right, bottom = box
+    if not (0 <= left < right <= shown[0].width and 0 <= top < bottom <= shown[0].height):
+        size = f"{shown[0].width}x{shown[0].height}"
+        raise BadInputError(f"--crop: not within the {size} pixels of {path.name}")
+    crops = [np.asarray(one.crop(box)) for one in shown]
+    labels = [f"{Path(entry['file']).parent}: {entry['bpp']:.3f} bpp" for entry in entries]
+    data = encode_picture(sheet(crops, ["original", *labels]), "PNG")
+    save_atomically(folder / f"{path.stem}-crop.png", data, overwrite=True)
+
+
+def _as_rgb(pixels: np.ndarray) -> np.ndarray:
+    return np.repeat(pixels, 3 // pixels.shape[2], 2)

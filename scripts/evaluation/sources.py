@@ -18,8 +18,6 @@ import numpy as np
 import PIL
 from PIL import Image, features
 
-from evaluation.perceptual import NAME
-from evaluation.samples import Sample, measure
 from licodec.codec import Codec, Coded, SharedAnalysis
 from licodec.container import read_file
 from licodec.errors import LicodecError
@@ -32,13 +30,19 @@ if TYPE_CHECKING:
     from evaluation.floating import FloatCoder
 
 
+Coding = tuple[np.ndarray, float]
+"""Decoded pixels, and the bytes that they took."""
+Codings = Iterator[tuple[float, tuple[Coding, ...]]]
+"""By value, one for each curve."""
+
+
 class Source(Protocol):
     """Codes a picture at several settings of one parameter.
 
     parameter  what it is called: "quality", "d"
     values     its values
-    curves     names of the curves to which `code` adds one sample for every value
-    identity   everything but the picture and the value that samples depend on
+    curves     names of the curves of which `code` gives one coding for every value
+    identity   everything but the picture and the value that codings depend on
     """
 
     parameter: str
@@ -50,10 +54,8 @@ class Source(Protocol):
     @property
     def identity(self) -> str: ...
 
-    def code(
-        self, pixels: np.ndarray, values: Sequence[float]
-    ) -> Iterator[tuple[float, tuple[Sample, ...]]]:
-        """Yield (value, one sample for each curve) of uint8 (H, W, 1 or 3) pixels."""
+    def code(self, pixels: np.ndarray, values: Sequence[float]) -> Codings:
+        """Code uint8 (H, W, 1 or 3) pixels."""
         ...
 
 
@@ -68,7 +70,6 @@ class PillowSource:
     values: tuple[float, ...]
     options: Mapping[str, Any]
     colour_options: Mapping[str, Any] = field(default_factory=dict)  # for RGB alone
-    perceptual: bool = False  # whether it is measured
     parameter: str = "quality"
 
     @property
@@ -78,7 +79,7 @@ class PillowSource:
     @property
     def identity(self) -> str:
         options = f"{dict(self.options)} {dict(self.colour_options)}"
-        return f"{self.name} {self.library()} {options}{_measured(self.perceptual)}"
+        return f"{self.name} {self.library()} {options}"
 
     def library(self) -> str:
         """The library that Pillow uses for it. Raises LicodecError where it has none."""
@@ -92,9 +93,7 @@ class PillowSource:
         version = features.version("libjpeg_turbo" if turbo else feature)
         return f"{'libjpeg-turbo' if turbo else feature} {version}, Pillow {PIL.__version__}"
 
-    def code(
-        self, pixels: np.ndarray, values: Sequence[float]
-    ) -> Iterator[tuple[float, tuple[Sample, ...]]]:
+    def code(self, pixels: np.ndarray, values: Sequence[float]) -> Codings:
         grey = pixels.shape[2] == 1
         image = Image.fromarray(pixels[:, :, 0] if grey else pixels)
         options = {**self.options, **({} if grey else self.colour_options)}
@@ -102,7 +101,7 @@ class PillowSource:
             buffer = io.BytesIO()
             image.save(buffer, self.name, quality=int(value), **options)
             decoded = np.asarray(Image.open(buffer).convert(image.mode)).reshape(pixels.shape)
-            yield value, (measure(pixels, decoded, buffer.tell(), self.perceptual),)
+            yield value, ((decoded, buffer.tell()),)
 
 
 _QUALITIES = (5, 10, 15, 20, 30, 40, 50, 60, 70, 80, 85, 90, 95)
@@ -127,7 +126,7 @@ class PackSource:
     """A weights pack, swept over d (a multiple of the pack's unit); with `state`, a training
     state, the float network that it was made of beside it.
 
-    The float network's samples have the ideal length of its symbols in the pack's tables plus
+    The float network's codings have the ideal length of its symbols in the pack's tables plus
     everything in the exact form's file that is not coded symbols, and pixels of 8 bits. A `label`
     tells the curve from another pack's; `objective` is that of an adapter set with beta alone.
     """
@@ -135,7 +134,6 @@ class PackSource:
     pack: PackName
     values: tuple[float, ...]
     state: Path | None = None
-    perceptual: bool = False
     label: str = ""
     parameter: str = "d"
     objective: str | None = None
@@ -157,11 +155,9 @@ class PackSource:
         files = [self.pack.path, *([self.state] if self.state else [])]
         hashes = " ".join(_file_hash(path) for path in files)
         objective = "" if self.objective is None else f" {self.objective}"
-        return f"licodec {hashes}{objective}{_measured(self.perceptual)}"
+        return f"licodec {hashes}{objective}"
 
-    def code(
-        self, pixels: np.ndarray, values: Sequence[float]
-    ) -> Iterator[tuple[float, tuple[Sample, ...]]]:
+    def code(self, pixels: np.ndarray, values: Sequence[float]) -> Codings:
         codec = _open_codec(self.pack.path)
         picture = Picture(pixels)
         shared = SharedAnalysis(picture)
@@ -171,14 +167,14 @@ class PackSource:
             rate = Rate(RateMode.D, d, objective=self.objective)
             session = codec.at(codec.rate_scale.setting(rate))
             coded = session.code(picture, shared.at(session))
-            samples = [_sample(codec, coded, pixels, self.perceptual)]
+            codings = [_checked(codec, coded)]
             if coder:
                 lic = read_file(coded.data)
                 bits, decoded = coder.code(floating, d)
                 streams = sum(len(s.rans) + len(s.escapes) for s in lic.streams)
                 size = bits / 8 + len(coded.data) - streams
-                samples.append(measure(pixels, decoded, size, self.perceptual))
-            yield d, tuple(samples)
+                codings.append((decoded, size))
+            yield d, tuple(codings)
 
 
 @dataclass(frozen=True)
@@ -189,7 +185,6 @@ class AdaptedSource:
     objective: str
     values: tuple[float, ...]
     beta: float = 0.0
-    perceptual: bool = False
     parameter: str = "alpha"
 
     @property
@@ -200,56 +195,22 @@ class AdaptedSource:
     @property
     def identity(self) -> str:
         set_id = next(o.adapter_id for o in self.pack.adapters if o.objective == self.objective)
-        parts = f"{_file_hash(self.pack.path)} {set_id.hex()} beta {self.beta:g}"
-        return f"licodec {parts}{_measured(self.perceptual)}"
+        return f"licodec {_file_hash(self.pack.path)} {set_id.hex()} beta {self.beta:g}"
 
-    def code(
-        self, pixels: np.ndarray, values: Sequence[float]
-    ) -> Iterator[tuple[float, tuple[Sample, ...]]]:
+    def code(self, pixels: np.ndarray, values: Sequence[float]) -> Codings:
         codec = _open_codec(self.pack.path)
         for alpha in values:
             rate = Rate(RateMode.ALPHA, alpha, self.beta, None, self.objective)
             coded = codec.encode_at(Picture(pixels), rate).result
-            yield alpha, (_sample(codec, coded, pixels, self.perceptual),)
+            yield alpha, (_checked(codec, coded),)
 
 
-def adapted_sources(
-    pack: PackName,
-    alphas: Sequence[float],
-    betas: Sequence[float],
-    objectives: Sequence[str] | None,
-    perceptual: bool,
-) -> list[AdaptedSource]:
-    """A source for every adapter set of `objectives` (None: all) and each of `betas` that it has.
-
-    Raises LicodecError for an objective that the pack lacks.
-    """
-    names = [own.objective for own in pack.adapters]
-    for name in objectives or ():
-        if name not in names:
-            raise LicodecError(f"no adapters for {name!r}; the pack has {', '.join(names)}")
-    if alphas and not names:
-        raise LicodecError(f"{pack.path.name} has no adapters; --alphas needs some")
-    values = tuple(sorted(set(alphas)))
-    return [
-        AdaptedSource(pack, own.objective, values, beta, perceptual)
-        for own in pack.adapters
-        if values and own.objective in (objectives or names) and "alpha" in own.modes
-        for beta in (betas if "beta" in own.modes else [0.0])
-    ]
-
-
-def _sample(codec: Codec, coded: Coded, pixels: np.ndarray, perceptual: bool) -> Sample:
-    """What a coding gave. Raises LicodecError where its file decodes to other pixels."""
+def _checked(codec: Codec, coded: Coded) -> Coding:
+    """What a file decodes to. Raises LicodecError where those are other pixels than promised."""
     decoded = codec.decode(read_file(coded.data)).pixels
     if not np.array_equal(decoded, coded.picture.pixels):
         raise LicodecError("decoding gave other pixels than encoding promised")
-    return measure(pixels, decoded, len(coded.data), perceptual)
-
-
-def _measured(perceptual: bool) -> str:
-    """What of a source's identity says how its samples are measured."""
-    return f", {NAME}" if perceptual else ""
+    return decoded, len(coded.data)
 
 
 def representable(pack: PackName, ds: Sequence[float]) -> tuple[float, ...]:

@@ -1,1 +1,1 @@
-"""What scripts/fuzz_files.py is made of."""
+"""What scripts/fuzz.py is made of."""

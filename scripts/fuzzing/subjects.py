@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+from pictures import textured
 from PIL import Image
 
 from licodec.codec import Codec
@@ -88,15 +89,6 @@ def _of_a_later_version(subject: Subject) -> Subject:
     unknown = (Chunk(b"noTe", b"of a later version"), Chunk(b"teMp", bytes(40)))
     data = write_file(replace(read_file(subject.data), unknown=unknown))
     return replace(subject, name="unknown chunks", data=data)
-
-
-def textured(height: int, width: int, channels: int) -> np.ndarray:
-    """Waves under light noise, uint8 (height, width, channels)."""
-    random = np.random.default_rng((height, width, channels))
-    rows, columns, colour = np.ogrid[:height, :width, :channels]
-    waves = 128 + 60 * np.sin(rows / 5 + columns / 7 + 2 * colour)
-    noisy = waves + random.normal(0, 5, waves.shape)
-    return np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
 
 
 def _icc() -> bytes:

@@ -10,12 +10,11 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -31,9 +30,8 @@ from licodec.networks.adapter_sets import (
 )
 from licodec.networks.rate_modes import RateModes
 from licodec.packing.checkpoint_files import read_checkpoint
-from training import defaults
-from training.defaults import NOISE, SYMBOLS
-from training.objectives import Objective, RatePoint
+from training.defaults import NOISE
+from training.objectives import Objective, RatePoint, Seen
 from training.pictures import (
     at_least,
     centre_crop,
@@ -48,57 +46,8 @@ from training.state import save_state
 
 VALIDATION_SIDE = 256
 REPORT_EVERY = 100
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options that every training of adapters takes."""
-    add = parser.add_argument
-    add("pictures", type=Path, help="folder of training pictures")
-    add("--state", type=Path, required=True, help="checkpoint of the run, resumed where it exists")
-    add("--from", dest="source", type=Path, required=True,
-        help="the network: a pack or a state file of lite, or a published checkpoint")  # fmt: skip
-    add("--backbone", choices=list(defaults.BACKBONES), help="read off the keys by default")
-    add("--learning-rate", type=float,
-        help="of Adam, to 0 as a cosine (CALICE's commands: 1e-5 for stf, else 1e-4)")  # fmt: skip
-    add("--epochs", type=int, default=defaults.EPOCHS, help="(CALICE's commands: %(default)s)")
-    add("--steps", type=int, help="instead of --epochs")
-    add("--batch", type=int, default=defaults.BATCH, help="crops a step (CALICE: %(default)s)")
-    add("--crop", type=int, default=defaults.CROP, help="their side (CALICE: %(default)s)")
-    add("--clip", type=float, default=defaults.CLIP,
-        help="largest norm of the gradient (CALICE: %(default)s)")  # fmt: skip
-    add("--lambdas", type=float, nargs=2, metavar=("ANCHOR", "LOWEST"),
-        help="lambda at alpha 0 and at alpha 1 (CALICE's commands)")  # fmt: skip
-    add("--rate-of", choices=(NOISE, SYMBOLS),
-        help="in training: latents with uniform noise (as published; the default, but for lite),\n"
-        "or the symbols that an encoder chooses, with straight-through gradients")  # fmt: skip
-    add("--held-out", type=int, default=24,
-        help="pictures kept for validation (%(default)s; CALICE: a tenth)")  # fmt: skip
-    add("--validate-every", type=int, default=1000, help="steps (%(default)s)")
-    add("--checkpoint-seconds", type=float, default=180)
-    add("--seed", type=int, default=defaults.SEED, help="(CALICE: %(default)s)")
-    add("--threads", type=int, default=os.cpu_count())
-    add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    add("--bfloat16", action="store_true",
-        help="mixed precision: faster where there are units for it, less precise")  # fmt: skip
-    add("--alexnet", type=Path, metavar="FILE",
-        help="AlexNet's weights for LPIPS, as torchvision has them")  # fmt: skip
-
-
-def fill_in(arguments: argparse.Namespace, backbone: str) -> None:
-    """Give options that were left to the backbone its defaults."""
-    chosen = defaults.BACKBONES[backbone]
-    if arguments.learning_rate is None:
-        arguments.learning_rate = chosen.learning_rate
-    if arguments.rate_of is None:
-        arguments.rate_of = chosen.rate_of
-
-
-def numbers(text: str) -> tuple[float, ...]:
-    """An option's comma-separated numbers from 0 to 1."""
-    values = tuple(float(part) for part in text.split(","))
-    if not all(0 <= value <= 1 for value in values):
-        raise argparse.ArgumentTypeError(f"{text}: give numbers from 0 to 1")
-    return values
+# Options that decide what a run computes, beside those that its task says.
+SETTINGS = ["learning_rate", "batch", "crop", "clip", "rate_of", "held_out", "seed", "bfloat16"]
 
 
 Learning = Callable[[RateModes, AdapterSet], list[nn.Parameter]]
@@ -154,10 +103,6 @@ def cosine(step: int, steps: int, largest: float) -> float:
     return largest * 0.5 * (1 + math.cos(math.pi * step / steps))
 
 
-def set_point(network: RateModes, point: RatePoint) -> None:
-    network.set_rate(alpha=point.alpha, beta=point.beta)
-
-
 @torch.no_grad()
 def validate(task: Task, paths: Sequence[Path], device: str) -> list[dict[str, float]]:
     """Mean loss, estimated rate and PSNR on the centre of each held-out picture, by point."""
@@ -165,19 +110,17 @@ def validate(task: Task, paths: Sequence[Path], device: str) -> list[dict[str, f
     network.eval()
     crops = [centre_crop(read_pixels(path), VALIDATION_SIDE, 64) for path in paths]
     for point in task.validation:
-        set_point(network, point)
+        network.set_rate(alpha=point.alpha, beta=point.beta)
         figures = []
         for crop in crops:
             pixels = to_tensor(crop[None]).to(device)
             output = network(pixels)
             output["x_hat"] = output["x_hat"].clamp(0, 1)
-            bpp, mse = rate_and_distortion(output, pixels)
-            loss = task.objective.loss(bpp, mse, output["x_hat"], pixels, point)
-            figures.append((loss.item(), bpp.item(), -10 * math.log10(max(mse.item(), 1e-10))))
+            seen = Seen(*rate_and_distortion(output, pixels), output["x_hat"], pixels, point)
+            psnr = -10 * math.log10(max(seen.mse.item(), 1e-10))
+            figures.append((task.objective.loss(seen).item(), seen.bpp.item(), psnr))
         loss, bpp, psnr = (round(float(value), 4) for value in np.mean(figures, axis=0))
-        rows.append(
-            {"alpha": point.alpha, "beta": point.beta, "loss": loss, "bpp": bpp, "psnr": psnr}
-        )
+        rows.append({**asdict(point), "loss": loss, "bpp": bpp, "psnr": psnr})
     return rows
 
 
@@ -197,14 +140,7 @@ def run_settings(task: Task, steps: int, arguments: argparse.Namespace) -> dict[
         "lambdas": [task.objective.lambdas.anchor, task.objective.lambdas.lowest],
         "points": [[point.alpha, point.beta] for point in task.points],
         "steps": steps,
-        "learning_rate": arguments.learning_rate,
-        "batch": arguments.batch,
-        "crop": arguments.crop,
-        "clip": arguments.clip,
-        "rate_of": arguments.rate_of,
-        "held_out": arguments.held_out,
-        "seed": arguments.seed,
-        "bfloat16": arguments.bfloat16,
+        **{name: getattr(arguments, name) for name in SETTINGS},
     }
 
 
@@ -251,86 +187,87 @@ def find_pictures(arguments: argparse.Namespace) -> tuple[list[Path], list[Path]
     return held_out, training
 
 
-def train(task: Task, arguments: argparse.Namespace) -> None:
-    """Run or resume the training that `task` and the options of :func:`add_options` describe."""
-    torch.set_num_threads(arguments.threads)
-    held_out, training = find_pictures(arguments)
-    epoch = math.ceil(len(training) / arguments.batch)
-    steps = arguments.steps or arguments.epochs * epoch
-    device = arguments.device
-    settings = run_settings(task, steps, arguments)
-    network = task.network
+def begin(
+    task: Task, steps: int, settings: dict[str, object], arguments: argparse.Namespace
+) -> tuple[torch.optim.Optimizer, int]:
+    """The optimizer and the step that a new run, or one that goes on, begins with."""
     state = resumed(arguments.state, settings)
+    network = task.network
     if state is not None:
         network.load_state_dict(state["state_dict"])
-    network.to(device, memory_format=torch.channels_last)
+    network.to(arguments.device, memory_format=torch.channels_last)
     learning = task.learn(network, task.sets[-1])
     optimizer = torch.optim.Adam(learning, lr=arguments.learning_rate, fused=True)
-    first = 0
     if state is not None:
         optimizer.load_state_dict(state["optimizer"])
-        first = state["step"]
-        print(f"resumed at step {first} of {steps}", file=sys.stderr)
-    else:
-        whole, own = (sum(p.numel() for p in group) for group in (network.parameters(), learning))
-        print(f"{own:,} parameters to train beside {whole - own:,}; {steps:,} steps", flush=True)
+        print(f"resumed at step {state['step']} of {steps}", file=sys.stderr)
+        return optimizer, state["step"]
+    whole, own = (sum(p.numel() for p in group) for group in (network.parameters(), learning))
+    print(f"{own:,} parameters to train beside {whole - own:,}; {steps:,} steps", flush=True)
+    return optimizer, 0
 
+
+def learn_step(
+    task: Task, optimizer: torch.optim.Optimizer, draw: Draw, arguments: argparse.Namespace
+) -> float:
+    """One step; the loss, of which nothing is learned where it is not finite, as published."""
+    network, pixels = task.network, draw.pixels.to(arguments.device)
+    network.set_rate(alpha=draw.point.alpha, beta=draw.point.beta)
+    # In evaluation the networks count the bits of the symbols, and gradients pass as well.
+    network.train(arguments.rate_of == NOISE)
+    kind = torch.device(arguments.device).type
+    with torch.autocast(kind, torch.bfloat16, enabled=arguments.bfloat16):
+        output = network(pixels)
+    seen = Seen(*rate_and_distortion(output, pixels), output["x_hat"], pixels, draw.point)
+    loss = task.objective.loss(seen)
+    optimizer.zero_grad(set_to_none=True)
+    if torch.isfinite(loss):
+        loss.backward()
+        (group,) = optimizer.param_groups
+        torch.nn.utils.clip_grad_norm_(group["params"], arguments.clip)
+        optimizer.step()
+    return loss.item()
+
+
+def train(task: Task, arguments: argparse.Namespace) -> None:
+    """Run or resume the training that `task` and the options describe."""
+    torch.set_num_threads(arguments.threads)
+    held_out, training = find_pictures(arguments)
+    steps = arguments.steps or arguments.epochs * math.ceil(len(training) / arguments.batch)
+    settings = run_settings(task, steps, arguments)
+    optimizer, first = begin(task, steps, settings, arguments)
     drawing = ThreadPoolExecutor(1)  # draws the next step's crops while this one computes
     following = drawing.submit(draw_step, training, task.points, first, arguments)
     if first == 0:
-        report(task, held_out, device, 0)
+        report(task, held_out, arguments.device, 0)
     started = saved = time.monotonic()
     running: list[float] = []
     for step in range(first, steps):
         draw = following.result()
         following = drawing.submit(draw_step, training, task.points, step + 1, arguments)
-        pixels = draw.pixels.to(device)
         torch.manual_seed(arguments.seed * 1_000_003 + step)
-        for group in optimizer.param_groups:
-            group["lr"] = cosine(step, steps, arguments.learning_rate)
-        set_point(network, draw.point)
-        # In evaluation the networks count the bits of the symbols, and gradients pass as well.
-        network.train(arguments.rate_of == NOISE)
-        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=arguments.bfloat16):
-            output = network(pixels)
-        bpp, mse = rate_and_distortion(output, pixels)
-        loss = task.objective.loss(bpp, mse, output["x_hat"], pixels, draw.point)
-        optimizer.zero_grad(set_to_none=True)
-        if torch.isfinite(loss):
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(learning, arguments.clip)
-            optimizer.step()
-            running.append(loss.item())
-        else:  # as published: such a batch is passed over
-            print(f"step {step + 1}: the loss is {loss.item()}, nothing learned", file=sys.stderr)
-
-        done = step + 1
+        optimizer.param_groups[0]["lr"] = cosine(step, steps, arguments.learning_rate)
+        loss, done = learn_step(task, optimizer, draw, arguments), step + 1
+        if math.isfinite(loss):
+            running.append(loss)
+        else:
+            print(f"step {done}: the loss is {loss}, nothing learned", file=sys.stderr)
         if done % REPORT_EVERY == 0 and running:
             rate = (done - first) / (time.monotonic() - started)
             print(f"step {done}  loss {np.mean(running):.4f}  {rate:.2f} steps/s", flush=True)
             running.clear()
         if done % arguments.validate_every == 0 or done == steps:
-            report(task, held_out, device, done)
+            report(task, held_out, arguments.device, done)
         if time.monotonic() - saved > arguments.checkpoint_seconds or done == steps:
-            save(task, arguments.state, optimizer, done, settings)
+            # It resumes, and loads as a network: published ones by their keys alone, `lite` by
+            # what is said of its adapters.
+            save_state(
+                arguments.state,
+                backbone=task.network.backbone,
+                state_dict=task.network.state_dict(),
+                optimizer=optimizer.state_dict(),
+                step=done,
+                settings=settings,
+                adapters=settings["adapters"],
+            )
             saved = time.monotonic()
-
-
-def save(
-    task: Task,
-    path: Path,
-    optimizer: torch.optim.Optimizer,
-    done: int,
-    settings: dict[str, object],
-) -> None:
-    """A checkpoint that the run resumes from, and that loads as a network: published ones by
-    their keys alone, `lite` by what is said of its adapters."""
-    save_state(
-        path,
-        backbone=task.network.backbone,
-        state_dict=task.network.state_dict(),
-        optimizer=optimizer.state_dict(),
-        step=done,
-        settings=settings,
-        adapters=settings["adapters"],
-    )

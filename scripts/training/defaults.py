@@ -18,7 +18,7 @@ VALIDATION_ALPHAS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)  # src/train.py
 VALIDATION_BETAS = (0.0, 0.5, 1.0)  # ours: the published list is BETAS, twice as slow as a run
 EPOCHS, BATCH, CROP, CLIP, SEED = 500, 16, 256, 1.0, 42
 
-MSE, MS_SSIM, LPIPS = "mse", "ms-ssim", "lpips"
+MSE, MS_SSIM, LPIPS, PERCEPTION = "mse", "ms-ssim", "lpips", "perception"
 NOISE, SYMBOLS = "noise", "symbols"
 
 
@@ -62,5 +62,8 @@ BACKBONES = {
 }
 
 # Of the other losses; those of perceptual ones weigh the rate and grow with alpha.
-LAMBDAS = {MS_SSIM: LambdaRange(60.5, 2.40), LPIPS: LambdaRange(0.048, 1.28)}
-PERCEPTION_LAMBDAS = LambdaRange(0.048, 1.28)
+LAMBDAS = {
+    MS_SSIM: LambdaRange(60.5, 2.40),
+    LPIPS: LambdaRange(0.048, 1.28),
+    PERCEPTION: LambdaRange(0.048, 1.28),
+}

@@ -50,25 +50,32 @@ class LambdaRange:
 
 
 @dataclass(frozen=True)
+class Seen:
+    """What one forward pass gave: bits per pixel, mean squared error, decoded and original
+    pixels, and where it was."""
+
+    bpp: Tensor
+    mse: Tensor
+    decoded: Tensor
+    pixels: Tensor
+    point: RatePoint
+
+
+@dataclass(frozen=True)
 class Objective(ABC):
-    """A loss over (bits per pixel, mean squared error, decoded and original pixels)."""
+    """A loss over what is seen."""
 
     lambdas: LambdaRange
 
     @abstractmethod
-    def loss(
-        self, bpp: Tensor, mse: Tensor, decoded: Tensor, pixels: Tensor, point: RatePoint
-    ) -> Tensor: ...
+    def loss(self, seen: Seen) -> Tensor: ...
 
 
-@dataclass(frozen=True)
 class SquaredError(Objective):
     """lambda * 255^2 * MSE + bpp."""
 
-    def loss(
-        self, bpp: Tensor, mse: Tensor, decoded: Tensor, pixels: Tensor, point: RatePoint
-    ) -> Tensor:
-        return self.lambdas.at(point.alpha) * 255**2 * mse + bpp
+    def loss(self, seen: Seen) -> Tensor:
+        return self.lambdas.at(seen.point.alpha) * 255**2 * seen.mse + seen.bpp
 
 
 @dataclass(frozen=True)
@@ -77,10 +84,9 @@ class StructuralSimilarity(Objective):
 
     dissimilarity: Distance
 
-    def loss(
-        self, bpp: Tensor, mse: Tensor, decoded: Tensor, pixels: Tensor, point: RatePoint
-    ) -> Tensor:
-        return self.lambdas.at(point.alpha) * self.dissimilarity(decoded, pixels) + bpp
+    def loss(self, seen: Seen) -> Tensor:
+        distance = self.dissimilarity(seen.decoded, seen.pixels)
+        return self.lambdas.at(seen.point.alpha) * distance + seen.bpp
 
 
 @dataclass(frozen=True)
@@ -94,15 +100,11 @@ class Perceptual(Objective):
     def weight_at(self, point: RatePoint) -> float:
         return self.weight
 
-    def loss(
-        self, bpp: Tensor, mse: Tensor, decoded: Tensor, pixels: Tensor, point: RatePoint
-    ) -> Tensor:
-        weight = self.weight_at(point)
-        perceived = weight * self.distance(decoded, pixels)
-        return self.lambdas.at(point.alpha) * bpp + FIDELITY_WEIGHT * mse + perceived
+    def loss(self, seen: Seen) -> Tensor:
+        perceived = self.weight_at(seen.point) * self.distance(seen.decoded, seen.pixels)
+        return self.lambdas.at(seen.point.alpha) * seen.bpp + FIDELITY_WEIGHT * seen.mse + perceived
 
 
-@dataclass(frozen=True)
 class PerceptionByBeta(Perceptual):
     """The same with a weight in proportion to beta."""
 

@@ -29,11 +29,6 @@ def read_pixels(path: Path) -> np.ndarray:
     return np.asarray(Image.open(path).convert("RGB"))
 
 
-def load_pictures(folder: Path) -> list[np.ndarray]:
-    """All pictures below `folder` in name order, each (H, W, 3) uint8."""
-    return [read_pixels(path) for path in picture_paths(folder)]
-
-
 def at_least(paths: Sequence[Path], side: int) -> list[Path]:
     """Those pictures of which both sides have `side` pixels or more."""
     kept = []

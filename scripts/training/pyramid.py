@@ -20,6 +20,8 @@ the measure that results are judged by.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -98,3 +100,14 @@ def statistics_distance(decoded: Tensor, original: Tensor) -> Tensor:
         by_plane = share.unflatten(1, (len(PLANE_WEIGHTS), -1)).mean((0, 2, 3, 4))
         total = total + (weights * by_plane).sum() / OCTAVES
     return total
+
+
+def texture_distance(
+    dissimilarity: Callable[[Tensor, Tensor], Tensor],
+) -> Callable[[Tensor, Tensor], Tensor]:
+    """`dissimilarity`, which sees structure, and the distance of local statistics."""
+
+    def distance(decoded: Tensor, original: Tensor) -> Tensor:
+        return dissimilarity(decoded, original) + statistics_distance(decoded.float(), original)
+
+    return distance

@@ -15,7 +15,7 @@ CASES = 1500
 @pytest.fixture
 def fuzz(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(str(SCRIPTS))
-    return importlib.import_module("fuzz_native")
+    return importlib.import_module("fuzzing.native")
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def driver(fuzz: ModuleType, tmp_path: Path) -> Path:
 
 
 def test_damaged_streams_tables_and_integers(fuzz: ModuleType, driver: Path) -> None:
-    assert list(fuzz.run(driver, 0, CASES, seed=1)) == []
+    assert list(fuzz.do_cases(driver, 0, CASES, seed=1)) == []
 
 
 def test_a_read_beside_a_stream_is_seen(
@@ -39,5 +39,5 @@ def test_a_read_beside_a_stream_is_seen(
     assert source.count(check) == 1
     careless.write_text(source.replace(check, "0"))
     monkeypatch.setattr(fuzz, "SOURCES", (main, careless))
-    faults = list(fuzz.run(fuzz.build(tmp_path), 0, 200, seed=1))
+    faults = list(fuzz.do_cases(fuzz.build(tmp_path), 0, 200, seed=1))
     assert faults and "heap-buffer-overflow" in faults[0][1]

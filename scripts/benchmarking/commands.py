@@ -1,0 +1,77 @@
+"""What whole commands take: licodec's choice of a backend against one that is asked for.
+
+The picture is scaled to each width, and encoded and decoded by a process of its own for every
+command, as one is started in a terminal: once as licodec chooses, and once with --backend. The
+two take turns, and medians of seconds and of the most memory are shown. A photograph of 3:2 has 100
+megapixels at a width of 12250.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from statistics import median
+
+from command import numbers
+from PIL import Image
+
+MEMORY_UNIT = 1 if sys.platform == "darwin" else 1024  # of what the system says, bytes
+
+
+def licodec(arguments: Sequence[str]) -> tuple[float, float]:
+    """Run the command: seconds from its start to its end, and its most memory in megabytes.
+    Exits with its message where it fails."""
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "licodec", *arguments, "--force", "--quiet"],
+        stderr=subprocess.PIPE,
+    )
+    message = process.stderr.read().decode()
+    _, status, usage = os.wait4(process.pid, 0)
+    if os.waitstatus_to_exitcode(status):
+        sys.exit(message.strip() or "licodec failed")
+    return time.perf_counter() - start, usage.ru_maxrss * MEMORY_UNIT / 1e6
+
+
+def rows(picture: Path, size: str, arguments: argparse.Namespace) -> Iterator[str]:
+    """Lines of the table, in an order in which each command has its input."""
+    lic, decoded = picture.with_suffix(".lic"), picture.with_suffix(".decoded.png")
+    for own in (
+        ["encode", str(picture), "-o", str(lic), "--d", f"{arguments.d:g}"],
+        ["decode", str(lic), "-o", str(decoded)],
+    ):
+        ways = ([], ["--backend", arguments.backend])
+        turns = [[licodec([*own, *way]) for way in ways] for _ in range(arguments.rounds)]
+        cells = [
+            "{:.2f} s, {:.0f} MB".format(*map(median, zip(*runs, strict=True)))
+            for runs in zip(*turns, strict=True)
+        ]
+        yield f"| {size} | {own[0]} | {' | '.join(cells)} |"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("picture", type=Path)
+    add("--widths", type=numbers, default=(96, 384, 600, 768, 1200), help="separated by commas")
+    add("--d", type=float, default=4.0, help="(%(default)g)")
+    add("--backend", default="int8", help="(%(default)s)")
+    add("--rounds", type=int, default=5, help="(%(default)s)")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    whole = Image.open(arguments.picture).convert("RGB")
+    print(f"| picture | command | as licodec chooses | --backend {arguments.backend} |")
+    print("|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as folder:
+        for width in map(int, arguments.widths):
+            height = max(1, round(width * whole.height / whole.width))
+            picture = Path(folder) / f"{width}.png"
+            whole.resize((width, height), Image.Resampling.LANCZOS).save(picture)
+            for row in rows(picture, f"{width}x{height}", arguments):
+                print(row, flush=True)

@@ -1,0 +1,67 @@
+"""The evaluation's results as text, in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from tables import table
+
+from evaluation.curves import Curve, Saving
+from evaluation.perceptual import NAME
+from evaluation.samples import SMALLEST_MS_SSIM_SIDE, Sample, ms_ssim_in_decibels
+
+Pictures = Mapping[str, Mapping[float, Sample]]  # by name and value
+
+
+def results(pictures: Pictures, curves: Sequence[Curve], savings: Sequence[Saving]) -> str:
+    """What the first curve is of each of `pictures`, every curve, and what separates them."""
+    parts = [_pictures(curves[0], pictures), *map(_curve, curves)]
+    parts += [_savings(savings)] if savings else []
+    small = [n for n, s in pictures.items() if any(x.ms_ssim is None for x in s.values())]
+    if small:
+        parts.append(
+            f"MS-SSIM leaves out {len(small)} of {len(pictures)} pictures, too small for it "
+            f"(a side under {SMALLEST_MS_SSIM_SIDE} pixels): {', '.join(small)}"
+        )
+    return "\n\n".join(parts) + "\n"
+
+
+def _pictures(curve: Curve, pictures: Pictures) -> str:
+    headings = ["picture", *(f"{value:g}" for value in curve.values)]
+    rows = (
+        (name, *(f"{own[v].bpp:.3f} {own[v].psnr:5.2f}" for v in curve.values))
+        for name, own in pictures.items()
+    )
+    title = f"### {curve.name}: bits per pixel and PSNR, by picture and {curve.parameter}"
+    return f"{title}\n\n{table(headings, rows)}"
+
+
+def _curve(curve: Curve) -> str:
+    headings = [curve.parameter, "bpp", "PSNR"]
+    headings += ["MS-SSIM", "MS-SSIM in dB"] if curve.ms_ssim else []
+    headings += [NAME] if curve.perceptual else []
+    return f"### {curve.name}\n\n{table(headings, _points(curve))}"
+
+
+def _points(curve: Curve) -> Iterator[list[str]]:
+    for i, value in enumerate(curve.values):
+        cells = [f"{value:g}", f"{curve.bpp[i]:.4f}", f"{curve.psnr[i]:.3f}"]
+        if curve.ms_ssim:
+            similarity = curve.ms_ssim[i]
+            cells += [f"{similarity:.4f}", f"{ms_ssim_in_decibels(similarity):.2f}"]
+        if curve.perceptual:
+            cells.append(f"{curve.perceptual[i]:.2f}")
+        yield cells
+
+
+def _savings(savings: Sequence[Saving]) -> str:
+    headings = ("of", "against", "by", "rates", "BD-rate", "over", "of the first's range")
+    rows = []
+    for saving in savings:
+        found = ("", "no overlap", "")
+        if saving.percent is not None:
+            over = f"{saving.low:.2f} to {saving.high:.2f}"
+            found = (f"{saving.percent:+.2f} %", over, f"{saving.covered:.0%}")
+        rates = "all" if saving.below is None else f"below {saving.below:g} bpp"
+        rows.append((saving.test, saving.anchor, saving.measure, rates, *found))
+    return f"### BD-rate (pchip) over mean bits per pixel\n\n{table(headings, rows)}"

@@ -1,0 +1,22 @@
+#!/usr/bin/env python3
+"""Look for faults that the test suite's own examples do not show.
+
+    scripts/fuzz.py files --changes 100000     decodes changed files
+    scripts/fuzz.py native --cases 1000000     gives the native coder damaged streams
+    scripts/fuzz.py properties --minutes 60    runs the property tests with fresh seeds
+
+Each has a --help of its own.
+"""
+
+from __future__ import annotations
+
+from command import command, dispatch
+
+
+@command
+def main(argv: list[str] | None = None) -> None:
+    dispatch(__doc__, "fuzzing", ("files", "native", "properties"), argv)
+
+
+if __name__ == "__main__":
+    main()

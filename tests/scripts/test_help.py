@@ -1,0 +1,36 @@
+"""Every command says how it is used."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.scripts.conftest import ROOT
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("add_adapters", "build_wheels"),
+        *("benchmark", "benchmark codecs", "benchmark commands", "benchmark published"),
+        *("evaluate", "exactness"),
+        *("fuzz", "fuzz files", "fuzz native", "fuzz properties"),
+        *("make_pack", "other_processor", "peer_suite", "prepare_data"),
+        *("train", "train_adapters"),
+    ],
+)
+def test_help(command: str) -> None:
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    name, *kind = command.split()
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "scripts" / f"{name}.py"), *kind, "--help"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"usage: {name}.py {' '.join(kind)}".rstrip())
