@@ -22,7 +22,7 @@ from licodec.exact.program import Operation, Program
 from licodec.exact.values import ValueInfo
 
 ALIGNMENT = 64
-SLACK = 64  # bytes behind a plane: kernels read some elements beyond the last, times 0
+SLACK = 64  # bytes behind a plane: kernels read up to a dozen elements beyond the last, times 0
 TILE = 4096
 POSITIONS = 12
 BLOCKS_PER_THREAD = 4

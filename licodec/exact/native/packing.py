@@ -18,6 +18,7 @@ SUM_LIMIT = 2**31  # of a sum that 32 bits hold
 WEIGHT_BITS = 16
 MERGED_OUTPUTS = 16  # of groups that are computed as one
 NORMALIZED_OUTPUTS = 16  # of gdn and igdn that are computed together: transforms.h
+MOST_PIECES = 4  # of the bits of weights
 _PACK_ARGUMENTS = (c_void_p, c_int64, c_void_p, c_int64, c_void_p, c_void_p)
 
 
@@ -76,13 +77,14 @@ def pack_convolution(
     weight, bias = roles["weight"], roles["bias"]
     if order is not None:
         weight, bias = weight[order], bias[order]
-    parts, bits = [weight], 0
-    wide = total.high >= SUM_LIMIT
+    groups, wide = operation.attributes["groups"], total.high >= SUM_LIMIT
+    split = _Parts((weight,), 0, 1)
     if wide:
-        parts, bits = _parts(weight, max(-x.low, x.high))
-    groups = operation.attributes["groups"]
-    merged = _merged(groups, len(weight) // groups) if parts else 1
-    shape = _Shape.of(weight, groups, merged, x.channels, storage, level)
+        split = _split(weight, max(-x.low, x.high), groups)
+    parts = split.parts
+    merged = _merged(groups, len(weight) // groups) if parts and split.blocks == 1 else 1
+    inputs = (parts[0] if parts else weight).shape[1] * merged
+    shape = _Shape.of(weight, groups // merged, inputs, x.channels, storage, level)
     packed = [_pack(_merge(part, groups, merged), shape, storage) for part in parts]
     zero = storage.zero + (level.offset_u8 if storage.type == Type.U8 else 0)
     offsets = [zero * sums for _, sums in packed]
@@ -101,7 +103,9 @@ def pack_convolution(
         shape.runs,
         shape.length,
         len(parts),
-        bits,
+        split.bits,
+        split.blocks,
+        inputs if split.blocks > 1 else 0,
         (*addresses, *[0] * (MOST_PARTS - len(parts))),
         biases.ctypes.data,
         *(array.ctypes.data for array in plain),
@@ -127,16 +131,15 @@ class _Shape(NamedTuple):
         cls,
         weight: np.ndarray,
         groups: int,
-        merged: int,
+        inputs: int,
         channels: int,
         storage: Storage,
         level: Level,
     ) -> _Shape:
-        """Of weights (O, I, k, k) in `groups`, `merged` of which are computed as one."""
-        outputs, inputs, kernel, _ = weight.shape
-        groups //= merged
-        inputs *= merged
-        together = groups == 1  # then all columns of the kernel lie side by side
+        """Of weights (O, I, k, k), `inputs` of which a group takes at a time, where a pixel has
+        so many channels."""
+        outputs, _, kernel, _ = weight.shape
+        together = inputs == channels  # then all columns of the kernel lie side by side
         step = level.step_u8 if storage.type == Type.U8 else level.step_s16
         length = -(-(kernel * channels if together else inputs) // step) * step
         runs = 1 if together else kernel
@@ -150,20 +153,47 @@ def _largest_sum(weight: np.ndarray, largest: int) -> int:
     return int(sums.max()) * largest
 
 
-def _parts(weight: np.ndarray, largest: int) -> tuple[list[np.ndarray], int]:
-    """The fewest parts, lowest first, whose sums fit, and the bits of each: weight is the sum of
-    2^(bits * i) * part_i. No parts where more than MOST_PARTS would have to be."""
-    for count in range(1, MOST_PARTS + 1):
-        bits = -(-WEIGHT_BITS // count)
-        half, left, parts = 1 << (bits - 1), weight.astype(np.int32), []
-        for _ in range(count - 1):
-            part = ((left + half) & (2 * half - 1)) - half
-            parts.append(part.astype(np.int16))
-            left = (left - part) >> bits
-        parts.append(left.astype(np.int16))
-        if all(_largest_sum(part, largest) < SUM_LIMIT for part in parts):
-            return parts, bits
-    return [], 0
+class _Parts(NamedTuple):
+    """Weights (O, I, k, k) as the sum of 2^(bits * d) * parts[d * blocks + b], part b of which is
+    for block b of the inputs."""
+
+    parts: tuple[np.ndarray, ...]
+    bits: int
+    blocks: int
+
+
+def _split(weight: np.ndarray, largest: int, groups: int) -> _Parts:
+    """The parts whose sums fit and which are least work. None where too many would have to be.
+
+    Blocks of inputs cost nothing but the joining; each piece of the bits is all of the work.
+    """
+    for pieces in range(1, MOST_PIECES + 1):
+        bits = -(-WEIGHT_BITS // pieces)
+        by_bits = _pieces(weight, pieces, bits)
+        for blocks in (1, 2, 4, 8) if groups == 1 else (1,):
+            if pieces * blocks > MOST_PARTS or blocks > weight.shape[1]:
+                break
+            parts = tuple(part for piece in by_bits for part in _blocks(piece, blocks))
+            if all(_largest_sum(part, largest) < SUM_LIMIT for part in parts):
+                return _Parts(parts, bits, blocks)
+    return _Parts((), 0, 1)
+
+
+def _pieces(weight: np.ndarray, count: int, bits: int) -> list[np.ndarray]:
+    """Balanced digits of `bits` bits, lowest first; the last takes what is left."""
+    half, left, pieces = 1 << (bits - 1), weight.astype(np.int32), []
+    for _ in range(count - 1):
+        piece = ((left + half) & (2 * half - 1)) - half
+        pieces.append(piece.astype(np.int16))
+        left = (left - piece) >> bits
+    return [*pieces, left.astype(np.int16)]
+
+
+def _blocks(weight: np.ndarray, count: int) -> list[np.ndarray]:
+    """Blocks of inputs, equally many; the last is filled up with zeros."""
+    size = -(-weight.shape[1] // count)
+    whole = np.pad(weight, ((0, 0), (0, size * count - weight.shape[1]), (0, 0), (0, 0)))
+    return np.split(whole, count, 1)
 
 
 def _merged(groups: int, outputs: int) -> int:

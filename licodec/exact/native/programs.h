@@ -46,14 +46,17 @@ struct stage {
 
 enum source { LOAD, SHUFFLE, UNSHUFFLE, CONVOLUTION, WIDE_CONVOLUTION, NORMALIZE, DIVIDE, LAYERNORM, ATTENTION };
 
-enum { MOST_PARTS = 4 };
+enum { MOST_PARTS = 8 };
 
-/* Weights are packed as weights.c says, once for each part: weight = sum 2^(bits * i) part_i. */
+/* Sums beyond 32 bits are formed in parts, of some of the inputs and of some bits of the weights:
+ * part number d * blocks + b is of the inputs of block b, which begins at b * block, and has the
+ * unit 2^(part_bits * d). weights.c says how the weights of each part are packed. */
 struct convolution {
     int64_t kernel, stride;
     int64_t groups, inputs, outputs; /* channels of one group */
     int64_t runs, length;            /* a row of the kernel is `runs` runs of `length` elements */
     int64_t parts, part_bits;        /* no parts: sums are formed one by one in 64 bits */
+    int64_t blocks, block;
     const void *weights[MOST_PARTS];
     const int32_t *bias; /* padded for vectors like the weights, less what zero points add */
     const int32_t *plain_bias;    /* as stored, for WIDE_CONVOLUTION */

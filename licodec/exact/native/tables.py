@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import NamedTuple
 
-MOST_PARTS = 4  # of the weights of a convolution
+MOST_PARTS = 8  # of the weights of a convolution
 
 
 class Type(IntEnum):
@@ -97,6 +97,8 @@ class ConvolutionRow(NamedTuple):
     length: int = 0
     parts: int = 0
     part_bits: int = 0
+    blocks: int = 1
+    block: int = 0
     weights: tuple[int, ...] = (0,) * MOST_PARTS
     bias: int = 0
     plain_bias: int = 0

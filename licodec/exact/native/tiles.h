@@ -305,6 +305,7 @@ static void convolve(const struct job *job, const struct task *task, const struc
     const struct plane *p = &task->input;
     struct taps taps = {c->kernel, c->runs, c->length, p->row, p->pixel};
     const char *x = pixel_of(job, p, t->row * c->stride, t->column * c->stride);
+    x += part % c->blocks * c->block * size_of(p->type);
     int64_t vectors = (c->outputs + LANES - 1) / LANES;
     const int32_t *bias = c->bias + part * c->groups * vectors * LANES;
     int64_t step = c->stride * p->pixel;
@@ -327,7 +328,7 @@ static void convolve_wide(const struct job *job, const struct task *task, const 
         for (int64_t o = 0; o < t->channels; o++) joined[i * t->channels + o] = c->plain_bias[o];
     int64_t count = t->count * t->channels;
     for (int64_t number = 0; number < c->parts; number++) {
-        double unit = (double)((int64_t)1 << (number * c->part_bits));
+        double unit = (double)((int64_t)1 << (number / c->blocks * c->part_bits));
         convolve(job, task, t, number, part);
         for (int64_t i = 0; i < count; i++) joined[i] += unit * part[i];
     }
