@@ -42,7 +42,7 @@ from rich.table import Table
 from torch import Tensor
 
 from licodec.cli.models_import import import_checkpoint
-from licodec.cli.pack_options import ImportOptions, QuantizeOptions, WeightBits
+from licodec.cli.pack_options import ImportOptions, QuantizeOptions, WeightBits, parse_pack_size
 from licodec.cli.quantize import quantize
 from licodec.cli.rendering import Verbosity
 from licodec.codec import Codec
@@ -98,7 +98,7 @@ def searching(job: Mapping[str, Any]) -> Mapping[str, Any]:
         pictures=1, crops=job["crops"], crop_size=job["crop_size"], force=True,
         threads=job["threads"],
     )  # fmt: skip
-    quantize(job["checkpoint"], settings, Verbosity.QUIET)
+    quantize(job["checkpoint"], parse_pack_size(job["size"]), settings, Verbosity.QUIET)
     figures = search_figures(pack)
     counts = {name: figures[name] for name in ("evaluations", "naive_evaluations")}
     return {"pack": pack.stat().st_size, "cpu": time.process_time(), **counts}

@@ -16,15 +16,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from licodec.packing.searchables import adapter_sets, load_adapted_lite, load_lite
+from licodec.packing.searchables import adapter_sets
 from PIL import Image
 from torch import nn
 
 from licodec.errors import BadInputError, UsageError
 from licodec.networks.adapter_sets import PRESETS, AdapterSet, adapter_parameters, anchor_of
 from licodec.networks.cheng_attn import ChengConfig, ChengNetwork
+from licodec.networks.lite import LiteNetwork
 from licodec.packing import from_checkpoint
-from licodec.packing import searchables as checkpoints
+from licodec.packing.checkpoints import adapter_sets, load_anchor, load_network
 from licodec.packing.registry import BACKBONES
 from tests import tiny, tiny_published
 from tests.networks.vectors import formula_state
@@ -47,8 +48,8 @@ def scripts_folder() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def tiny_lite(monkeypatch: pytest.MonkeyPatch) -> None:
     """`lite` is the tiny network wherever a checkpoint is loaded."""
-    network = type(tiny.network())
-    monkeypatch.setattr(checkpoints, "LiteNetwork", lambda: network(tiny.CONFIG))
+    small = replace(BACKBONES["lite"], build=lambda *_: LiteNetwork(tiny.CONFIG))
+    monkeypatch.setitem(BACKBONES, "lite", small)
 
 
 def script(name: str) -> ModuleType:
@@ -85,7 +86,7 @@ def published_checkpoint(backbone: str, path: Path, patch: pytest.MonkeyPatch) -
     build = PUBLISHED[backbone]
     shapes = {key: list(value.shape) for key, value in build().state_dict().items()}
     torch.save({"state_dict": formula_state(shapes)}, path)
-    small = replace(BACKBONES[backbone], build=lambda name, shapes: build())
+    small = replace(BACKBONES[backbone], build=lambda *_: build())
     patch.setitem(BACKBONES, backbone, small)
     return path
 
@@ -296,7 +297,7 @@ def test_the_second_step_starts_where_the_first_ended(
     options = (*SIMILARITY, "--fixed-lambda", "60.5", "--learning-rate", "0.01")
     state = run("train_adapters", pictures, source, first, "--steps", "2", *options)
     assert state["settings"]["points"] == [[1.0, 0.0]]
-    adapted = load_adapted_lite(first)
+    adapted = load_network(first)
     adapted.set_rate(alpha=1)
     common = [str(pictures), "--from", str(first), "--state", str(tmp_path / "second.pt")]
     task = train.make_task(train.parse_arguments([*common, "--merge", "--loss", "ms-ssim"]))
@@ -339,7 +340,7 @@ def test_adapters_begin_as_those_of_another_run(pictures: Path, tmp_path: Path) 
     command = [str(pictures), "--from", str(other), "--state", str(second), *options]
     task = train.make_task(train.parse_arguments(command))
     assert not changed(network.state_dict(), anchor_of(task.network).state_dict())
-    begun = load_adapted_lite(first)
+    begun = load_network(first)
     own, given = (list(adapter_parameters(n, "alpha")) for n in (task.network, begun))
     assert any(parameter.any() for parameter in given)
     assert all(torch.equal(a, b) for a, b in zip(own, given, strict=True))
@@ -441,7 +442,8 @@ def test_a_state_with_adapters_says_which(tmp_path: Path) -> None:
     torch.save({"state_dict": tiny.network().state_dict(), "adapters": [preset.to_data()]}, path)
     assert adapter_sets(path) == (preset,)
     with pytest.raises(BadInputError, match=r"adapted\.pt: holds adapters; give the anchor"):
-        load_lite(path)
-    torch.save({"adapters": [{"mode": "gamma"}]}, path)
+        load_anchor(path)
+    state = tiny.network().state_dict()
+    torch.save({"state_dict": state, "adapters": [{"mode": "gamma"}]}, path)
     with pytest.raises(BadInputError, match=r"adapted\.pt: the description .* is damaged"):
-        load_adapted_lite(path)
+        load_network(path)

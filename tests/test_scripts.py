@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from licodec.packing.lite_exact import parts
 from PIL import Image, features
 
 from licodec.codec import Codec
@@ -30,7 +31,10 @@ from licodec.entropy.quantization import COST_UNIT
 from licodec.errors import BadInputError, LicodecError, UsageError
 from licodec.images import Picture, encode_picture, psnr, read_picture
 from licodec.networks.base_transforms import BaseConfig
-from licodec.packing.lite_exact import parts
+<<<<<<< HEAD
+=======
+from licodec.packing.lite import LiteForm
+>>>>>>> refs/heads/make
 from licodec.packs import read_pack, write_pack
 from licodec.rate.setting import Setting, d_to_units
 from tests import tiny, tiny_base, tiny_published
@@ -68,7 +72,6 @@ def textured(height: int, width: int, channels: int = 3) -> np.ndarray:
         "fmpq_report",
         "fuzz_files",
         "add_adapters",
-        "make_base_pack",
         "make_pack",
         "other_pictures",
         "peer_suite",
@@ -402,7 +405,8 @@ def test_adapters_are_added_to_packs(
     make_pack, add_adapters = script("make_pack"), script("add_adapters")
     network = tiny.adapted_network("lite_8_1_transforms")
     for module in (make_pack, add_adapters):
-        monkeypatch.setattr(module, "load_adapted_lite", lambda path: network)
+        monkeypatch.setattr(module, "load_network", lambda path: copy.deepcopy(network))
+    monkeypatch.setattr(make_pack, "training_of", lambda path: {})
     (tmp_path / "a.png").write_bytes(encode_picture(Picture(textured(64, 64)), "PNG"))
     made, grown = tmp_path / "made.safetensors", tmp_path / "grown.safetensors"
     calibrate = ["--calibrate", str(tmp_path / "a.png")]
@@ -429,10 +433,12 @@ def test_adapters_are_added_to_packs(
 def test_packs_are_made_in_a_searched_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_pack = script("make_pack")
     network = tiny.network()
-    monkeypatch.setattr(make_pack, "load_lite", lambda path: network)
-    monkeypatch.setattr(make_pack, "load_adapted_lite", lambda path: copy.deepcopy(network))
+    monkeypatch.setattr(make_pack, "load_anchor", lambda path: network)
+    monkeypatch.setattr(make_pack, "load_network", lambda path: copy.deepcopy(network))
+    monkeypatch.setattr(make_pack, "training_of", lambda path: {})
     (tmp_path / "a.png").write_bytes(encode_picture(Picture(textured(64, 64)), "PNG"))
-    plan = {f"{part.name}.{name}": 2 for part in parts(network) for name in layers_of(part.module)}
+    parts = LiteForm(network).parts()
+    plan = {f"{program}.{name}": 2 for program in parts for name in layers_of(parts[program])}
     figures = {"plan": plan, "crops": [1, 64], "seed": 1, "measured_loss": 0.5, "rule": "greedy"}
     searched, made = tmp_path / "searched.safetensors", tmp_path / "made.safetensors"
     write_pack(replace(tiny.pack(), card={"quantization": figures}), searched)
@@ -542,11 +548,11 @@ def test_ratios_are_taken_within_rounds() -> None:
 def test_profile_charges_all_of_a_decode() -> None:
     profiling = script("benchmarking.profiling")
     codec = Codec(tiny.pack(), "float32")
-    data = codec.neutral.encode(Picture(textured(64, 64))).data
-    entries = profiling.profile(lambda: codec.decode(read_file(data)), 2)
+    lic = read_file(codec.neutral.encode(Picture(textured(64, 64))).data)
+    entries = profiling.profile(lambda: codec.session_of(lic).decode(lic), 2)
     kinds = dict(profiling.summed(entries, lambda entry: entry.purpose))
     assert {"convolve", "finish", "entropy/rans"} <= kinds.keys()
-    assert "_synthesise" in kinds["convolve"]
+    assert "synthesise" in kinds["convolve"]
     total = sum(entry.seconds for entry in entries)
     rows = profiling.with_rest(list(kinds.items()), 0.1 * total)
     assert rows[-1][0] == "all others"
@@ -633,7 +639,7 @@ def test_a_decay_leaves_the_stable_weights(tiles: Path, monkeypatch: pytest.Monk
 
 def test_training_goes_on_from_a_pack(tiles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A state becomes a pack, whose files decode, and the pack the beginning of another run."""
-    train, make = script("train"), script("make_base_pack")
+    train, make = script("train"), script("make_pack")
     monkeypatch.setattr(train, "BaseConfig", partial(BaseConfig, **asdict(tiny_base.CONFIG)))
     monkeypatch.setattr(train.Trainer, "validate", lambda trainer, label: None)
     common = ["--plan", "2x64", "--threads", str(torch.get_num_threads()), "--device", "cpu"]

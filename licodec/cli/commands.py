@@ -11,6 +11,7 @@ from licodec.cli.pack_options import (
     ImportOptions,
     PublishedCheckpoint,
     QuantizeOptions,
+    parse_pack_size,
 )
 from licodec.cli.rate_options import RateOptions
 from licodec.cli.streams import say
@@ -181,13 +182,12 @@ def quantize(
     to rate and distortion on calibration pictures. An interrupted search goes on where it was
     when the same command is given again.
     """
-    asked.wanted  # noqa: B018 (refuses what is no size)
-    verbosity = said.chosen()
+    wanted, verbosity = parse_pack_size(asked.size), said.chosen()
 
     import_torch()
     from licodec.cli.quantize import quantize as run
 
-    return run(checkpoint, asked, verbosity)
+    return run(checkpoint, wanted, asked, verbosity)
 
 
 def models(context: typer.Context) -> int:

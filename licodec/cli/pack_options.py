@@ -165,11 +165,6 @@ class QuantizeOptions:
     force: options.Force = False
     threads: options.Threads = None
 
-    @property
-    def wanted(self) -> PackSize:
-        """Raises UsageError for what is no size."""
-        return parse_pack_size(self.size)
-
 
 @dataclass(frozen=True)
 class ImportOptions:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from licodec.cli.models_import import check_objective
-from licodec.cli.pack_options import QuantizeOptions
+from licodec.cli.pack_options import PackSize, QuantizeOptions
 from licodec.cli.rendering import Reporter, Verbosity, progress_console
 from licodec.cli.streams import Channel
 from licodec.errors import UsageError
@@ -30,8 +30,10 @@ _NO_CALIBRATION = (
 )
 
 
-def quantize(checkpoint: str, settings: QuantizeOptions, verbosity: Verbosity) -> int:
-    """Search a plan and write the pack; returns the exit code 0.
+def quantize(
+    checkpoint: str, wanted: PackSize, settings: QuantizeOptions, verbosity: Verbosity
+) -> int:
+    """Search a plan and write the pack, of the size `wanted`; returns the exit code 0.
 
     Raises LicodecError. An interrupted search leaves its state file and says how to go on.
     """
@@ -56,8 +58,8 @@ def quantize(checkpoint: str, settings: QuantizeOptions, verbosity: Verbosity) -
     request = PlanRequest(
         settings.plan_name,
         settings.rule.value,
-        settings.wanted.share,
-        settings.wanted.size,
+        wanted.share,
+        wanted.size,
         settings.seed,
         (settings.crops, settings.crop_size),
     )

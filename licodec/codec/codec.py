@@ -95,10 +95,11 @@ class Codec:
         """The coding that meets `target`, by the beta and the objective of `rate`."""
         return encode_to_target(self.at, picture, self.rate_scale.axis(rate or Rate()), target)
 
-    def decode(self, lic: LicFile) -> Picture:
-        """Decode a file that names this codec's pack, as :meth:`Session.decode` does.
+    def session_of(self, lic: LicFile) -> Session:
+        """A session at the setting that a file of this pack states. Raises CorruptFileError where
+        they disagree, and WeightsMissingError where the pack lacks the file's adapter set."""
+        return self.at(setting_of(self.pack, lic))
 
-        Raises CorruptFileError where file and pack disagree, too, and WeightsMissingError where the
-        pack lacks the file's adapter set.
-        """
-        return self.at(setting_of(self.pack, lic)).decode(lic)
+    def decode(self, lic: LicFile) -> Picture:
+        """Decode a file of this pack. Raises as :meth:`session_of` and :meth:`Session.decode`."""
+        return self.session_of(lic).decode(lic)

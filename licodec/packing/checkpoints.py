@@ -52,14 +52,14 @@ class Checkpoint:
         """From what torch.load gave. Raises BadInputError."""
         further = loaded if isinstance(loaded, Mapping) else {}
         stated, described = further.get("config"), further.get("adapters", ())
+        state = state_dict_of(name, loaded)
+        if not isinstance(described, (list, tuple)):
+            described = ()  # a module of that name
         try:
-            if not isinstance(described, (list, tuple)):
-                described = ()  # a module of that name
             adapters = tuple(AdapterSet.from_data(data) for data in described)
-            state = normalized(state_dict_of(name, loaded))
+            state = normalized(state)
         except BadInputError as error:
-            text = str(error)
-            raise BadInputError(text if text.startswith(name) else f"{name}: {text}") from None
+            raise BadInputError(f"{name}: {error}") from None
         return cls(name, state, stated if isinstance(stated, Mapping) else {}, adapters)
 
     @classmethod

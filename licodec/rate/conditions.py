@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from licodec.entropy.adaptive import divide_half_even
 from licodec.errors import CorruptFileError
 from licodec.exact.program import Operation, Program, Tensors
 from licodec.rate.gains import GAIN_ONE
@@ -56,9 +57,7 @@ def value(name: str, tensors: Tensors, place: Place) -> np.ndarray:
         other = _dividend(tensors[beside], place)
         total = (GAIN_ONE - place.beta) * total + place.beta * other
         divisor *= GAIN_ONE
-    quotient, remainder = np.divmod(total, divisor)
-    up = (2 * remainder > divisor) | ((2 * remainder == divisor) & (quotient % 2 == 1))
-    return quotient + up
+    return divide_half_even(total, np.int64(divisor))
 
 
 def _dividend(table: np.ndarray, place: Place) -> np.ndarray:

@@ -23,7 +23,7 @@ LOOPS = {"convolution", "kernel"}  # kernels that work block by block: what they
 class Entry:
     """A function of licodec, as called for one purpose in one stage.
 
-    stage     the function that the outermost one called: "_synthesise"
+    stage     the function that the outermost one called: "synthesise"
     purpose   inside a backend's run the kernel, which is named after its operation, or what it
               calls for every block ("convolve"; "finish", which requantizes sums); elsewhere the
               function's module

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from licodec.fmpq.search import PlanSearch
 from licodec.fmpq.sensitivity import Trials
 from licodec.fmpq.state import read_state
 from licodec.networks.lite import LiteNetwork
-from licodec.packing import searchables
+from licodec.packing.registry import BACKBONES
 from tests import tiny
 from tests.cli.conftest import Run, one_error, pixels, png
 
@@ -22,7 +23,8 @@ FEW = ("--pictures", "2", "--crops", "2", "--crop-size", "64", "--calibrate", "p
 
 @pytest.fixture(autouse=True)
 def tiny_lite(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(searchables, "LiteNetwork", lambda: LiteNetwork(tiny.CONFIG))
+    small = replace(BACKBONES["lite"], build=lambda name, shapes, stated: LiteNetwork(tiny.CONFIG))
+    monkeypatch.setitem(BACKBONES, "lite", small)
 
 
 @pytest.fixture
@@ -167,15 +169,15 @@ def test_bad_requests(
     [
         (None, "other.pt: no such file"),
         (b"nothing of the kind", "other.pt: a text file, not a checkpoint"),
-        ([1, 2], "other.pt: not a checkpoint"),
-        ({"step": 3}, "other.pt: not a checkpoint"),
+        ([1, 2], "other.pt: holds no state dict"),
+        ({"step": 3}, "other.pt: 'step' is no tensor"),
         (
             {"g_a.0.weight": torch.zeros(1)},
-            "other.pt: its keys (g_a.0.weight) are those of no backbone that licodec quantizes: "
-            "lite, stf, tcm, icm, cheng-attn",
+            "other.pt: its keys (g_a.0.weight) are those of none of the backbones that are read "
+            "here: lite, base, stf, tcm, icm, cheng-attn",
         ),
-        ("further", "checkpoint of another backbone than lite: it has g_a"),
-        ("reshaped", "it has another shape of analysis.linear.transform.bias"),
+        ("further", "not a checkpoint of lite: of its keys, 1 unknown (g_a)"),
+        ("reshaped", "1 of the wrong shape (analysis.linear.transform.bias (1,)"),
     ],
 )
 def test_bad_checkpoints(

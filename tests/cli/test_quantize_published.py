@@ -22,7 +22,7 @@ TO_PACK = ("-o", "small.safetensors")
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """With checkpoints, whose shapes do not tell all of a tiny tcm's size, and a picture to
     calibrate on."""
-    small = replace(BACKBONES["tcm"], build=lambda name, shapes: tiny_published.build_tcm())
+    small = replace(BACKBONES["tcm"], build=lambda *_: tiny_published.build_tcm())
     monkeypatch.setitem(BACKBONES, "tcm", small)
     for name in ("tcm", "cheng-attn"):
         state = tiny_published.network(name).state_dict()

@@ -16,6 +16,10 @@ from licodec.compiler.weight_steps import quantize_weight
 from licodec.exact.backends import reference
 from licodec.exact.bounds import analyse, check
 from licodec.networks.compiled_leaves import Narrowed
+<<<<<<< HEAD
+=======
+from licodec.packing.lite import PIXEL_UNIT
+>>>>>>> refs/heads/make
 from tests import tiny
 
 

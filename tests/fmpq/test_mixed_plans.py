@@ -16,7 +16,7 @@ from licodec.container import read_file
 from licodec.errors import LicodecError, WeightsMissingError
 from licodec.images import Picture
 from licodec.library import Library
-from licodec.packing.lite_exact import calibrate_lite, compile_lite
+from licodec.packing.compiled import calibrate_network, compile_network
 from licodec.packs import Pack, choose_pack, read_pack, write_pack
 from licodec.rate.setting import Setting
 from tests import tiny
@@ -31,8 +31,8 @@ D = 64
 def mixed_pack() -> Pack:
     """Every width from 2 to 8 in turn."""
     widths = itertools.cycle(range(2, 9))
-    return compile_lite(
-        calibrate_lite(tiny.network(), tiny.pictures()),
+    return compile_network(
+        calibrate_network(tiny.network(), tiny.pictures()),
         plan_name="small",
         card={"quantization": {"measured_loss": 0.0123}},
         widths=lambda _: next(widths),

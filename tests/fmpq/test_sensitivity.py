@@ -13,9 +13,8 @@ from licodec.compiler.weight_steps import quantize_weight
 from licodec.fmpq.allocation import Allocation
 from licodec.fmpq.search import PlanSearch
 from licodec.fmpq.sensitivity import Trials, choices, fingerprint
-from licodec.packing.lite import SearchableLite
-from licodec.packing.lite_exact import parts
-from licodec.packing.searchable import TrialSettings
+from licodec.packing.lite import LiteForm
+from licodec.packing.searchable import Searchable, TrialSettings
 from tests import tiny
 
 UNCORRECTED = TrialSettings(correct_bias=False)
@@ -25,8 +24,8 @@ def pixels() -> torch.Tensor:
     return torch.cat(tiny.pictures()[:2])
 
 
-def searched() -> SearchableLite:
-    return SearchableLite(tiny.network())
+def searched() -> Searchable:
+    return Searchable(tiny.network())
 
 
 @cache
@@ -60,13 +59,13 @@ def test_the_float_loss() -> None:
 def test_reuse_changes_nothing(layer: str) -> None:
     """A trial equals a whole pass of a network with that one weight replaced."""
     network = copy.deepcopy(tiny.network())
-    program, target = next(
-        (part, layer.removeprefix(part.name + "."))
-        for part in parts(network)
-        if layer.startswith(part.name + ".")
+    name, program, target = next(
+        (name, part, layer.removeprefix(name + "."))
+        for name, part in LiteForm(network).parts().items()
+        if layer.startswith(name + ".")
     )
-    module = program.module.get_submodule(target)
-    mixed = trials().at[0].replays[program.name].steps.get(target)
+    module = program.get_submodule(target)
+    mixed = trials().at[0].replays[name].steps.get(target)
     if mixed is None:
         integers, steps = quantize_weight(module.weight.detach().numpy(), 3)
         weight = integers * steps[:, None, None, None]

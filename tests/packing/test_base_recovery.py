@@ -9,15 +9,15 @@ import pytest
 import torch
 
 from licodec.errors import BadInputError
-from licodec.packing.base_exact import KEPT
-from licodec.packing.base_recovery import recovered
+from licodec.packing.base import KEPT
+from licodec.packing.base_recovery import recover_base
 from licodec.packs import read_pack, write_pack
 from tests import tiny_base
 
 
 def test_what_is_read_back_computes_nearly_the_same(tmp_path: Path) -> None:
     write_pack(tiny_base.pack(), tmp_path / "pack.safetensors")
-    again = recovered(read_pack(tmp_path / "pack.safetensors"))
+    again = recover_base(read_pack(tmp_path / "pack.safetensors"))
     before = tiny_base.network()
     levels = torch.from_numpy(tiny_base.pixels()).permute(2, 0, 1)[None].float()
     for d, objective in ((0.25, 1.0), (0.8, 0.3), (9.0, 0.0)):
@@ -34,7 +34,7 @@ def test_what_is_read_back_computes_nearly_the_same(tmp_path: Path) -> None:
 
 def test_every_parameter_is_read_back() -> None:
     """To the precision of 8 bits, but for a constant that may move from a bias to an offset."""
-    again, before = recovered(tiny_base.pack()).state_dict(), tiny_base.network().state_dict()
+    again, before = recover_base(tiny_base.pack()).state_dict(), tiny_base.network().state_dict()
     assert again.keys() == before.keys()
     for name, value in before.items():
         if not name.endswith(("bias", "offset")):
@@ -46,4 +46,4 @@ def test_a_pack_without_it_says_so() -> None:
     pack = tiny_base.pack()
     tensors = {n: t for n, t in pack.tensors.items() if not n.startswith(KEPT)}
     with pytest.raises(BadInputError, match="does not keep its float network"):
-        recovered(replace(pack, tensors=tensors))
+        recover_base(replace(pack, tensors=tensors))

@@ -13,13 +13,8 @@ import torch
 from licodec.codec import Codec
 from licodec.errors import BadInputError
 from licodec.images import Picture
+from licodec.packing.compiled import AdaptedNetwork, calibrate_network, compile_network
 from licodec.packing.joining import add_adapters, with_adapters_of
-from licodec.packing.lite_exact import (
-    AdaptedLite,
-    calibrate_adapted,
-    calibrate_lite,
-    compile_lite,
-)
 from licodec.packs import Pack
 from licodec.rate.gains import Gains
 from licodec.rate.setting import Setting
@@ -32,8 +27,8 @@ def pictures() -> list[np.ndarray]:
     return [(255 * p[0].permute(1, 2, 0)).byte().numpy() for p in tiny.pictures()[1:2]]
 
 
-def adapted() -> list[AdaptedLite]:
-    return [AdaptedLite("mse", tiny.adapted_network("lite_8_1_all"))]
+def adapted() -> list[AdaptedNetwork]:
+    return [AdaptedNetwork("mse", tiny.adapted_network("lite_8_1_all"))]
 
 
 @cache
@@ -42,8 +37,8 @@ def searched_pack() -> Pack:
     network = copy.deepcopy(tiny.network())
     with torch.no_grad():
         network.synthesis.fine[0].pointwise.bias += 0.01
-    calibrated = calibrate_lite(network, tiny.pictures())
-    return compile_lite(
+    calibrated = calibrate_network(network, tiny.pictures())
+    return compile_network(
         calibrated, plan_name="few", card={"name": "few"}, widths=lambda layer: 4 + len(layer) % 3
     )
 
@@ -66,9 +61,8 @@ def test_sets_are_added_to_a_pack_that_exists(make) -> None:
 
 def test_the_grown_pack_does_what_one_does_that_was_made_with_the_set() -> None:
     seen = tiny.pictures()[1:2]
-    calibrated = calibrate_lite(tiny.network(), seen)
-    with_set = replace(calibrated, adapted=calibrate_adapted(adapted(), seen))
-    made = compile_lite(with_set, plan_name="standard", card={})
+    with_set = calibrate_network(tiny.network(), seen, adapted())
+    made = compile_network(with_set, plan_name="standard", card={})
     grown = add_adapters(tiny.anchor_pack(), adapted(), pictures())
     rng = np.random.default_rng(2)
     smooth = np.linspace(0, 200, 64)[:, None, None] + np.linspace(0, 50, 128)[None, :, None]
@@ -153,4 +147,4 @@ def test_sets_of_another_network_are_refused() -> None:
     with pytest.raises(BadInputError, match="for ms-ssim and for mse were trained on different"):
         add_adapters(tiny.pack(), [*adapted(), replace(other, objective="ms-ssim")], pictures())
     with pytest.raises(BadInputError, match="the network for mse has no adapters"):
-        add_adapters(tiny.pack(), [AdaptedLite("mse", tiny.network())], pictures())
+        add_adapters(tiny.pack(), [AdaptedNetwork("mse", tiny.network())], pictures())

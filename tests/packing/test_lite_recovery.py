@@ -10,13 +10,13 @@ import torch
 
 from licodec.errors import BadInputError
 from licodec.networks.lite import LiteConfig, LiteNetwork
-from licodec.packing.lite_exact import (
-    CalibratedLite,
-    calibrate_lite,
-    compile_lite,
-    with_pixel_offset,
-    with_ranges,
+from licodec.packing.compiled import (
+    CalibratedNetwork,
+    calibrate_network,
+    compile_network,
+    prepared,
 )
+from licodec.packing.exact_form import with_ranges
 from licodec.packing.lite_recovery import RecoveredLite, recover_lite
 from licodec.packs import Pack
 from tests import tiny
@@ -29,14 +29,14 @@ def mixed_widths(layer: str) -> int:
 
 
 def mixed_pack() -> Pack:
-    calibrated = calibrate_lite(tiny.network(), tiny.pictures())
-    return compile_lite(calibrated, plan_name="mixed", card={}, widths=mixed_widths)
+    calibrated = calibrate_network(tiny.network(), tiny.pictures())
+    return compile_network(calibrated, plan_name="mixed", card={}, widths=mixed_widths)
 
 
 def compiled_again(found: RecoveredLite) -> Pack:
-    network = with_pixel_offset(found.network)
-    calibrated = CalibratedLite(network, with_ranges(network, found.ranges))
-    return compile_lite(calibrated, plan_name="again", card={}, widths=found.widths.__getitem__)
+    form = prepared(found.network)
+    calibrated = CalibratedNetwork(form, with_ranges(form, found.ranges))
+    return compile_network(calibrated, plan_name="again", card={}, widths=found.widths.__getitem__)
 
 
 @pytest.mark.parametrize("make", [tiny.pack, mixed_pack])

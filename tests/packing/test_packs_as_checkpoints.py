@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import importlib
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from licodec.errors import BadInputError, UsageError
-from licodec.packing import searchables as checkpoints
+from licodec.packing.checkpoints import adapter_sets, load_anchor, load_network
 from licodec.packing.lite_recovery import recover_lite
+from licodec.packing.registry import BACKBONES
+from licodec.packing.searchable import load_searchable
 from licodec.packs import write_pack
 from tests import tiny
 
 
 @pytest.fixture
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(checkpoints, "recover_lite", partial(recover_lite, config=tiny.CONFIG))
+    own = replace(
+        BACKBONES["lite"], recover=lambda pack: recover_lite(pack, config=tiny.CONFIG).network
+    )
+    monkeypatch.setitem(BACKBONES, "lite", own)
     write_pack(tiny.adapted_pack(), tmp_path / "p.safetensors")
     return tmp_path / "p.safetensors"
 
@@ -30,31 +35,33 @@ def test_all_that_reads_checkpoints_reads_packs(
     training_networks = importlib.import_module("training.networks")
     expected = recover_lite(tiny.adapted_pack(), config=tiny.CONFIG).network.state_dict()
     networks = (
-        checkpoints.load_lite(path),
-        checkpoints.load_adapted_lite(path),
-        checkpoints.load_searchable(path).network,
+        load_anchor(path),
+        load_network(path),
+        load_searchable(path).network,
         training_networks.load_backbone(path, None),
     )
     for network in networks:
         found = network.state_dict()
         assert found.keys() == expected.keys()
         assert all(torch.equal(found[key], value) for key, value in expected.items())
-    assert checkpoints.adapter_sets(path) == ()
+    assert adapter_sets(path) == ()
 
 
 def test_what_is_asked_beside_a_pack_of_lite_is_refused(path: Path) -> None:
     with pytest.raises(UsageError, match="leave --adapters and --objective out"):
-        checkpoints.load_searchable(path, adapters=[path])
-    with pytest.raises(UsageError, match=r"p\.safetensors: packs are read back of lite alone"):
-        checkpoints.load_searchable(path, backbone="stf")
+        load_searchable(path, adapters=[path])
+    with pytest.raises(
+        BadInputError, match=r"p\.safetensors: a pack of lite; packs are read back"
+    ):
+        load_searchable(path, backbone="stf")
 
 
 def test_what_a_file_is_says_its_content(path: Path) -> None:
     renamed = path.rename(path.with_suffix(".pth"))
-    assert checkpoints.load_searchable(renamed).network is not None
+    assert load_searchable(renamed).network is not None
     renamed.write_bytes(renamed.read_bytes()[:-1])
     with pytest.raises(BadInputError, match="truncated or damaged"):
-        checkpoints.load_searchable(renamed)
+        load_searchable(renamed)
     path.write_bytes(b"")
     with pytest.raises(BadInputError, match="the file is empty"):
-        checkpoints.load_searchable(path)
+        load_searchable(path)

@@ -23,8 +23,8 @@ from licodec.fmpq.search import PlanSearch
 from licodec.fmpq.sensitivity import RUINOUS, Trials, TrialsAt
 from licodec.networks.adapter_sets import plain_submodule
 from licodec.networks.layers import GDN
-from licodec.packing.published import SearchablePublished
-from licodec.packing.published_exact import parts
+from licodec.packing.registry import form_of
+from licodec.packing.searchable import Searchable
 from licodec.packs import read_pack, write_pack
 from licodec.rate.setting import Setting
 from tests import tiny_published
@@ -48,8 +48,8 @@ def samples() -> list[np.ndarray]:
     return [(pixels()[0] * 255).round().byte().permute(1, 2, 0).numpy()]
 
 
-def searched(backbone: str) -> SearchablePublished:
-    return SearchablePublished(backbone, network(backbone))
+def searched(backbone: str) -> Searchable:
+    return Searchable(network(backbone), backbone)
 
 
 @cache
@@ -92,7 +92,7 @@ def test_the_float_loss_is_that_of_the_network(backbone: str, lagrangian: float)
 def test_a_trial_is_a_pass_with_that_weight_replaced(backbone: str, layer: str) -> None:
     own = searched(backbone)
     program, _, path = layer.partition(".")
-    own_parts = parts(own.network)
+    own_parts = form_of(own.network).parts()
     module = own_parts[program].get_submodule(path)
     integers, steps = quantize_weight(module.weight.double().numpy(), 3)
     stored = torch.from_numpy(integers * steps.reshape(-1, *[1] * (integers.ndim - 1))).float()
@@ -101,9 +101,8 @@ def test_a_trial_is_a_pass_with_that_weight_replaced(backbone: str, layer: str) 
     if module.bias is not None:
         module.bias.data = module.bias.data + shift
     output = own.coded(own_parts, pixels(), 1.0)
-    error = torch.mean((output["x_hat"].clamp(0, 1) - pixels()) ** 2)
-    bits = -sum(likelihood.log2().sum() for likelihood in output["likelihoods"].values())
-    loss = own.settings.lagrangian * 255**2 * error + bits / (128 * 128)
+    error = torch.mean((output.x_hat.clamp(0, 1) - pixels()) ** 2)
+    loss = own.settings.lagrangian * 255**2 * error + output.bits / (128 * 128)
     assert measured == pytest.approx(float(loss), rel=1e-5)
     assert abs(measured / trials(backbone).float_loss - 1) > 1e-7  # it makes a difference
 
@@ -125,7 +124,7 @@ def test_operands_of_several_steps_are_known() -> None:
 
 def test_normalizations_keep_their_bits() -> None:
     kept = {layer.name: layer.choices for layer in trials("cheng-attn").layers}
-    modules = parts(network("cheng-attn"))
+    modules = form_of(network("cheng-attn")).parts()
     normalizations = [
         f"{name}.{path}"
         for name, part in modules.items()
@@ -179,7 +178,7 @@ def test_a_mixed_pack_is_exact(
 
 def test_biases_reach_layers_inside_of_adapters_and_of_the_context_model() -> None:
     whole = tiny_published.adapted_network("stf_8_8_all")
-    own = SearchablePublished("stf", whole)
+    own = Searchable(whole, "stf")
     path = "0.blocks.0.mlp.fc1"
     moved = own.corrected({"synthesis": {path: torch.tensor(2.0)}})
     before, after = (plain_submodule(n.synthesis, path).bias for n in (whole, moved.whole))
@@ -196,7 +195,7 @@ def test_adapters_stay_with_the_pack() -> None:
     whole = tiny_published.adapted_network("cheng_8_1_all")
     plan = {layer.name: layer.choices[i % len(layer.choices)]
             for i, layer in enumerate(trials("cheng-attn").layers)}  # fmt: skip
-    adapted = SearchablePublished("cheng", whole, "ms-ssim")
+    adapted = Searchable(whole, "cheng", "ms-ssim")
     packs = [own.pack(samples(), "small", plan.__getitem__, {})
              for own in (adapted, searched("cheng-attn"))]  # fmt: skip
     assert packs[0].weights_id == packs[1].weights_id
@@ -215,4 +214,4 @@ def test_a_loss_that_is_not_finite(monkeypatch: pytest.MonkeyPatch) -> None:
     with torch.no_grad():
         broken.g_a[0].conv1.bias[0] = float("inf")
     with pytest.raises(BadInputError, match=r"broken\.pth: has no exact form: values of its"):
-        SearchablePublished("broken.pth", broken).calibrate(pixels())
+        Searchable(broken, "broken.pth").calibrate(pixels())

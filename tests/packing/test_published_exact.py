@@ -15,7 +15,8 @@ from licodec.exact.backends import float32, reference
 from licodec.exact.bounds import CheckedProgram, check
 from licodec.exact.program import Program
 from licodec.images import Picture
-from licodec.packing.published_exact import PIXELS, integer_medians
+from licodec.packing.published import PIXELS
+from licodec.packing.registry import form_of
 from licodec.packs import Pack, read_pack, write_pack
 from licodec.rate.setting import Setting
 from tests import tiny_published as tiny
@@ -80,7 +81,7 @@ def test_the_encoder_finds_the_float_network_s_latents(backbone: str) -> None:
         y = network.analysis(x)
         z = network.hyper_analysis(y)[0]
     np.testing.assert_allclose(analysed.latents / 64, y[0].numpy(), atol=0.02)
-    _, rest = integer_medians(network.entropy_bottleneck)
+    rest = form_of(network).rests
     expected = torch.round(z - rest[:, None, None]).numpy()
     assert np.mean(analysed.hyper_latents == expected) > 0.9
     assert np.abs(analysed.hyper_latents - expected).max() <= 1
@@ -134,7 +135,8 @@ def test_means_and_scales_follow_the_float_ones(backbone: str) -> None:
     """Hyper-synthesis and every slice, STF's later ones with the first slices alone."""
     pack, network = tiny.pack(backbone, 16), tiny.network(backbone)
     generator = torch.Generator().manual_seed(6)
-    medians, rest = integer_medians(network.entropy_bottleneck)
+    rest = form_of(network).rests
+    medians = torch.round(network.entropy_bottleneck.medians.ravel())
     z = torch.randint(-3, 4, (1, 16, 4, 4), generator=generator) + medians[:, None, None]
     previous = torch.round(32 * torch.randn((1, network.latents, 16, 16), generator=generator)) / 64
     run = reference.prepare(pack.checked["hyper_synthesis"])

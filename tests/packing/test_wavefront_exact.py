@@ -17,8 +17,8 @@ from licodec.exact.backends import float32
 from licodec.exact.program import Operation
 from licodec.exact.schedule import schedule_from_json, schedule_to_json
 from licodec.networks import cheng_attn
-from licodec.packing.entropy_forms import neighbours_of
-from licodec.packing.published_exact import integer_medians
+from licodec.packing.published import neighbours_of
+from licodec.packing.registry import form_of
 from licodec.packs import read_pack, write_pack
 from licodec.rate.gains import Gains
 from licodec.rate.modes import Rate, RateMode
@@ -71,7 +71,7 @@ def test_means_and_scales_follow_the_published_context_model() -> None:
     pack, network = tiny.pack(BACKBONE, 16), tiny.network(BACKBONE)
     generator = torch.Generator().manual_seed(6)
     decoded = torch.round(64 * torch.randn((1, 12, 8, 8), generator=generator)) / 64
-    _, rest = integer_medians(network.entropy_bottleneck)
+    rest = form_of(network).rests
     analysed = Codec(pack, "float32").neutral.analyse(tiny.picture(128, 128))
     z = torch.from_numpy(analysed.hyper_latents)[None].float()
     hyper = float32.prepare(pack.checked["hyper_synthesis"])
@@ -107,7 +107,7 @@ def test_the_decoded_latents_are_the_float_network_s() -> None:
     larger = replace(analysed, latents=np.int16(64 * analysed.latents / analysed.latents.std()))
     found = codec.neutral.code_latents(larger).latents
     z = torch.from_numpy(analysed.hyper_latents)[None].float()
-    _, rest = integer_medians(network.entropy_bottleneck)
+    rest = form_of(network).rests
     with torch.no_grad():
         features = network.hyper_synthesis(z + rest[:, None, None])
         y = torch.from_numpy(larger.latents)[None] / 64

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping
+from ctypes import c_int64, c_void_p
 from functools import cache
 
 import numpy as np
@@ -14,7 +15,7 @@ from licodec.exact.backends.torch_loading import MOST_THREADS
 from licodec.exact.bounds import CheckedProgram
 from licodec.exact.native.binding import Binder
 from licodec.exact.native.layout import Layout, Size, lay_out
-from licodec.exact.native.levels import PLAIN, Level, best_level, functions, level_is_forced
+from licodec.exact.native.levels import PLAIN, Level, best_level, level_is_forced
 from licodec.exact.native.planner import plan_tasks
 from licodec.exact.native.proof import failure
 from licodec.exact.native.tables import BLOCKS, INPUT_PLANE, PlaneRow, Type
@@ -23,6 +24,7 @@ from licodec.exact.values import Run
 NAME = "native"
 LAYOUTS_KEPT = 24  # of a program: strips have few heights, wavefronts some more
 TYPES = dict(zip(map(np.dtype, (np.uint8, np.int16, np.int32, np.int64)), Type, strict=True))
+_RUN_ARGUMENTS = (c_int64, c_void_p, c_int64, c_void_p, c_void_p, c_void_p, c_void_p)
 
 _threads: int | None = None
 _local = threading.local()
@@ -112,7 +114,7 @@ class _Prepared:
             self._level.number, tasks.ctypes.data, len(tasks), layout.stages.ctypes.data,
             memory.ctypes.data, numbers.ctypes.data, progress.ctypes.data,
         )  # fmt: skip
-        run = functions().licodec_run
+        run = native.function("licodec_run", c_int64, *_RUN_ARGUMENTS)
         # What the pointers lead into lives as long as the threads do.
         kept = (tasks, layout, memory, numbers, progress, arena, planes, results, self._bound)
         others = [

@@ -4,6 +4,8 @@
  *   NAME(x)          x with the type's name behind it
  *   ELEMENT          of the operand's plane
  *   STEP             inputs whose products one instruction adds to a sum
+ *   WEIGHT           a vector of STEP weights for each of LANES outputs
+ *   LOAD_WEIGHT(p)   of them
  *   SPREAD(p)        STEP inputs, in every lane
  *   DOT(sums, x, w)  sums + products of inputs and weights
  *
@@ -24,15 +26,13 @@ static ALWAYS_INLINE void NAME(block)(const struct taps *taps, const ELEMENT *x,
         for (int64_t run = 0; run < taps->runs; run++) {
             const ELEMENT *at = x + row * taps->row + run * taps->pixel;
             for (int64_t k = 0; k < taps->length; k += STEP) {
-                vi w[MOST_VECTORS];
-                UNROLL for (int n = 0; n < N; n++)
-                    w[n] = vi_load((const int32_t *)(weights + n * next));
-                UNROLL for (int m = 0; m < M; m++) {
-                    vi spread = SPREAD(at + m * step);
-                    UNROLL for (int n = 0; n < N; n++) acc[m][n] = DOT(acc[m][n], spread, w[n]);
-                }
+                WEIGHT w[MOST_VECTORS];
+                UNROLL for (int n = 0; n < N; n++) w[n] = LOAD_WEIGHT(weights + n * next);
+                UNROLL for (int m = 0; m < M; m++)
+                    UNROLL for (int n = 0; n < N; n++)
+                        acc[m][n] = DOT(acc[m][n], SPREAD(at + m * step), w[n]);
                 at += STEP;
-                weights += sizeof(vi);
+                weights += sizeof(WEIGHT);
             }
         }
     }
@@ -83,7 +83,7 @@ static void NAME(convolve)(const struct convolution *c, const struct taps *taps,
                            int32_t *sums)
 {
     int64_t pitch = c->groups * c->outputs;
-    int64_t next = taps->rows * taps->runs * taps->length / STEP * (int64_t)sizeof(vi);
+    int64_t next = taps->rows * taps->runs * taps->length / STEP * (int64_t)sizeof(WEIGHT);
     for (int64_t group = 0; group < c->groups; group++) {
         for (int64_t o = 0; o < c->outputs;) {
             int64_t left = c->outputs - o;

@@ -67,6 +67,9 @@ static inline vi vi_rounded(vf v, vf low, vf high)
 
 #include "pieces.h"
 
+#define WEIGHT vi
+#define LOAD_WEIGHT(p) vi_load((const int32_t *)(p))
+
 static inline vi spread_two_words(const void *p)
 {
     int32_t words;
@@ -83,7 +86,7 @@ static inline vi spread_two_words(const void *p)
 
 #include "tiles.h"
 
-const struct level level_avx2 = {"avx2", LANES, 0, 2, run_block};
+const struct level level_avx2 = {"avx2", LANES, 0, 2, 0, run_block};
 
 #include "target_end.h"
 

@@ -65,6 +65,9 @@ static inline vi vi_rounded(vf v, vf low, vf high)
 
 #include "pieces.h"
 
+#define WEIGHT vi
+#define LOAD_WEIGHT(p) vi_load((const int32_t *)(p))
+
 static inline vi spread_four_bytes(const void *p)
 {
     int32_t bytes;
@@ -92,7 +95,7 @@ static inline vi spread_four_bytes(const void *p)
 
 #include "tiles.h"
 
-const struct level level_avx512 = {"avx512", LANES, 4, 2, run_block};
+const struct level level_avx512 = {"avx512", LANES, 4, 2, 0, run_block};
 
 #include "target_end.h"
 

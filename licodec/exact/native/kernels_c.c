@@ -68,4 +68,4 @@ static void convolve_s16(const struct convolution *c, const struct taps *taps, c
 
 #include "tiles.h"
 
-const struct level level_c = {"c", LANES, 0, 1, run_block};
+const struct level level_c = {"c", LANES, 0, 1, 0, run_block};

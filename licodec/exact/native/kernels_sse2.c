@@ -73,6 +73,9 @@ static inline vi vi_rounded(vf v, vf low, vf high)
 
 #include "pieces.h"
 
+#define WEIGHT vi
+#define LOAD_WEIGHT(p) vi_load((const int32_t *)(p))
+
 static inline vi spread_two_words(const void *p)
 {
     int32_t words;
@@ -89,7 +92,7 @@ static inline vi spread_two_words(const void *p)
 
 #include "tiles.h"
 
-const struct level level_sse2 = {"sse2", LANES, 0, 2, run_block};
+const struct level level_sse2 = {"sse2", LANES, 0, 2, 0, run_block};
 
 #else
 typedef int licodec_no_sse2;

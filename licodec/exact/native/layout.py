@@ -23,8 +23,8 @@ from licodec.exact.values import ValueInfo
 
 ALIGNMENT = 64
 SLACK = 64  # bytes behind a plane: kernels read some elements beyond the last, times 0
-TILE = 4096  # integers of a tile, about: 16 KiB
-POSITIONS = 12  # a multiple of which the kernels for convolutions like best
+TILE = 4096
+POSITIONS = 12
 BLOCKS_PER_THREAD = 4
 WORTH_THREADS = 2_000_000  # multiplications, which one thread does in a fraction of a millisecond
 

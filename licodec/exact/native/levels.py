@@ -1,14 +1,15 @@
-"""The library's functions and the levels of instructions that it has kernels for."""
+"""The levels of instructions that the library has kernels for."""
 
 from __future__ import annotations
 
 import ctypes
 import os
+from ctypes import c_int64, c_void_p
 from dataclasses import dataclass
 from functools import cache
 
 from licodec.errors import UsageError
-from licodec.exact.native import library
+from licodec.exact.native import function
 from licodec.exact.native.tables import STAGE_SIZE, TASK_SIZE
 
 LEVEL_VARIABLE = "LICODEC_NATIVE_LEVEL"  # names the level to use, for tests
@@ -22,6 +23,7 @@ class Level:
     lanes      outputs of a vector
     step_u8    inputs of a product of operands of bytes; 0: there is no kernel for them
     step_s16   inputs of a product of operands of 16 bits
+    offset_u8  what the kernel for bytes takes off each of them
     """
 
     number: int
@@ -29,33 +31,20 @@ class Level:
     lanes: int
     step_u8: int
     step_s16: int
-
-
-@cache
-def functions() -> ctypes.CDLL:
-    """The library, its functions' types declared. Only where there is one."""
-    native = library()
-    assert native is not None
-    whole, pointer = ctypes.c_int64, ctypes.c_void_p
-    native.licodec_level.argtypes = [whole, pointer, pointer]
-    native.licodec_level.restype = whole
-    native.licodec_pack.argtypes = [pointer, whole, pointer, whole, pointer, pointer]
-    native.licodec_pack.restype = None
-    native.licodec_run.argtypes = [whole, pointer, whole, pointer, pointer, pointer, pointer]
-    native.licodec_run.restype = whole
-    return native
+    offset_u8: int
 
 
 @cache
 def levels() -> tuple[Level, ...]:
     """Those that this processor has, the best last."""
     found = []
-    name, layout = ctypes.create_string_buffer(17), (ctypes.c_int64 * 5)()
+    describe = function("licodec_level", c_int64, c_int64, c_void_p, c_void_p)
+    name, layout = ctypes.create_string_buffer(17), (c_int64 * 6)()
     number = 0
-    while (there := functions().licodec_level(number, name, layout)) >= 0:
-        assert list(layout[3:]) == [8 * TASK_SIZE, 8 * STAGE_SIZE]
+    while (there := describe(number, name, layout)) >= 0:
+        assert list(layout[4:]) == [8 * TASK_SIZE, 8 * STAGE_SIZE]
         if there:
-            found.append(Level(number, name.value.decode(), *layout[:3]))
+            found.append(Level(number, name.value.decode(), *layout[:4]))
         number += 1
     return tuple(found)
 

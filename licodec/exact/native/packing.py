@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from ctypes import c_int64, c_void_p
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from licodec.exact.native.levels import Level, functions
+from licodec.exact.native import function
+from licodec.exact.native.levels import Level
 from licodec.exact.native.tables import MOST_PARTS, ConvolutionRow, TransformRow, Type
 from licodec.exact.program import Operation, Tensors
 from licodec.exact.values import ValueInfo
@@ -15,6 +17,7 @@ from licodec.exact.values import ValueInfo
 SUM_LIMIT = 2**31  # of a sum that 32 bits hold
 WEIGHT_BITS = 16
 MERGED_OUTPUTS = 16  # of groups that are computed as one
+_PACK_ARGUMENTS = (c_void_p, c_int64, c_void_p, c_int64, c_void_p, c_void_p)
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,8 @@ def pack_convolution(
     merged = _merged(groups, len(weight) // groups) if parts else 1
     shape = _Shape.of(weight, groups, merged, x.channels, storage, level)
     packed = [_pack(_merge(part, groups, merged), shape, storage) for part in parts]
-    offsets = [storage.zero * sums for _, sums in packed]
+    zero = storage.zero + (level.offset_u8 if storage.type == Type.U8 else 0)
+    offsets = [zero * sums for _, sums in packed]
     if not wide:
         offsets[0] = offsets[0] + bias
     biases = np.concatenate([_by_vector(o, shape) for o in offsets] or [np.zeros(0, np.int32)])
@@ -187,7 +191,8 @@ def _pack(weight: np.ndarray, shape: _Shape, storage: Storage) -> tuple[np.ndarr
     count = shape.groups * vectors * shape.kernel * shape.runs * shape.length * shape.lanes
     weight, form = np.ascontiguousarray(weight), np.array(shape, np.int64)
     packed, sums = np.empty(count * size, np.uint8), np.empty(len(weight), np.int64)
-    functions().licodec_pack(
+    pack = function("licodec_pack", None, *_PACK_ARGUMENTS)
+    pack(
         weight.ctypes.data, weight.itemsize, form.ctypes.data, size,
         packed.ctypes.data, sums.ctypes.data,
     )  # fmt: skip

@@ -67,7 +67,7 @@ static int is_there(const struct level *level)
 #endif
 
 /* The name of level `i` in 16 bytes, and in `layout` its lanes, its steps for operands of bytes
- * and of 16 bits, and the sizes of a task and of a stage. 1 where this processor has the level,
+ * and of 16 bits, its offset of bytes, and the sizes of a task and of a stage. 1 where this processor has the level,
  * 0 where it lacks it, -1 beyond the last level. */
 int64_t licodec_level(int64_t i, char *name, int64_t *layout)
 {
@@ -75,7 +75,8 @@ int64_t licodec_level(int64_t i, char *name, int64_t *layout)
     const struct level *level = levels[i];
     strncpy(name, level->name, 16);
     layout[0] = level->lanes, layout[1] = level->step_u8, layout[2] = level->step_s16;
-    layout[3] = sizeof(struct task), layout[4] = sizeof(struct stage);
+    layout[3] = level->offset_u8;
+    layout[4] = sizeof(struct task), layout[5] = sizeof(struct stage);
     return is_there(level);
 }
 

@@ -97,6 +97,7 @@ struct level {
     const char *name;
     int64_t lanes;              /* outputs of a vector */
     int64_t step_u8, step_s16;  /* inputs of a product; 0: no kernel for such planes */
+    int64_t offset_u8;          /* what the kernel for bytes takes off each: the bias adds it */
     void (*run_block)(const struct job *, const struct task *, int64_t block, char *scratch);
 };
 
