@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Unpack
 
 import numpy as np
 from torch import Tensor, fx
 
-from licodec.compiler.compilation import Compilation
+from licodec.compiler.compilation import Compilation, Place
 from licodec.compiler.forms import Compiled, Condition, Source
 from licodec.compiler.grids import Rules, Tables
 
@@ -40,7 +41,7 @@ class _Reading(Compilation):
         bias: Tensor | None,
         condition: Condition | None = None,
         made: fx.Node | None = None,
-        **attributes: int,
+        **place: Unpack[Place],
     ) -> str:
         self.steps[layer] = self.channel_steps[self.operand(node)]
         grid = self.node_grids[(made or node).name]

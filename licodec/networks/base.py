@@ -24,9 +24,9 @@ from licodec.networks.base_entropy import (
     HyperPrior,
     MeansParameters,
     StepParameters,
+    phases,
 )
 from licodec.networks.base_transforms import (
-    COLORS,
     GROUPS,
     LATENT_UNIT,
     MEAN_STEP,
@@ -38,9 +38,10 @@ from licodec.networks.base_transforms import (
     Synthesis,
     dct_basis,
 )
-from licodec.networks.block_bases import mean_basis
+from licodec.networks.block_bases import COLORS, mean_basis
 from licodec.networks.conditions import StepSizes, knots, set_conditions
 from licodec.networks.entropy_models import gaussian_likelihood, rdoq
+from licodec.networks.network import Network
 
 PHASES = 4  # of a 2x2 grid of latent positions, row by row
 STEP_ORDER = (0, 3, 2, 1)  # step k codes group p ^ STEP_ORDER[k] at phase p
@@ -79,10 +80,9 @@ class Output:
     z_bits: Tensor
 
 
-class BaseNetwork(nn.Module):
+class BaseNetwork(Network):
     """The float form of `base`."""
 
-    ALIGNMENT = 64
     backbone = "base"
 
     def __init__(self, config: BaseConfig | None = None) -> None:
@@ -160,8 +160,7 @@ class BaseNetwork(nn.Module):
         coded = [first]
         own = None
         if y is not None:
-            by_phase = self.step_parameters[0].phases
-            own = [phase(y[:, COLORS:]).chunk(GROUPS, 1) for phase in by_phase]
+            own = [phase(y[:, COLORS:]).chunk(GROUPS, 1) for phase in phases()]
         n, _, rows, columns = mean.shape
         zero = mean.new_zeros(n, self.config.group, rows // 2, columns // 2)
         found = [[zero] * GROUPS for _ in range(PHASES)]
@@ -176,15 +175,17 @@ class BaseNetwork(nn.Module):
             rest = interleaved([torch.cat(planes, 1) for planes in found])
             known = torch.cat([first.decoded, rest], 1)
         decoded = known + self.correction(context, known)
-        bits = sum(c.bits for c in coded)
+        bits = sum((c.bits for c in coded[1:]), first.bits)
         return CodedLatents(decoded, bits, tuple(c.symbols[0] for c in coded))
 
     def _coded(
         self, y: Tensor | None, mean: Tensor, scale: Tensor, step: Tensor, symbols: Tensor | None
     ) -> CodedLatents:
         """One step's latents, or those that `symbols` stand for."""
-        if symbols is not None or y is None:
+        if symbols is not None:
             return CodedLatents(mean + step * symbols, mean.new_zeros(len(mean)), (symbols,))
+        if y is None:
+            raise ValueError("neither latents nor symbols")
         residual, spread = (y - mean) / step, scale / step
         chosen = rdoq(residual, spread, DISTORTION_WEIGHT)
         if self.training:

@@ -32,4 +32,5 @@ def mean_basis(mean_deviation: Tensor) -> tuple[Tensor, Tensor]:
     n = torch.arange(HYPER_BLOCK, dtype=torch.float64)
     falling = HYPER_BLOCK * 0.9 / (1 + 2 * torch.hypot(n[:, None], n[None, :])) ** 1.3
     deviation = mean_deviation.double()[:, None] * falling.flatten()
-    return torch.block_diag(*[planes] * COLORS).float(), deviation.flatten().float()
+    whole = torch.block_diag(*[planes] * COLORS)  # type: ignore[no-untyped-call]  # as torch has it
+    return whole.float(), deviation.flatten().float()

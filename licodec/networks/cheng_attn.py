@@ -20,7 +20,13 @@ from licodec.networks.blocks import (
     ResidualBlockUpsample,
     ResidualBlockWithStride,
 )
-from licodec.networks.layers import Halves, MaskedConvolution, conv3x3, subpixel_convolution
+from licodec.networks.layers import (
+    Halves,
+    MaskedConvolution,
+    bias_of,
+    conv3x3,
+    subpixel_convolution,
+)
 from licodec.networks.lite import straight_through_round
 from licodec.networks.priors import FactorizedPrior, gaussian_likelihood
 from licodec.networks.published import PublishedNetwork
@@ -180,7 +186,7 @@ class ChengNetwork(PublishedNetwork):
         for rows, columns in wavefronts(height, width):
             rows, columns = rows.to(features.device), columns.to(features.device)
             seen = plane[:, :, rows[None] + above[:, None], columns[None] + beside[:, None]]
-            context = kernel @ seen.flatten(1, 2) + convolution.bias[:, None]  # (N, 2M, n)
+            context = kernel @ seen.flatten(1, 2) + bias_of(convolution)[:, None]  # (N, 2M, n)
             known = torch.cat([features[:, :, rows, columns], context], 1)
             parameters = self.entropy_parameters(known[..., None])[..., 0]
             _, mean = parameters.chunk(2, 1)

@@ -60,7 +60,6 @@ class PublishedNetwork(RateModes, ABC):
     last row and column, and likelihoods are those of the padded picture.
     """
 
-    ALIGNMENT: ClassVar[int] = 64
     HYPER_STRIDE: ClassVar[int] = 64  # pixels per hyper-latent, each way
     entropy_bottleneck: FactorizedPrior
 
@@ -158,7 +157,7 @@ class SliceParameters(FirstSliceParameters):
     """The same for a later slice, which also sees `previous` (N, P, h, w): the slices decoded
     first, at most as many as the network uses."""
 
-    def forward(
+    def forward(  # type: ignore[override]  # whoever calls it knows the slice
         self, means: Tensor, scales: Tensor, previous: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         return super().forward(torch.cat([means, previous], 1), torch.cat([scales, previous], 1))

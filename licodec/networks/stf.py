@@ -194,10 +194,10 @@ class StfNetwork(SlicedNetwork):
         self.h_scale_s = hyper_synthesis()
         size = a // config.slices  # channels of a slice
         seen = [a + size * min(i, self.supports) for i in range(config.slices)]
-        widths = (*CONTEXT_WIDTHS, size)
-        self.cc_mean_transforms = nn.ModuleList(context_network(n, widths) for n in seen)
-        self.cc_scale_transforms = nn.ModuleList(context_network(n, widths) for n in seen)
-        self.lrp_transforms = nn.ModuleList(context_network(n + size, widths) for n in seen)
+        contexts = (*CONTEXT_WIDTHS, size)
+        self.cc_mean_transforms = nn.ModuleList(context_network(n, contexts) for n in seen)
+        self.cc_scale_transforms = nn.ModuleList(context_network(n, contexts) for n in seen)
+        self.lrp_transforms = nn.ModuleList(context_network(n + size, contexts) for n in seen)
         self.entropy_bottleneck = FactorizedPrior(e)
 
     @property

@@ -9,11 +9,12 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from torch import Tensor, nn
+from torch import Tensor
 
 from licodec.errors import UsageError
 from licodec.files import display_name
 from licodec.networks.adapter_sets import anchor_of, plain_submodule
+from licodec.networks.network import Network
 from licodec.packing.checkpoints import load_anchor, load_network
 from licodec.packing.compiled import operand_steps
 from licodec.packing.exact_form import Calibrated, Coded, ExactForm, Programs, calibrate
@@ -58,13 +59,13 @@ class Searchable:
     card       what a pack's card says of where the network is from
     """
 
-    whole: nn.Module
+    whole: Network
     name: str = ""
     objective: str | None = None
     card: Mapping[str, object] = field(default_factory=dict)
 
     @cached_property
-    def network(self) -> nn.Module:
+    def network(self) -> Network:
         """The anchor, by whose weights a search is told from others."""
         return anchor_of(self.whole)
 
@@ -110,7 +111,7 @@ class Searchable:
         parts = form_of(whole).parts()
         for program, shift in shifts.items():
             for path, by in shift.items():
-                plain_submodule(parts[program], path).bias.data.add_(by)
+                plain_submodule(parts[program], path).get_parameter("bias").data.add_(by)
         return replace(self, whole=whole)
 
     def compiled(
@@ -164,7 +165,7 @@ def load_searchable(
     return Searchable(load_anchor(path), name)
 
 
-def card_of(name: str, network: nn.Module, adapters: Sequence[Path] = ()) -> dict[str, object]:
+def card_of(name: str, network: Network, adapters: Sequence[Path] = ()) -> dict[str, object]:
     """What a pack's card says of the published checkpoint `name` and its adapters' files."""
     card: dict[str, object] = {
         "checkpoint": name,
