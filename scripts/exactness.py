@@ -41,7 +41,9 @@ import numpy as np
 from licodec.codec import Codec
 from licodec.container import read_file
 from licodec.errors import LicodecError
+from licodec.exact import native
 from licodec.exact.interpreter import set_threads
+from licodec.exact.native.levels import LEVEL_VARIABLE, NONE, levels
 from licodec.images import Picture, encode_picture, read_picture
 from licodec.library import Library
 from licodec.packs import Pack, choose_pack, read_name, read_pack
@@ -51,9 +53,12 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 SECOND_DECODER = "format/reference_decoder.py"
 REFERENCE_DECODER = REPOSITORY / SECOND_DECODER
 BASELINE = "baseline"
-CPU_BACKENDS = ("int8", "float32")
+CPU_BACKENDS = ("native", "int8", "float32")
 # Removed from the environment of every process, so that a setting is the only one there.
-VARIABLES = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "ONEDNN_DEFAULT_FPMATH_MODE")
+VARIABLES = (
+    *("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "ONEDNN_DEFAULT_FPMATH_MODE"),
+    LEVEL_VARIABLE,
+)
 
 
 @dataclass(frozen=True)
@@ -94,18 +99,26 @@ class Row:
     seconds: float
 
 
+def native_levels() -> list[str]:
+    """Of instructions that native code can be kept to here; all but the best, the baseline's."""
+    names = [] if native.library() is None else [level.name for level in levels()[:-1]]
+    return [NONE, *names]
+
+
 def settings(pythons: list[str]) -> list[Setting]:
     """The matrix: settings varied one at a time."""
 
     def variable(name: str, value: str, **more: Any) -> Setting:
+        """A variable of torch, which native code would not heed."""
         label = "".join(f", {what} {which}" for what, which in more.items() if what == "backend")
-        return Setting(f"{name}={value}{label}", {name: value}, **more)
+        return Setting(f"{name}={value}{label}", {name: value, LEVEL_VARIABLE: NONE}, **more)
 
     fpmath = "ONEDNN_DEFAULT_FPMATH_MODE"
     return [
         Setting(BASELINE),
         Setting("threads 1", threads=1, encodes=True),
         Setting("threads 2", threads=2),
+        *(Setting(f"{LEVEL_VARIABLE}={name}", {LEVEL_VARIABLE: name}) for name in native_levels()),
         *(variable("ATEN_CPU_CAPABILITY", level) for level in ("default", "avx2", "avx512")),
         variable("ONEDNN_MAX_CPU_ISA", "SSE41"),
         variable("ONEDNN_MAX_CPU_ISA", "AVX2", encodes=True),

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from licodec.packing.searchables import adapter_sets
 from PIL import Image
 from torch import nn
 

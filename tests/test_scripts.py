@@ -22,7 +22,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from licodec.packing.lite_exact import parts
 from PIL import Image, features
 
 from licodec.codec import Codec
@@ -31,10 +30,7 @@ from licodec.entropy.quantization import COST_UNIT
 from licodec.errors import BadInputError, LicodecError, UsageError
 from licodec.images import Picture, encode_picture, psnr, read_picture
 from licodec.networks.base_transforms import BaseConfig
-<<<<<<< HEAD
-=======
 from licodec.packing.lite import LiteForm
->>>>>>> refs/heads/make
 from licodec.packs import read_pack, write_pack
 from licodec.rate.setting import Setting, d_to_units
 from tests import tiny, tiny_base, tiny_published

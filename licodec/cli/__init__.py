@@ -1,4 +1,5 @@
-"""The command line: `licodec encode`, `decode`, `batch`, `info`, `verify`, `quantize`, `models`.
+"""The command line: `licodec encode`, `decode`, `batch`, `info`, `verify`, `compare`, `quantize`,
+`models`.
 
 What is typed is declared in `commands` and `options`, which import nothing heavy, so that
 `--help`, completion and usage errors answer at once; the work is in a module per command.

@@ -92,6 +92,7 @@ for command in (
     commands.batch,
     commands.info,
     commands.verify,
+    commands.compare,
     commands.quantize,
 ):
     app.command()(command)

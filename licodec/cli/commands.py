@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from licodec.cli import options
+from licodec.cli import compare_options, options
 from licodec.cli.groups import grouped
 from licodec.cli.pack_options import (
     Checkpoint,
@@ -15,6 +15,7 @@ from licodec.cli.pack_options import (
 )
 from licodec.cli.rate_options import RateOptions
 from licodec.cli.streams import say
+from licodec.compare.matching import Equal
 from licodec.errors import UsageError
 from licodec.exact.backends.torch_loading import import_torch
 
@@ -170,6 +171,41 @@ def verify(
     from licodec.cli.verify import verify_files
 
     return verify_files(inputs, on, verbosity)
+
+
+@grouped
+def compare(
+    *,
+    inputs: options.Pictures,
+    output: compare_options.PageOutput = None,
+    force: options.Force = False,
+    ds: compare_options.Ds = compare_options.DEFAULT_DS,
+    codecs: compare_options.Codecs = None,
+    at_equal: compare_options.AtEqual = Equal.SIZE,
+    crop: compare_options.CropShown = None,
+    pack: options.ModelOptions,
+    json: options.Json = False,
+    machine: options.MachineOptions,
+    said: options.VerbosityOptions,
+) -> int:
+    """Compare licodec with JPEG, WebP, AVIF and JPEG XL on pictures.
+
+    Each picture is coded at every d, and by the other codecs as near to that in
+    size, or in quality, as they come. Sizes, PSNR, MS-SSIM and SSIMULACRA 2 are
+    printed; with -o there is a page of them, too, with curves, and with crops to
+    wipe between.
+    """
+    wanted = compare_options.parse_ds(ds)
+    on, verbosity = machine.chosen(), said.chosen()
+    if json and said.quiet:
+        raise UsageError("--json and --quiet exclude each other; give one of them")
+
+    from licodec.cli.compare import CompareSettings, compare_files
+
+    settings = CompareSettings(
+        wanted, codecs, at_equal, crop, pack.model, pack.plan, force, json, on
+    )
+    return compare_files(inputs, output, settings, verbosity)
 
 
 @grouped

@@ -279,7 +279,7 @@ def _print_version(context: typer.Context, wanted: bool) -> None:
     raise typer.Exit
 
 
-SLOWER = "the same files and pixels take longer (entropy coding)"
+SLOWER = "the same files and pixels take longer (networks, entropy coding)"
 Version = Annotated[
     bool,
     typer.Option(

@@ -66,7 +66,7 @@ Checkpoint = Annotated[
     str,
     typer.Argument(
         metavar="CHECKPOINT",
-        help="Training state, state dict or pack of lite, or a published "
+        help="Training state, state dict or pack of lite or base, or a published "
         "checkpoint of stf, tcm, icm or cheng-attn.",
         show_default=False,
     ),

@@ -50,7 +50,7 @@ def quantize(
     source = settings.calibrate or example_picture()
     pictures = read_pictures(source, settings.pictures, CALIBRATION_SIDE)
     crops = trial_crops(
-        pictures, settings.crops, settings.crop_size, settings.seed, searched.alignment
+        pictures, settings.crops, settings.crop_size, settings.seed, searched.network.ALIGNMENT
     )
     if settings.calibrate is None:
         reporter.warnings([_NO_CALIBRATION])

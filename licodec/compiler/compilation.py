@@ -97,6 +97,10 @@ class Compilation(GridAssignment):
         """The value of one of the nodes that `node` reads."""
         return self.value_named(node.all_input_nodes[position])
 
+    def operands(self, node: fx.Node) -> list[str]:
+        """The values of all nodes that `node` reads."""
+        return [self.value_named(operand) for operand in node.all_input_nodes]
+
     def value_named(self, node: fx.Node) -> str:
         value = self.aliases[node.name]
         if not isinstance(value, str):
@@ -304,19 +308,18 @@ class Compilation(GridAssignment):
             return rule.emit(self, node, module)
         if is_item(node) and isinstance(index := node.args[1], int):
             return self.aliases[node.all_input_nodes[0].name][index]
-        operands = [self.value_named(n) for n in node.all_input_nodes]
         if isinstance(module, nn.Conv2d):
             if self.is_conditioned(node):
-                return operands[0]  # the condition emits it
+                return self.operand(node)  # the condition emits it
             weights = module.weight, module.bias
             return self.convolution(node, str(node.target), *weights, **place_of(module))
-        if any(x in self.orders for x in operands):
+        if any(x in self.orders for x in self.operands(node)):
             raise ValueError(f"{self.source.name}: {node.name} reads channels in another order")
         if self.is_folded(node):
-            return operands[0]
+            return self.operand(node)
         emit = FUNCTIONS.get(node.target) if module is None else MODULES.get(type(module))
         if emit is not None:
-            return emit(self, node, module, operands)
+            return emit(self, node, module)
         if module is not None and (function := self.tables.get(type(module))):
             return self.table(node, partial(function, module))
         raise ValueError(f"{self.source.name}: no rule for {node.format_node()}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,75 +23,60 @@ OFFSET_BITS = 14  # of the fraction to which a channel's offset is rounded
 
 # Emits what a node makes of the values that it reads and returns the value's name; the module is
 # the node's own, of the class that it is registered for, None for a function.
-Emit = Callable[["Compilation", fx.Node, Any, Sequence[str]], str]
+Emit = Callable[["Compilation", fx.Node, Any], str]
 
 
-def _identity(
-    compilation: Compilation, node: fx.Node, module: nn.Module, operands: Sequence[str]
-) -> str:
-    return operands[0]
+def _identity(compilation: Compilation, node: fx.Node, module: nn.Module) -> str:
+    return compilation.operand(node)
 
 
-def _narrowed(
-    compilation: Compilation, node: fx.Node, module: Narrowed, operands: Sequence[str]
-) -> str:
-    return compilation.on_grid(operands[0], compilation.node_grids[node.name])
+def _narrowed(compilation: Compilation, node: fx.Node, module: Narrowed) -> str:
+    return compilation.on_grid(compilation.operand(node), compilation.node_grids[node.name])
 
 
-def _leaky_relu(
-    compilation: Compilation, node: fx.Node, module: nn.LeakyReLU, operands: Sequence[str]
-) -> str:
-    (x,), grid = operands, compilation.node_grids[node.name]
+def _leaky_relu(compilation: Compilation, node: fx.Node, module: nn.LeakyReLU) -> str:
+    x, grid = compilation.operand(node), compilation.node_grids[node.name]
     slope = module.negative_slope
     return compilation.requantize(x, compilation.channel_steps[x], grid, grid.low, slope)
 
 
-def _relu(compilation: Compilation, node: fx.Node, module: nn.ReLU, operands: Sequence[str]) -> str:
-    (x,) = operands
+def _relu(compilation: Compilation, node: fx.Node, module: nn.ReLU) -> str:
+    x = compilation.operand(node)
     if stated := compilation.stated_grids().get(node.name):
         low = max(0, stated.low)
         return compilation.requantize(x, compilation.channel_steps[x], stated, low)
     grid = compilation.grids[x]
-    output = compilation.emit("clamp", operands, low=0, high=grid.high)
+    output = compilation.emit("clamp", [x], low=0, high=grid.high)
     return compilation.place(output, grid, compilation.channels(x))
 
 
-def _pixel_shuffle(
-    compilation: Compilation, node: fx.Node, module: nn.PixelShuffle, operands: Sequence[str]
-) -> str:
-    (x,), factor = operands, module.upscale_factor
-    output = compilation.emit("pixel_shuffle", operands, factor=factor)
+def _pixel_shuffle(compilation: Compilation, node: fx.Node, module: nn.PixelShuffle) -> str:
+    x, factor = compilation.operand(node), module.upscale_factor
+    output = compilation.emit("pixel_shuffle", [x], factor=factor)
     return compilation.place(output, compilation.grids[x], compilation.channels(x) // factor**2)
 
 
-def _pixel_unshuffle(
-    compilation: Compilation, node: fx.Node, module: nn.PixelUnshuffle, operands: Sequence[str]
-) -> str:
-    (x,), factor = operands, module.downscale_factor
-    output = compilation.emit("pixel_unshuffle", operands, factor=factor)
+def _pixel_unshuffle(compilation: Compilation, node: fx.Node, module: nn.PixelUnshuffle) -> str:
+    x, factor = compilation.operand(node), module.downscale_factor
+    output = compilation.emit("pixel_unshuffle", [x], factor=factor)
     return compilation.place(output, compilation.grids[x], compilation.channels(x) * factor**2)
 
 
-def _first_channels(
-    compilation: Compilation, node: fx.Node, module: FirstChannels, operands: Sequence[str]
-) -> str:
-    output = compilation.emit("split", operands, start=0, stop=module.count)
-    return compilation.place(output, compilation.grids[operands[0]], module.count)
+def _first_channels(compilation: Compilation, node: fx.Node, module: FirstChannels) -> str:
+    x = compilation.operand(node)
+    output = compilation.emit("split", [x], start=0, stop=module.count)
+    return compilation.place(output, compilation.grids[x], module.count)
 
 
-def _channel_gain(
-    compilation: Compilation, node: fx.Node, module: ChannelGain, operands: Sequence[str]
-) -> str:
-    (x,), grid = operands, compilation.node_grids[node.name]
+def _channel_gain(compilation: Compilation, node: fx.Node, module: ChannelGain) -> str:
+    x, grid = compilation.operand(node), compilation.node_grids[node.name]
     gains = module.gain.detach().cpu().double().numpy().ravel()
     return compilation.requantize(x, compilation.channel_steps[x] * gains, grid, grid.low)
 
 
-def _channel_offset(
-    compilation: Compilation, node: fx.Node, module: ChannelOffset, operands: Sequence[str]
-) -> str:
+def _channel_offset(compilation: Compilation, node: fx.Node, module: ChannelOffset) -> str:
     """A convolution of each channel by itself, whose bias is the offset."""
-    (x,) = operands
+    x = compilation.operand(node)
     steps, grid = compilation.channel_steps[x], compilation.grids[x]
     offset = module.offset.detach().cpu().double().numpy().ravel()
     # Fewer bits where the offset is far larger than what it is added to.
@@ -111,24 +96,23 @@ def _channel_offset(
     return compilation.requantize(acc, steps / unit, stated, stated.low)
 
 
-def _sum(compilation: Compilation, node: fx.Node, module: None, operands: Sequence[str]) -> str:
+def _sum(compilation: Compilation, node: fx.Node, module: None) -> str:
     grid = compilation.node_grids[node.name]
-    terms = [compilation.on_grid(x, grid) for x in operands]
+    terms = [compilation.on_grid(x, grid) for x in compilation.operands(node)]
     output = compilation.emit("add", terms, low=grid.low, high=grid.high)
     return compilation.place(output, grid, compilation.channels(terms[0]))
 
 
-def _product(compilation: Compilation, node: fx.Node, module: None, operands: Sequence[str]) -> str:
+def _product(compilation: Compilation, node: fx.Node, module: None) -> str:
     grid = compilation.node_grids[node.name]
-    steps = compilation.channel_steps[operands[0]] * compilation.channel_steps[operands[1]]
-    return compilation.requantize(compilation.emit("mul", operands), steps, grid, grid.low)
+    x, y = factors = compilation.operands(node)
+    steps = compilation.channel_steps[x] * compilation.channel_steps[y]
+    return compilation.requantize(compilation.emit("mul", factors), steps, grid, grid.low)
 
 
-def _concatenation(
-    compilation: Compilation, node: fx.Node, module: None, operands: Sequence[str]
-) -> str:
+def _concatenation(compilation: Compilation, node: fx.Node, module: None) -> str:
     parts, bits = [], compilation.activation_bits + CONTEXT_BITS
-    for operand, value in zip(node.all_input_nodes, operands, strict=True):
+    for operand, value in zip(node.all_input_nodes, compilation.operands(node), strict=True):
         if operand.op == "placeholder" and bits < WIDEST and _is_wide(compilation.grids[value]):
             value = compilation.on_grid(value, compilation.choose_grid([operand.name], bits))
         parts.append(value)

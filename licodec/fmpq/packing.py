@@ -14,7 +14,7 @@ from licodec.fmpq.allocation import Report, float_bits, plan_bits, widest
 from licodec.fmpq.curves import Layer
 from licodec.fmpq.search import Found, PlanSearch
 from licodec.fmpq.sensitivity import Trials, finished_zeta
-from licodec.packing.packs import packed_size
+from licodec.packing.packs import compile_pack, make_pack, packed_size
 from licodec.packing.searchable import Searchable
 from licodec.packs import Pack
 from licodec.packs.plans import CARD_KEY
@@ -60,8 +60,9 @@ def searched_pack(
     while True:
         found = search.find(budget, request.rule, report)
         final = search.corrected(found.plan)
-        card = {**final.card, CARD_KEY: search_figures(found, search.layers, request)}
-        pack = final.pack(pictures, request.plan_name, found.plan.__getitem__, card)
+        card = {CARD_KEY: search_figures(found, search.layers, request)}
+        settings = final.pack_settings(request.plan_name, found.plan, card)
+        pack = make_pack(final.whole, pictures, settings)
         if request.size is None or (size := packed_size(pack)) <= request.size:
             return found, pack
         budget = found.allocation.bits - BITS * (size - request.size)
@@ -73,8 +74,8 @@ def bytes_beside_weights(
     """How large a pack of a network is less the weights of `layers`, which are those that its
     plan names, whatever their widths."""
     plan = dict(widest(layers))
-    card = {**searched.card, "plan": plan}
-    pack = searched.compiled(pictures, "", plan.__getitem__, card)
+    settings = searched.pack_settings("", plan, {"plan": plan})
+    pack = compile_pack(searched.whole, pictures, settings)
     return packed_size(pack) - plan_bits(layers, plan) // BITS
 
 
@@ -102,7 +103,7 @@ def hand_made_figures(searched: Searchable, crops: Tensor, seed: int) -> dict[st
     """What the card says of the hand-made plan, whose loss is measured on `crops`
     (N, 3, side, side), drawn with `seed`, as a search measures."""
     trials = Trials(searched, crops, replace(searched.settings, correct_bias=False))
-    plan = {layer.name: searched.standard_width(layer.name) for layer in trials.layers}
+    plan = {layer.name: searched.form.standard_width(layer.name) for layer in trials.layers}
     return {
         "rule": "hand-made",
         **_sizes(plan_bits(trials.layers, plan), trials.layers),

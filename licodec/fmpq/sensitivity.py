@@ -23,6 +23,7 @@ from licodec.errors import BadInputError
 from licodec.fmpq.allocation import LARGEST_WIDTH
 from licodec.fmpq.curves import Layer
 from licodec.fmpq.replay import Replay
+from licodec.packing.compiled import operand_steps
 from licodec.packing.searchable import Searchable, Shifts, TrialSettings
 
 RUINOUS = 1e6  # zeta of a trial whose loss is not finite: more than any tolerance that is tried
@@ -63,7 +64,7 @@ class TrialsAt:
             own = replay.name + "."
             replay.widths = {n.removeprefix(own): b for n, b in widths.items() if n.startswith(own)}
         programs = {name: replay.forward for name, replay in self.replays.items()}
-        output = self._searched.coded(programs, self._pixels, self._d)
+        output = self._searched.form.coded(programs, self._pixels, self._d)
         error = torch.mean((output.x_hat.clamp(0, 1) - self._pixels) ** 2)
         count = self._pixels.shape[0] * self._pixels.shape[2] * self._pixels.shape[3]
         return float(self._lagrangian * 255**2 * error + output.bits / count)
@@ -84,7 +85,7 @@ class Trials:
     def __init__(self, searched: Searchable, pixels: Tensor, settings: TrialSettings) -> None:
         self._searched = searched
         calibrated = searched.calibrate(pixels)
-        steps = searched.operand_steps(calibrated, settings.activation_bits)
+        steps = operand_steps(searched.form, calibrated, settings.activation_bits)
 
         def replays() -> dict[str, Replay]:
             return {
@@ -111,7 +112,7 @@ class Trials:
         for replay in self.at[0].replays.values():
             for target, module, kind in replay.layers:
                 name = f"{replay.name}.{target}"
-                widths = choices(kind.least, self._searched.standard_width(name))
+                widths = choices(kind.least, self._searched.form.standard_width(name))
                 found.append(Layer(name, kind.weight(module).numel(), widths))
         return tuple(found)
 

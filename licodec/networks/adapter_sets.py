@@ -169,20 +169,8 @@ PRESETS |= {
 }
 
 
-@dataclass(frozen=True)
-class LayerAdapter:
-    """The adapter of one layer, by the layer's name in the network without adapters."""
-
-    layer: str
-    mode: str
-    rank: int
-    largest: float
-    d: float = 1.0
-    step_shares: tuple[float, ...] = ()
-
-
-def expand(network: nn.Module, adapters: AdapterSet) -> Iterator[LayerAdapter]:
-    """The adapters that `adapters` puts into `network`, by plain layer names.
+def layers_of(network: nn.Module, adapters: AdapterSet) -> Iterator[str]:
+    """The layers of `network` that `adapters` puts a branch beside, by plain names.
 
     Branches that are there already are passed over, adapted layers count as the layers
     they were.
@@ -195,14 +183,7 @@ def expand(network: nn.Module, adapters: AdapterSet) -> Iterator[LayerAdapter]:
         if isinstance(module, Adapted):
             inside.add(name)
         if any(_matches(name, pattern) for pattern in adapters.layers):
-            yield LayerAdapter(
-                name,
-                adapters.mode,
-                adapters.rank,
-                adapters.largest,
-                adapters.d,
-                adapters.step_shares,
-            )
+            yield name
 
 
 def _matches(name: str, pattern: str) -> bool:
@@ -215,8 +196,8 @@ def attach(network: nn.Module, adapters: AdapterSet) -> int:
 
     Raises UsageError where the set names no layer of the network.
     """
-    wanted = list(expand(network, adapters))
-    count = sum(attach_to_layer(network, adapter) for adapter in wanted)
+    wanted = list(layers_of(network, adapters))
+    count = sum(attach_to_layer(network, layer, adapters) for layer in wanted)
     if count == 0:
         raise UsageError(
             f"adapters: none of {', '.join(adapters.layers)} is a layer of this network"
@@ -224,18 +205,19 @@ def attach(network: nn.Module, adapters: AdapterSet) -> int:
     return count
 
 
-def attach_to_layer(network: nn.Module, adapter: LayerAdapter) -> bool:
-    """Put one adapter into `network`; False where it has no such layer or it takes no branch."""
-    parent_name, _, name = adapter.layer.rpartition(".")
+def attach_to_layer(network: nn.Module, path: str, adapters: AdapterSet) -> bool:
+    """Put the adapter of one layer into `network`; False where it has no such layer or it takes no
+    branch."""
+    parent_name, _, name = path.rpartition(".")
     try:
         parent = network.get_submodule(parent_name)
         layer = parent.get_submodule(name)
     except AttributeError:
         return False
-    if adapter.rank < 1:
+    if adapters.rank < 1:
         return False
-    gain = Gain(adapter.mode, adapter.largest, adapter.d, adapter.step_shares)
-    replacement = adapted(layer, adapter.rank, gain)
+    gain = Gain(adapters.mode, adapters.largest, adapters.d, adapters.step_shares)
+    replacement = adapted(layer, adapters.rank, gain)
     if replacement is None:
         return False
     replacement.to(next(layer.parameters())).train(layer.training)

@@ -58,20 +58,6 @@ def interleaved(planes: list[Tensor]) -> Tensor:
 
 
 @dataclass(frozen=True)
-class CodedLatents:
-    """What the entropy model makes of latents.
-
-    decoded  (N, M, h, w), residual prediction included
-    bits     (N,), of the latents
-    symbols  by step, in coding order
-    """
-
-    decoded: Tensor
-    bits: Tensor
-    symbols: tuple[Tensor, ...]
-
-
-@dataclass(frozen=True)
 class Output:
     """x_hat (N, 3, H, W) in levels of 8 bits; bits (N,) of latents and hyper-latents."""
 
@@ -126,9 +112,9 @@ class BaseNetwork(Network):
         """x (N, 3, H, W) in levels of 8 bits, sides multiples of 64, at the conditions set."""
         y = self.analysis((x - 127.5) / PIXEL_UNIT)
         z_hat, z_bits = self.code_hyper(self.hyper_analysis(y))
-        coded = self.code(z_hat, y)
-        x_hat = self.synthesis(coded.decoded) * PIXEL_UNIT + 127.5
-        return Output(x_hat, coded.bits, z_bits)
+        decoded, y_bits = self.code(z_hat, y)
+        x_hat = self.synthesis(decoded) * PIXEL_UNIT + 127.5
+        return Output(x_hat, y_bits, z_bits)
 
     def code_hyper(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """Hyper-latents (N, Z, h, w) -> (decoded ones, their bits (N,))."""
@@ -142,50 +128,32 @@ class BaseNetwork(Network):
         likelihood = self.prior.likelihood(z_coded, step, self.d)
         return z_hat, -likelihood.log2().flatten(1).sum(1)
 
-    def code(
-        self, z_hat: Tensor, y: Tensor | None, symbols: tuple[Tensor, ...] | None = None
-    ) -> CodedLatents:
-        """The entropy model over latents y (N, M, h, w), given decoded hyper-latents.
-
-        With `symbols` it decodes those, and y is not looked at.
-        """
+    def code(self, z_hat: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """The entropy model over latents y (N, M, h, w), given decoded hyper-latents: (decoded
+        latents, residual prediction included, and their bits (N,))."""
         features, block_means = self.hyper_synthesis(z_hat)
         steps = self.steps.sizes()
         own_steps = steps[:, COLORS:].chunk(GROUPS, 1)
         mean, scale = self.means_parameters(features, block_means)
-        of_means = None if y is None else y[:, :COLORS]
-        given = iter(symbols or ())
-        symbol = next(given, None)
-        first = self._coded(of_means, mean, scale, steps[:, :COLORS], symbol)
-        coded = [first]
-        own = None
-        if y is not None:
-            own = [phase(y[:, COLORS:]).chunk(GROUPS, 1) for phase in phases()]
-        n, _, rows, columns = mean.shape
-        zero = mean.new_zeros(n, self.config.group, rows // 2, columns // 2)
+        means, bits = self._coded(y[:, :COLORS], mean, scale, steps[:, :COLORS])
+        own = [phase(y[:, COLORS:]).chunk(GROUPS, 1) for phase in phases()]
+        zero = mean.new_zeros(own[0][0].shape)
         found = [[zero] * GROUPS for _ in range(PHASES)]
-        known = first.decoded
+        known = means
         for order, parameters in zip(STEP_ORDER, self.step_parameters, strict=True):
             mean, scale, context = parameters(features, known)
-            now = None if own is None else torch.cat([own[p][p ^ order] for p in range(PHASES)], 1)
+            now = torch.cat([own[p][p ^ order] for p in range(PHASES)], 1)
             step = torch.cat([own_steps[p ^ order] for p in range(PHASES)], 1)
-            coded.append(self._coded(now, mean, scale, step, next(given, None)))
-            for p, plane in enumerate(coded[-1].decoded.chunk(PHASES, 1)):
+            decoded, further = self._coded(now, mean, scale, step)
+            bits = bits + further
+            for p, plane in enumerate(decoded.chunk(PHASES, 1)):
                 found[p][p ^ order] = plane
             rest = interleaved([torch.cat(planes, 1) for planes in found])
-            known = torch.cat([first.decoded, rest], 1)
-        decoded = known + self.correction(context, known)
-        bits = sum((c.bits for c in coded[1:]), first.bits)
-        return CodedLatents(decoded, bits, tuple(c.symbols[0] for c in coded))
+            known = torch.cat([means, rest], 1)
+        return known + self.correction(context, known), bits
 
-    def _coded(
-        self, y: Tensor | None, mean: Tensor, scale: Tensor, step: Tensor, symbols: Tensor | None
-    ) -> CodedLatents:
-        """One step's latents, or those that `symbols` stand for."""
-        if symbols is not None:
-            return CodedLatents(mean + step * symbols, mean.new_zeros(len(mean)), (symbols,))
-        if y is None:
-            raise ValueError("neither latents nor symbols")
+    def _coded(self, y: Tensor, mean: Tensor, scale: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
+        """One step's latents decoded, and their bits (N,)."""
         residual, spread = (y - mean) / step, scale / step
         chosen = rdoq(residual, spread, DISTORTION_WEIGHT)
         if self.training:
@@ -194,5 +162,4 @@ class BaseNetwork(Network):
             noisy = residual + torch.rand_like(residual) - 0.5
         else:
             decoded, noisy = mean + step * chosen, chosen
-        bits = -gaussian_likelihood(noisy, spread).log2().flatten(1).sum(1)
-        return CodedLatents(decoded, bits, (chosen,))
+        return decoded, -gaussian_likelihood(noisy, spread).log2().flatten(1).sum(1)

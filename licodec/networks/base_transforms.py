@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from licodec.networks.block_bases import BLOCK, COLORS, HYPER_BLOCK, dct_matrix
+from licodec.networks.block_bases import (
+    BLOCK,
+    COLORS,
+    HYPER_BLOCK,
+    block_basis,
+    frequencies,
+    linear_transform,
+    strongest,
+)
 from licodec.networks.compiled_leaves import FirstChannels, Narrowed
 from licodec.networks.conditions import Conditioned, ConditionedOffset, PreciselyConditioned
 from licodec.networks.latent_views import LogMagnitude, normalizing_gain
-from licodec.networks.layers import ResidualUnit, bias_of, narrow_relu, scaled, shrunk
+from licodec.networks.layers import ResidualUnit, narrow_relu, scaled, shrunk
 
 GROUPS = 4  # of channels
 PIXEL_UNIT = 16.0  # both transforms see (level of 8 bits - 127.5) / PIXEL_UNIT
@@ -51,23 +60,14 @@ def dct_basis(count: int) -> tuple[Tensor, Tensor]:
     Returns (basis (count, 3, 16, 16), deviation (count,) on photographs in levels of 8 bits):
     first the three block means, then GROUPS groups of about equal deviations.
     """
-    dct = dct_matrix(BLOCK)
-    n = torch.arange(BLOCK, dtype=torch.float64)
-    colors = torch.tensor([[1.0, 1, 1], [1, 0, -1], [-1, 2, -1]], dtype=torch.float64)
-    colors /= colors.norm(dim=1, keepdim=True)
-    radius = torch.hypot(n[:, None], n[None, :])  # (16, 16)
     # Fitted to photographs: deviation and how it falls with the frequency, by colour.
     falling = ((1144.0, 1.72), (442.0, 2.10), (186.0, 1.89))
-    deviation = torch.stack([start / (1 + radius) ** power for start, power in falling])
+    deviation = torch.stack([start / (1 + frequencies()) ** power for start, power in falling])
     deviation[:, 0, 0] = torch.tensor([1745.0, 681.0, 300.0])
-    rank = deviation.clone()
-    rank[:, 0, 0] += deviation.max()
-    order = torch.argsort(rank.flatten(), descending=True, stable=True)[:count]
+    order = strongest(deviation, count)
     rest = order[COLORS:]
     order = torch.cat([order[:COLORS], *(rest[group::GROUPS] for group in range(GROUPS))])
-    color, u, v = order // BLOCK**2, order // BLOCK % BLOCK, order % BLOCK
-    basis = torch.einsum("kc,ka,kb->kcab", colors[color], dct[u], dct[v])
-    return basis.float(), deviation.flatten()[order].float()
+    return block_basis(order), deviation.flatten()[order].float()
 
 
 class PreciseConvolution(nn.Conv2d):
@@ -79,16 +79,7 @@ class PreciseConvolution(nn.Conv2d):
             return super().forward(x.float())
 
 
-def linear_transform(matrix: Tensor, bias: bool = True, side: int = 1) -> PreciseConvolution:
-    """A convolution that starts as `matrix` (outputs, inputs) at its centre."""
-    outputs, inputs = matrix.shape
-    layer = PreciseConvolution(inputs, outputs, side, padding=side // 2, bias=bias)
-    with torch.no_grad():
-        layer.weight.zero_()
-        layer.weight[:, :, side // 2, side // 2] = matrix
-        if bias:
-            bias_of(layer).zero_()
-    return layer
+precise_transform = partial(linear_transform, kind=PreciseConvolution)
 
 
 def units(channels: int, count: int) -> list[nn.Module]:
@@ -123,7 +114,7 @@ class Analysis(nn.Module):
         (a, b, c), (na, nb, nc) = config.widths, config.analysis_units
         self.linear = nn.Sequential(
             nn.PixelUnshuffle(BLOCK),
-            linear_transform(basis.flatten(1) * (PIXEL_UNIT / LATENT_UNIT)),
+            precise_transform(basis.flatten(1) * (PIXEL_UNIT / LATENT_UNIT)),
         )
         self.nonlinear = nn.Sequential(
             nn.PixelUnshuffle(4),
@@ -152,7 +143,7 @@ class Synthesis(nn.Module):
         super().__init__()
         (a, b, c), (na, nb, nc) = config.widths, config.synthesis_units
         self.linear = nn.Sequential(
-            linear_transform(basis.flatten(1).T * (LATENT_UNIT / PIXEL_UNIT)),
+            precise_transform(basis.flatten(1).T * (LATENT_UNIT / PIXEL_UNIT)),
             nn.PixelShuffle(BLOCK),
         )
         self.coarse = nn.Sequential(
@@ -205,7 +196,7 @@ class HyperAnalysis(nn.Module):
         self.linear = nn.Sequential(
             FirstChannels(COLORS),
             nn.PixelUnshuffle(HYPER_BLOCK),
-            linear_transform(whole, bias=False),
+            precise_transform(whole, bias=False),
         )
 
     def forward(self, y: Tensor) -> Tensor:
@@ -238,7 +229,7 @@ class HyperSynthesis(nn.Module):
         whole = torch.zeros(len(basis), config.hyper_latents)
         whole[:, : len(basis)] = basis.T * MEAN_STEP
         self.linear = nn.Sequential(
-            linear_transform(whole, bias=False, side=3), nn.PixelShuffle(HYPER_BLOCK)
+            precise_transform(whole, bias=False, side=3), nn.PixelShuffle(HYPER_BLOCK)
         )
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:

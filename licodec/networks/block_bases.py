@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from licodec.networks.layers import bias_of
 
 BLOCK = 16  # pixels per latent position, each way
 COLORS = 3
@@ -18,6 +20,30 @@ def dct_matrix(size: int) -> Tensor:
     matrix = torch.cos(math.pi / size * (n[None, :] + 0.5) * n[:, None]) * math.sqrt(2 / size)
     matrix[0] /= math.sqrt(2)
     return matrix
+
+
+def frequencies() -> Tensor:
+    """The distance of each function of a block's DCT from the mean, (BLOCK, BLOCK), float64."""
+    n = torch.arange(BLOCK, dtype=torch.float64)
+    return torch.hypot(n[:, None], n[None, :])
+
+
+def strongest(deviation: Tensor, count: int) -> Tensor:
+    """The indexes of the `count` functions of a block's DCT with the largest `deviation`
+    (COLORS, BLOCK, BLOCK), the means of the colours before all others."""
+    rank = deviation.clone()
+    rank[:, 0, 0] += deviation.max()
+    return torch.argsort(rank.flatten(), descending=True, stable=True)[:count]
+
+
+def block_basis(order: Tensor) -> Tensor:
+    """The functions of those indexes (count,), (count, 3, BLOCK, BLOCK), orthonormal over an RGB
+    block: a DCT of grey, red-blue and green."""
+    dct = dct_matrix(BLOCK)
+    colors = torch.tensor([[1.0, 1, 1], [1, 0, -1], [-1, 2, -1]], dtype=torch.float64)
+    colors /= colors.norm(dim=1, keepdim=True)
+    color, u, v = order // BLOCK**2, order // BLOCK % BLOCK, order % BLOCK
+    return torch.einsum("kc,ka,kb->kcab", colors[color], dct[u], dct[v]).float()
 
 
 def mean_basis(mean_deviation: Tensor) -> tuple[Tensor, Tensor]:
@@ -34,3 +60,17 @@ def mean_basis(mean_deviation: Tensor) -> tuple[Tensor, Tensor]:
     deviation = mean_deviation.double()[:, None] * falling.flatten()
     whole = torch.block_diag(*[planes] * COLORS)  # type: ignore[no-untyped-call]  # as torch has it
     return whole.float(), deviation.flatten().float()
+
+
+def linear_transform(
+    matrix: Tensor, bias: bool = True, side: int = 1, kind: type[nn.Conv2d] = nn.Conv2d
+) -> nn.Conv2d:
+    """A convolution that starts as `matrix` (outputs, inputs) at its centre."""
+    outputs, inputs = matrix.shape
+    layer = kind(inputs, outputs, side, padding=side // 2, bias=bias)
+    with torch.no_grad():
+        layer.weight.zero_()
+        layer.weight[:, :, side // 2, side // 2] = matrix
+        if bias:
+            bias_of(layer).zero_()
+    return layer

@@ -83,7 +83,7 @@ class ChengNetwork(PublishedNetwork):
     def __init__(self, backbone: str = "cheng-attn", config: ChengConfig | None = None) -> None:
         super().__init__(backbone)
         self.config = config = config or ChengConfig()
-        n = config.width
+        n = self.latents = config.width
         self.g_a = nn.Sequential(
             ResidualBlockWithStride(3, n),
             ResidualBlock(n),
@@ -139,22 +139,6 @@ class ChengNetwork(PublishedNetwork):
         )
         self.context_prediction = MaskedConvolution(n, 2 * n, 2 * REACH + 1, padding=REACH)
         self.entropy_bottleneck = FactorizedPrior(n)
-
-    @property
-    def latents(self) -> int:
-        return self.config.width
-
-    @property
-    def analysis(self) -> nn.Module:
-        return self.g_a
-
-    @property
-    def synthesis(self) -> nn.Module:
-        return self.g_s
-
-    @property
-    def hyper_analysis(self) -> nn.Module:
-        return self.h_a
 
     @property
     def hyper_synthesis(self) -> nn.Module:

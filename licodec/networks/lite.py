@@ -9,17 +9,27 @@ coefficients) are coded in two levels: the hyper-latents carry a further 4x4
 transform of them, coarsely, and the first slice what that leaves.
 
 Each transform and each slice's networks are compiled into one program
-(``licodec.packing.lite_exact``).
+(``licodec.packing.lite``).
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from licodec.networks.block_bases import BLOCK, COLORS, HYPER_BLOCK, dct_matrix, mean_basis
+from licodec.networks.block_bases import (
+    BLOCK,
+    COLORS,
+    HYPER_BLOCK,
+    block_basis,
+    frequencies,
+    linear_transform,
+    mean_basis,
+    strongest,
+)
 from licodec.networks.compiled_leaves import FirstChannels, Narrowed
 from licodec.networks.entropy_models import EntropyBottleneck, gaussian_likelihood, rdoq
 from licodec.networks.latent_views import LogMagnitude, normalizing_gain
@@ -72,50 +82,16 @@ def dct_basis(count: int) -> tuple[Tensor, Tensor]:
     16x16 RGB block; deviation (count,) is about the standard deviation of each
     coefficient on photographs with values in [0, 255].
     """
-    dct = dct_matrix(BLOCK)
-    n = torch.arange(BLOCK, dtype=torch.float64)
-    colors = torch.tensor([[1.0, 1, 1], [1, 0, -1], [-1, 2, -1]], dtype=torch.float64)
-    colors /= colors.norm(dim=1, keepdim=True)
-    radius = torch.hypot(n[:, None], n[None, :])  # (16, 16)
     # Chroma falls off about as fast as luma but starts several times lower.
-    deviation = torch.stack([g / (1 + radius) ** 1.6 for g in (1500.0, 330.0, 150.0)])
-    rank = deviation.clone()
-    rank[:, 0, 0] += deviation.max()
-    order = torch.argsort(rank.flatten(), descending=True, stable=True)[:count]
-    color, u, v = order // BLOCK**2, order // BLOCK % BLOCK, order % BLOCK
-    basis = torch.einsum("kc,ka,kb->kcab", colors[color], dct[u], dct[v])
-    return basis.float(), deviation.flatten()[order].float()
+    falling = (1 + frequencies()) ** 1.6
+    deviation = torch.stack([start / falling for start in (1500.0, 330.0, 150.0)])
+    order = strongest(deviation, count)
+    return block_basis(order), deviation.flatten()[order].float()
 
 
-class LinearAnalysis(nn.Module):
-    """Block transform of the linear path: space-to-depth by 16, then 1x1."""
-
-    def __init__(self, basis: Tensor, step: float) -> None:
-        super().__init__()
-        self.blocks = nn.PixelUnshuffle(BLOCK)
-        self.transform = nn.Conv2d(3 * BLOCK**2, len(basis), 1)
-        with torch.no_grad():
-            self.transform.weight.copy_(basis.reshape(len(basis), -1, 1, 1) * (PIXEL_UNIT / step))
-            bias_of(self.transform).zero_()
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.transform(self.blocks(x))
-
-
-class LinearSynthesis(nn.Module):
-    """The transpose of :class:`LinearAnalysis`."""
-
-    def __init__(self, basis: Tensor, step: float) -> None:
-        super().__init__()
-        self.transform = nn.Conv2d(len(basis), 3 * BLOCK**2, 1)
-        self.blocks = nn.PixelShuffle(BLOCK)
-        with torch.no_grad():
-            weight = basis.reshape(len(basis), -1).T * (step / PIXEL_UNIT)
-            self.transform.weight.copy_(weight[:, :, None, None])
-            bias_of(self.transform).zero_()
-
-    def forward(self, y: Tensor) -> Tensor:
-        return self.blocks(self.transform(y))
+def named(**layers: nn.Module) -> nn.Sequential:
+    """Layers in turn, under their names."""
+    return nn.Sequential(OrderedDict(layers))
 
 
 class Analysis(nn.Module):
@@ -125,7 +101,10 @@ class Analysis(nn.Module):
         super().__init__()
         a, b, c = config.widths
         na, nb, nc = config.analysis_units
-        self.linear = LinearAnalysis(basis, step)
+        self.linear = named(
+            blocks=nn.PixelUnshuffle(BLOCK),
+            transform=linear_transform(basis.flatten(1) * (PIXEL_UNIT / step)),
+        )
         self.nonlinear = nn.Sequential(
             nn.PixelUnshuffle(4),
             nn.Conv2d(48, a, 3, padding=1),
@@ -152,7 +131,10 @@ class Synthesis(nn.Module):
         super().__init__()
         a, b, c = config.widths
         na, nb, nc = config.synthesis_units
-        self.linear = LinearSynthesis(basis, step)
+        self.linear = named(
+            transform=linear_transform(basis.flatten(1).T * (step / PIXEL_UNIT)),
+            blocks=nn.PixelShuffle(BLOCK),
+        )
         self.coarse = nn.Sequential(
             normalizing_gain(deviation),
             nn.Conv2d(config.latents, c, 1),
@@ -176,37 +158,6 @@ class Synthesis(nn.Module):
         return blocks + self.fine(self.coarse(y) + self.seen(blocks))
 
 
-class LinearHyperAnalysis(nn.Module):
-    """The block means' second level: latents (N, M, h, w) -> hyper-latents (N, Z, h/4, w/4)."""
-
-    def __init__(self, config: LiteConfig, basis: Tensor, step: float) -> None:
-        super().__init__()
-        self.means = FirstChannels(COLORS)
-        self.blocks = nn.PixelUnshuffle(HYPER_BLOCK)
-        self.transform = nn.Conv2d(len(basis), config.hyper_latents, 1, bias=False)
-        with torch.no_grad():
-            self.transform.weight.zero_()
-            self.transform.weight[: len(basis), :, 0, 0] = basis / step
-
-    def forward(self, y: Tensor) -> Tensor:
-        return self.transform(self.blocks(self.means(y)))
-
-
-class LinearHyperSynthesis(nn.Module):
-    """Its inverse, which may look at neighbours: (N, Z, h/4, w/4) -> block means (N, 3, h, w)."""
-
-    def __init__(self, config: LiteConfig, basis: Tensor, step: float) -> None:
-        super().__init__()
-        self.transform = nn.Conv2d(config.hyper_latents, len(basis), 3, padding=1, bias=False)
-        self.blocks = nn.PixelShuffle(HYPER_BLOCK)
-        with torch.no_grad():
-            self.transform.weight.zero_()
-            self.transform.weight[:, : len(basis), 1, 1] = basis.T * step
-
-    def forward(self, z: Tensor) -> Tensor:
-        return self.blocks(self.transform(z))
-
-
 class HyperAnalysis(nn.Module):
     """h_a: latents (N, M, h, w) -> hyper-latents (N, Z, h/4, w/4)."""
 
@@ -225,7 +176,14 @@ class HyperAnalysis(nn.Module):
             narrow_relu(),
             downsample(width, config.hyper_latents),
         )
-        self.linear = LinearHyperAnalysis(config, basis, step)
+        # The block means' second level.
+        whole = torch.zeros(config.hyper_latents, len(basis))
+        whole[: len(basis)] = basis / step
+        self.linear = named(
+            means=FirstChannels(COLORS),
+            blocks=nn.PixelUnshuffle(HYPER_BLOCK),
+            transform=linear_transform(whole, bias=False),
+        )
 
     def forward(self, y: Tensor) -> Tensor:
         return self.linear(y) + self.layers(torch.cat([self.gain(y), self.magnitude(y)], 1))
@@ -252,7 +210,13 @@ class HyperSynthesis(nn.Module):
             narrow_relu(),
             nn.Conv2d(config.hyper_features, config.hyper_features, 3, padding=1),
         )
-        self.linear = LinearHyperSynthesis(config, basis, step)
+        # The inverse of that of the hyper-analysis, which may look at neighbours.
+        whole = torch.zeros(len(basis), config.hyper_latents)
+        whole[:, : len(basis)] = basis.T * step
+        self.linear = named(
+            transform=linear_transform(whole, bias=False, side=3),
+            blocks=nn.PixelShuffle(HYPER_BLOCK),
+        )
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
         return self.layers(self.gain(z)), self.linear(z)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 
@@ -16,14 +14,12 @@ from licodec.networks.entropy_models import (
 from licodec.networks.layers import lower_bound
 from licodec.networks.lite import straight_through_round
 
-TAIL_MASS = 1e-9  # beyond the outer quantiles
-
 
 class FactorizedPrior(EntropyBottleneck):
     """The prior of hyper-latents: an :class:`EntropyBottleneck` with stored quantiles.
 
     `quantiles` (channels, 1, 3) are the lower tail, the median and the upper tail. Values
-    are rounded around the median. A loss of its own, which no other parameter sees, trains them.
+    are rounded around the median.
     """
 
     def __init__(self, channels: int) -> None:
@@ -51,19 +47,6 @@ class FactorizedPrior(EntropyBottleneck):
         decoded = straight_through_round(z - self.medians) + self.medians
         coded = z + torch.rand_like(z) - 0.5 if self.training else decoded
         return decoded, lower_bound(self.mass(coded), LIKELIHOOD_FLOOR)
-
-    def auxiliary_loss(self) -> Tensor:
-        """How far the cumulative at the quantiles is from the tails' mass and one half, summed."""
-        tail = math.log(2 / TAIL_MASS - 1)
-        target = self.quantiles.new_tensor([-tail, 0, tail])
-        learned = [p for p in self.parameters() if p is not self.quantiles and p.requires_grad]
-        for parameter in learned:  # only the quantiles learn from this loss
-            parameter.requires_grad_(False)
-        try:
-            return (self.logits_cumulative(self.quantiles) - target).abs().sum()
-        finally:
-            for parameter in learned:
-                parameter.requires_grad_(True)
 
 
 def gaussian_likelihood(value: Tensor, scale: Tensor) -> Tensor:

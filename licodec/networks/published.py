@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -60,20 +59,21 @@ class PublishedNetwork(RateModes, ABC):
     last row and column, and likelihoods are those of the padded picture.
     """
 
-    HYPER_STRIDE: ClassVar[int] = 64  # pixels per hyper-latent, each way
     entropy_bottleneck: FactorizedPrior
-
-    # Parts ---------------------------------------------------------------------------
+    latents: int  # channels, M
+    g_a: nn.Module
+    g_s: nn.Module
+    h_a: nn.Module
 
     @property
-    @abstractmethod
     def analysis(self) -> nn.Module:
         """Pixels (N, 3, H, W) in [0, 1] -> latents (N, M, h, w)."""
+        return self.g_a
 
     @property
-    @abstractmethod
     def hyper_analysis(self) -> nn.Module:
         """Latents -> hyper-latents (N, Z, h / 4, w / 4)."""
+        return self.h_a
 
     @property
     @abstractmethod
@@ -81,20 +81,13 @@ class PublishedNetwork(RateModes, ABC):
         """Hyper-latents -> features, each (N, F, h, w)."""
 
     @property
-    @abstractmethod
     def synthesis(self) -> nn.Module:
         """Latents -> pixels."""
-
-    # Coding --------------------------------------------------------------------------
+        return self.g_s
 
     @abstractmethod
     def code_latents(self, y: Tensor, z_hat: Tensor) -> tuple[Tensor, Tensor]:
         """Latents and decoded hyper-latents -> (decoded latents, likelihoods)."""
-
-    @property
-    @abstractmethod
-    def latents(self) -> int:
-        """The number of latent channels, M."""
 
     def forward(self, x: Tensor) -> dict:
         y = self.analysis(self.padded(x))
@@ -106,10 +99,6 @@ class PublishedNetwork(RateModes, ABC):
     def padded(self, x: Tensor) -> Tensor:
         """`x` with sides that are multiples of ALIGNMENT."""
         return padded(x, self.ALIGNMENT)
-
-    def aux_loss(self) -> Tensor:
-        """The loss that trains the quantiles of the hyper-latents' prior."""
-        return self.entropy_bottleneck.auxiliary_loss()
 
 
 def padded(x: Tensor, alignment: int) -> Tensor:
@@ -178,12 +167,10 @@ class ResidualPrediction(nn.Module):
 class SlicedNetwork(PublishedNetwork):
     """Latents in slices, each coded given those before it (Minnen & Singh, ICIP 2020).
 
-    Subclasses have the modules `h_a`, `h_mean_s`, `h_scale_s` and, one per slice,
-    `cc_mean_transforms`, `cc_scale_transforms` and `lrp_transforms`.
+    Subclasses have the modules `h_a`, `h_mean_s` and `h_scale_s`.
     """
 
     TAKES_D = True
-    h_a: nn.Module
     h_mean_s: nn.Module
     h_scale_s: nn.Module
     cc_mean_transforms: nn.ModuleList
@@ -193,15 +180,21 @@ class SlicedNetwork(PublishedNetwork):
     def __init__(self, backbone: str, latents: int, slices: int, supports: int) -> None:
         """`supports` is how many slices, the first ones, the later ones are coded given."""
         super().__init__(backbone)
-        self._latents, self.slices, self.supports = latents, slices, supports
+        self.latents, self.slices, self.supports = latents, slices, supports
 
     @property
-    def latents(self) -> int:
-        return self._latents
+    def seen(self) -> list[int]:
+        """How many channels each slice's networks see: features, and slices decoded before."""
+        size = self.latents // self.slices
+        return [self.latents + size * min(i, self.supports) for i in range(self.slices)]
 
-    @property
-    def hyper_analysis(self) -> nn.Module:
-        return self.h_a
+    def add_slice_networks(self, widths: Sequence[int]) -> None:
+        """Make the networks of all slices, of hidden layers with these channels."""
+        size = self.latents // self.slices
+        widths, seen = (*widths, size), self.seen
+        self.cc_mean_transforms = nn.ModuleList(context_network(n, widths) for n in seen)
+        self.cc_scale_transforms = nn.ModuleList(context_network(n, widths) for n in seen)
+        self.lrp_transforms = nn.ModuleList(context_network(n + size, widths) for n in seen)
 
     @property
     def hyper_synthesis(self) -> nn.Module:

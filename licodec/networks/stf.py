@@ -22,7 +22,7 @@ from licodec.networks.layers import (
     subpixel_convolution,
 )
 from licodec.networks.priors import FactorizedPrior
-from licodec.networks.published import SlicedNetwork, context_network
+from licodec.networks.published import SlicedNetwork
 from licodec.networks.swin import SwinAttention
 
 WINDOW = 4
@@ -192,12 +192,7 @@ class StfNetwork(SlicedNetwork):
         )
         self.h_mean_s = hyper_synthesis()
         self.h_scale_s = hyper_synthesis()
-        size = a // config.slices  # channels of a slice
-        seen = [a + size * min(i, self.supports) for i in range(config.slices)]
-        contexts = (*CONTEXT_WIDTHS, size)
-        self.cc_mean_transforms = nn.ModuleList(context_network(n, contexts) for n in seen)
-        self.cc_scale_transforms = nn.ModuleList(context_network(n, contexts) for n in seen)
-        self.lrp_transforms = nn.ModuleList(context_network(n + size, contexts) for n in seen)
+        self.add_slice_networks(CONTEXT_WIDTHS)
         self.entropy_bottleneck = FactorizedPrior(e)
 
     @property

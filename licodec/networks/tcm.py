@@ -28,7 +28,7 @@ from licodec.networks.layers import (
     subpixel_convolution,
 )
 from licodec.networks.priors import FactorizedPrior
-from licodec.networks.published import SlicedNetwork, context_network
+from licodec.networks.published import SlicedNetwork
 from licodec.networks.swin import GridAttention
 
 WINDOW, HYPER_WINDOW = 8, 4
@@ -166,24 +166,11 @@ class TcmNetwork(SlicedNetwork):
         )
         self.h_mean_s = hyper_synthesis(config)
         self.h_scale_s = hyper_synthesis(config)
-        size = latents // count  # channels of a slice
-        seen = [latents + size * i for i in range(count)]
-        widths = (*CONTEXT_WIDTHS, size)
         # In the published networks each attention is alone in a sequence.
-        self.atten_mean = nn.ModuleList(nn.Sequential(WindowAttentionBlock(n)) for n in seen)
-        self.atten_scale = nn.ModuleList(nn.Sequential(WindowAttentionBlock(n)) for n in seen)
-        self.cc_mean_transforms = nn.ModuleList(context_network(n, widths) for n in seen)
-        self.cc_scale_transforms = nn.ModuleList(context_network(n, widths) for n in seen)
-        self.lrp_transforms = nn.ModuleList(context_network(n + size, widths) for n in seen)
+        self.atten_mean = nn.ModuleList(nn.Sequential(WindowAttentionBlock(n)) for n in self.seen)
+        self.atten_scale = nn.ModuleList(nn.Sequential(WindowAttentionBlock(n)) for n in self.seen)
+        self.add_slice_networks(CONTEXT_WIDTHS)
         self.entropy_bottleneck = FactorizedPrior(HYPER_LATENTS)
-
-    @property
-    def analysis(self) -> nn.Module:
-        return self.g_a
-
-    @property
-    def synthesis(self) -> nn.Module:
-        return self.g_s
 
     def contexts(self, index: int) -> tuple[nn.Module, nn.Module]:
         return self.atten_mean[index], self.atten_scale[index]

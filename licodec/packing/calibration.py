@@ -13,7 +13,7 @@ from torch import Tensor
 
 from licodec.errors import BadInputError, UsageError
 from licodec.files import display_name, is_missing
-from licodec.images import Picture, read_picture
+from licodec.images import read_picture
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".ppm"}
 ALIGNMENT = 64  # sides of crops are multiples of it
@@ -117,7 +117,3 @@ def trial_crops(
 def as_tensor(pixels: np.ndarray) -> Tensor:
     """(H, W, 3) uint8 -> (1, 3, H, W) in [0, 1]."""
     return torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
-
-
-def as_picture(pixels: np.ndarray) -> Picture:
-    return Picture(pixels)

@@ -159,7 +159,8 @@ def _network(checkpoint: Checkpoint, backbone: str | None, known: Sequence[str])
                 attach(network, described)
             if chosen.largest is not None:
                 for adapter in adapters_in(shapes, chosen.largest):
-                    attach_to_layer(network, adapter)
+                    (layer,) = adapter.layers
+                    attach_to_layer(network, layer, adapter)
     except SizeError as error:
         raise BadInputError(f"{name}: not a checkpoint of {chosen.name}: {error}") from None
     _require_match(name, network, shapes)

@@ -16,7 +16,7 @@ from licodec.errors import BadInputError
 from licodec.networks.adapter_sets import anchor_of, gains
 from licodec.networks.network import Network
 from licodec.packing.exact_form import Calibrated, ExactForm, calibrate
-from licodec.packing.programs import OperandSteps, Packing
+from licodec.packing.programs import Packing
 from licodec.packing.registry import form_of
 from licodec.packing.stand_ins import StandIns
 from licodec.packs import Pack, PackAdapters
@@ -75,11 +75,15 @@ def calibrate_adapted(
 
 def operand_steps(
     form: ExactForm, calibrated: Mapping[str, Calibrated], activation_bits: int
-) -> Mapping[str, np.ndarray]:
-    """What the operand of every convolution counts in, (channels,) by "program.layer" name."""
-    steps = OperandSteps(form, calibrated, activation_bits)
-    form.connect(steps, form.hyper_grid(calibrated))
-    return steps.found
+) -> dict[str, np.ndarray]:
+    """What the operand of every convolution counts in, (channels,) by "program.layer" name.
+
+    The steps become part of the weights that read it, so whoever rounds weights as the compiler
+    does must know them.
+    """
+    packing = Packing(form, calibrated, form.standard_width, activation_bits)
+    form.connect(packing, form.hyper_grid(calibrated))
+    return {layer: steps.operand for layer, steps in packing.layers.items()}
 
 
 def compile_network(

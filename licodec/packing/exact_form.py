@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from licodec.packing.programs import Packing
 
 LATENT_FRACTION_BITS = 6
-LATENT_STRIDE = 16  # pixels per latent, each way
+LATENT_STRIDE, HYPER_STRIDE = 16, 64  # pixels per latent and hyper-latent, each way
 LATENTS = Grid(2.0**-LATENT_FRACTION_BITS, -(2**15), 2**15 - 1)
 COLORS = 3
 CALIBRATION_DS = (0.5, 1.0, 4.0, 12.0)
@@ -109,7 +109,6 @@ class ExactForm(ABC):
     FEATURES: ClassVar[tuple[str, ...]]
     SHARED: ClassVar[Mapping[str, str]] = {}
     D_RANGE: ClassVar[tuple[float, float]] = (0.25, 64.0)
-    HYPER_STRIDE: ClassVar[int] = 64  # pixels per hyper-latent, each way
 
     def __init__(self, network: Any) -> None:
         self.network = network
@@ -160,7 +159,7 @@ class ExactForm(ABC):
         return Schedule(
             alignment=self.network.ALIGNMENT,
             latent_stride=LATENT_STRIDE,
-            hyper_stride=self.HYPER_STRIDE,
+            hyper_stride=HYPER_STRIDE,
             latent_fraction_bits=LATENT_FRACTION_BITS,
             scale_fraction_bits=SCALE_FRACTION_BITS,
             d_low=low,

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from licodec.errors import BadInputError
 from licodec.networks.adapter_branches import TWICE
-from licodec.networks.adapter_sets import LayerAdapter
+from licodec.networks.adapter_sets import AdapterSet
 from licodec.rate.gains import ALPHA, BETA
 
 Value = TypeVar("Value")
@@ -69,8 +69,8 @@ _FIRST_OF_BRANCH = re.compile(r"(?P<layer>.+)\.(lora\.W_a|adapter\.conv1\.weight
 
 def adapters_in(
     shapes: Mapping[str, tuple[int, ...]], largest: Mapping[str, float]
-) -> Iterator[LayerAdapter]:
-    """The adapters that a state dict with these shapes holds, inner ones first.
+) -> Iterator[AdapterSet]:
+    """The adapters that a state dict with these shapes holds, one layer each, inner ones first.
 
     `largest` gives the gain of each rate mode at 1, which no checkpoint holds.
     """
@@ -79,12 +79,16 @@ def adapters_in(
     stacked = []
     for layer, key in found:
         outer, _, last = layer.rpartition(".")
+        rank, mode = _rank(shapes, layer, key), ALPHA
         if last in _INNER and outer in layers:
-            yield LayerAdapter(outer, ALPHA, _rank(shapes, layer, key), largest[ALPHA])
+            layer = outer
         elif any(f"{layer}.{inner}" in layers for inner in _INNER):
-            stacked.append(LayerAdapter(layer, BETA, _rank(shapes, layer, key), largest[BETA]))
+            mode = BETA
+        adapter = AdapterSet(mode, rank, largest[mode], (layer,))
+        if mode == BETA:
+            stacked.append(adapter)
         else:
-            yield LayerAdapter(layer, ALPHA, _rank(shapes, layer, key), largest[ALPHA])
+            yield adapter
     yield from stacked
 
 

@@ -17,7 +17,7 @@ from licodec.images import Picture
 from licodec.networks.adapter_sets import gains
 from licodec.networks.network import Network
 from licodec.networks.published import padded
-from licodec.packing.calibration import as_picture, as_tensor
+from licodec.packing.calibration import as_tensor
 from licodec.packing.compiled import AdaptedNetwork, calibrate_network, compile_network
 from licodec.packing.fitting import Observed, fitted_tables
 from licodec.packing.registry import BACKBONES
@@ -55,9 +55,7 @@ class PackSettings:
     name: str = ""
 
 
-def compile_pack(
-    network: Network, pictures: Sequence[np.ndarray], settings: PackSettings
-) -> Pack:
+def compile_pack(network: Network, pictures: Sequence[np.ndarray], settings: PackSettings) -> Pack:
     """Calibrate `network` on `pictures`, (H, W, 3) uint8, and compile it, with its adapters where
     it has any. Raises BadInputError where it has no exact form."""
     modes = {gain.mode for gain in gains(network)}
@@ -92,7 +90,7 @@ def make_pack(network: Network, pictures: Sequence[np.ndarray], settings: PackSe
 def with_fitted_tables(pack: Pack, pictures: Sequence[np.ndarray]) -> Pack:
     """`pack` with the latents' tables fitted to the symbols that its encoder chooses."""
     tables = pack.tables
-    observed = list(_observed(Codec(pack), [as_picture(pixels) for pixels in pictures]))
+    observed = list(_observed(Codec(pack), list(map(Picture, pictures))))
     for _ in range(FITTING_ROUNDS):
         tables = fitted_tables(tables, observed)
     return replace(pack, tensors={**pack.tensors, **tables_to_tensors(tables)})

@@ -9,7 +9,6 @@ import numpy as np
 
 from licodec.compiler.compilation import compile_module
 from licodec.compiler.forms import Compiled, LayerSteps, Output, Source
-from licodec.compiler.operands import read_operands
 from licodec.exact.program import Program
 from licodec.packing.exact_form import Calibrated, ExactForm, Ranges, Value
 from licodec.rate.conditions import PREFIX
@@ -104,25 +103,3 @@ def _values(compiled: Compiled) -> dict[str, Value]:
     """The outputs of a program."""
     grids, steps = compiled.output_grids, compiled.output_steps
     return {output: Value(grid, steps[output]) for output, grid in grids.items()}
-
-
-@dataclass
-class OperandSteps:
-    """Notes what the operand of every convolution counts in, and compiles no weight.
-
-    found  (channels,) by the layer's "program.layer" name
-    """
-
-    form: ExactForm
-    calibrated: Mapping[str, Calibrated]
-    activation_bits: int
-    found: dict[str, np.ndarray] = field(default_factory=dict)
-
-    def add(
-        self, name: str, inputs: Mapping[str, Value], outputs: Mapping[str, Output]
-    ) -> dict[str, Value]:
-        part, source = self.calibrated[name], source_of(name, inputs, outputs)
-        leaves = self.form.TABLES, self.form.RULES
-        read = read_operands(source, part.traced, part.ranges, self.activation_bits, *leaves)
-        self.found |= {f"{name}.{layer}": steps for layer, steps in read.steps.items()}
-        return _values(read.compiled)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
 from torch import Tensor
 
 from licodec.errors import UsageError
@@ -16,11 +15,10 @@ from licodec.files import display_name
 from licodec.networks.adapter_sets import anchor_of, plain_submodule
 from licodec.networks.network import Network
 from licodec.packing.checkpoints import load_anchor, load_network
-from licodec.packing.compiled import operand_steps
-from licodec.packing.exact_form import Calibrated, Coded, ExactForm, Programs, calibrate
-from licodec.packing.packs import PackSettings, compile_pack, make_pack, no_exact_form
+from licodec.packing.exact_form import Calibrated, ExactForm, calibrate
+from licodec.packing.packs import PackSettings, no_exact_form
 from licodec.packing.registry import BACKBONES, PUBLISHED, form_of
-from licodec.packs import Pack
+from licodec.packs.plans import Plan
 
 # What to add to the biases of layers, (channels,) by the layer's path, by program.
 Shifts = Mapping[str, Mapping[str, Tensor]]
@@ -78,14 +76,6 @@ class Searchable:
         own = BACKBONES[self.whole.backbone]
         return TrialSettings(own.lagrangian, own.trial_ds, self.form.ACTIVATION_BITS)
 
-    @property
-    def alignment(self) -> int:
-        """Sides of the pictures that it takes are multiples of it."""
-        return self.whole.ALIGNMENT
-
-    def standard_width(self, layer: str) -> int:
-        return self.form.standard_width(layer)
-
     def calibrate(self, pixels: Tensor) -> Mapping[str, Calibrated]:
         """The parts that are compiled, in coding order, traced, with their ranges on `pixels`
         (N, 3, H, W) in [0, 1]. Raises BadInputError where there will be no pack of it."""
@@ -94,16 +84,6 @@ class Searchable:
             return calibrate(self.form, [pixels])
         except ValueError as error:
             raise no_exact_form(self.name, error) from None
-
-    def operand_steps(
-        self, calibrated: Mapping[str, Calibrated], activation_bits: int
-    ) -> Mapping[str, np.ndarray]:
-        """What the operand of every convolution counts in, (channels,) by "program.layer" name."""
-        return operand_steps(self.form, calibrated, activation_bits)
-
-    def coded(self, programs: Programs, pixels: Tensor, d: float) -> Coded:
-        """What becomes of `pixels` at one of the settings' d, every part run by `programs`."""
-        return self.form.coded(programs, pixels, d)
 
     def corrected(self, shifts: Shifts) -> Searchable:
         """A copy with biases moved by `shifts`."""
@@ -114,31 +94,15 @@ class Searchable:
                 plain_submodule(parts[program], path).get_parameter("bias").data.add_(by)
         return replace(self, whole=whole)
 
-    def compiled(
-        self,
-        pictures: Sequence[np.ndarray],
-        plan_name: str,
-        widths: Callable[[str], int],
-        card: Mapping[str, object],
-    ) -> Pack:
-        """Calibrated on `pictures`, (H, W, 3) uint8, and compiled. `widths` gives bits by
-        "program.layer". Raises BadInputError."""
-        return compile_pack(self.whole, pictures, self._pack(plan_name, widths, card))
-
-    def pack(
-        self,
-        pictures: Sequence[np.ndarray],
-        plan_name: str,
-        widths: Callable[[str], int],
-        card: Mapping[str, object],
-    ) -> Pack:
-        """The same with all else that is fitted to pictures: a pack to be written."""
-        return make_pack(self.whole, pictures, self._pack(plan_name, widths, card))
-
-    def _pack(
-        self, plan_name: str, widths: Callable[[str], int], card: Mapping[str, object]
-    ) -> PackSettings:
-        return PackSettings(plan_name, card, widths, objective=self.objective, name=self.name)
+    def pack_settings(self, plan_name: str, plan: Plan, card: Mapping[str, object]) -> PackSettings:
+        """Of its pack at a plan, with `card` beside its own."""
+        return PackSettings(
+            plan_name,
+            {**self.card, **card},
+            plan.__getitem__,
+            objective=self.objective,
+            name=self.name,
+        )
 
 
 def load_searchable(

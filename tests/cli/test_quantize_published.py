@@ -70,7 +70,7 @@ def test_a_checkpoint_becomes_a_mixed_pack_that_codes(
         (("cheng-attn.pth.tar", "--objective", "A b"), 2, "--objective 'A b': give lower-case"),
         (("cheng-attn.pth.tar", "--size", "1%"), 2, "a size of 1.00 % ("),
         (("lite.pt", "--adapters", "tcm.pth.tar"), 2, "leave --adapters and --objective out"),
-        (("lite.pt", "--backbone", "tcm"), 3, "lite.pt: not a checkpoint of tcm"),
+        (("lite.pt", "--backbone", "tcm"), 3, "lite.pt: this is a checkpoint of lite, not of tcm"),
     ],
 )
 def test_bad_requests(run: Run, arguments: tuple[str, ...], exit_code: int, message: str) -> None:

@@ -243,7 +243,8 @@ def test_without_a_working_directory_whole_paths_work(photo: Path) -> None:
 
 def test_torch_is_imported_without_a_working_directory(tmp_path: Path) -> None:
     """Its libraries would end the process. Afterwards paths begin where they did."""
-    program = "from licodec.exact.backends import torch_loading as t; t.import_torch(); t.os.stat('../file')"
+    place = "licodec.exact.backends"
+    program = f"from {place} import torch_loading as t; t.import_torch(); t.os.stat('../file')"
     (tmp_path / "file").touch()
     done = sh(f'{GONE} "$PYTHON" -c "{program}"', tmp_path)
     assert (done.code, done.errors) == (0, "")

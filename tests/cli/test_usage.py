@@ -10,11 +10,12 @@ import pytest
 import licodec
 from licodec.cli import options, threads
 from licodec.cli.app import app
-from licodec.cli.rate_options import parse_size
+from licodec.cli.rate_options import option_name, parse_size
 from licodec.errors import UsageError
 from licodec.exact import native
 from licodec.exact.interpreter import BACKENDS
 from licodec.images import METADATA_KINDS
+from licodec.rate.modes import RateMode
 from tests.cli.conftest import Run, one_error
 
 
@@ -36,6 +37,13 @@ def test_the_help_names_commands_and_exit_codes(run: Run) -> None:
 def test_every_command_has_help(run: Run, command: str) -> None:
     result = run(command, "--help")
     assert result.exit_code == 0 and f"Usage: licodec {command}" in result.stdout
+
+
+@pytest.mark.parametrize("command", ["encode", "batch"])
+def test_every_rate_mode_is_an_option(run: Run, command: str) -> None:
+    text = run(command, "--help").stdout
+    assert all(option_name(mode) in text for mode in RateMode)
+    assert "--objective" in text
 
 
 def test_the_version(run: Run) -> None:

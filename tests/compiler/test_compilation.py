@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from licodec.packing.lite_exact import PIXEL_UNIT
 from torch import nn
 
 from licodec.compiler.compilation import compile_module
@@ -16,10 +15,7 @@ from licodec.compiler.weight_steps import quantize_weight
 from licodec.exact.backends import reference
 from licodec.exact.bounds import analyse, check
 from licodec.networks.compiled_leaves import Narrowed
-<<<<<<< HEAD
-=======
 from licodec.packing.lite import PIXEL_UNIT
->>>>>>> refs/heads/make
 from tests import tiny
 
 

@@ -280,8 +280,10 @@ def test_the_proof_meets_every_operation_and_type_of_plane():
 def test_the_environment_names_a_level(monkeypatch):
     monkeypatch.setenv(LEVEL_VARIABLE, "c")
     assert levels.best_level().name == "c" and native.obstacle() is None
+    monkeypatch.setenv(LEVEL_VARIABLE, "none")
+    assert native.obstacle() == f"{LEVEL_VARIABLE} is none"
     monkeypatch.setenv(LEVEL_VARIABLE, "abacus")
-    with pytest.raises(UsageError, match="no level 'abacus' here; there are c"):
+    with pytest.raises(UsageError, match="no level 'abacus' here; there are none, c"):
         native.obstacle()
 
 

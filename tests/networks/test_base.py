@@ -25,27 +25,18 @@ def network() -> BaseNetwork:
 
 
 @torch.no_grad()
-def test_the_decoder_needs_nothing_but_symbols(network: BaseNetwork) -> None:
-    y = network.analysis(torch.randn(2, 3, 128, 192) * 4)
-    z_hat, _ = network.code_hyper(network.hyper_analysis(y))
-    coded = network.code(z_hat, y)
-    assert torch.equal(network.code(z_hat, None, coded.symbols).decoded, coded.decoded)
-
-
-@torch.no_grad()
-def test_every_latent_is_coded_once_and_seen_by_later_steps_alone(network: BaseNetwork) -> None:
+def test_every_latent_is_decoded_near_itself(network: BaseNetwork) -> None:
+    """Each by the step that codes its group at its phase."""
+    network.correction.layers[-2].log_gain.fill_(-100)
+    network.correction.layers[-2].offset.fill_(0)
     y = network.analysis(torch.randn(2, 3, 64, 128) * 4)
     z_hat, _ = network.code_hyper(network.hyper_analysis(y))
-    coded = network.code(z_hat, y)
-    assert sum(s.numel() for s in coded.symbols) == y.numel()
-    for changed in range(1, len(coded.symbols)):
-        symbols = list(coded.symbols)
-        symbols[changed] = symbols[changed] + 3
-        other = network.code(z_hat, None, tuple(symbols)).decoded
-        differs = (other != coded.decoded).any(0)  # (M, h, w), by the correction everywhere
-        assert differs.any()
-    found = {(phase, phase ^ order) for order in STEP_ORDER for phase in range(4)}
-    assert len(found) == 16
+    decoded, bits = network.code(z_hat, y)
+    assert bool(((decoded - y).abs() <= network.steps.sizes() * 1.5 + 1e-3).all())
+    assert bits.shape == (2,) and bool((bits > 0).all())
+    assert {(p, p ^ order) for order in STEP_ORDER for p in range(4)} == {
+        (p, group) for p in range(4) for group in range(4)
+    }
 
 
 def test_constants_are_linear_between_knots_and_objectives() -> None:

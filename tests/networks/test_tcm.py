@@ -75,15 +75,3 @@ def test_every_part_traces_to_leaves(small: TcmNetwork) -> None:
     ]
     for module, inputs in cases:
         assert_traces(module, inputs)
-
-
-def test_a_loss_of_its_own_trains_the_quantiles(small: TcmNetwork) -> None:
-    small.train()
-    out = small(picture(64, 64))
-    out["likelihoods"]["y"].log2().sum().backward()
-    assert small.entropy_bottleneck.quantiles.grad is None
-    assert small.aux_loss().item() > 0
-    small.aux_loss().backward()
-    assert small.entropy_bottleneck.quantiles.grad.abs().sum() > 0
-    small.eval()
-    small.zero_grad(set_to_none=True)

@@ -13,7 +13,11 @@ import torch
 from licodec.codec import Codec
 from licodec.container import read_file
 from licodec.errors import CorruptFileError, UsageError
+from licodec.fmpq.sensitivity import Trials
 from licodec.images import Picture, psnr
+from licodec.packing.calibration import as_tensor
+from licodec.packing.packs import compile_pack
+from licodec.packing.searchable import Searchable
 from licodec.packs import read_pack, write_pack
 from licodec.rate.conditions import PREFIX, STEPS
 from licodec.rate.gains import GAIN_ONE, Gains
@@ -142,3 +146,23 @@ def test_the_steps_units_are_stored_once() -> None:
 def test_a_setting_of_another_objective_is_refused() -> None:
     with pytest.raises(UsageError, match="has no alpha"):
         codec().at(Setting(UNIT, Gains(5)))
+
+
+def test_a_plan_can_be_searched_for() -> None:
+    """Every layer has a loss at some width, and the pack decodes what it encodes."""
+    searched = Searchable(tiny_base.network(), "tiny")
+    crops = as_tensor(tiny_base.pixels(64, 64))
+    trials = Trials(searched, crops, searched.settings)
+    convolutions = [m for m in tiny_base.network().modules() if isinstance(m, torch.nn.Conv2d)]
+    assert sum(layer.weights for layer in trials.layers) >= sum(
+        m.weight.numel() for m in convolutions
+    )
+    plan = {layer.name: layer.choices[i % 7] for i, layer in enumerate(trials.layers)}
+    assert 0 < abs(trials.zeta(plan)) < 1
+    corrected = trials.corrected(plan)
+    settings = corrected.pack_settings("x", plan, {})
+    pack = compile_pack(corrected.whole, [tiny_base.pixels()], settings)
+    assert set(pack.plan) == {*range(2, 9)}
+    coded = Codec(pack, "float32").at(Setting(UNIT)).encode(picture())
+    decoded = Codec(pack, "reference").decode(read_file(coded.data))
+    np.testing.assert_array_equal(decoded.pixels, coded.picture.pixels)

@@ -135,10 +135,13 @@ def test_a_state_dict_of_another_backbone(state: State) -> None:
         BadInputError, match="of the backbones that are read here: stf, tcm, icm"
     ):
         from_checkpoint(tiny.state_dict())
-    with pytest.raises(BadInputError, match=r"not a checkpoint of stf: of its keys, \d+ missing"):
+    with pytest.raises(BadInputError, match="a checkpoint of lite, not of stf"):
         from_checkpoint(tiny.state_dict(), "stf")
+    unknown = {"other.weight": torch.zeros(3)}
+    with pytest.raises(BadInputError, match=r"not a checkpoint of stf: of its keys, \d+ missing"):
+        from_checkpoint(unknown, "stf")
     with pytest.raises(BadInputError, match=r"not a checkpoint of tcm: g_a\S+ is missing"):
-        from_checkpoint(tiny.state_dict(), "tcm")
+        from_checkpoint(unknown, "tcm")
 
 
 def test_an_unknown_backbone_is_named(state: State) -> None:

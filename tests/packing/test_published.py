@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from licodec.fmpq.search import PlanSearch
 from licodec.fmpq.sensitivity import RUINOUS, Trials, TrialsAt
 from licodec.networks.adapter_sets import plain_submodule
 from licodec.networks.layers import GDN
+from licodec.packing.packs import make_pack
 from licodec.packing.registry import form_of
 from licodec.packing.searchable import Searchable
 from licodec.packs import read_pack, write_pack
@@ -100,7 +102,7 @@ def test_a_trial_is_a_pass_with_that_weight_replaced(backbone: str, layer: str) 
     module.weight.data = stored
     if module.bias is not None:
         module.bias.data = module.bias.data + shift
-    output = own.coded(own_parts, pixels(), 1.0)
+    output = own.form.coded(own_parts, pixels(), 1.0)
     error = torch.mean((output.x_hat.clamp(0, 1) - pixels()) ** 2)
     loss = own.settings.lagrangian * 255**2 * error + output.bits / (128 * 128)
     assert measured == pytest.approx(float(loss), rel=1e-5)
@@ -159,7 +161,8 @@ def test_a_mixed_pack_is_exact(
         asked.add(layer)
         return plan[layer]
 
-    pack = search.corrected(plan).pack(samples(), "small", width, {})
+    settings = replace(own.pack_settings("small", plan, {}), widths=width)
+    pack = make_pack(search.corrected(plan).whole, samples(), settings)
     assert asked == set(plan)
     assert pack.backbone == backbone
     mixed = {bits for bits in pack.widths.values() if bits <= 8}
@@ -196,8 +199,10 @@ def test_adapters_stay_with_the_pack() -> None:
     plan = {layer.name: layer.choices[i % len(layer.choices)]
             for i, layer in enumerate(trials("cheng-attn").layers)}  # fmt: skip
     adapted = Searchable(whole, "cheng", "ms-ssim")
-    packs = [own.pack(samples(), "small", plan.__getitem__, {})
-             for own in (adapted, searched("cheng-attn"))]  # fmt: skip
+    packs = [
+        make_pack(own.whole, samples(), own.pack_settings("small", plan, {}))
+        for own in (adapted, searched("cheng-attn"))
+    ]
     assert packs[0].weights_id == packs[1].weights_id
     assert list(packs[0].adapter_ids) == ["ms-ssim"]
 

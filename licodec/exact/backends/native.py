@@ -15,7 +15,14 @@ from licodec.exact.backends.torch_loading import MOST_THREADS
 from licodec.exact.bounds import CheckedProgram
 from licodec.exact.native.binding import Binder
 from licodec.exact.native.layout import Layout, Size, lay_out
-from licodec.exact.native.levels import PLAIN, Level, best_level, level_is_forced
+from licodec.exact.native.levels import (
+    LEVEL_VARIABLE,
+    NONE,
+    PLAIN,
+    Level,
+    best_level,
+    wanted_level,
+)
 from licodec.exact.native.planner import plan_tasks
 from licodec.exact.native.proof import failure
 from licodec.exact.native.tables import BLOCKS, INPUT_PLANE, PlaneRow, Type
@@ -35,10 +42,13 @@ def obstacle() -> str | None:
 
     Raises UsageError where the environment names a level that is not there.
     """
+    wanted = wanted_level()
+    if wanted == NONE:
+        return f"{LEVEL_VARIABLE} is {NONE}"
     if native.library() is None:
         return native.reason()
     level = best_level()
-    if level.name == PLAIN and not level_is_forced():
+    if level.name == PLAIN != wanted:
         return "it has no vector instructions of this kind of processor"
     return failure(prepare, level)
 

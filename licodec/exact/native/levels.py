@@ -12,7 +12,8 @@ from licodec.errors import UsageError
 from licodec.exact.native import function
 from licodec.exact.native.tables import STAGE_SIZE, TASK_SIZE
 
-LEVEL_VARIABLE = "LICODEC_NATIVE_LEVEL"  # names the level to use, for tests
+LEVEL_VARIABLE = "LICODEC_NATIVE_LEVEL"  # names the level to use, or NONE: for tests
+NONE = "none"
 
 PLAIN = "c"  # the level without vectors, which takes seconds
 
@@ -49,17 +50,18 @@ def levels() -> tuple[Level, ...]:
     return tuple(found)
 
 
-def level_is_forced() -> bool:
-    return bool(os.environ.get(LEVEL_VARIABLE))
+def wanted_level() -> str | None:
+    """What the environment names."""
+    return os.environ.get(LEVEL_VARIABLE) or None
 
 
 def best_level() -> Level:
     """The one that the environment names, or the fastest. Raises UsageError for another name."""
-    wanted = os.environ.get(LEVEL_VARIABLE)
-    if not wanted:
+    wanted = wanted_level()
+    if wanted is None:
         return levels()[-1]
     for level in levels():
         if level.name == wanted:
             return level
     known = ", ".join(level.name for level in levels())
-    raise UsageError(f"{LEVEL_VARIABLE}: no level {wanted!r} here; there are {known}")
+    raise UsageError(f"{LEVEL_VARIABLE}: no level {wanted!r} here; there are {NONE}, {known}")
