@@ -49,7 +49,7 @@ def add_adapters(
     """
     trunk = anchor_of(adapted[0].network)
     if not isinstance(trunk, LiteNetwork):
-        raise BadInputError(f"the adapters are for {trunk.backbone}; packs of lite get them here")
+        raise BadInputError(f"the adapters are for {trunk.backbone}, and packs of lite take others")
     for one in adapted:
         if not any(gains(one.network)):
             raise BadInputError(f"the network for {one.objective} has no adapters")
