@@ -105,12 +105,12 @@ def as_picture(image: np.ndarray | Image.Image | Picture | File) -> Picture:
         return read_picture(Path(image), display_name(os.fspath(image)))
     if isinstance(image, (bytes, bytearray, memoryview)):
         return read_picture(bytes(image), "the bytes given")
-    if hasattr(image, "read"):
-        return read_picture(image, _name(getattr(image, "name", None), "the stream given"))
-    return _picture_of_array(image)
+    if isinstance(image, np.ndarray) or not hasattr(image, "read"):
+        return _picture_of_array(image)
+    return read_picture(image, _name(getattr(image, "name", None), "the stream given"))
 
 
-def _picture_of_array(image: np.ndarray) -> Picture:
+def _picture_of_array(image: object) -> Picture:
     try:
         array = np.asarray(image)
     except Exception as error:  # whatever an object's own conversion raises

@@ -16,6 +16,7 @@ import select
 import stat
 import sys
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
@@ -50,7 +51,7 @@ def display_name(path: str | Path) -> str:
 
 
 @contextlib.contextmanager
-def open_input(path: str | Path) -> Iterator[BinaryIO]:
+def open_input(path: str | Path) -> Iterator[BufferedReader]:
     """Open an input file for reading.
 
     Raises BadInputError where it is missing, a directory or not readable, be it in the middle.
@@ -67,14 +68,14 @@ def open_input(path: str | Path) -> Iterator[BinaryIO]:
     except PermissionError:
         raise BadInputError(f"{name}: permission to read it is denied") from None
     except (OSError, ValueError) as error:  # ValueError: a NUL character in the name
-        raise BadInputError(f"{name}: cannot be opened: {_reason(error)}") from error
+        raise BadInputError(f"{name}: cannot be opened: {reason(error)}") from error
     with stream:
         try:
             yield stream
         except OSError as error:
             if error.errno is None:  # not the system's, but of a library that read it
                 raise
-            raise BadInputError(f"{name}: cannot be read: {_reason(error)}") from error
+            raise BadInputError(f"{name}: cannot be read: {reason(error)}") from error
 
 
 def is_missing(path: str | Path) -> bool:
@@ -133,7 +134,7 @@ def read_at_most(stream: BinaryIO, limit: int, name: str) -> bytes:
             room -= len(block)
             blocks.append(block)
     except OSError as error:
-        raise BadInputError(f"{name}: cannot be read: {_reason(error)}") from error
+        raise BadInputError(f"{name}: cannot be read: {reason(error)}") from error
     return b"".join(blocks)
 
 
@@ -202,9 +203,7 @@ def write_bytes(target: str | Path, data: bytes, overwrite: bool) -> None:
     except OSError as error:
         if error.errno in _NO_SPACE:
             raise LicodecError("standard output: no space left on the device") from error
-        raise LicodecError(
-            f"standard output: not all could be written: {_reason(error)}"
-        ) from error
+        raise LicodecError(f"standard output: not all could be written: {reason(error)}") from error
 
 
 def save_atomically(path: Path, data: bytes, overwrite: bool) -> None:
@@ -354,13 +353,13 @@ def _write_error(error: OSError | ValueError, path: str | Path) -> str:
             return f"{name}: the folder {folder} does not exist; create it first"
         case OSError(errno=errno.ENAMETOOLONG):
             return (
-                f"{name}: cannot be written: {_reason(error)}; name a shorter one with -o, or "
+                f"{name}: cannot be written: {reason(error)}; name a shorter one with -o, or "
                 "rename the input"
             )
         case OSError(errno=errno.ENOTDIR):
             return f"{name}: a part of the path is a file, not a folder; check the name"
         case _:
-            return f"{name}: cannot be written: {_reason(error)}"
+            return f"{name}: cannot be written: {reason(error)}"
 
 
 def _folder_name(path: str | Path) -> str:
@@ -371,6 +370,7 @@ def _folder_name(path: str | Path) -> str:
         return display_name(folder)
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """What an error says, in one line."""
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return " ".join(text.split()) or type(error).__name__

@@ -46,14 +46,12 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A line of the manifest.
+    """A line of the manifest, of an output that is not there.
 
     root        the absolute folder that `source` starts from
     source      path of the source
     output      path of the output from the manifest's folder
     settings    all of the request that changes the output, in JSON's types
-    made_from   what the source held; None where it could not be read
-    made        what the output holds; None where there is none
     weights_id  of the networks, in hexadecimal; None where none were used
     message     why it failed
     licodec     version that made it
@@ -63,12 +61,23 @@ class Entry:
     source: str
     output: str
     settings: Mapping[str, Any]
-    status: Status = Status.FAILED
-    made_from: Content | None = None
-    made: Content | None = None
     weights_id: str | None = None
     message: str = ""
     licodec: str = __version__
+    status: Status = Status.FAILED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output(Entry):
+    """A line of an output that is there, or about to be.
+
+    made_from  what the source held
+    made       what the output holds
+    """
+
+    status: Status = Status.DONE
+    made_from: Content
+    made: Content
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +89,8 @@ class History:
     failed   the last attempt, if nothing came of it
     """
 
-    done: Entry | None = None
-    writing: Entry | None = None
+    done: Output | None = None
+    writing: Output | None = None
     failed: Entry | None = None
 
     @property
@@ -89,18 +98,16 @@ class History:
         return tuple(e for e in (self.done, self.writing, self.failed) if e is not None)
 
     @property
-    def outputs(self) -> tuple[Entry, ...]:
+    def outputs(self) -> tuple[Output, ...]:
         """The entries that the output may be of, the likeliest first."""
         return tuple(e for e in (self.writing, self.done) if e is not None)
 
     def then(self, entry: Entry) -> History:
-        match entry.status:
-            case Status.DONE:
-                return History(done=entry)
-            case Status.WRITING:
-                return replace(self, writing=entry, failed=None)
-            case Status.FAILED:
-                return replace(self, failed=entry)
+        if not isinstance(entry, Output):
+            return replace(self, failed=entry)
+        if entry.status is Status.WRITING:
+            return replace(self, writing=entry, failed=None)
+        return History(done=entry)
 
 
 class Manifest:
@@ -201,12 +208,13 @@ class Manifest:
 
 
 def _to_line(entry: Entry) -> bytes:
+    made_from, made = (entry.made_from, entry.made) if isinstance(entry, Output) else (None, None)
     data = {
         "batch": VERSION,
         "status": entry.status,
         "root": entry.root,
-        "source": _file_to_json(entry.source, entry.made_from),
-        "output": _file_to_json(entry.output, entry.made),
+        "source": _file_to_json(entry.source, made_from),
+        "output": _file_to_json(entry.output, made),
         "settings": entry.settings,
         "weights_id": entry.weights_id,
         "licodec": entry.licodec,
@@ -229,20 +237,20 @@ def _from_json(data: Mapping[str, Any]) -> Entry:
     status = Status(data["status"])
     if not isinstance(settings, dict):
         raise TypeError
-    if status is not Status.FAILED and (made is None or made_from is None):
-        raise ValueError
-    return Entry(
+    stated = (
         _text(data["root"]),
         source,
         output,
         settings,
-        status,
-        made_from,
-        made,
         None if weights_id is None else _text(weights_id),
         _text(data["message"]),
         _text(data["licodec"]),
     )
+    if status is Status.FAILED:
+        return Entry(*stated)
+    if made is None or made_from is None:
+        raise ValueError
+    return Output(*stated, status=status, made_from=made_from, made=made)
 
 
 def _file_from_json(data: Mapping[str, Any]) -> tuple[str, Content | None]:

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from licodec.batches.content import Stamp, content_of, same_content, stamp_of
-from licodec.batches.manifest import Entry, History, Manifest, Status
+from licodec.batches.manifest import History, Manifest, Output, Status
 from licodec.batches.names import Derive, distinct_names, folded, whole_name
 from licodec.batches.sources import Found
 from licodec.errors import LicodecError
@@ -101,7 +101,7 @@ class Decision:
     action: Action
     reason: str
     replaces: Stamp | None = None
-    entry: Entry | None = None
+    entry: Output | None = None
 
 
 def plan(found: Found, manifest: Manifest, request: Request, naming: Naming) -> Iterator[Decision]:
@@ -232,7 +232,7 @@ def _existing(target: Path) -> Stamp | None:
     return stamp_of(target)
 
 
-def _made_here(history: History, target: Path) -> Entry | None:
+def _made_here(history: History, target: Path) -> Output | None:
     """The entry of the file that is there, with its stamp of now. Raises BadInputError."""
     for entry in history.outputs:
         if entry.made.stamp == stamp_of(target):
@@ -244,7 +244,7 @@ def _made_here(history: History, target: Path) -> Entry | None:
     return None
 
 
-def _changed_settings(entry: Entry, request: Request) -> list[str]:
+def _changed_settings(entry: Output, request: Request) -> list[str]:
     """The names of the settings that an output was not made with."""
     names = sorted({*entry.settings, *request.settings})
     changed = [n for n in names if entry.settings.get(n) != request.settings.get(n)]
@@ -253,7 +253,7 @@ def _changed_settings(entry: Entry, request: Request) -> list[str]:
     return changed
 
 
-def _at_home(entry: Entry, source: str, request: Request) -> Entry:
+def _at_home(entry: Output, source: str, request: Request) -> Output:
     """The entry under the source's present name, where the one that it had is gone."""
     if os.path.lexists(Path(entry.root, entry.source)):
         return entry

@@ -93,6 +93,8 @@ def _task(decision: Decision, request: Request) -> Task:
 def _skip(decision: Decision, manifest: Manifest, request: Request) -> Skipped | Failed:
     """Leave an output as it is, but for its time, and bring the manifest up to date."""
     entry = decision.entry
+    if entry is None:
+        return Skipped()
     target = request.folder / decision.output
     if request.preserve and entry.made.stamp.mtime_ns != entry.made_from.stamp.mtime_ns:
         try:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from licodec.batches.selection import Selection
 from licodec.errors import BadInputError, LicodecError, UsageError
-from licodec.files import display_name
+from licodec.files import display_name, reason
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def check_folders(root: str, output: str | None) -> None:
     except FileNotFoundError:
         raise BadInputError(f"{name}: no such folder; check the name") from None
     except (OSError, ValueError) as error:  # ValueError: a NUL character in the name
-        raise BadInputError(f"{name}: cannot be opened: {_reason(error)}") from error
+        raise BadInputError(f"{name}: cannot be opened: {reason(error)}") from error
     if output is None:
         return
     name = display_name(output)
@@ -58,7 +58,7 @@ def check_folders(root: str, output: str | None) -> None:
         pass
     except (OSError, ValueError) as error:
         raise LicodecError(
-            f"{name}: cannot be opened: {_reason(error)}; choose another with -o"
+            f"{name}: cannot be opened: {reason(error)}; choose another with -o"
         ) from error
 
 
@@ -125,7 +125,3 @@ def _kind(mode: int) -> str:
         if test(mode):
             return kind
     return "not a file"
-
-
-def _reason(error: OSError | ValueError) -> str:
-    return error.strerror if isinstance(error, OSError) else str(error)

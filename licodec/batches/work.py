@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from licodec.batches.content import Content, Stamp, content_of, stamp_of
-from licodec.batches.manifest import Entry, Status
+from licodec.batches.manifest import Entry, Output, Status
 from licodec.errors import LicodecError
 from licodec.files import check_output, display_name, make_folder, save_atomically
 
@@ -82,7 +82,7 @@ class Task:
 class Converted:
     """An output was made: the converter's report, and the entry for the manifest."""
 
-    entry: Entry
+    entry: Output
     report: Any
 
 
@@ -90,7 +90,7 @@ class Converted:
 class Kept:
     """An output that the manifest did not know is what would have been made."""
 
-    entry: Entry
+    entry: Output
 
 
 @dataclass(frozen=True)
@@ -177,13 +177,17 @@ def _perform(converter: Converter, task: Task, record: Record) -> Outcome:
 
 def _completed(
     task: Task, source: Content, made: Content, weights_id: str | None, status: Status = Status.DONE
-) -> Entry:
-    return replace(
-        task.entry,
+) -> Output:
+    entry = task.entry
+    return Output(
+        entry.root,
+        entry.source,
+        entry.output,
+        entry.settings,
+        weights_id,
         status=status,
         made_from=source.settled,
         made=made.settled,
-        weights_id=weights_id,
     )
 
 

@@ -18,6 +18,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import connection, resource_tracker
 from multiprocessing.connection import Connection
 from typing import Any, NoReturn
@@ -101,24 +102,7 @@ def run_in_processes(
     """
     waiting = deque(tasks)
     workers: list[_Worker] = []
-
-    def staff(count: int) -> None:
-        """Start processes until there are `count`, and give the idle ones something to do."""
-        try:
-            with _descriptors_spared(_SPARE_DESCRIPTORS):
-                while len(workers) < count:
-                    workers.append(_start(open_tools, prepare))
-        except OSError as error:
-            if error.errno not in _NO_MORE:
-                raise
-            reason = f"{error.strerror}; see 'ulimit -a' for the limits of this shell"
-            if not workers:
-                raise LicodecError(f"no worker process can be started: {reason}") from error
-            say(f"{len(workers)} of {count} worker processes started, which do the work: {reason}")
-        for worker in workers:
-            if worker.task is None and waiting:
-                _assign(worker, waiting.popleft())
-
+    staff = partial(_staff, workers, waiting, partial(_start, open_tools, prepare), say)
     try:
         staff(min(jobs, len(waiting)))
         while busy := [worker for worker in workers if worker.task is not None]:
@@ -147,6 +131,30 @@ def run_in_processes(
         raise
     finally:
         _end(workers)
+
+
+def _staff(
+    workers: list[_Worker],
+    waiting: deque[Any],
+    start: Callable[[], _Worker],
+    say: Callable[[str], None],
+    count: int,
+) -> None:
+    """Start processes until there are `count`, and give the idle ones something to do."""
+    try:
+        with _descriptors_spared(_SPARE_DESCRIPTORS):
+            while len(workers) < count:
+                workers.append(start())
+    except OSError as error:
+        if error.errno not in _NO_MORE:
+            raise
+        reason = f"{error.strerror}; see 'ulimit -a' for the limits of this shell"
+        if not workers:
+            raise LicodecError(f"no worker process can be started: {reason}") from error
+        say(f"{len(workers)} of {count} worker processes started, which do the work: {reason}")
+    for worker in workers:
+        if worker.task is None and waiting:
+            _assign(worker, waiting.popleft())
 
 
 def _start(open_tools: Open, prepare: Prepare) -> _Worker:
@@ -208,7 +216,7 @@ def _outcome(worker: _Worker) -> Any:
         return worker.pipe.recv()
     except (EOFError, OSError):
         _join(worker, _GRACE_SECONDS)
-        return Died(worker.process.exitcode)
+        return Died(worker.process.exitcode or 0)  # None is of processes that go on
 
 
 def _end(workers: list[_Worker]) -> None:

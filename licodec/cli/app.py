@@ -5,13 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
 
-from licodec.cli import INTERRUPTED, commands, streams
+from licodec.cli import commands, streams
+from licodec.cli.process import INTERRUPTED
 from licodec.cli.rendering import print_error
 from licodec.errors import LicodecError, LimitError, UsageError
 from licodec.files import display_name
@@ -30,13 +30,11 @@ EXIT_CODES = (
 class Commands(TyperGroup):
     """The group of commands: ends every error in one line and its exit code."""
 
-    def main(
-        self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
-    ) -> NoReturn:
-        """Run `args` (sys.argv's by default) and exit."""
-        extra["standalone_mode"] = False
+    def main(self, *args: Any, **options: Any) -> NoReturn:
+        """Run the arguments given (sys.argv's by default) and exit."""
+        options["standalone_mode"] = False
         try:
-            code = super().main(args, prog_name, **extra) or 0
+            code = super().main(*args, **options) or 0
         except TyperUsageError as error:
             print_error(f"{error.format_message().rstrip('.')}{_help_hint(error)}")
             code = UsageError.exit_code

@@ -22,12 +22,12 @@ from licodec.batches.selection import Selection
 from licodec.batches.sources import Found, check_folders, find
 from licodec.batches.work import Converter, Outcome, Record, Task, is_recognized, perform
 from licodec.batches.workers import Ask, run_in_processes
-from licodec.cli import silence_libraries
 from licodec.cli.batch_output import BatchOutput, JsonOutput, TextOutput
 from licodec.cli.decode import Decoder, DecodeSettings, suffix_of
 from licodec.cli.encode import Encoder, EncodeSettings
 from licodec.cli.naming import LIC_SUFFIX, decoded_name, encoded_name
 from licodec.cli.options import Machine
+from licodec.cli.process import silence_libraries
 from licodec.cli.reading import read_lic
 from licodec.cli.rendering import Verbosity, progress
 from licodec.cli.threads import limit_threads
@@ -272,7 +272,7 @@ def share_cores(jobs: int | None, files: int, chosen: Machine) -> tuple[int, Mac
     return processes, replace(chosen, threads=chosen.threads or max(1, cores // processes))
 
 
-def _prepare_worker(threads: int) -> None:
+def _prepare_worker(threads: int | None) -> None:
     silence_libraries()
     limit_threads(threads)
 

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from licodec.batches.manifest import Entry
+from licodec.batches.manifest import Output
 from licodec.batches.plan import Action, Decision, Request
 from licodec.batches.running import Skipped
 from licodec.batches.work import Converted, Failed, Kept, Outcome
@@ -102,7 +102,8 @@ class BatchOutput(ABC):
         """What was done in numbers; bpp and mean_psnr only where there are any."""
         pixels = sum(result.pixels for result in self._results)
         size = sum(result.size for result in self._results)
-        psnrs = [r.psnr for r in self._results if getattr(r, "psnr", None) is not None]
+        encoded = (result for result in self._results if isinstance(result, EncodeResult))
+        psnrs = [result.psnr for result in encoded if result.psnr is not None]
         totals: dict[str, Any] = {"files": len(self._results), "pixels": pixels, "bytes": size}
         totals |= {"bpp": 8 * size / pixels} if pixels else {}
         return totals | ({"mean_psnr": sum(psnrs) / len(psnrs)} if psnrs else {})
@@ -176,7 +177,7 @@ class JsonOutput(BatchOutput):
     """JSON lines."""
 
     def _say_failed(self, paths: Mapping[str, str], message: str) -> None:
-        self._say_json(paths | {"status": "failed", "error": message})
+        self._say_json({**paths, "status": "failed", "error": message})
 
     def _say_planned(self, decision: Decision) -> None:
         if decision.action is Action.SKIP:
@@ -215,7 +216,7 @@ class JsonOutput(BatchOutput):
         self._reporter.show(json.dumps(finite))
 
 
-def _too_large(result: Result, entry: Entry) -> list[str]:
+def _too_large(result: Result, entry: Output) -> list[str]:
     """A warning where a .lic file is larger than its source."""
     before, after = entry.made_from.stamp.size, entry.made.stamp.size
     if isinstance(result, DecodeResult) or after <= before:

@@ -15,7 +15,9 @@ def grouped(command: Callable[..., int]) -> Callable[..., int]:
     fields, of which the dataclass is made again for the call."""
     signature = inspect.signature(command, eval_str=True)
     groups = {
-        n: p.annotation for n, p in signature.parameters.items() if is_dataclass(p.annotation)
+        name: kind
+        for name, parameter in signature.parameters.items()
+        if isinstance(kind := parameter.annotation, type) and is_dataclass(kind)
     }
 
     def parameters() -> Iterator[Parameter]:
@@ -33,7 +35,10 @@ def grouped(command: Callable[..., int]) -> Callable[..., int]:
         }
         return command(**given, **made)
 
-    call.__signature__ = signature.replace(parameters=list(parameters()))
+    # What inspect reads in the place of a function's own.
+    call.__signature__ = signature.replace(  # type: ignore[attr-defined]  # no callable has it
+        parameters=list(parameters())
+    )
     return call
 
 

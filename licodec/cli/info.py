@@ -108,8 +108,7 @@ class _Inspector:
             lic = read_file(data)
             header = lic.header
             pack = self._installed(header.weights_id, header.backbone, header.adapter_id)
-            wanted = pack is not None and self._with_layers
-            layers = self._layers(pack.path) if wanted else None
+            layers = self._layers(pack.path) if pack is not None and self._with_layers else None
         return _Report(name, describe(lic), pack, layers)
 
 

@@ -164,8 +164,11 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         table.add_row(*(Text(one_line(cell)) for cell in row))
     # A file or a pipe has no width; there each row is one line.
     width = None if Channel.OUTPUT.is_terminal else _NO_WIDTH
-    colours = "auto" if Channel.OUTPUT.is_coloured else None
-    console = Console(highlight=False, width=width, color_system=colours)
+    console = Console(
+        highlight=False,
+        width=width,
+        color_system="auto" if Channel.OUTPUT.is_coloured else None,
+    )
     with console.capture() as captured:
         console.print(table)
     say(captured.get().rstrip("\n"))

@@ -39,6 +39,12 @@ class Channel(Enum):
         """What Python writes to, None where the program was started without it."""
         return sys.stdout if self is Channel.OUTPUT else sys.stderr
 
+    def descriptor(self) -> int:
+        """Raises ValueError, of which OSError may be one, where there is none."""
+        if self.stream is None:
+            raise ValueError("no stream")
+        return self.stream.fileno()
+
     @property
     def is_terminal(self) -> bool:
         return self.stream is not None and self.stream.isatty()
@@ -117,8 +123,8 @@ def abandon(channel: Channel) -> None:
     What could not be written stays in its buffer, and would be tried again, with a complaint of
     the interpreter's, at every line and on the way out.
     """
-    with contextlib.suppress(OSError, ValueError):  # ValueError: a stream without descriptor
-        descriptor = channel.stream.fileno()
+    with contextlib.suppress(OSError, ValueError):
+        descriptor = channel.descriptor()
         nowhere = os.open(os.devnull, os.O_WRONLY)
         try:
             os.dup2(nowhere, descriptor)
@@ -143,9 +149,9 @@ def _carries(channel: Channel, target: str) -> bool:
     if descriptor == channel.value:
         return True
     try:
-        own = os.fstat(channel.stream.fileno())
+        own = os.fstat(channel.descriptor())
         other = os.stat(target) if descriptor is None else os.fstat(descriptor)
-    except (OSError, ValueError, AttributeError):  # no such file, or no such stream
+    except (OSError, ValueError):  # no such file, or no such stream
         return False
     # A device such as /dev/null does not mix what it is given.
     return os.path.samestat(own, other) and not stat.S_ISCHR(own.st_mode)

@@ -13,8 +13,7 @@ from licodec.rate.setting import Setting
 
 def rate_fields(pack: Pack, setting: Setting) -> dict[str, Any]:
     """The fields of the header that state a setting, by name."""
-    named = setting.objective is not None
-    adapter_id = pack.adapter_ids[setting.objective] if named else None
+    adapter_id = None if setting.objective is None else pack.adapter_ids[setting.objective]
     return {"d": setting.d, **setting.gains.by_mode(), "adapter_id": adapter_id}
 
 

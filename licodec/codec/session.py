@@ -141,7 +141,8 @@ class Session:
 
     def finish(self, picture: Picture, coded: CodedLatents) -> Coded:
         """Decode what was coded and build the file."""
-        pixels = self.synthesise(coded.latents, picture.pixels.shape)
+        shape = picture.height, picture.width, picture.channels
+        pixels = self.synthesise(coded.latents, shape)
         pixel_crc = checksum(pixels, picture.alpha)
         lic = self.file(picture, coded.streams, alpha_chunk(picture), pixel_crc)
         return Coded(write_file(lic), lic.header, replace(picture, pixels=pixels))

@@ -11,7 +11,9 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
+from typing import TypedDict, Unpack
 
 import numpy as np
 from torch import Tensor, fx, nn
@@ -43,6 +45,14 @@ from licodec.rate.conditions import PREFIX
 
 LARGEST_BIAS = 2**30  # in integers; where a bias is larger, the weights take a coarser step
 GAIN_ONE = 2**23  # what the largest gain of a channel, over all knots, counts
+
+
+class Place(TypedDict, total=False):
+    """How a convolution's kernel is laid on planes: attributes of conv2d."""
+
+    stride: int
+    padding: int
+    groups: int
 
 
 class Compilation(GridAssignment):
@@ -219,7 +229,7 @@ class Compilation(GridAssignment):
             module.bias,
             condition,
             made=node,
-            **_attributes(module),
+            **place_of(module),
         )
 
     def convolution(
@@ -230,7 +240,7 @@ class Compilation(GridAssignment):
         bias: Tensor | None,
         condition: Condition | None = None,
         made: fx.Node | None = None,
-        **attributes: int,
+        **place: Unpack[Place],
     ) -> str:
         """Convolve what `node` reads with `kernel` (O, I / groups, k, k) and `bias` (O,), and
         apply the condition and the activation that follows where it is folded.
@@ -239,7 +249,7 @@ class Compilation(GridAssignment):
         whose value it is, where that is not `node`.
         """
         x, node = self.operand(node), made or node
-        acc, steps = self.accumulated(x, layer, kernel, bias, condition, **attributes)
+        acc, steps = self.accumulated(x, layer, kernel, bias, condition, **place)
         grid, users = self.node_grids[node.name], list(node.users)
         self.layer_steps[layer] = LayerSteps(self.channel_steps[x], steps, grid.step)
         activation = None
@@ -259,12 +269,12 @@ class Compilation(GridAssignment):
         kernel: Tensor,
         bias: Tensor | None,
         condition: Condition | None,
-        **attributes: int,
+        **place: Unpack[Place],
     ) -> tuple[str, np.ndarray]:
         """The sums of a convolution of the value `x`, and what they count in, (O,)."""
         width = self.widths_of(f"{self.source.name}.{layer}")
         weights = kernel.detach().cpu().double().numpy()
-        groups = attributes.get("groups", 1)
+        groups = place.get("groups", 1)
         if x in self.orders:
             weights = weights[:, self.ordered(x)]
         # The operand's channel steps become part of the weights, group by group.
@@ -278,10 +288,13 @@ class Compilation(GridAssignment):
         most = np.max([np.abs(np.atleast_2d(table)).max(0) for table in constants.values()], 0)
         weight, sum_steps = quantize_weight(weights, width, most / LARGEST_BIAS)
         biases = {name: np.rint(table / sum_steps) for name, table in constants.items()}
-        tensors, conditions = {"weight": weight}, {"bias": biases}
+        tensors = {"weight": weight}
+        conditions: Mapping[str, ByKnot] | None = None
         if condition is None:
-            tensors, conditions = tensors | {"bias": biases[OWN].astype(np.int32)}, None
-        acc = self.weighted("conv2d", [x], tensors, width, conditions, **attributes)
+            tensors["bias"] = biases[OWN].astype(np.int32)
+        else:
+            conditions = {"bias": biases}
+        acc = self.weighted("conv2d", [x], tensors, width, conditions, **place)
         return acc, sum_steps
 
     # Nodes ---------------------------------------------------------------------------
@@ -293,22 +306,22 @@ class Compilation(GridAssignment):
         module = self.module_of(node, nn.Module)
         if rule := self.rule_of(module):
             return rule.emit(self, node, module)
-        if is_item(node):
-            return self.aliases[node.all_input_nodes[0].name][node.args[1]]
+        if is_item(node) and isinstance(index := node.args[1], int):
+            return self.aliases[node.all_input_nodes[0].name][index]
         if isinstance(module, nn.Conv2d):
             if self.is_conditioned(node):
                 return self.operand(node)  # the condition emits it
             weights = module.weight, module.bias
-            return self.convolution(node, str(node.target), *weights, **_attributes(module))
+            return self.convolution(node, str(node.target), *weights, **place_of(module))
         if any(x in self.orders for x in self.operands(node)):
             raise ValueError(f"{self.source.name}: {node.name} reads channels in another order")
         if self.is_folded(node):
             return self.operand(node)
-        kinds = MODULES if node.op == "call_module" else FUNCTIONS
-        if emit := kinds.get(node.target if module is None else type(module)):
+        emit = FUNCTIONS.get(node.target) if module is None else MODULES.get(type(module))
+        if emit is not None:
             return emit(self, node, module)
-        if function := self.tables.get(type(module)):
-            return self.table(node, lambda x: function(module, x))
+        if module is not None and (function := self.tables.get(type(module))):
+            return self.table(node, partial(function, module))
         raise ValueError(f"{self.source.name}: no rule for {node.format_node()}")
 
     def port_of(self, node: fx.Node) -> str:
@@ -355,12 +368,12 @@ class Compilation(GridAssignment):
         return Compiled(program, self.tensors, self.widths, grids, steps, *kept)
 
 
-def _attributes(module: nn.Conv2d) -> dict[str, int]:
-    return {
-        "stride": module.stride[0],
-        "padding": module.padding[0],
-        "groups": module.groups,
-    }
+def place_of(module: nn.Conv2d) -> Place:
+    """Raises ValueError for padding by a name."""
+    padding = module.padding[0]
+    if isinstance(padding, str):
+        raise ValueError(f"a convolution with padding {module.padding!r}")
+    return {"stride": module.stride[0], "padding": padding, "groups": module.groups}
 
 
 def _multiplier(values: np.ndarray) -> np.ndarray:

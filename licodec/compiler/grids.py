@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from torch import fx, nn
@@ -21,6 +21,8 @@ from licodec.networks.compiled_leaves import ChannelGain, FirstChannels, Narrowe
 
 if TYPE_CHECKING:
     from licodec.compiler.compilation import Compilation
+
+M = TypeVar("M", bound=nn.Module)
 
 GRID_KEEPERS = (  # move integers, as they are
     nn.Identity,
@@ -40,21 +42,21 @@ Emitted = str | tuple[str, ...]  # the value of a node, or the values where it g
 class Rule:
     """How one kind of leaf is compiled.
 
-    emit          emits what a node of that kind computes and returns its value
+    emit          emits what a node of that kind computes, given its module, and returns its value
     keeps_grid    its results are its operand's integers, as they are
     further_bits  that a grid has for what is added on it to such a node's results, unless a table
                   reads the sum
     conditions    it is the condition of the convolution that it reads, and emits that, too
     """
 
-    emit: Callable[[Compilation, fx.Node, nn.Module], Emitted]
+    emit: Callable[[Compilation, fx.Node, Any], Emitted]
     keeps_grid: bool = False
     further_bits: int = 0
     conditions: bool = False
 
 
 Rules = Mapping[type[nn.Module], Rule]
-Tables = Mapping[type[nn.Module], Callable[[nn.Module, np.ndarray], np.ndarray]]
+Tables = Mapping[type[nn.Module], Callable[[Any, np.ndarray], np.ndarray]]
 
 
 class GridAssignment:
@@ -81,7 +83,7 @@ class GridAssignment:
 
     # Nodes ---------------------------------------------------------------------------
 
-    def module_of(self, node: fx.Node, kind: type | tuple[type, ...]) -> nn.Module | None:
+    def module_of(self, node: fx.Node, kind: type[M] | tuple[type[M], ...]) -> M | None:
         module = self.modules.get(str(node.target)) if node.op == "call_module" else None
         return module if isinstance(module, kind) else None
 
@@ -95,7 +97,8 @@ class GridAssignment:
         if self.module_of(node, ACTIVATIONS) is None:
             return False
         (operand,) = node.all_input_nodes
-        behind = self.module_of(operand, (nn.Conv2d, *self.conditions))
+        layers: tuple[type[nn.Module], ...] = (nn.Conv2d, *self.conditions)
+        behind = self.module_of(operand, layers)
         return behind is not None and len(operand.users) == 1
 
     def is_conditioned(self, node: fx.Node) -> bool:
@@ -169,7 +172,7 @@ class GridAssignment:
 
     def stated_grids(self) -> dict[str, Grid]:
         """The grids that the caller fixes of outputs, by node; of a concatenation, of its parts."""
-        stated = {}
+        stated: dict[str, Grid] = {}
         for name, node in self.outputs().items():
             grid = self.source.outputs[name].grid
             parts = node.all_input_nodes if is_concat(node) else [node]

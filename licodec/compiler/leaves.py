@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 OFFSET_BITS = 14  # of the fraction to which a channel's offset is rounded
 
 # Emits what a node makes of the values that it reads and returns the value's name; the module is
-# the node's own, None for a function.
-Emit = Callable[["Compilation", fx.Node, nn.Module | None], str]
+# the node's own, of the class that it is registered for, None for a function.
+Emit = Callable[["Compilation", fx.Node, Any], str]
 
 
 def _identity(compilation: Compilation, node: fx.Node, module: nn.Module) -> str:
@@ -144,7 +144,7 @@ MODULES: Mapping[type[nn.Module], Emit] = {
     ChannelOffset: _channel_offset,
 }
 
-FUNCTIONS: Mapping[Callable[..., object], Emit] = {
+FUNCTIONS: Mapping[object, Emit] = {
     operator.add: _sum,
     torch.add: _sum,
     operator.mul: _product,

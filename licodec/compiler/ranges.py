@@ -65,7 +65,7 @@ class RangeRecorder(fx.Interpreter):
             low, high = map(float, result.detach().aminmax())
             before = self._extremes.get(node.name, (low, high))
             self._extremes[node.name] = (min(low, before[0]), max(high, before[1]))
-        module = self.fetch_attr(node.target) if node.op == "call_module" else None
+        module = self.fetch_attr(str(node.target)) if node.op == "call_module" else None
         if isinstance(module, Narrowed):
             magnitudes, _ = self._narrowed.setdefault(node.name, (Magnitudes(), module.bits))
             magnitudes.add(result)

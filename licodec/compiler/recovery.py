@@ -16,13 +16,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Unpack
 
 import numpy as np
 import torch
 from torch import Tensor, fx
 
-from licodec.compiler.compilation import Compilation
-from licodec.compiler.forms import Grid, Source
+from licodec.compiler.compilation import Compilation, Place
+from licodec.compiler.forms import Compiled, Condition, Grid, Source
 from licodec.compiler.grids import Rules, Tables
 from licodec.compiler.ranges import RANGE_MARGIN
 from licodec.compiler.table_steps import table_input_step, table_output_step
@@ -91,8 +92,9 @@ def recover(
     """
 
     def compiled(ranges: Mapping[str, tuple[float, float]]) -> _Template:
-        width = {"widths": lambda layer: ANY_WIDTH, "activation_bits": activation_bits}
-        template = _Template(source, traced, ranges, **width, tables=tables, rules=rules)
+        template = _Template(
+            source, traced, ranges, lambda layer: ANY_WIDTH, activation_bits, tables, rules
+        )
         template.compile()
         _check_form(template, stored, tensors)
         return template
@@ -116,11 +118,12 @@ def recover(
 class _Template(Compilation):
     """A compilation that notes what its operations are of, by their indexes."""
 
-    def compile(self) -> None:
+    def compile(self) -> Compiled:
         self.layers: dict[int, str] = {}
         self.table_nodes: dict[int, tuple[fx.Node, Callable[[np.ndarray], np.ndarray]]] = {}
         self.chosen: dict[Grid, set[str]] = {}  # the nodes that a grid was chosen for
         self.compiled = super().compile()
+        return self.compiled
 
     def choose_grid(self, members: Iterable[str], bits: int) -> Grid:
         members = set(members)
@@ -128,11 +131,17 @@ class _Template(Compilation):
         self.chosen.setdefault(grid, set()).update(members)
         return grid
 
-    def convolution(
-        self, node: fx.Node, layer: str, kernel: Tensor, bias: Tensor | None, **attributes: int
-    ) -> str:
+    def accumulated(
+        self,
+        x: str,
+        layer: str,
+        kernel: Tensor,
+        bias: Tensor | None,
+        condition: Condition | None,
+        **place: Unpack[Place],
+    ) -> tuple[str, np.ndarray]:
         self.layers[len(self.operations)] = layer
-        return super().convolution(node, layer, kernel, bias, **attributes)
+        return super().accumulated(x, layer, kernel, bias, condition, **place)
 
     def table(self, node: fx.Node, function: Callable[[np.ndarray], np.ndarray]) -> str:
         output = super().table(node, function)

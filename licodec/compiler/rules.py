@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
-from licodec.compiler.compilation import Compilation
+from licodec.compiler.compilation import Compilation, place_of
 from licodec.compiler.forms import Grid
-from licodec.compiler.grids import Rule
+from licodec.compiler.grids import Rule, Tables
 from licodec.compiler.lowering import Span, attention_form, gdn_form, igdn_form, layernorm_form
 from licodec.networks.adapter_branches import Gain, MatrixProduct, PlaneMatrixProduct
 from licodec.networks.layers import (
@@ -42,8 +42,8 @@ def _linear(compilation: Compilation, node: fx.Node, module: PointwiseLinear) ->
 
 def _masked(compilation: Compilation, node: fx.Node, module: MaskedConvolution) -> str:
     kernel = module.weight * module.visible()
-    padding = module.padding[0]
-    return compilation.convolution(node, str(node.target), kernel, module.bias, padding=padding)
+    place = place_of(module)
+    return compilation.convolution(node, str(node.target), kernel, module.bias, **place)
 
 
 def _matrix_product(compilation: Compilation, node: fx.Node, module: PlaneMatrixProduct) -> str:
@@ -68,7 +68,7 @@ def _norm(compilation: Compilation, node: fx.Node, module: ChannelNorm) -> str:
     grid = compilation.node_grids[node.name]
     gain, bias = _numbers(module.weight)[order], _numbers(module.bias)[order]
     form = layernorm_form(gain, bias, module.eps, _span(compilation.grids[x]), _span(grid))
-    output = compilation.emit("layernorm", [x], form.tensors, **form.attributes)
+    output = compilation.emit("layernorm", [x], form.tensors, None, **form.attributes)
     if operand in compilation.orders:
         compilation.orders[output] = order
     return compilation.place(output, grid, len(order))
@@ -87,7 +87,7 @@ def _attention(compilation: Compilation, node: fx.Node, module: WindowAttention)
         module.size,
         module.shift,
     )
-    output = compilation.emit("window_attention", [x], form.tensors, **form.attributes)
+    output = compilation.emit("window_attention", [x], form.tensors, None, **form.attributes)
     return compilation.place(output, grid, channels)
 
 
@@ -101,7 +101,7 @@ def _normalization(compilation: Compilation, node: fx.Node, module: GDN) -> str:
     else:
         largest = max(-grid.low, grid.high) * grid.step
         kind, form = "gdn", gdn_form(gamma, beta, span, width, largest)
-    result = compilation.weighted(kind, [x], form.tensors, width, **form.attributes)
+    result = compilation.weighted(kind, [x], form.tensors, width, None, **form.attributes)
     return compilation.requantize(result, form.steps, grid, grid.low)
 
 
@@ -150,7 +150,7 @@ RULES: Mapping[type[nn.Module], Rule] = {
     StochasticDepth: Rule(_identity, keeps_grid=True),  # in evaluation mode
 }
 
-TABLES: Mapping[type[nn.Module], Callable[[nn.Module, np.ndarray], np.ndarray]] = {
+TABLES: Tables = {
     nn.GELU: lambda module, x: 0.5 * x * (1 + _error_function(x / np.sqrt(2))),
     nn.Sigmoid: lambda module, x: 1 / (1 + np.exp(-x)),
     HalfTanh: lambda module, x: 0.5 * np.tanh(x),

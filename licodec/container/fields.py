@@ -13,7 +13,7 @@ MAX_VARINT_BYTES = 5
 MAX_VARINT = 2**32 - 1
 
 
-class _VarInt(construct.Construct):
+class _VarInt(construct.Construct):  # type: ignore[misc]  # construct has no types
     """Unsigned LEB128 below 2^32 in its shortest form, the only one that is legal.
 
     construct's own VarInt takes padded forms and numbers of any length.

@@ -13,8 +13,8 @@ LATENT_LOW, LATENT_HIGH = -(2**15), 2**15 - 1
 SHARE_ONE = 2**16 - 1  # the share of d - 1 that is all of it
 
 
-def divide_half_even(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
-    """Round-half-even quotient of int64 arrays; the denominator is positive."""
+def divide_half_even(numerator: np.ndarray, denominator: np.ndarray | np.integer) -> np.ndarray:
+    """Round-half-even quotient of int64 arrays, or by a number; the denominator is positive."""
     quotient, remainder = np.divmod(numerator, denominator)
     twice = 2 * remainder
     up = (twice > denominator) | ((twice == denominator) & (quotient & 1 == 1))

@@ -53,7 +53,7 @@ class EntropyModel:
         """(Z, 1, 1), int64."""
         return self.tables.medians[:, None, None].astype(np.int64)
 
-    def hyper_indexes(self, shape: tuple[int, int, int]) -> np.ndarray:
+    def hyper_indexes(self, shape: tuple[int, ...]) -> np.ndarray:
         """Table index of every hyper-latent in coding order, by channel and the band of d."""
         first = self.schedule.band_of(self.d) * len(self.tables.medians)
         tables = np.arange(first, first + shape[0], dtype=np.int32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from ctypes import POINTER, c_int64, c_uint64, c_void_p
+from typing import ClassVar
 
 import numpy as np
 
@@ -24,6 +25,8 @@ from licodec.exact.native.arrays import address
 BUCKETS = 256  # RANS_BUCKETS of rans.h, whose structures follow
 FAULTS = {4: CUT_OFF, 5: DAMAGED}  # of enum rans_fault; the others are mistakes of a caller
 
+Fields = tuple[tuple[str, type], ...]
+
 
 class _Tables(ctypes.Structure):
     _fields_ = (
@@ -41,7 +44,7 @@ class _Tables(ctypes.Structure):
 class _Buffers(ctypes.Structure):
     """rans_writer, and the beginning of rans_reader."""
 
-    _fields_ = (
+    _fields_: ClassVar[Fields] = (
         ("words", c_void_p),
         ("words_size", c_int64),
         ("words_position", c_int64),

@@ -142,9 +142,9 @@ class Walk:
         for index, step in enumerate(schedule.steps):
             if isinstance(step, PhaseStep):
                 context = self._phases(step, features, decoded)
-            else:
+            elif isinstance(step, SliceStep):
                 self._slice(step, index, features, decoded)
-        if schedule.residual is not None:
+        if schedule.residual is not None and context is not None:  # which phases give
             residual = model.runners[schedule.residual]
             _correct(decoded, residual({"context": context, LATENTS: decoded}))
         return decoded

@@ -5,7 +5,7 @@ Normative counterpart: format/SPEC.md, "Entropy coding".
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -117,10 +117,7 @@ def _family(tensors: Mapping[str, np.ndarray], name: str) -> FrequencyTables:
         and int(lengths.sum(dtype=np.int64)) == len(joined)
         and np.all((joined >= 1) & (joined < TOTAL))
     )
-    if legal:
-        starts = np.cumsum(lengths)[:-1]
-        frequencies: Sequence[np.ndarray] = np.split(joined, starts)
-        legal = all(int(f.sum(dtype=np.int64)) == TOTAL for f in frequencies)
-    if not legal:
+    frequencies = np.split(joined, np.cumsum(lengths)[:-1]) if legal else []
+    if not legal or any(int(f.sum(dtype=np.int64)) != TOTAL for f in frequencies):
         raise CorruptFileError(f"entropy tables: the {name} tables are not legal")
     return FrequencyTables(tuple(frequencies), offsets)

@@ -151,7 +151,7 @@ def _trial(case: Case) -> Trial:
     """One operation, its sums requantized, on tensors and planes made to expose inexact kernels."""
     random = np.random.default_rng(0)
     kind, attributes = KINDS[case.kind], dict(case.attributes)
-    scale = attributes.get(kind.trial.multiple_of, 1)
+    scale = attributes[multiple] if (multiple := kind.trial.multiple_of) else 1
     rows, columns = (side * scale for side in case.plane)
     names = tuple(f"operand_{i}" for i in range(len(case.operands)))
     inputs = [_operand(random, info, rows, columns, kind.trial.near_zero) for info in case.operands]
@@ -180,6 +180,8 @@ def _tensors(random: np.random.Generator, case: Case) -> dict[str, np.ndarray]:
     if isinstance(case.facts, Stored):
         return dict(case.facts.tensors)
     make = KINDS[case.kind].trial.tensor
+    if make is None:
+        return {}
     return {
         role: make(random, role, shape, case.facts).astype(kind)
         for role, shape, kind in case.tensors

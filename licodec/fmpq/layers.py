@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -14,15 +15,15 @@ from licodec.networks.layers import GDN, MaskedConvolution, PointwiseLinear
 
 @dataclass(frozen=True)
 class WeightedKind:
-    """How trials see one kind of layer.
+    """How trials see one kind of layer, an instance of which the functions take.
 
     weight  what the compiler quantizes of a layer, (O, I, kh, kw)
     run     what a layer makes of its operand (N, I, H, W) with such a weight, (N, O, H, W)
     least   bits that the search may go down to
     """
 
-    weight: Callable[[nn.Module], Tensor]
-    run: Callable[[nn.Module, Tensor, Tensor], Tensor]
+    weight: Callable[[Any], Tensor]
+    run: Callable[[Any, Tensor, Tensor], Tensor]
     least: int = LEAST_WIDTH
 
 

@@ -52,6 +52,8 @@ def searched_pack(
     """
     if request.share is not None:
         budget = search.budget(request.share)
+    elif request.size is None:
+        raise ValueError("neither a share nor a size")
     else:
         rest = bytes_beside_weights(search.searched, search.layers, pictures)
         budget = BITS * (request.size - rest - CARD_BYTES)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
+from torch.fx.node import Target
 
 from licodec.compiler.weight_steps import stored_weight
 from licodec.fmpq.layers import WeightedKind, kind_of
@@ -24,12 +26,12 @@ class Replay(fx.Interpreter):
         super().__init__(traced)
         self.name = name
         self.steps = steps
-        self.recorded: dict[str, object] = {}  # by node, of the float run
+        self.recorded: dict[str, Any] = {}  # by node, of the float run
         self.widths: Mapping[str, int] = {}  # by module path, of the present trial
         self.corrections: dict[str, Tensor] = {}  # (channels,) by module path, of the last one
         self._correct_bias = correct_bias
         self._changed: set[str] = set()
-        self._node: fx.Node | None = None
+        self._node: fx.Node  # that is run
 
     @property
     def layers(self) -> Iterator[tuple[str, nn.Module, WeightedKind]]:
@@ -61,16 +63,16 @@ class Replay(fx.Interpreter):
         self._changed.add(node.name)
         return super().run_node(node)
 
-    def call_module(self, target: str, args: tuple, kwargs: dict) -> object:
-        width = self.widths.get(target)
-        if width is None:
-            return super().call_module(target, args, kwargs)
-        module = self.fetch_attr(target)
+    def call_module(self, target: Target, args: tuple, kwargs: dict) -> object:
+        path = str(target)
+        module, width = self.fetch_attr(path), self.widths.get(path)
         kind = kind_of(module)
-        weight = stored_weight(kind.weight(module), width, self.steps.get(target))
+        if width is None or kind is None:
+            return super().call_module(target, args, kwargs)
+        weight = stored_weight(kind.weight(module), width, self.steps.get(path))
         result = kind.run(module, args[0], weight)
         if not self._correct_bias or getattr(module, "bias", None) is None:
             return result
         shift = (self.recorded[self._node.name] - result).mean((0, 2, 3))
-        self.corrections[target] = shift
+        self.corrections[path] = shift
         return result + shift[:, None, None]

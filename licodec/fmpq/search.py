@@ -10,7 +10,6 @@ from torch import Tensor
 from licodec.fmpq.allocation import (
     RULES,
     Allocation,
-    Plan,
     Report,
     float_bits,
     naive_evaluations,
@@ -19,6 +18,7 @@ from licodec.fmpq.curves import Curves, Layer
 from licodec.fmpq.sensitivity import Trials, fingerprint
 from licodec.fmpq.state import Sensitivities, resumed, write_state
 from licodec.packing.searchable import Searchable, TrialSettings
+from licodec.packs.plans import Plan
 
 
 @dataclass(frozen=True)

@@ -192,8 +192,7 @@ def _inverse(m: tuple[Vector, ...]) -> tuple[Vector, ...] | None:
     determinant = a * cofactors[0][0] + b * cofactors[1][0] + c * cofactors[2][0]
     if abs(determinant) < 1e-9:
         return None
-    rows = [tuple(value / determinant for value in row) for row in cofactors]
-    return tuple(rows)
+    return tuple((x / determinant, y / determinant, z / determinant) for x, y, z in cofactors)
 
 
 def _profile(space: bytes, tags: dict[bytes, bytes]) -> bytes:

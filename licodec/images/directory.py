@@ -68,7 +68,7 @@ def _stated_colour(tags: Image.Exif) -> ColourSpace | None:
     try:
         white = [float(value) for value in tags.get(_WHITE_POINT, (0.3127, 0.3290))]
         points = [float(value) for value in tags[_PRIMARIES]]
-        pairs = list(zip(points[::2], points[1::2], strict=True))
-        return ColourSpace((white[0], white[1]), *pairs, curve=Curve(2.2))
+        red, green, blue = zip(points[::2], points[1::2], strict=True)
+        return ColourSpace((white[0], white[1]), red, green, blue, Curve(2.2))
     except (LookupError, TypeError, ValueError, ArithmeticError):
         return None

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from licodec.images.colour import ColourSpace
+
+Block = TypeVar("Block")
 
 EXIF_PREFIX = b"Exif\x00\x00"
 
@@ -59,18 +61,26 @@ class Found:
 
 def merged(*sources: Found) -> Found:
     """Each block from the first that has it, and all notes."""
-    blocks = {
-        kind: next((block for block in (getattr(f, kind) for f in sources) if block), None)
-        for kind in ("icc", "exif", "xmp", "aperture")
-    }
     coloured = next((f for f in sources if f.colour is not None), Found())
     notes = tuple(dict.fromkeys(note for source in sources for note in source.notes))
-    return replace(coloured, **blocks, notes=notes)
+    return replace(
+        coloured,
+        icc=_first(f.icc for f in sources),
+        exif=_first(f.exif for f in sources),
+        xmp=_first(f.xmp for f in sources),
+        aperture=_first(f.aperture for f in sources),
+        notes=notes,
+    )
+
+
+def _first(blocks: Iterable[Block | None]) -> Block | None:
+    return next((block for block in blocks if block), None)
 
 
 def found_in_info(info: Mapping[Any, Any]) -> Found:
     """What Pillow itself passes on of any format."""
-    return Found(*(as_bytes(info.get(key)) for key in ("icc_profile", "exif", "xmp")))
+    icc, exif, xmp = (as_bytes(info.get(key)) for key in ("icc_profile", "exif", "xmp"))
+    return Found(icc, exif, xmp)
 
 
 def as_bytes(value: object) -> bytes | None:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from licodec.images.colour import UNSPECIFIED, ColourSpace, Curve, coded_space, transfer_name
 from licodec.images.metadata import Found
-from licodec.images.samples import row_bands
+from licodec.images.samples import row_bands, tiles_of
 from licodec.images.sources import from_start
 
 _RAW_PROFILE = "Raw profile type "
@@ -46,7 +46,7 @@ def lacks_colours(image: Image.Image) -> bool:
         return False
     entries = len(image.palette.palette) // 3  # Pillow completes them when it decodes
     image.load()
-    return image.getextrema()[1] >= entries
+    return any(image.histogram()[entries:])
 
 
 def _coded_colour(body: bytes) -> tuple[ColourSpace | None, str, str]:
@@ -72,7 +72,7 @@ def set_exact_alpha(image: Image.Image, stream: BinaryIO) -> None:
     it decodes the low ones; a pixel is transparent where both are the colour's.
     """
     key = image.info.get("transparency")
-    if image.mode != "RGB" or not isinstance(key, tuple) or image.tile[0][3] != "RGB;16B":
+    if image.mode != "RGB" or not isinstance(key, tuple) or tiles_of(image)[0][3] != "RGB;16B":
         return
     with from_start(stream), Image.open(stream, formats=("PNG",)) as low:
         low.tile = [tile._replace(args="RGB;16L") for tile in low.tile]
@@ -95,8 +95,8 @@ def _measured_colour(info: Mapping[Any, Any]) -> tuple[ColourSpace | None, str]:
         return None, ""
     space, stated_by = ColourSpace(), []
     if isinstance(points, tuple) and len(points) == 8:
-        pairs = list(zip(points[::2], points[1::2], strict=True))
-        space = ColourSpace(*pairs)
+        white, red, green, blue = zip(points[::2], points[1::2], strict=True)
+        space = ColourSpace(white, red, green, blue)
         stated_by.append("chromaticities")
     if isinstance(gamma, float) and gamma > 0:
         space = ColourSpace(*space.points, Curve(1 / gamma))
@@ -126,9 +126,9 @@ def found_in_text(info: Mapping[Any, Any]) -> Found:
             blocks.setdefault("xmp", block.split(b"\0", 1)[-1])
         else:
             blocks[{"app1": "exif", "icm": "icc"}.get(kind, kind)] = block
-    known = {kind: block for kind, block in blocks.items() if kind in ("icc", "exif", "xmp")}
-    notes += [f"{_RAW_PROFILE}{kind} left out" for kind in blocks if kind not in known]
-    return Found(**known, notes=tuple(notes))
+    icc, exif, xmp = (blocks.pop(kind, None) for kind in ("icc", "exif", "xmp"))
+    notes += [f"{_RAW_PROFILE}{kind} left out" for kind in blocks]
+    return Found(icc, exif, xmp, notes=tuple(notes))
 
 
 def _raw_profile(text: object) -> bytes | None:

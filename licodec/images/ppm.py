@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from licodec.images.metadata import Found
+from licodec.images.samples import tiles_of
 from licodec.images.sources import from_start
 
 _BLOCK_BYTES = 2**20
@@ -17,9 +18,10 @@ _ANOTHER = re.compile(rb"P[1-7]\s")
 
 def examine_ppm(image: Image.Image, stream: BinaryIO | None, name: str) -> Found:
     """Notes where another picture follows, and where samples are larger than any may be."""
-    if stream is None or not image.tile:
+    tiles = tiles_of(image)
+    if stream is None or not tiles:
         return Found()
-    decoder, _, offset, arguments = image.tile[0]
+    decoder, _, offset, arguments = tiles[0]
     if decoder == "ppm_plain":  # which fills its file
         return Found()
     row = -(-image.width // 8) if image.mode == "1" else image.width

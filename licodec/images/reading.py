@@ -58,7 +58,7 @@ from licodec.images.pillow import libtiff_for_all, pillow_errors, pillow_limits_
 from licodec.images.png import found_in_chunks, found_in_text, lacks_colours, set_exact_alpha
 from licodec.images.png_chunks import sound_png
 from licodec.images.ppm import examine_ppm
-from licodec.images.samples import Coding, coding_of, reading_of, upright_samples
+from licodec.images.samples import Coding, coding_of, reading_of, tiles_of, upright_samples
 from licodec.images.sources import from_start, seekable
 from licodec.images.tiff import (
     Layout,
@@ -161,8 +161,9 @@ def read_image(image: Image.Image, name: str) -> Picture:
 def _undecoded(image: Image.Image) -> BinaryIO | None:
     """The file of an image that Pillow has opened and not decoded; None for all others."""
     stream = getattr(image, "fp", None)
-    usable = stream is not None and getattr(image, "tile", None) and not stream.closed
-    return stream if usable and stream.seekable() else None
+    if stream is None or stream.closed or not tiles_of(image) or not stream.seekable():
+        return None
+    return stream
 
 
 def _open(stream: BinaryIO, head: bytes, name: str) -> _Opened:
@@ -284,7 +285,7 @@ def _picture(opened: _Opened, name: str) -> Picture:
     pixels, alpha = upright_samples(image, reading, orientation)
     height, width, channels = pixels.shape
     if alpha is None and opened.coding.covered is not None:
-        alpha = _cover(opened.coding.covered, pixels.shape[:2])
+        alpha = _cover(opened.coding.covered, (height, width))
         lost.append("pixels beside the GIF's first frame taken as transparent")
     icc = _kept_profile(found, channels, lost)
     xmp = found.xmp

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFile
 
 from licodec.errors import BadInputError
+
+Box = tuple[int, int, int, int]
 
 # Pixels converted at a time: large enough for speed, small beside the picture.
 _BAND_PIXELS = 2**20
@@ -28,12 +31,17 @@ class Coding:
     rawmode: str = ""
     bits: int = 8
     inverted: bool = False
-    covered: tuple[int, int, int, int] | None = None
+    covered: Box | None = None
+
+
+def tiles_of(image: Image.Image) -> Sequence[tuple[str, Box | None, int, Any]]:
+    """What of its file Pillow has not decoded yet: decoder, box, offset and arguments."""
+    return image.tile if isinstance(image, ImageFile.ImageFile) else []
 
 
 def coding_of(image: Image.Image) -> Coding:
     """The coding of an image that Pillow has opened; of one already decoded what is left of it."""
-    tile = image.tile[0] if getattr(image, "tile", None) else None
+    tile = next(iter(tiles_of(image)), None)
     arguments = tile[3] if tile else ""
     if isinstance(arguments, str):
         arguments = (arguments,)
@@ -214,7 +222,7 @@ def eight_bits(values: np.ndarray, maximum: int, inverted: bool = False) -> np.n
     """Samples 0 to `maximum`, a 2^n - 1, as 0 to 255, rounded; 255 to 0 where `inverted`."""
     if maximum == 255 and not inverted:
         return values
-    wide = np.clip(values.astype(np.int32 if maximum < 2**16 else np.int64), 0, maximum)
+    wide: np.ndarray = np.clip(values.astype(np.int32 if maximum < 2**16 else np.int64), 0, maximum)
     if inverted:
         wide = maximum - wide
     return ((wide * 255 + maximum // 2) // maximum).astype(np.uint8)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image
@@ -65,7 +65,7 @@ def _not_read(layout: Layout, name: str, advice: str) -> BadInputError:
     return BadInputError(f"{name}: a TIFF of a kind that is not read ({layout}); {advice}")
 
 
-def _palette(page: object, layout: Layout) -> np.ndarray | None:
+def _palette(page: Any, layout: Layout) -> np.ndarray | None:
     """The colours that indices stand for, (entries, 3) uint8; None where samples are colours."""
     if layout.photometric != _PALETTE:
         return None
@@ -76,7 +76,7 @@ def _palette(page: object, layout: Layout) -> np.ndarray | None:
     return (colours if colours.max() < 256 else colours >> 8).astype(np.uint8)
 
 
-def _planes(page: object, layout: Layout, palette: np.ndarray | None) -> np.ndarray:
+def _planes(page: Any, layout: Layout, palette: np.ndarray | None) -> np.ndarray:
     """Colours and alpha, (H, W, samples) uint8, segment by segment."""
     # Which planes each sample becomes.
     colours = 3 if palette is not None else 1

@@ -9,7 +9,8 @@ fixed gain can be folded into its layer. Names are those of the published checkp
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -58,7 +59,18 @@ class PlaneMatrixProduct(nn.Module):
         return (x.permute(0, 2, 3, 1) @ matrix).permute(0, 3, 1, 2)
 
 
-class LowRankBranch(nn.Module):
+class Branch(nn.Module):
+    """What is added to a layer, times its gain."""
+
+    gain: Gain
+
+    def folded_into(self, layer: Any) -> None:
+        """Add the branch at its largest gain to the weights of `layer`, one of the branch's kind;
+        where that is several modules, the one of them that has weights."""
+        raise NotImplementedError
+
+
+class LowRankBranch(Branch):
     """LoRA (Hu et al., ICLR 2022): x @ W_a (in, rank) @ W_b (rank, out)."""
 
     def __init__(self, layer: nn.Linear, rank: int, gain: Gain) -> None:
@@ -73,11 +85,10 @@ class LowRankBranch(nn.Module):
         return self.gain(self.product(self.product(x, self.W_a), self.W_b))
 
     def folded_into(self, layer: nn.Linear) -> None:
-        """Add the branch at its largest gain to the weights of `layer`."""
         layer.weight += self.gain.largest * (self.W_a @ self.W_b).T
 
 
-class ConvolutionBranch(nn.Module):
+class ConvolutionBranch(Branch):
     """A grouped convolution of the layer's form to `rank` channels, then a 1x1 convolution.
 
     Groups are as many as `rank` where the layer's channels divide by it, else one. There is
@@ -94,21 +105,18 @@ class ConvolutionBranch(nn.Module):
         return self.gain(self.conv2(self.conv1(x)))
 
     def folded_into(self, layer: nn.Conv2d) -> None:
-        """Add the branch at its largest gain to `layer`."""
         mixing = self.conv2.weight[:, :, 0, 0].double()  # (out, rank)
         kernel, bias = _dense(self.conv1)
         layer.weight += self.gain.largest * torch.einsum("or,rikl->oikl", mixing, kernel)
         if layer.bias is not None:
-            layer.bias += self.gain.largest * (mixing @ bias + self.conv2.bias)
+            layer.bias += self.gain.largest * (mixing @ bias + _bias(self.conv2))
 
 
-class SubpixelBranch(nn.Module):
+class SubpixelBranch(Branch):
     """A grouped convolution to 4 * rank channels, depth-to-space by 2, a 1x1 convolution."""
 
-    def __init__(self, layer: nn.Sequential, rank: int, gain: Gain) -> None:
+    def __init__(self, convolution: nn.Conv2d, factor: int, rank: int, gain: Gain) -> None:
         super().__init__()
-        convolution, shuffle = layer
-        factor = shuffle.upscale_factor
         self.conv1 = _grouped(convolution, rank * factor**2, rank)
         self.upscale = nn.PixelShuffle(factor)
         out_channels = convolution.out_channels // factor**2
@@ -118,33 +126,26 @@ class SubpixelBranch(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return self.gain(self.conv2(self.upscale(self.conv1(x))))
 
-    def folded_into(self, layer: nn.Sequential) -> None:
-        """Add the branch at its largest gain to the convolution of `layer`."""
-        convolution = layer[0]
+    def folded_into(self, layer: nn.Conv2d) -> None:
         phases = self.upscale.upscale_factor**2
         mixing = self.conv2.weight[:, :, 0, 0].double()  # (out, rank)
         kernel, bias = _dense(self.conv1)
         # Channel c * phases + p of either convolution becomes phase p of channel c.
-        kernel = kernel.unflatten(0, (-1, phases))
+        kernel = torch.unflatten(kernel, 0, (-1, phases))
         kernel = torch.einsum("or,rpikl->opikl", mixing, kernel).flatten(0, 1)
-        convolution.weight += self.gain.largest * kernel
-        if convolution.bias is not None:
-            bias = mixing @ bias.reshape(-1, phases) + self.conv2.bias[:, None]
-            convolution.bias += self.gain.largest * bias.flatten()
+        layer.weight += self.gain.largest * kernel
+        if layer.bias is not None:
+            bias = mixing @ bias.reshape(-1, phases) + _bias(self.conv2)[:, None]
+            layer.bias += self.gain.largest * bias.flatten()
 
 
 def _grouped(layer: nn.Conv2d, out_channels: int, groups: int) -> nn.Conv2d:
     """A convolution of the form of `layer` with other output channels and groups."""
-    return nn.Conv2d(
-        layer.in_channels,
-        out_channels,
-        layer.kernel_size,
-        layer.stride,
-        layer.padding,
-        layer.dilation,
-        groups if layer.in_channels % groups == 0 else 1,
-        bias=layer.bias is not None,
-    )
+    kept = ("kernel_size", "stride", "padding", "dilation")
+    form: dict[str, Any] = {name: getattr(layer, name) for name in kept}
+    groups = groups if layer.in_channels % groups == 0 else 1
+    has_bias = layer.bias is not None
+    return nn.Conv2d(layer.in_channels, out_channels, **form, groups=groups, bias=has_bias)
 
 
 def _mixing(rank: int, out_channels: int, bias: bool) -> nn.Conv2d:
@@ -156,7 +157,13 @@ def _mixing(rank: int, out_channels: int, bias: bool) -> nn.Conv2d:
     return convolution
 
 
-def _dense(convolution: nn.Conv2d) -> tuple[Tensor, Tensor | None]:
+def _bias(convolution: nn.Conv2d) -> Tensor:
+    """(O,) in double precision, 0 where there is none."""
+    bias, weight = convolution.bias, convolution.weight
+    return weight.new_zeros(len(weight)).double() if bias is None else bias.double()
+
+
+def _dense(convolution: nn.Conv2d) -> tuple[Tensor, Tensor]:
     """Weight (O, I, k, k) without groups and bias (O,), in double precision."""
     weight = convolution.weight.double()
     each = weight.shape[0] // convolution.groups
@@ -165,7 +172,7 @@ def _dense(convolution: nn.Conv2d) -> tuple[Tensor, Tensor | None]:
         rows = slice(group * each, (group + 1) * each)
         columns = slice(group * weight.shape[1], (group + 1) * weight.shape[1])
         dense[rows, columns] = weight[rows]
-    return dense, None if convolution.bias is None else convolution.bias.double()
+    return dense, _bias(convolution)
 
 
 class Adapted(nn.Module):
@@ -178,7 +185,7 @@ class Adapted(nn.Module):
     BRANCH: ClassVar[str]
     WEIGHTED: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, layer: nn.Module, branch: nn.Module) -> None:
+    def __init__(self, layer: nn.Module, branch: Branch) -> None:
         super().__init__()
         self.add_module(self.LAYER, layer)
         self.add_module(self.BRANCH, branch)
@@ -188,7 +195,7 @@ class Adapted(nn.Module):
         return getattr(self, self.LAYER)
 
     @property
-    def branch(self) -> nn.Module:
+    def branch(self) -> Branch:
         return getattr(self, self.BRANCH)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -221,7 +228,7 @@ class TwiceAdaptedSubpixel(Adapted):
     WEIGHTED = AdaptedSubpixel.WEIGHTED
 
 
-TWICE = {
+TWICE: Mapping[type[Adapted], type[Adapted]] = {
     AdaptedLinear: TwiceAdaptedLinear,
     AdaptedConvolution: TwiceAdaptedConvolution,
     AdaptedSubpixel: TwiceAdaptedSubpixel,
@@ -233,9 +240,9 @@ def adapted(layer: nn.Module, rank: int, gain: Gain) -> Adapted | None:
 
     A layer that has a branch gets a second one of the same kind around it.
     """
-    if type(layer) in TWICE:
+    if isinstance(layer, Adapted) and (twice := TWICE.get(type(layer))):
         branch = _branch(layer.layer, rank, gain)
-        return None if branch is None else TWICE[type(layer)](layer, branch)
+        return None if branch is None else twice(layer, branch)
     branch = _branch(layer, rank, gain)
     match branch:
         case LowRankBranch():
@@ -248,13 +255,15 @@ def adapted(layer: nn.Module, rank: int, gain: Gain) -> Adapted | None:
             return None
 
 
-def _branch(layer: nn.Module, rank: int, gain: Gain) -> nn.Module | None:
-    match layer:
-        case nn.Linear():
-            return LowRankBranch(layer, rank, gain)
-        case nn.Conv2d():
-            return ConvolutionBranch(layer, rank, gain)
-        case nn.Sequential() if [type(part) for part in layer] == [nn.Conv2d, nn.PixelShuffle]:
-            return SubpixelBranch(layer, rank, gain)
+def _branch(layer: nn.Module, rank: int, gain: Gain) -> Branch | None:
+    match tuple(layer) if isinstance(layer, nn.Sequential) else layer:
+        case nn.Linear() as linear:
+            return LowRankBranch(linear, rank, gain)
+        case nn.Conv2d() as convolution:
+            return ConvolutionBranch(convolution, rank, gain)
+        case (nn.Conv2d() as convolution, nn.PixelShuffle(upscale_factor=factor)) if (
+            type(convolution) is nn.Conv2d
+        ):
+            return SubpixelBranch(convolution, factor, rank, gain)
         case _:
             return None

@@ -18,7 +18,7 @@ from licodec.errors import BadInputError, UsageError
 from licodec.networks.adapter_branches import Adapted, Gain, adapted
 from licodec.rate.gains import ALPHA, BETA
 
-Network = TypeVar("Network", bound=nn.Module)
+Whole = TypeVar("Whole", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -252,21 +252,23 @@ def freeze_all_but(network: nn.Module, mode: str) -> None:
         parameter.requires_grad_(True)
 
 
-def anchor_of(network: Network) -> Network:
+def anchor_of(network: Whole) -> Whole:
     """A copy in evaluation mode, on the CPU, without adapters."""
 
-    def plain(module: nn.Module) -> nn.Module:
-        while isinstance(module, Adapted):
-            module = module.layer
+    def strip(module: nn.Module) -> None:
         for name, child in list(module.named_children()):
-            setattr(module, name, plain(child))
-        return module
+            while isinstance(child, Adapted):
+                child = child.layer
+            setattr(module, name, child)
+            strip(child)
 
-    return plain(copy.deepcopy(network).cpu().eval())
+    anchor = copy.deepcopy(network).cpu().eval()
+    strip(anchor)
+    return anchor
 
 
 @torch.no_grad()
-def on_trunk(network: Network, trunk: Network) -> Network:
+def on_trunk(network: Whole, trunk: Whole) -> Whole:
     """A copy of `network`, which has adapters, whose other weights are those of `trunk`, a network
     of the same form without any."""
     network = copy.deepcopy(network)
@@ -320,6 +322,7 @@ def merge(network: nn.Module) -> None:
         while isinstance(layer, Adapted):
             branches.append(layer.branch)
             layer = layer.layer
+        weighted = layer.get_submodule(".".join(outer.WEIGHTED))
         for branch in branches:
-            branch.folded_into(layer)
+            branch.folded_into(weighted)
         network.get_submodule(parent).add_module(child, layer)

@@ -24,9 +24,9 @@ from licodec.networks.base_entropy import (
     HyperPrior,
     MeansParameters,
     StepParameters,
+    phases,
 )
 from licodec.networks.base_transforms import (
-    COLORS,
     GROUPS,
     LATENT_UNIT,
     MEAN_STEP,
@@ -38,9 +38,10 @@ from licodec.networks.base_transforms import (
     Synthesis,
     dct_basis,
 )
-from licodec.networks.block_bases import mean_basis
+from licodec.networks.block_bases import COLORS, mean_basis
 from licodec.networks.conditions import StepSizes, knots, set_conditions
 from licodec.networks.entropy_models import gaussian_likelihood, rdoq
+from licodec.networks.network import Network
 
 PHASES = 4  # of a 2x2 grid of latent positions, row by row
 STEP_ORDER = (0, 3, 2, 1)  # step k codes group p ^ STEP_ORDER[k] at phase p
@@ -65,10 +66,9 @@ class Output:
     z_bits: Tensor
 
 
-class BaseNetwork(nn.Module):
+class BaseNetwork(Network):
     """The float form of `base`."""
 
-    ALIGNMENT = 64
     backbone = "base"
 
     def __init__(self, config: BaseConfig | None = None) -> None:
@@ -136,8 +136,7 @@ class BaseNetwork(nn.Module):
         own_steps = steps[:, COLORS:].chunk(GROUPS, 1)
         mean, scale = self.means_parameters(features, block_means)
         means, bits = self._coded(y[:, :COLORS], mean, scale, steps[:, :COLORS])
-        by_phase = self.step_parameters[0].phases
-        own = [phase(y[:, COLORS:]).chunk(GROUPS, 1) for phase in by_phase]
+        own = [phase(y[:, COLORS:]).chunk(GROUPS, 1) for phase in phases()]
         zero = mean.new_zeros(own[0][0].shape)
         found = [[zero] * GROUPS for _ in range(PHASES)]
         known = means

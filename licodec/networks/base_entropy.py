@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from licodec.networks.base_transforms import COLORS, GROUPS, BaseConfig, scaled, units
+from licodec.networks.base_transforms import GROUPS, BaseConfig, ending, units
+from licodec.networks.block_bases import COLORS
 from licodec.networks.compiled_leaves import FirstChannels, Narrowed
 from licodec.networks.conditions import (
     KNOTS,
@@ -16,7 +17,7 @@ from licodec.networks.conditions import (
 )
 from licodec.networks.entropy_models import LIKELIHOOD_FLOOR
 from licodec.networks.latent_views import LogMagnitude, normalizing_gain
-from licodec.networks.layers import HalfTanh, Halves, ScaleExponential, narrow_relu
+from licodec.networks.layers import HalfTanh, Halves, ScaleExponential, bias_of, narrow_relu, shrunk
 
 LEAST_SCALE, LARGEST_SCALE = 0.02, 200.0  # of latents
 LOGISTICS = 3  # of the hyper-latents' prior
@@ -33,6 +34,11 @@ class Phase(nn.Module):
         return x[..., self.row :: 2, self.column :: 2]
 
 
+def phases() -> list[Phase]:
+    """The four of a 2x2 grid, row by row."""
+    return [Phase(row, column) for row in (0, 1) for column in (0, 1)]
+
+
 class ContextUnit(nn.Module):
     """A residual unit whose convolutions several steps share; each brings its own condition."""
 
@@ -41,9 +47,8 @@ class ContextUnit(nn.Module):
         self.narrowed = Narrowed(8)
         self.spatial = nn.Conv2d(channels, channels, 3, padding=1)
         self.activation = narrow_relu()
-        self.pointwise = nn.Conv2d(channels, channels, 1)
-        with torch.no_grad():  # a chain of units starts close to the identity
-            self.pointwise.weight.mul_(0.3)
+        # A chain of units starts close to the identity.
+        self.pointwise = shrunk(nn.Conv2d(channels, channels, 1), 0.3)
 
     def forward(self, x: Tensor, condition: Conditioned) -> Tensor:
         hidden = self.activation(condition(self.spatial(self.narrowed(x))))
@@ -52,10 +57,9 @@ class ContextUnit(nn.Module):
 
 def parameter_head(width: int, deviation: Tensor) -> nn.Sequential:
     """Means and log-scales of channels of standard deviation `deviation` (S,): 2S channels."""
-    layer = nn.Conv2d(width, 2 * len(deviation), 1)
+    layer = shrunk(nn.Conv2d(width, 2 * len(deviation), 1), 0.1)
     with torch.no_grad():
-        layer.weight.mul_(0.1)
-        layer.bias.copy_(torch.cat([0 * deviation, deviation.clamp_min(0.3).log()]))
+        bias_of(layer).copy_(torch.cat([0 * deviation, deviation.clamp_min(0.3).log()]))
     return nn.Sequential(layer, PreciselyConditioned(2 * len(deviation)))
 
 
@@ -109,7 +113,7 @@ class StepParameters(nn.Module):
         self.trunk = trunk
         self.trunk_conditions = nn.ModuleList(Conditioned(width) for _ in trunk)
         self.activation = narrow_relu()
-        self.phases = nn.ModuleList(Phase(row, column) for row in (0, 1) for column in (0, 1))
+        self.phases = nn.ModuleList(phases())
         by_group = deviation[COLORS:].chunk(GROUPS)
         self.heads = nn.ModuleList(parameter_head(width, by_group[group]) for group in groups)
         self.halves = Halves()
@@ -144,7 +148,7 @@ class Correction(nn.Module):
             Conditioned(width),
             *units(width, 1),
             Narrowed(8),  # and no ReLU: one that cuts off everything would end the learning
-            scaled(nn.Conv2d(width, config.latents, 1), 0.1),
+            ending(nn.Conv2d(width, config.latents, 1), 0.1),
             PreciselyConditioned(config.latents),
             HalfTanh(),
         )
@@ -160,6 +164,8 @@ class HyperPrior(nn.Module):
     They are of hyper-latents, not of the steps in which those are coded. `deviation` (Z,) is
     about their standard deviation.
     """
+
+    deviation: Tensor
 
     def __init__(self, deviation: Tensor) -> None:
         super().__init__()

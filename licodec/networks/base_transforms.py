@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +22,7 @@ from licodec.networks.block_bases import (
 from licodec.networks.compiled_leaves import FirstChannels, Narrowed
 from licodec.networks.conditions import Conditioned, ConditionedOffset, PreciselyConditioned
 from licodec.networks.latent_views import LogMagnitude, normalizing_gain
-from licodec.networks.layers import ResidualUnit, narrow_relu
+from licodec.networks.layers import ResidualUnit, narrow_relu, scaled, shrunk
 
 GROUPS = 4  # of channels
 PIXEL_UNIT = 16.0  # both transforms see (level of 8 bits - 127.5) / PIXEL_UNIT
@@ -49,7 +50,8 @@ class BaseConfig:
     @classmethod
     def stated(cls, data: Mapping[str, object]) -> BaseConfig:
         """From what a state or a card says. Raises TypeError for other hyper-parameters."""
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in data.items()})
+        own: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+        return cls(**own)
 
 
 def dct_basis(count: int) -> tuple[Tensor, Tensor]:
@@ -98,13 +100,10 @@ def up(inputs: int, outputs: int) -> nn.Sequential:
     )
 
 
-def scaled(convolution: nn.Conv2d, factor: float) -> nn.Conv2d:
-    """The last convolution of a branch, which begins small."""
-    with torch.no_grad():
-        convolution.weight.mul_(factor)
-        convolution.bias.zero_()
-    convolution.ends_branch = True  # for optimizers, which move it slowly
-    return convolution
+def ending(convolution: nn.Conv2d, factor: float) -> nn.Conv2d:
+    """The last convolution of a branch, which begins small; optimizers move it slowly."""
+    convolution.ends_branch = True  # type: ignore[assignment]  # modules take any attribute
+    return scaled(convolution, factor)
 
 
 class Analysis(nn.Module):
@@ -125,7 +124,7 @@ class Analysis(nn.Module):
             *units(b, nb),
             down(b, c),
             *units(c, nc),
-            scaled(nn.Conv2d(c, config.latents, 1), 0.05),
+            ending(nn.Conv2d(c, config.latents, 1), 0.05),
             PreciselyConditioned(config.latents),
         )
 
@@ -156,15 +155,15 @@ class Synthesis(nn.Module):
             *units(b, nb),
             up(b, a),
         )
-        self.seen = nn.Sequential(Narrowed(8), nn.PixelUnshuffle(4), nn.Conv2d(48, a, 3, padding=1))
+        self.seen = nn.Sequential(
+            Narrowed(8), nn.PixelUnshuffle(4), shrunk(nn.Conv2d(48, a, 3, padding=1), 0.1)
+        )
         self.fine = nn.Sequential(
             *units(a, na),
-            scaled(nn.Conv2d(a, 48, 3, padding=1), 0.1),
+            ending(nn.Conv2d(a, 48, 3, padding=1), 0.1),
             ConditionedOffset(48),
             nn.PixelShuffle(4),
         )
-        with torch.no_grad():
-            self.seen[-1].weight.mul_(0.1)
 
     def forward(self, y: Tensor) -> Tensor:
         blocks = self.linear(y)

@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from licodec.networks.layers import bias_of
+
 BLOCK = 16  # pixels per latent position, each way
 COLORS = 3
 HYPER_BLOCK = 4  # latent positions per hyper-latent, each way
@@ -56,7 +58,8 @@ def mean_basis(mean_deviation: Tensor) -> tuple[Tensor, Tensor]:
     n = torch.arange(HYPER_BLOCK, dtype=torch.float64)
     falling = HYPER_BLOCK * 0.9 / (1 + 2 * torch.hypot(n[:, None], n[None, :])) ** 1.3
     deviation = mean_deviation.double()[:, None] * falling.flatten()
-    return torch.block_diag(*[planes] * COLORS).float(), deviation.flatten().float()
+    whole = torch.block_diag(*[planes] * COLORS)  # type: ignore[no-untyped-call]  # as torch has it
+    return whole.float(), deviation.flatten().float()
 
 
 def linear_transform(
@@ -69,5 +72,5 @@ def linear_transform(
         layer.weight.zero_()
         layer.weight[:, :, side // 2, side // 2] = matrix
         if bias:
-            layer.bias.zero_()
+            bias_of(layer).zero_()
     return layer

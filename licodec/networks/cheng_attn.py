@@ -21,7 +21,7 @@ from licodec.networks.blocks import (
     ResidualBlockUpsample,
     ResidualBlockWithStride,
 )
-from licodec.networks.layers import MaskedConvolution, conv3x3, subpixel_convolution
+from licodec.networks.layers import MaskedConvolution, bias_of, conv3x3, subpixel_convolution
 from licodec.networks.lite import straight_through_round
 from licodec.networks.priors import FactorizedPrior, gaussian_likelihood
 from licodec.networks.published import PublishedNetwork
@@ -133,7 +133,7 @@ class ChengNetwork(PublishedNetwork):
         for places in wavefronts(height, width, REACH):
             rows, columns = (torch.from_numpy(own).to(features.device) for own in places)
             seen = plane[:, :, rows[None] + above[:, None], columns[None] + beside[:, None]]
-            context = kernel @ seen.flatten(1, 2) + convolution.bias[:, None]  # (N, 2M, n)
+            context = kernel @ seen.flatten(1, 2) + bias_of(convolution)[:, None]  # (N, 2M, n)
             known = torch.cat([features[:, :, rows, columns], context], 1)
             parameters = self.entropy_parameters(known[..., None])[..., 0]
             _, mean = parameters.chunk(2, 1)

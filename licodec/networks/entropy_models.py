@@ -21,6 +21,8 @@ class EntropyBottleneck(nn.Module):
     reach.
     """
 
+    _matrix0: nn.Parameter
+
     def __init__(
         self,
         channels: int,

@@ -8,6 +8,7 @@ leaves only.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -92,17 +93,38 @@ def subpixel_convolution(in_channels: int, out_channels: int, factor: int = 2) -
     return nn.Sequential(conv3x3(in_channels, out_channels * factor**2), nn.PixelShuffle(factor))
 
 
+def bias_of(layer: nn.Conv2d) -> Tensor:
+    """The bias of a convolution. Raises ValueError where it has none."""
+    if layer.bias is None:
+        raise ValueError("a convolution without a bias")
+    return layer.bias
+
+
+@torch.no_grad()
+def shrunk(convolution: nn.Conv2d, factor: float) -> nn.Conv2d:
+    """The convolution with its weights times `factor`: what ends a branch begins small."""
+    convolution.weight.mul_(factor)
+    return convolution
+
+
+@torch.no_grad()
+def scaled(convolution: nn.Conv2d, factor: float) -> nn.Conv2d:
+    """The same with a bias of 0."""
+    bias_of(convolution).zero_()
+    return shrunk(convolution, factor)
+
+
 class _LowerBound(torch.autograd.Function):
     """max(x, bound) through which a gradient passes that would move x above the bound."""
 
     @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, x: Tensor, bound: float) -> Tensor:
+    def forward(ctx: Any, x: Tensor, bound: float) -> Tensor:
         ctx.save_for_backward(x)
         ctx.bound = bound
         return x.clamp_min(bound)
 
     @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         (x,) = ctx.saved_tensors
         return gradient * ((x >= ctx.bound) | (gradient < 0)), None
 

@@ -37,8 +37,11 @@ from licodec.networks.layers import (
     HalfTanh,
     ResidualUnit,
     ScaleExponential,
+    bias_of,
     downsample,
     narrow_relu,
+    scaled,
+    shrunk,
     upsample,
 )
 from licodec.networks.rate_modes import RateModes
@@ -110,11 +113,8 @@ class Analysis(nn.Module):
             *(ResidualUnit(b) for _ in range(nb)),
             downsample(b, c),
             *(ResidualUnit(c) for _ in range(nc)),
-            nn.Conv2d(c, config.latents, 1),
+            scaled(nn.Conv2d(c, config.latents, 1), 0.05),
         )
-        with torch.no_grad():
-            self.nonlinear[-1].weight.mul_(0.05)
-            self.nonlinear[-1].bias.zero_()
 
     def forward(self, x: Tensor) -> Tensor:
         return self.linear(x) + self.nonlinear(x)
@@ -144,17 +144,14 @@ class Synthesis(nn.Module):
             upsample(b, a),
         )
         self.seen = nn.Sequential(
-            nn.Sequential(Narrowed(8), nn.PixelUnshuffle(4)), nn.Conv2d(48, a, 3, padding=1)
+            nn.Sequential(Narrowed(8), nn.PixelUnshuffle(4)),
+            shrunk(nn.Conv2d(48, a, 3, padding=1), 0.1),
         )
         self.fine = nn.Sequential(
             *(ResidualUnit(a) for _ in range(na)),
-            nn.Conv2d(a, 48, 3, padding=1),
+            scaled(nn.Conv2d(a, 48, 3, padding=1), 0.1),
             nn.PixelShuffle(4),
         )
-        with torch.no_grad():
-            self.seen[-1].weight.mul_(0.1)
-            self.fine[-2].weight.mul_(0.1)
-            self.fine[-2].bias.zero_()
 
     def forward(self, y: Tensor) -> Tensor:
         blocks = self.linear(y)
@@ -241,12 +238,11 @@ class ParameterHead(nn.Module):
             nn.Conv2d(width, context, 3, padding=1),
             nn.ReLU(),
         )
-        self.mean = nn.Conv2d(context, channels, 1)
+        self.mean = shrunk(nn.Conv2d(context, channels, 1), 0.1)
         self.log_scale = nn.Conv2d(context, channels, 1)
         self.scale = ScaleExponential()
         with torch.no_grad():
-            self.mean.weight.mul_(0.1)
-            self.log_scale.bias.copy_(deviation.clamp_min(0.3).log())
+            bias_of(self.log_scale).copy_(deviation.clamp_min(0.3).log())
 
     def forward(self, seen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         context = self.features(seen)
@@ -290,12 +286,9 @@ class ResidualPrediction(nn.Module):
         self.layers = nn.Sequential(
             nn.Conv2d(width + channels, width, 3, padding=1),
             narrow_relu(),
-            nn.Conv2d(width, channels, 1),
+            scaled(nn.Conv2d(width, channels, 1), 0.1),
             HalfTanh(),
         )
-        with torch.no_grad():
-            self.layers[-2].weight.mul_(0.1)
-            self.layers[-2].bias.zero_()
 
     def forward(self, context: Tensor, decoded: Tensor) -> Tensor:
         return self.layers(torch.cat([context, self.gain(decoded)], 1))
@@ -354,7 +347,6 @@ class LiteNetwork(RateModes):
     """
 
     TAKES_D = True
-    ALIGNMENT = 64
     INITIAL_STEP = 20.0  # of the linear path, in levels of 8 bits: near the optimum at 0.0483
     # Of the block means in the hyper-latents, in steps of the latents: the coarsest that a
     # low rate wants, as the first slice refines them.
@@ -410,7 +402,7 @@ class LiteNetwork(RateModes):
         decoded: list[Tensor] = []
         likelihoods = []
         count = len(self.config.slices)
-        for i, y_slice in enumerate(y.split(self.config.slices, 1)):
+        for i, y_slice in enumerate(torch.split(y, list(self.config.slices), 1)):
             seen = torch.cat(decoded, 1) if decoded else block_means
             mean, scale, context = self.slice_parameters[i](features, seen)
             if self.step_shares:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -33,7 +32,6 @@ class PublishedNetwork(RateModes, ABC):
     last row and column, and likelihoods are those of the padded picture.
     """
 
-    ALIGNMENT: ClassVar[int] = 64
     entropy_bottleneck: FactorizedPrior
     latents: int  # channels, M
     g_a: nn.Module
@@ -121,7 +119,7 @@ class SliceParameters(FirstSliceParameters):
     """The same for a later slice, which also sees `previous` (N, P, h, w): the slices decoded
     first, at most as many as the network uses."""
 
-    def forward(
+    def forward(  # type: ignore[override]  # whoever calls it knows the slice
         self, means: Tensor, scales: Tensor, previous: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         return super().forward(torch.cat([means, previous], 1), torch.cat([scales, previous], 1))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import ClassVar
 
-from torch import nn
-
 from licodec.errors import UsageError
-from licodec.networks.adapter_sets import ALPHA, BETA, gains
+from licodec.networks.adapter_sets import gains
+from licodec.networks.network import Network
+from licodec.rate.gains import ALPHA, BETA
 
 
 def shares_between(
@@ -20,7 +20,7 @@ def shares_between(
     return tuple(s + (t - s) * beta for s, t in zip(shares, at_one, strict=True))
 
 
-class RateModes(nn.Module):
+class RateModes(Network):
     """A network whose rate is set by :meth:`set_rate`; `d` and `step_shares` are in force.
 
     Without step shares, which only adapters bring, steps are AQVR's.

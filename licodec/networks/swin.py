@@ -88,7 +88,7 @@ class TableAsGrid(nn.Module):
         self.size = size
 
     def forward(self, table: Tensor) -> Tensor:
-        return table.T.unflatten(1, (2 * self.size - 1, 2 * self.size - 1))
+        return torch.unflatten(table.T, 1, (2 * self.size - 1, 2 * self.size - 1))
 
 
 class SwinAttention(nn.Module):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from licodec.networks.published import PublishedNetwork
@@ -35,4 +35,5 @@ def from_checkpoint(
     from licodec.packing.checkpoints import load_network
     from licodec.packing.registry import PUBLISHED
 
-    return load_network(path_or_state_dict, backbone, adapters, PUBLISHED)
+    network = load_network(path_or_state_dict, backbone, adapters, PUBLISHED)
+    return cast("PublishedNetwork", network)  # as PUBLISHED are

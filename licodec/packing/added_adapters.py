@@ -17,6 +17,7 @@ from torch import nn
 from licodec.errors import BadInputError
 from licodec.exact.program import Operation
 from licodec.networks.adapter_sets import anchor_of, gains, on_trunk
+from licodec.networks.lite import LiteNetwork
 from licodec.packing.calibration import as_tensor
 from licodec.packing.compiled import (
     AdaptedNetwork,
@@ -47,6 +48,8 @@ def add_adapters(
     is no other network.
     """
     trunk = anchor_of(adapted[0].network)
+    if not isinstance(trunk, LiteNetwork):
+        raise BadInputError(f"the adapters are for {trunk.backbone}, and packs of lite take others")
     for one in adapted:
         if not any(gains(one.network)):
             raise BadInputError(f"the network for {one.objective} has no adapters")
@@ -115,7 +118,11 @@ def with_adapters_of(pack: Pack, made: Pack) -> Pack:
             names = {}
             for role, tensor in operation.tensors.items():
                 values, known = made.tensors[tensor], tensors.get(tensor)
-                fits = tensor in stored and _is_stored(operation, values, *stored[tensor], known)
+                fits = (
+                    known is not None
+                    and tensor in stored
+                    and _is_stored(operation, values, *stored[tensor], known)
+                )
                 names[role] = own = tensor if fits or tensor not in stored else f"{name}.{tensor}"
                 if not fits:
                     tensors[own] = values

@@ -98,8 +98,7 @@ def _steps(compilation: Compilation, node: fx.Node, module: StepSizes) -> str:
 
 def _phase(compilation: Compilation, node: fx.Node, module: Phase) -> str:
     x = compilation.operand(node)
-    place = {"row": module.row, "column": module.column}
-    output = compilation.emit("phase", [x], factor=2, **place)
+    output = compilation.emit("phase", [x], factor=2, row=module.row, column=module.column)
     return compilation.place(output, compilation.grids[x], compilation.channels(x))
 
 

@@ -18,6 +18,7 @@ from licodec.exact.program import Operation, Tensors
 from licodec.networks.base import BaseNetwork
 from licodec.networks.base_transforms import PIXEL_UNIT, BaseConfig
 from licodec.networks.conditions import Conditioned, ConditionedOffset
+from licodec.networks.layers import bias_of
 from licodec.packing.base import CONFIG_KEY, KEPT, MSE, BaseForm, steps_of
 from licodec.packing.exact_form import shift_pixels
 from licodec.packs import Pack
@@ -82,7 +83,7 @@ def _recover(
             convolution.bias.copy_(torch.from_numpy(bias))
         return
     offsets = _both(operation.tensors["bias"], tensors) * total
-    convolution.bias.copy_(torch.from_numpy(offsets.mean(0)))
+    bias_of(convolution).copy_(torch.from_numpy(offsets.mean(0)))
     condition.offset.copy_(torch.from_numpy(offsets - offsets.mean(0)))
     if isinstance(condition, Conditioned):
         multiplier = requantize.tensors["multiplier"]

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from licodec.errors import BadInputError, UsageError
 from licodec.files import display_name
 from licodec.networks.adapter_sets import AdapterSet, attach, attach_to_layer, gains
+from licodec.networks.network import Network
 from licodec.packing.checkpoint_files import read_checkpoint
 from licodec.packing.layouts import adapters_in, normalized
 from licodec.packing.registry import (
@@ -79,7 +80,7 @@ def load_network(
     backbone: str | None = None,
     adapters: Sequence[Source] = (),
     known: Sequence[str] = tuple(BACKBONES),
-) -> nn.Module:
+) -> Network:
     """The float network of a checkpoint or of a pack that keeps its own, in evaluation mode, at
     its anchor, with the adapters that the checkpoint holds.
 
@@ -90,9 +91,10 @@ def load_network(
     BadInputError for a file that is no checkpoint and a state dict that is not one of the
     backbone's, or has no adapters for it, and CorruptFileError for a damaged pack.
     """
-    backbone = OTHER_NAMES.get(backbone, backbone)
-    if backbone is not None and backbone not in known:
-        raise UsageError(f"backbone {backbone!r} is not known: give one of {', '.join(known)}")
+    if backbone is not None:
+        backbone = OTHER_NAMES.get(backbone, backbone)
+        if backbone not in known:
+            raise UsageError(f"backbone {backbone!r} is not known: give one of {', '.join(known)}")
     keep = any(BACKBONES[name].recover for name in known)
     if keep and not isinstance(source, Mapping) and is_pack(Path(source)):
         name, network = display_name(source), _recovered(Path(source), backbone)
@@ -120,14 +122,14 @@ def takes_no_adapters(name: str, backbone: str) -> UsageError:
     )
 
 
-def load_anchor(path: Path) -> nn.Module:
+def load_anchor(path: Path) -> Network:
     """The same of a checkpoint without adapters. Raises BadInputError for one that has some."""
     network = load_network(path)
     require_anchor(display_name(path), network)
     return network
 
 
-def require_anchor(name: str, network: nn.Module) -> None:
+def require_anchor(name: str, network: Network) -> None:
     """Raise BadInputError where a network has adapters."""
     if any(gains(network)):
         raise BadInputError(f"{name}: holds adapters; give the anchor that they were trained on")
@@ -138,7 +140,7 @@ def adapter_sets(path: Path) -> tuple[AdapterSet, ...]:
     return () if is_pack(path) else Checkpoint.read(path).adapters
 
 
-def _recovered(path: Path, backbone: str | None) -> nn.Module:
+def _recovered(path: Path, backbone: str | None) -> Network:
     pack = read_pack(path)
     own = BACKBONES.get(pack.backbone)
     if own is None or own.recover is None or backbone not in (None, own.name):
@@ -150,17 +152,18 @@ def _recovered(path: Path, backbone: str | None) -> nn.Module:
     return own.recover(pack)
 
 
-def _network(checkpoint: Checkpoint, backbone: str | None, known: Sequence[str]) -> nn.Module:
+def _network(checkpoint: Checkpoint, backbone: str | None, known: Sequence[str]) -> Network:
     name, shapes = checkpoint.name, checkpoint.shapes
     found = recognise(shapes)
-    if found not in known and backbone is None:
+    wanted = backbone or found
+    if wanted is None or wanted not in known:
         raise BadInputError(
             f"{name}: its keys ({listed(list(shapes))}) are those of none of the backbones that "
             f"are read here: {', '.join(known)}"
         )
     if found and backbone and not same_network(found, backbone):
         raise BadInputError(f"{name}: this is a checkpoint of {found}, not of {backbone}")
-    chosen = BACKBONES[backbone or found]
+    chosen = BACKBONES[wanted]
     try:
         with torch.device("meta"):  # the weights that follow replace every parameter
             network = chosen.build(chosen.name, shapes, checkpoint.stated)
@@ -168,7 +171,8 @@ def _network(checkpoint: Checkpoint, backbone: str | None, known: Sequence[str])
                 attach(network, described)
             if chosen.largest is not None:
                 for adapter in adapters_in(shapes, chosen.largest):
-                    attach_to_layer(network, *adapter.layers, adapter)
+                    (layer,) = adapter.layers
+                    attach_to_layer(network, layer, adapter)
     except SizeError as error:
         raise BadInputError(f"{name}: not a checkpoint of {chosen.name}: {error}") from None
     _require_match(name, network, shapes)
@@ -177,7 +181,7 @@ def _network(checkpoint: Checkpoint, backbone: str | None, known: Sequence[str])
     return network.eval()
 
 
-def _require_match(name: str, network: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> None:
+def _require_match(name: str, network: Network, shapes: Mapping[str, tuple[int, ...]]) -> None:
     """Raise BadInputError unless `shapes` has just the parameters of `network`."""
     expected = {key: tuple(value.shape) for key, value in network.state_dict().items()}
     missing = [key for key in expected if key not in shapes]

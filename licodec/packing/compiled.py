@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from torch import Tensor, nn
+from torch import Tensor
 
 from licodec.compiler.forms import Grid
 from licodec.entropy.adaptive import SHARE_ONE
 from licodec.entropy.tables import tables_to_tensors
 from licodec.errors import BadInputError
 from licodec.networks.adapter_sets import anchor_of, gains
+from licodec.networks.network import Network
 from licodec.packing.exact_form import Calibrated, ExactForm, calibrate
 from licodec.packing.programs import Packing
 from licodec.packing.registry import form_of
@@ -30,7 +31,7 @@ class AdaptedNetwork:
     """
 
     objective: str
-    network: nn.Module
+    network: Network
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class CalibratedNetwork:
     adapted: Mapping[str, tuple[ExactForm, Mapping[str, Calibrated]]] = field(default_factory=dict)
 
 
-def prepared(network: nn.Module) -> ExactForm:
+def prepared(network: Network) -> ExactForm:
     """The form of a network, which is changed to what is compiled."""
     form = form_of(network.float().eval())
     form.check()
@@ -56,7 +57,7 @@ def prepared(network: nn.Module) -> ExactForm:
 
 
 def calibrate_network(
-    network: nn.Module, pictures: Sequence[Tensor], adapted: Sequence[AdaptedNetwork] = ()
+    network: Network, pictures: Sequence[Tensor], adapted: Sequence[AdaptedNetwork] = ()
 ) -> CalibratedNetwork:
     """Calibrate `network` without its adapters, and those of `adapted` with theirs; see
     :func:`calibrate`."""
@@ -143,5 +144,5 @@ def _adapter_set(
     # What of d - 1 the steps of each slice take with the adapters for alpha, and at beta = 1;
     # none where steps are AQVR's, or alpha's.
     shares = [found[mode].step_shares if mode in found else () for mode in MODES]
-    whole = [tuple(round(share * SHARE_ONE) for share in own) for own in shares]
-    return PackAdapters(objective, stand_ins.programs, d, *whole)
+    whole, at_beta = (tuple(round(share * SHARE_ONE) for share in own) for own in shares)
+    return PackAdapters(objective, stand_ins.programs, d, whole, at_beta)

@@ -24,6 +24,7 @@ from licodec.compiler.ranges import RangeRecorder
 from licodec.entropy.tables import EntropyTables
 from licodec.exact.schedule import Schedule, Step
 from licodec.networks.adapter_branches import Adapted
+from licodec.networks.layers import bias_of
 from licodec.packing.tables import SCALE_FRACTION_BITS, hyper_tables, latent_tables
 from licodec.packs import Pack
 
@@ -204,13 +205,13 @@ def calibrate(
 
     Raises ValueError where a value is not finite.
     """
-    parts = form.parts()
-    recorders = {name: RangeRecorder(trace(part, form.LEAVES)) for name, part in parts.items()}
+    traced = {name: trace(part, form.LEAVES) for name, part in form.parts().items()}
+    recorders = {name: RangeRecorder(own) for name, own in traced.items()}
     programs = {name: recorder.run for name, recorder in recorders.items()}
     rates = form.rates() if rates is None else rates
     for picture in pictures:
         form.run(programs, picture, rates)
-    found = {name: Calibrated(r.module, r.ranges) for name, r in recorders.items()}
+    found = {name: Calibrated(traced[name], r.ranges) for name, r in recorders.items()}
     for name, part in found.items():
         if not np.isfinite(list(part.ranges.values())).all():
             raise ValueError(f"values of its {name} are not finite")
@@ -238,8 +239,8 @@ def shift_pixels(synthesis: nn.Module, by: float) -> None:
 
     Their pixels are centred in float and count from 0 in packs.
     """
-    for layer in synthesis.fine:
+    for layer in synthesis.get_submodule("fine").children():
         while isinstance(layer, Adapted):
             layer = layer.layer
         if isinstance(layer, nn.Conv2d):
-            layer.bias += by
+            bias_of(layer).add_(by)

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from licodec.entropy.slices import EntropyModel, observe_latents
+from licodec.entropy.model import EntropyModel
+from licodec.entropy.slices import observe_latents
 from licodec.entropy.tables import EntropyTables, FrequencyTables, integer_frequencies
 
 PRIOR_WEIGHT = 300.0  # observations that the table before fitting counts for
@@ -32,14 +33,13 @@ def fitted_tables(tables: EntropyTables, pictures: Iterable[Observed]) -> Entrop
 
     Tables keep their size and stay symmetric.
     """
-    whole, tables = tables, tables.latent
-    first = len(whole.hyper.frequencies)
-    counts = [np.zeros(length) for length in tables.lengths]
-    most = int(tables.lengths.max())
+    latent, first = tables.latent, len(tables.hyper.frequencies)
+    counts = [np.zeros(length) for length in latent.lengths]
+    most = int(latent.lengths.max())
 
     def count(values: np.ndarray, indexes: np.ndarray) -> None:
         own = indexes - first
-        low, lengths = tables.offsets[own], tables.lengths[own]
+        low, lengths = latent.offsets[own], latent.lengths[own]
         inside = (values >= low) & (values <= low + lengths - 2)
         symbols = np.where(inside, values - low, lengths - 1)
         joined = np.bincount(own * most + symbols, minlength=len(counts) * most)
@@ -47,10 +47,10 @@ def fitted_tables(tables: EntropyTables, pictures: Iterable[Observed]) -> Entrop
             table += row[: len(table)]
 
     for one in pictures:
-        model = replace(one.model, tables=whole)
+        model = replace(one.model, tables=tables)
         observe_latents(model, one.latents, one.hyper_latents, count)
     refitted = []
-    for before, seen in zip(tables.frequencies, counts, strict=True):
+    for before, seen in zip(latent.frequencies, counts, strict=True):
         seen[:-1] = (seen[:-1] + seen[-2::-1]) / 2
         refitted.append(integer_frequencies(seen + PRIOR_WEIGHT * before / before.sum()))
-    return replace(whole, latent=FrequencyTables(tuple(refitted), tables.offsets))
+    return replace(tables, latent=FrequencyTables(tuple(refitted), latent.offsets))

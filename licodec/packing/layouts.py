@@ -12,7 +12,8 @@ from typing import TypeVar
 
 from licodec.errors import BadInputError
 from licodec.networks.adapter_branches import TWICE
-from licodec.networks.adapter_sets import ALPHA, BETA, AdapterSet
+from licodec.networks.adapter_sets import AdapterSet
+from licodec.rate.gains import ALPHA, BETA
 
 Value = TypeVar("Value")
 

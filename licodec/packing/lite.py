@@ -66,7 +66,8 @@ class LiteForm(ExactForm):
         shift_pixels(self.network.synthesis, 127.5 / PIXEL_UNIT)
 
     def parts(self) -> dict[str, nn.Module]:
-        network, slices = self.network, {}
+        network = self.network
+        slices: dict[str, nn.Module] = {}
         pairs = zip(network.slice_parameters, network.residual_predictions, strict=True)
         for i, (parameters, residual) in enumerate(pairs):
             slices |= {f"parameters.{i}": parameters, f"residual.{i}": residual}

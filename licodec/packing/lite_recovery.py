@@ -63,7 +63,7 @@ def recover_lite(
         torch.manual_seed(0)
         network = LiteNetwork(config or (like.config if like else None)).eval()
         sample = torch.rand(1, 3, network.ALIGNMENT, network.ALIGNMENT)
-    if tuple(network.config.slices) != tuple(s.stop - s.start for s in pack.schedule.steps):
+    if tuple(network.config.slices) != tuple(s.stop - s.start for s in pack.schedule.slices):
         raise BadInputError(f"the pack {pack.title} is of a lite with other slices")
     form = LiteForm(network)
     template = calibrate(form, [sample], [{"d": 1.0}])
@@ -98,7 +98,8 @@ class _Recovering:
         def scaled_as_like(own: Convolved, highest: int) -> float:
             if module is None:
                 return USUAL_REACH / highest
-            wanted = module.get_submodule(own.layer).weight.detach().double().numpy()
+            weight = module.get_submodule(own.layer).get_parameter("weight")
+            wanted = weight.detach().double().numpy()
             return float((wanted * own.weight).sum() / np.square(own.weight).sum())
 
         found = recover(
@@ -115,10 +116,10 @@ class _Recovering:
         own = self.form.parts()[name]
         with torch.no_grad():
             for layer, (weight, bias) in found.weights.items():
-                convolution = own.get_submodule(layer)
-                convolution.weight.copy_(weight)
-                if convolution.bias is not None:
-                    convolution.bias.copy_(bias)
+                parameters = dict(own.get_submodule(layer).named_parameters())
+                parameters["weight"].copy_(weight)
+                if "bias" in parameters:
+                    parameters["bias"].copy_(bias)
         self.widths |= {f"{name}.{k}": self.pack.widths[t] for k, t in found.tensors.items()}
         self.ranges[name] = _with_concatenations(part, found.ranges)
         # `connect` knows how many channels they have.
@@ -153,7 +154,7 @@ def fitted_prior(prior: EntropyBottleneck, tables: FrequencyTables) -> EntropyBo
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, PRIOR_STEPS)
         for _ in range(PRIOR_STEPS):
             optimizer.zero_grad()
-            bits().backward()
+            torch.autograd.backward(bits())
             optimizer.step()
             schedule.step()
     return prior.float().eval()

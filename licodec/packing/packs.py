@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from torch import nn
 
 from licodec.codec import Codec, SharedAnalysis
 from licodec.entropy.quantization import COST_UNIT
@@ -16,6 +15,7 @@ from licodec.entropy.tables import tables_to_tensors
 from licodec.errors import BadInputError
 from licodec.images import Picture
 from licodec.networks.adapter_sets import gains
+from licodec.networks.network import Network
 from licodec.networks.published import padded
 from licodec.packing.calibration import as_tensor
 from licodec.packing.compiled import AdaptedNetwork, calibrate_network, compile_network
@@ -55,9 +55,7 @@ class PackSettings:
     name: str = ""
 
 
-def compile_pack(
-    network: nn.Module, pictures: Sequence[np.ndarray], settings: PackSettings
-) -> Pack:
+def compile_pack(network: Network, pictures: Sequence[np.ndarray], settings: PackSettings) -> Pack:
     """Calibrate `network` on `pictures`, (H, W, 3) uint8, and compile it, with its adapters where
     it has any. Raises BadInputError where it has no exact form."""
     modes = {gain.mode for gain in gains(network)}
@@ -83,7 +81,7 @@ def no_exact_form(name: str, error: ValueError) -> BadInputError:
     return BadInputError(f"{name}: has no exact form: {error}")
 
 
-def make_pack(network: nn.Module, pictures: Sequence[np.ndarray], settings: PackSettings) -> Pack:
+def make_pack(network: Network, pictures: Sequence[np.ndarray], settings: PackSettings) -> Pack:
     """The same, with the latents' tables fitted to `pictures` where the backbone's are."""
     pack = compile_pack(network, pictures, settings)
     return pack if pack.distortion_weight is None else with_fitted_tables(pack, pictures)

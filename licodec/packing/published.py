@@ -24,9 +24,10 @@ from licodec.exact.schedule import NEIGHBOURS, PREVIOUS, SliceStep, Step, Wavefr
 from licodec.networks.adapter_sets import gains
 from licodec.networks.cheng_attn import REACH, ChengNetwork
 from licodec.networks.compiled_leaves import ChannelOffset, FirstChannels
+from licodec.networks.layers import bias_of
 from licodec.networks.lite import adaptive_step
 from licodec.networks.priors import gaussian_likelihood
-from licodec.networks.published import PublishedNetwork, SlicedNetwork, SliceParameters
+from licodec.networks.published import PublishedNetwork, SlicedNetwork
 from licodec.packing.exact_form import (
     CALIBRATION_DS,
     COLORS,
@@ -51,6 +52,10 @@ LEAST_REACH, MOST_REACH = 2**4, 2**14  # of the hyper-latents' port
 REACH_MARGIN = 1.5  # of the port beyond the prior's tails and what calibration saw
 
 Features = Sequence[Tensor]  # of the hyper-synthesis, (N, F, h, w) each
+
+
+def _without_d(rate: Rate) -> Rate:
+    return {mode: value for mode, value in rate.items() if mode != "d"}
 
 
 class PublishedForm(ExactForm):
@@ -92,7 +97,7 @@ class PublishedForm(ExactForm):
     def run(self, programs: Programs, pixels: Tensor, rates: Sequence[Rate]) -> None:
         """The synthesis also sees noise of unit variance: at 16 bits a range that is too wide
         costs little, and one that is too narrow for another picture's latents much."""
-        for adapted, same in itertools.groupby(rates, lambda rate: {**rate, "d": None}):
+        for adapted, same in itertools.groupby(rates, _without_d):
             self.network.set_rate(**adapted)
             y = programs["analysis"](pixels - 0.5)
             z = torch.round(programs["hyper_analysis"](y))
@@ -168,7 +173,7 @@ def noise(like: Tensor) -> Tensor:
 class EarlierSlices(nn.Module):
     """Parameters of a slice that sees only the first of those before it, which are `channels`."""
 
-    def __init__(self, parameters: SliceParameters, channels: int) -> None:
+    def __init__(self, parameters: nn.Module, channels: int) -> None:
         super().__init__()
         self.seen, self.network = FirstChannels(channels), parameters
 
@@ -249,10 +254,11 @@ class NeighbourParameters(nn.Module):
         convolution = network.context_prediction
         above, beside = torch.nonzero(convolution.visible(), as_tuple=True)
         kernel = convolution.weight[:, :, above, beside]  # (2M, M, 12)
-        self.context = _pointwise(kernel.transpose(1, 2).flatten(1), convolution.bias)
+        self.context = _pointwise(kernel.transpose(1, 2).flatten(1), bias_of(convolution))
         *layers, last = network.entropy_parameters
         self.layers = nn.Sequential(*layers)
-        weights, biases = last.weight.flatten(1).chunk(2), last.bias.chunk(2)
+        weights = last.get_parameter("weight").flatten(1).chunk(2)
+        biases = last.get_parameter("bias").chunk(2)
         self.scale, self.mean = map(_pointwise, weights, biases)
 
     def forward(self, features: Tensor, neighbours: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,14 +10,13 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from torch import nn
-
 from licodec.networks import base, lite
-from licodec.networks.adapter_sets import ALPHA, BETA, PRESETS
+from licodec.networks.adapter_sets import PRESETS
 from licodec.networks.base import BaseNetwork
 from licodec.networks.base_transforms import BaseConfig
 from licodec.networks.cheng_attn import ChengConfig, ChengNetwork
 from licodec.networks.lite import LiteNetwork
+from licodec.networks.network import Network
 from licodec.networks.stf import StfConfig, StfNetwork
 from licodec.networks.tcm import TcmConfig, TcmNetwork
 from licodec.packing.base import BaseForm
@@ -27,6 +26,7 @@ from licodec.packing.lite import LiteForm
 from licodec.packing.lite_recovery import recover_lite
 from licodec.packing.published import SlicedForm, WavefrontForm
 from licodec.packs import Pack
+from licodec.rate.gains import ALPHA, BETA
 
 Shapes = Mapping[str, tuple[int, ...]]  # of a state dict, by key
 Stated = Mapping[str, object]  # hyper-parameters that a training state names
@@ -61,13 +61,13 @@ class Backbone:
 
     name: str
     marks: tuple[str, ...]
-    build: Callable[[str, Shapes, Stated], nn.Module]
-    form: Callable[[nn.Module], ExactForm]
+    build: Callable[[str, Shapes, Stated], Network]
+    form: Callable[[Network], ExactForm]
     largest: Mapping[str, float] | None = None
     lagrangian: float = 0.0483
     trial_ds: tuple[float, ...] = (1.0,)
     distortion_weight: float | None = None
-    recover: Callable[[Pack], nn.Module] | None = None
+    recover: Callable[[Pack], Network] | None = None
 
 
 def _lite(name: str, shapes: Shapes, stated: Stated) -> LiteNetwork:
@@ -170,7 +170,7 @@ BACKBONES = {
 PUBLISHED = tuple(name for name, own in BACKBONES.items() if own.recover is None)
 
 
-def form_of(network: nn.Module) -> ExactForm:
+def form_of(network: Network) -> ExactForm:
     """The exact form of a network of one of the backbones."""
     return BACKBONES[network.backbone].form(network)
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from licodec.files import display_name
 from licodec.networks.adapter_sets import anchor_of, plain_submodule
+from licodec.networks.network import Network
 from licodec.packing.checkpoints import load_network, require_anchor, takes_no_adapters
 from licodec.packing.exact_form import Calibrated, ExactForm, calibrate
 from licodec.packing.packs import PackSettings, no_exact_form
@@ -55,13 +56,13 @@ class Searchable:
     card       what a pack's card says of where the network is from
     """
 
-    whole: nn.Module
+    whole: Network
     name: str = ""
     objective: str | None = None
     card: Mapping[str, object] = field(default_factory=dict)
 
     @cached_property
-    def network(self) -> nn.Module:
+    def network(self) -> Network:
         """The anchor, by whose weights a search is told from others."""
         return anchor_of(self.whole)
 
@@ -89,7 +90,7 @@ class Searchable:
         parts = form_of(whole).parts()
         for program, shift in shifts.items():
             for path, by in shift.items():
-                plain_submodule(parts[program], path).bias.data.add_(by)
+                plain_submodule(parts[program], path).get_parameter("bias").data.add_(by)
         return replace(self, whole=whole)
 
     def pack_settings(self, plan_name: str, plan: Plan, card: Mapping[str, object]) -> PackSettings:
@@ -125,7 +126,7 @@ def load_searchable(
     return Searchable(network, name)
 
 
-def card_of(name: str, network: nn.Module, adapters: Sequence[Path] = ()) -> dict[str, object]:
+def card_of(name: str, network: Network, adapters: Sequence[Path] = ()) -> dict[str, object]:
     """What a pack's card says of the published checkpoint `name` and its adapters' files."""
     card: dict[str, object] = {
         "checkpoint": name,

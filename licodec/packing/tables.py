@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from functools import partial
 
 import numpy as np
 import torch
@@ -27,9 +28,7 @@ def latent_tables(
 ) -> tuple[FrequencyTables, np.ndarray]:
     """Gaussian tables for `count` scales up to `largest`, and the thresholds between them."""
     scales = np.geomspace(SCALE_FLOOR, largest, count)
-    frequencies = []
-    for scale in scales:
-        frequencies.append(centred_table(lambda x, s=scale: gaussian_mass(x, s), reach(scale)))
+    frequencies = [centred_table(partial(gaussian_mass, scale=s), reach(s)) for s in scales]
     offsets = np.array([-((len(f) - 2) // 2) for f in frequencies], np.int32)
     # Between two scales the nearer one in the logarithm codes with the shorter excess.
     between = np.sqrt(scales[1:] * scales[:-1])

@@ -237,7 +237,7 @@ class _Interfaces:
         self.require(list(ports) == ["context", "decoded"] and len(outputs) == 1, place)
         self.require(_reads(ports["context"], context), place)
         self.require(_is_latent(ports["decoded"], count), place)
-        self.require((outputs[0].channels, outputs[0].rate) == (count, 1), place)
+        self.require((outputs[0].channels, outputs[0].rate) == (count, Fraction(1)), place)
 
     def check_phases(self, step: PhaseStep, features: Mapping[str, ValueInfo]) -> ValueInfo:
         """What is known of its context."""
@@ -257,7 +257,7 @@ class _Interfaces:
         self.require(list(ports) == ["context", LATENTS] and len(outputs) == 1, place)
         self.require(_reads(ports["context"], context), place)
         self.require(_is_latent(ports[LATENTS], channels), place)
-        self.require((outputs[0].channels, outputs[0].rate) == (channels, 1), place)
+        self.require((outputs[0].channels, outputs[0].rate) == (channels, Fraction(1)), place)
 
     def check_synthesis(self) -> None:
         schedule, place = self.pack.schedule, self.pack.schedule.synthesis
@@ -265,7 +265,7 @@ class _Interfaces:
         self.require(list(ports) == [LATENTS] and len(outputs) == 1, place)
         self.require(_is_latent(ports[LATENTS], schedule.latent_channels), place)
         pixels = outputs[0]
-        shaped = (pixels.channels, pixels.rate) == (COLORS, schedule.latent_stride)
+        shaped = pixels.channels == COLORS and pixels.rate == schedule.latent_stride
         self.require(shaped and pixels.low >= 0 and pixels.high <= 255, place)
 
 

@@ -105,7 +105,7 @@ def find_pack(weights_id: bytes, backbone: str, adapter_id: bytes | None = None)
             sets += [own.adapter_id.hex() for own in name.adapters] or ["none"]
         elif name.backbone == backbone:
             others.append(f"{name.plan_name} ({name.weights_id.hex()})")
-    if sets:
+    if adapter_id is not None and sets:
         raise WeightsMissingError(
             f"the file needs the adapter set {adapter_id.hex()}, which no installed "
             f"{backbone} pack {weights_id.hex()} has (adapter sets there: "

@@ -20,7 +20,7 @@ def search_figures(path: Path) -> Mapping[str, Any]:
 
     Raises BadInputError where `path` is no pack or its card names no plan.
     """
-    figures = read_name(path).card.get(CARD_KEY)
+    figures: Any = read_name(path).card.get(CARD_KEY)
     plan = figures.get("plan") if isinstance(figures, dict) else None
     if not isinstance(plan, dict) or not all(isinstance(bits, int) for bits in plan.values()):
         raise BadInputError(f"{display_name(path)}: no pack of `licodec quantize`")

@@ -338,9 +338,9 @@ def _check_whole(texts: Mapping[str, str], stored: Mapping[str, np.ndarray]) -> 
 
 
 def _adapters_from_json(data: Mapping[str, Any]) -> PackAdapters:
-    shares = (tuple(data.get(key, ())) for key in STEP_SHARES)
-    conditions = data.get("conditions", {})
-    return PackAdapters(data["objective"], data["programs"], data["d"], *shares, conditions)
+    shares, beta_shares = (tuple(data.get(key, ())) for key in STEP_SHARES)
+    named = data["objective"], data["programs"], data["d"]
+    return PackAdapters(*named, shares, beta_shares, data.get("conditions", {}))
 
 
 def _as_used(

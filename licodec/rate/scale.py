@@ -136,14 +136,12 @@ class RateScale:
             return Axis(alphas, lambda alpha: _stated(neutral, Gains(alpha, beta), own))
         return Axis(whole, lambda d: _stated(d, Gains(own.alpha_at(d, neutral), beta), own))
 
-    def adapters_for(self, gains: Gains, objective: str | None = None) -> AdapterRates | None:
-        """The adapter set to encode with: none at the anchor, the one for `objective`, or without
-        one the first that has what `gains` need, before all one for DEFAULT_OBJECTIVE.
+    def adapters_for(self, gains: Gains, objective: str | None = None) -> AdapterRates:
+        """The adapter set to encode with: the one for `objective`, or without one the first that
+        has what `gains` need, before all one for DEFAULT_OBJECTIVE.
 
         Raises UsageError where there is none; the message lists what there is.
         """
-        if gains.neutral and objective is None:
-            return None
         wanted = [mode for mode, gain in gains.by_mode().items() if gain]
         for mode in wanted:
             self._require(mode)
@@ -160,7 +158,9 @@ class RateScale:
         """Gains with the d that was given, or else the one that goes with alpha."""
         if d not in (None, 1):
             self._require("d")
-        own = self.adapters_for(gains, None if rate.objective == self.objective else rate.objective)
+        objective = None if rate.objective == self.objective else rate.objective
+        at_anchor = gains.neutral and objective is None
+        own = None if at_anchor else self.adapters_for(gains, objective)
         if d is not None:
             units = d_to_units(d, self.schedule)
         else:

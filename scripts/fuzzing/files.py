@@ -34,7 +34,7 @@ from tables import table
 from fuzzing.changes import Change, changed, changed_and_repaired
 from fuzzing.outcomes import Outcome, outcome_of
 from fuzzing.subjects import Subject, streams_of, subjects
-from licodec.cli import silence_libraries
+from licodec.cli.process import silence_libraries
 from licodec.codec import REFERENCE
 from licodec.library import Library
 from licodec.packs import choose_pack

@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from licodec.batches.content import Content, Stamp
-from licodec.batches.manifest import NAME, Entry, History, Manifest, Status
+from licodec.batches.manifest import NAME, Entry, History, Manifest, Output, Status
 from licodec.errors import BadInputError, LicodecError
 
 CONTENT = Content(Stamp(3, 1, 2, 3), "ab" * 32)
-DONE = Entry("/root", "a.png", "a.lic", {"d": 64}, Status.DONE, CONTENT, CONTENT, "0123")
+DONE = Output("/root", "a.png", "a.lic", {"d": 64}, "0123", made_from=CONTENT, made=CONTENT)
 WRITING = replace(DONE, status=Status.WRITING)
 FAILED = Entry("/root", "a.png", "a.lic", {"d": 64}, message="why")
 

@@ -32,6 +32,12 @@ def two(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def test_a_closed_stream_can_be_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    streams.abandon(Channel.OUTPUT)
+    assert streams.carrying_data(["picture.png"]) == frozenset()
+
+
 # Streams that take nothing -----------------------------------------------------------------------
 
 

@@ -462,6 +462,7 @@ def test_stated_primaries_become_a_profile() -> None:
     picture = read(saved(image, "TIFF", tiffinfo={318: (0.3127, 0.329), 319: points}))
     assert picture.icc is not None
     assert picture.notes == ("TIFF primaries kept as an ICC profile",)
+    assert read(saved(image, "TIFF", tiffinfo={319: points[:4]})).icc is None  # without blue
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -18,7 +18,7 @@ from licodec.packing.compiled import AdaptedNetwork, calibrate_network, compile_
 from licodec.packs import Pack
 from licodec.rate.gains import Gains
 from licodec.rate.setting import Setting
-from tests import tiny
+from tests import tiny, tiny_base
 
 GAINS = Gains(40000)
 
@@ -148,3 +148,5 @@ def test_sets_of_another_network_are_refused() -> None:
         add_adapters(tiny.pack(), [*adapted(), replace(other, objective="ms-ssim")], pictures())
     with pytest.raises(BadInputError, match="the network for mse has no adapters"):
         add_adapters(tiny.pack(), [AdaptedNetwork("mse", tiny.network())], pictures())
+    with pytest.raises(BadInputError, match="the adapters are for base, and packs of lite"):
+        add_adapters(tiny.pack(), [AdaptedNetwork("mse", tiny_base.network())], pictures())

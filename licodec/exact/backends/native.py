@@ -79,7 +79,7 @@ class _Prepared:
             for port in self._program.inputs
             if port.channels is not None
         }
-        sizes = {plane.shape[1:] for plane in planes.values()}
+        sizes = {(plane.shape[1], plane.shape[2]) for plane in planes.values()}
         if len(sizes) != 1:
             raise ValueError(f"inputs of different sizes: {sorted(sizes)}")
         threads = _threads or _default_threads()

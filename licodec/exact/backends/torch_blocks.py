@@ -49,7 +49,7 @@ def chunks(device: torch.device, *planes: Tensor) -> Iterator[tuple[Tensor, ...]
     """The positions (P, C) of contiguous planes (H, W, C), a chunk of all of them at a time."""
     positions = [x.view(-1, x.shape[2]) for x in planes]
     count = max(1, chunk_size(device, CHUNK_PER_THREAD) // positions[0].shape[1])
-    yield from zip(*(x.split(count) for x in positions), strict=True)
+    yield from zip(*(torch.split(x, count) for x in positions), strict=True)
 
 
 def row_blocks(rows: int, row_size: int, limit: int) -> Iterator[tuple[int, int]]:

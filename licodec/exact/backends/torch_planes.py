@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -124,7 +125,8 @@ def prepare(
 @contextmanager
 def ieee_precision() -> Iterator[None]:
     """No bfloat16 or TF32 inside oneDNN's float32 convolutions and matrix products."""
-    settings = (torch.backends.mkldnn.conv, torch.backends.mkldnn.matmul)
+    mkldnn = torch.backends.mkldnn
+    settings = (mkldnn.conv, mkldnn.matmul)  # type: ignore[attr-defined]  # put there at run time
     before = [setting.fp32_precision for setting in settings]
     try:
         for setting in settings:
@@ -200,7 +202,9 @@ def _roles(
 
 def _convolution(node: Node) -> Convolution:
     (x,) = node.operands
-    return Convolution(**node.roles, **node.attributes, low=x.low, high=x.high)
+    roles, a = node.roles, node.attributes
+    place = a["stride"], a["padding"], a["groups"]
+    return Convolution(roles["weight"], roles["bias"], *place, x.low, x.high)
 
 
 def _channel_orders(program: Program, values: Mapping[str, ValueInfo]) -> dict[str, np.ndarray]:
@@ -253,7 +257,7 @@ def _bind_convolution(
     factor = shuffles[0].attributes["factor"] if shuffles else 1
 
     def convolution(x: Tensor, scratch: Scratch) -> Tensor:
-        plane = tuple(x.shape[:2])
+        plane = x.shape[0], x.shape[1]
         rows, columns = ((n + 2 * padding - kernel) // stride + 1 for n in plane)
         shape = (rows * factor, columns * factor, channels // factor**2)
         out = torch.empty(shape, dtype=dtype, device=device)
@@ -272,7 +276,7 @@ def _bind_sums(sums: Sums, node: Node, requantization: Node) -> Kernel:
     """Sums by position, requantized."""
     finish = bind_finish(requantization)
 
-    def pointwise(*chunk: Tensor) -> None:
+    def pointwise(*chunk: Any) -> None:
         *operands, target, scratch = chunk
         finish(sums(*operands, scratch), target, scratch)
 
@@ -292,7 +296,7 @@ def _by_chunks(
     planes = [i for i, info in enumerate(operands) if not info.number]
     dtype, device = last.dtype, last.device
 
-    def kernel(*values: Tensor) -> Tensor:
+    def kernel(*values: Any) -> Tensor:
         *xs, scratch = values
         if overwritten is None:
             out = torch.empty(xs[0].shape, dtype=dtype, device=device)
@@ -308,7 +312,7 @@ def _by_chunks(
 def _bind_concat(node: Node) -> Kernel:
     dtype = node.dtype
 
-    def concat(*values: Tensor) -> Tensor:
+    def concat(*values: Any) -> Tensor:
         *xs, _ = values
         return torch.cat([x.to(dtype) for x in xs], 2)
 

@@ -143,12 +143,12 @@ def bind_window_attention(node: Node) -> Transform:
             x.view(down, w, across, w, x.shape[2]).transpose(1, 2) for x in (planes, out)
         )
         for block in _blocks(down, across, chunk_size(device, CHUNK_PER_THREAD) // (heads * w**4)):
-            own = [
+            by_row, by_column = (
                 {i - part.start: mask for i, mask in masked.items() if i in part}
                 for masked, part in zip(masks, block, strict=True)
-            ]
+            )
             area = tuple(slice(part.start, part.stop) for part in block)
-            results[area].copy_(attend(grid[area], *own, scratch))
+            results[area].copy_(attend(grid[area], by_row, by_column, scratch))
         inner = out[before : before + rows, before : before + columns]
         return out if inner.shape == out.shape else inner.contiguous()
 

@@ -104,7 +104,10 @@ class _Layouter:
         self.offsets, self.memory = self._offsets()
 
     def layout(self) -> Layout:
-        tasks, stages, inputs, work = [], [], {}, 0
+        tasks: list[tuple[int, ...]] = []
+        stages: list[tuple[int, ...]] = []
+        inputs: dict[str, tuple[int, int]] = {}
+        work = 0
         for i, task in enumerate(self.bound.tasks):
             own = [row for stage in task.stages for row in self._stage_rows(task, stage)]
             tasks.append(self._task_row(task, len(stages), len(own)))
@@ -131,7 +134,8 @@ class _Layouter:
     def _offsets(self) -> tuple[dict[str, int], int]:
         """Where the plane of each value begins, and the bytes of all: planes whose lives do not
         overlap share memory."""
-        first, last = {}, {}
+        first: dict[str, int] = {}
+        last: dict[str, int] = {}
         for i, task in enumerate(self.bound.tasks):
             for name in (*task.task.read, *task.task.written):
                 root, _ = self.bound.root(name)
@@ -175,7 +179,7 @@ class _Layouter:
         (rows, columns), channels = self._tile_plane(task), self._tile_channels(task)
         units = rows
         if task.source == Source.ATTENTION:
-            units = -(-rows // task.task.operation.attributes["window"])
+            units = -(-rows // task.task.attributes["window"])
         row = TaskRow(
             task.source,
             rows,
@@ -196,11 +200,11 @@ class _Layouter:
 
     def _input(self, task: BoundTask) -> PlaneRow:
         """The plane that the source reads; a caller's is filled in when it is known."""
-        name, operation = task.task.reads, task.task.operation
+        name, a = task.task.reads, task.task.attributes
         if task.task.source == INPUT:
             return PlaneRow(channels=self.values[name].channels)
         plane = self._plane(name)
-        size, a = Type(plane.type).size, operation.attributes if operation else {}
+        size = Type(plane.type).size
         if task.task.source == "conv2d":
             before = a["padding"] * (plane.row + plane.pixel)
             return plane._replace(offset=plane.offset - before * size)
@@ -235,25 +239,25 @@ class _Layouter:
         )
 
     def _stage_rows(self, task: BoundTask, bound: BoundStage) -> list[tuple[int, ...]]:
-        stage = bound.stage
+        stage, source = bound.stage, task.task.operation
         if stage.kind == GIVE:
             channels = self.values[stage.value].channels
             row = self.sizes[stage.value][1] * channels
             slot = self.output_slots[stage.value]
             plane = PlaneRow(slot, 0, Type.S32, 0, row, channels, 1, channels)
             return [(*bound.row, *plane)]
-        if task.task.source == "concat":
-            return [(*bound.row, *plane) for plane in self._parts(task)]
+        if source is not None and source.kind == "concat":
+            return [(*bound.row, *plane) for plane in self._parts(task, source.inputs)]
         if stage.kind in ("add", "mul"):
             return [(*bound.row, *self._plane(stage.other))]
         if stage.operation is None:
             return [(*bound.row, *self._plane(stage.value))]
         return [(*bound.row, *PlaneRow())]
 
-    def _parts(self, task: BoundTask) -> list[PlaneRow]:
+    def _parts(self, task: BoundTask, joined: tuple[str, ...]) -> list[PlaneRow]:
         """Of a concatenation's plane, the channels that the task's operand makes."""
         whole, parts, start = self._plane(task.task.value), [], 0
-        for name in task.task.operation.inputs:
+        for name in joined:
             channels = self.values[name].channels
             if name == task.task.reads:
                 offset = whole.offset + start * Type(whole.type).size

@@ -91,8 +91,8 @@ def pack_convolution(
     if not wide:
         offsets[0] = offsets[0] + bias
     biases = np.concatenate([_by_vector(o, shape) for o in offsets] or [np.zeros(0, np.int32)])
-    plain = (bias, weight.astype(np.int16)) if wide else ()
-    plain = tuple(np.ascontiguousarray(array) for array in plain)
+    given = (bias, weight.astype(np.int16)) if wide else ()
+    plain = [np.ascontiguousarray(array) for array in given]
     addresses = [weights.ctypes.data for weights, _ in packed]
     row = ConvolutionRow(
         shape.kernel,

@@ -56,6 +56,11 @@ class Task:
     stages: list[Stage] = field(default_factory=list)
 
     @property
+    def attributes(self) -> Mapping[str, int]:
+        """Of the operation."""
+        return {} if self.operation is None else self.operation.attributes
+
+    @property
     def read(self) -> list[str]:
         """Values whose planes it reads."""
         others = [stage.other for stage in self.stages if stage.kind in ("add", "mul")]

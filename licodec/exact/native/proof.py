@@ -15,7 +15,7 @@ import numpy as np
 from licodec.exact.backends import reference
 from licodec.exact.bounds import check
 from licodec.exact.native.levels import Level
-from licodec.exact.program import Operation, Port, Program
+from licodec.exact.program import Operation, Port, Program, Tensors
 from licodec.exact.values import Run
 
 ROWS, COLUMNS = 4, 22  # 12 + 6 + 3 + 1 positions
@@ -80,7 +80,7 @@ class _Trial:
     def _transforms(self) -> None:
         weight = self._random.integers(0, 4, (CHANNELS, CHANNELS)).astype(np.int8)
         bias = self._random.integers(0, 2**20, CHANNELS).astype(np.int32)
-        norm = {"weight": weight, "bias": bias}
+        norm: Tensors = {"weight": weight, "bias": bias}
         self._requantized(self._add("igdn", ("words",), norm, root_bits=2), CHANNELS, *WORDS)
         span = {"low": WORDS[0], "high": WORDS[1]}
         self._add("gdn", ("words",), norm, bias_bits=3, fraction_bits=12, **span)
@@ -109,7 +109,7 @@ class _Trial:
         self,
         kind: str,
         inputs: tuple[str, ...],
-        tensors: dict[str, np.ndarray] | None = None,
+        tensors: Tensors | None = None,
         **attributes: int,
     ) -> str:
         output = f"{kind} {len(self._operations)}"
@@ -124,7 +124,7 @@ class _Trial:
         self, x: str, outputs: int, kernel: int, stride: int, groups: int, dtype: type
     ) -> str:
         """Weights that are as large as can be, by turns of one sign, of the other and of both."""
-        limits = np.iinfo(dtype)
+        limits: np.iinfo = np.iinfo(dtype)
         shape = (outputs, CHANNELS // groups, kernel, kernel)
         weight = self._random.choice([limits.min, limits.max, 1, -3], shape)
         weight[::3], weight[1::3] = limits.max, limits.min

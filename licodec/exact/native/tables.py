@@ -105,8 +105,7 @@ class ConvolutionRow(NamedTuple):
     plain_weights: int = 0
 
     def flat(self) -> tuple[int, ...]:
-        at = self._fields.index("weights")
-        return (*self[:at], *self.weights, *self[at + 1 :])
+        return tuple(n for own in self for n in ((own,) if isinstance(own, int) else own))
 
 
 class TransformRow(NamedTuple):
