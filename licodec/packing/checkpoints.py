@@ -166,9 +166,10 @@ def _network(checkpoint: Checkpoint, backbone: str | None, known: Sequence[str])
     try:
         with torch.device("meta"):  # the weights that follow replace every parameter
             network = chosen.build(chosen.name, shapes, checkpoint.stated)
-            for described in checkpoint.adapters:
-                attach(network, described)
-            if chosen.largest is not None:
+            if chosen.largest is None:
+                for described in checkpoint.adapters:
+                    attach(network, described)
+            else:  # whatever a training state says: the keys tell
                 for adapter in adapters_in(shapes, chosen.largest):
                     attach_to_layer(network, *adapter.layers, adapter)
     except SizeError as error:
