@@ -97,14 +97,16 @@ def load_network(
             raise UsageError(f"backbone {backbone!r} is not known: give one of {', '.join(known)}")
     keep = any(BACKBONES[name].recover for name in known)
     if keep and not isinstance(source, Mapping) and is_pack(Path(source)):
-        name, network = display_name(source), _recovered(Path(source), backbone)
-    else:
-        checkpoint = Checkpoint.read(source)
-        name, network = checkpoint.name, _network(checkpoint, backbone, known)
+        if adapters:
+            raise takes_no_adapters(display_name(source))
+        return _recovered(Path(source), backbone)
+    checkpoint = Checkpoint.read(source)
+    own = BACKBONES.get(backbone or recognise(checkpoint.shapes))
+    if adapters and own is not None and own.largest is None:
+        raise takes_no_adapters(checkpoint.name)
+    network = _network(checkpoint, backbone, known)
     if not adapters:
         return network
-    if BACKBONES[network.backbone].largest is None:
-        raise takes_no_adapters(name, network.backbone)
     files: dict[str, Mapping[str, Tensor]] = {}
     for i, file in enumerate(adapters):
         own = Checkpoint.read(file, f"adapters {i + 1}")
@@ -114,11 +116,11 @@ def load_network(
     return _network(Checkpoint(name, whole, {}, ()), network.backbone, known)
 
 
-def takes_no_adapters(name: str, backbone: str) -> UsageError:
+def takes_no_adapters(name: str) -> UsageError:
     """What to raise where adapters are named beside one of our own networks."""
     return UsageError(
-        f"{name}: of {backbone}, whose packs get adapters by scripts/add_adapters.py; leave "
-        "--adapters and --objective out"
+        f"{name}: of no published backbone; packs of our own get adapters by "
+        "scripts/add_adapters.py: leave --adapters and --objective out"
     )
 
 
@@ -167,9 +169,10 @@ def _network(checkpoint: Checkpoint, backbone: str | None, known: Sequence[str])
     try:
         with torch.device("meta"):  # the weights that follow replace every parameter
             network = chosen.build(chosen.name, shapes, checkpoint.stated)
-            for described in checkpoint.adapters:
-                attach(network, described)
-            if chosen.largest is not None:
+            if chosen.largest is None:
+                for described in checkpoint.adapters:
+                    attach(network, described)
+            else:  # whatever a training state says: the keys tell
                 for adapter in adapters_in(shapes, chosen.largest):
                     (layer,) = adapter.layers
                     attach_to_layer(network, layer, adapter)

@@ -121,7 +121,7 @@ def load_searchable(
     if network.backbone in PUBLISHED:
         return Searchable(network, name, objective, card_of(path.name, network, adapters))
     if objective is not None:
-        raise takes_no_adapters(name, network.backbone)
+        raise takes_no_adapters(name)
     require_anchor(name, network)
     return Searchable(network, name)
 
