@@ -90,7 +90,7 @@ class _Trial:
         attention = {
             "multiplier": np.full(2, 2.0**-22, np.float32),
             "bias": self._random.integers(-50, 50, (2, 7, 7)).astype(np.int32),
-            "table": np.arange(300, 0, -1, np.int32),
+            "table": np.arange(300, 0, -1, dtype=np.int32),
         }
         self._add("window_attention", ("words",), attention, heads=2, window=4, shift=1)
 
