@@ -101,8 +101,8 @@ def load_network(
             raise takes_no_adapters(display_name(source))
         return _recovered(Path(source), backbone)
     checkpoint = Checkpoint.read(source)
-    own = BACKBONES.get(backbone or recognise(checkpoint.shapes))
-    if adapters and own is not None and own.largest is None:
+    found = BACKBONES.get(backbone or recognise(checkpoint.shapes) or "")
+    if adapters and found is not None and found.largest is None:
         raise takes_no_adapters(checkpoint.name)
     network = _network(checkpoint, backbone, known)
     if not adapters:
