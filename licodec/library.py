@@ -20,7 +20,7 @@ from licodec.exact.backends import native
 from licodec.exact.work import multiplications
 from licodec.forks import is_fork_of_torch
 from licodec.images import Picture
-from licodec.packs import ENCODER_PROGRAMS, Pack, PackName, find_pack, read_pack, require_encoder
+from licodec.packs import ENCODER_PROGRAMS, Pack, PackName, find_pack, open_pack, require_encoder
 from licodec.rate.modes import Rate
 
 # Multiplications that the reference does in about the time that the others take to start.
@@ -119,7 +119,7 @@ class Library:
         """The codecs of an installed pack."""
         own, codecs = self._codecs.get(name.path, (None, None))
         if codecs is None or own != name:
-            codecs = PackCodecs(read_pack(name.path), self._backend, self._start_work)
+            codecs = PackCodecs(open_pack(name.path), self._backend, self._start_work)
             self._codecs[name.path] = name, codecs
         return codecs
 

@@ -170,8 +170,8 @@ def test_a_set_s_programs_of_encoders_must_fit_to_encode() -> None:
     place = pack.adapters[0].programs["analysis"]
     wrong = with_program(pack, place, "synthesis")
     with pytest.raises(CorruptFileError, match=f"program {place} does not take and give"):
-        require_encoder(wrong)
-    require_encoder(pack)
+        require_encoder(wrong, wrong.adapters[0])
+    require_encoder(pack, pack.adapters[0])
 
 
 def test_a_pack_may_decode_alone(tmp_path: Path) -> None:

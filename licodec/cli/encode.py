@@ -28,7 +28,7 @@ from licodec.errors import LicodecError, UsageError
 from licodec.files import display_name
 from licodec.images import INPUT_SUFFIXES, Picture, metadata_subset, psnr
 from licodec.library import PackCodecs
-from licodec.packs import Pack, choose_pack, read_pack, require_encoder
+from licodec.packs import Pack, choose_pack, open_pack, require_encoder
 from licodec.rate.gains import GAIN_ONE
 from licodec.rate.modes import Rate, RateMode
 from licodec.rate.setting import Setting
@@ -91,7 +91,7 @@ class Encoder:
 
     def __init__(self, settings: EncodeSettings) -> None:
         self.settings = settings
-        self.pack = read_pack(choose_pack(settings.model, settings.plan).path)
+        self.pack = open_pack(choose_pack(settings.model, settings.plan).path)
         require_encoder(self.pack)
         self.setting = rate_setting(settings.rate, self.pack)
 

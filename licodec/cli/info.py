@@ -15,7 +15,7 @@ from licodec.cli.streams import require_output
 from licodec.container import describe, read_file
 from licodec.descriptors import STANDARD_STREAM
 from licodec.errors import LicodecError, WeightsMissingError
-from licodec.packs import PackName, find_pack, read_pack
+from licodec.packs import PackName, find_pack, open_pack
 
 _LABEL_WIDTH = 16
 _METADATA_NAMES = {"icc": "ICC profile", "exif": "Exif", "xmp": "XMP"}
@@ -120,7 +120,7 @@ def _installed(weights_id: bytes, backbone: str, adapter_id: bytes | None) -> Pa
 
 
 def _plan_by_layer(pack: Path) -> Layers:
-    return read_pack(pack).plan_by_layer
+    return open_pack(pack).plan_by_layer
 
 
 def _lines(report: _Report) -> Iterator[tuple[str, str]]:

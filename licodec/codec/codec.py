@@ -11,7 +11,7 @@ from licodec.codec.session import Coded, Session
 from licodec.container import LicFile
 from licodec.exact.interpreter import Interpreter
 from licodec.images import Picture
-from licodec.packs import ENCODER_PROGRAMS, Pack
+from licodec.packs import ENCODER_PROGRAMS, Pack, PackAdapters, require_adapters
 from licodec.rate.conditions import Place
 from licodec.rate.modes import Rate
 from licodec.rate.scale import RateScale
@@ -28,18 +28,28 @@ class Codec:
     def __init__(self, pack: Pack, backend: str | None = None) -> None:
         self.pack = pack
         self._requested = backend
+        self._adapters: dict[str, PackAdapters] = {}
         self._bound: dict[Place | None, BoundPrograms] = {}
 
     def at(self, setting: Setting) -> Session:
-        """A session at `setting`. Raises UsageError where the pack has no adapter set for it."""
+        """A session at `setting`. Raises UsageError where the pack has no adapter set for it, and
+        CorruptFileError where that is damaged."""
         adapters = None
         if not setting.gains.neutral:
             own = self.rate_scale.adapters_for(setting.gains, setting.objective)
-            adapters = self.pack.adapters_named(own.objective)
+            adapters = self._adapters_for(own.objective)
         objective = None if adapters is None else adapters.objective
         place = self.pack.place(setting.d, setting.gains, adapters)
         setting = replace(setting, objective=objective)
         return Session(self.pack, setting, adapters, self._bound_at(place))
+
+    def _adapters_for(self, objective: str) -> PackAdapters:
+        """The adapter set for an objective, checked once. Raises CorruptFileError."""
+        if objective not in self._adapters:
+            adapters = self.pack.adapters_named(objective)
+            require_adapters(self.pack, adapters)
+            self._adapters[objective] = adapters
+        return self._adapters[objective]
 
     def _bound_at(self, place: Place | None) -> BoundPrograms:
         """The programs with conditions as they are at `place`; those of few places are kept."""

@@ -25,7 +25,7 @@ from licodec.entropy.slices import decode_latents, encode_latents
 from licodec.errors import PixelChecksumError
 from licodec.exact.planes import PlaneRunner
 from licodec.images import Picture, compress_alpha, decompress_alpha
-from licodec.packs import ANALYSIS, HYPER_ANALYSIS, Pack, PackAdapters
+from licodec.packs import ANALYSIS, HYPER_ANALYSIS, Pack, PackAdapters, require_encoder
 from licodec.rate.conditions import HYPER_STEPS, STEPS, value
 from licodec.rate.setting import Setting
 
@@ -114,9 +114,13 @@ class Session:
         return self.setting.gains, self.setting.objective, self.programs.place
 
     def analyse(self, picture: Picture) -> Analysed:
-        """Run the analysis transforms over `picture`, padded by edge replication. Raises
-        LimitError."""
+        """Run the analysis transforms over `picture`, padded by edge replication.
+
+        Raises LimitError, and CorruptFileError where those of the adapters do not fit.
+        """
         check_picture_size(picture.width, picture.height)
+        if self.adapters is not None:
+            require_encoder(self.pack, self.adapters)
         planes = padded_planes(picture.pixels, self.pack.schedule.alignment)
         runner = self.runner(ANALYSIS)
         # Centred strip by strip: of a whole picture it would take much memory.

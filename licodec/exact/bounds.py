@@ -123,7 +123,7 @@ def _faults_of(program: Program) -> Iterator[None]:
 
 
 def _named_by(program: Program, tensors: Tensors) -> Tensors:
-    return {n: tensors[n] for operation in program.operations for n in operation.tensors.values()}
+    return {name: tensors[name] for name in program.tensors}
 
 
 def _require_operands(

@@ -78,6 +78,11 @@ class Program:
     operations: tuple[Operation, ...]
     outputs: tuple[str, ...]
 
+    @property
+    def tensors(self) -> Mapping[str, None]:
+        """The names of the tensors that its operations take, once each, in their order."""
+        return {t: None for operation in self.operations for t in operation.tensors.values()}
+
 
 def program_to_json(program: Program) -> dict[str, Any]:
     """The JSON form that packs store; attributes at their default are left out."""

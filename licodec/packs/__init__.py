@@ -4,7 +4,7 @@ Normative counterpart: format/SPEC.md, "Weights packs".
 """
 
 from licodec.packs.bits import pack_bits, unpack_bits
-from licodec.packs.checks import require_encoder
+from licodec.packs.checks import require_adapters, require_encoder
 from licodec.packs.data import (
     ANALYSIS,
     ENCODER_PROGRAMS,
@@ -32,6 +32,7 @@ from licodec.packs.storage import (
     PackName,
     is_objective,
     is_pack,
+    open_pack,
     read_name,
     read_pack,
     write_pack,
@@ -58,9 +59,11 @@ __all__ = [
     "installed_packs",
     "is_objective",
     "is_pack",
+    "open_pack",
     "pack_bits",
     "read_name",
     "read_pack",
+    "require_adapters",
     "require_encoder",
     "search_folders",
     "unpack_bits",

@@ -22,12 +22,12 @@ def unpack_bits(data: np.ndarray, width: int, shape: tuple[int, ...]) -> np.ndar
     if data.dtype != np.uint8 or data.shape != ((count * width + 7) // 8,):
         raise CorruptFileError("packed weights have the wrong length")
     groups = -(-count // 8)  # eight integers are `width` whole bytes
-    padded = np.zeros((groups, width), np.uint8)
-    padded.ravel()[: len(data)] = data
-    words = np.zeros(groups, np.uint64)
-    for column in padded.T:
-        words = words << np.uint64(8) | column
-    places = np.arange(7 * width, -1, -width).astype(np.uint64)
-    unsigned = words[:, None] >> places & np.uint64((1 << width) - 1)
-    signed = unsigned.astype(np.int16) - (1 << (width - 1))
-    return signed.astype(np.int8).ravel()[:count].reshape(shape)
+    padded = np.zeros(groups * width + 1, np.uint8)
+    padded[: len(data)] = data
+    pairs = padded[:-1].astype(np.uint16) << 8 | padded[1:]  # every byte and the one behind it
+    signed = np.empty((groups, 8), np.int8)
+    for place in range(8):
+        first, bits_before = divmod(place * width, 8)
+        unsigned = pairs[first::width] >> (16 - width - bits_before) & ((1 << width) - 1)
+        signed[:, place] = unsigned.astype(np.int8) - np.int8(1 << (width - 1))
+    return signed.ravel()[:count].reshape(shape)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -30,25 +30,63 @@ LATENT_RANGE = (-(2**15), 2**15 - 1)
 
 def check(pack: Pack) -> None:
     """Raise CorruptFileError unless every program is proved and fits the schedule."""
-    further = (name for own in pack.adapters for name in own.programs.values())
-    for name in (*pack.schedule.program_order, *further):
-        if name not in pack.programs:
-            raise CorruptFileError(f"program {name} is missing")
-    _ = pack.tables  # they are legal
-    _check_conditions(pack)
-    _ = pack.checked  # every program is proved
-    _check_conditioned_channels(pack)
-    for program in pack.programs.values():
-        for operation in program.operations:
-            if operation.weight is not None and operation.weight not in pack.widths:
-                raise CorruptFileError(f"program {program.name}: a weight has no stated width")
-    _check_interfaces(pack, {})
+    check_decoder(pack)
     for adapters in pack.adapters:
         _check_adapters(pack, adapters)
+    _check_programs(pack, pack.programs)
+
+
+def check_decoder(pack: Pack) -> None:
+    """Raise CorruptFileError unless what decodes without adapters is proved and fits the
+    schedule."""
+    order = dict.fromkeys(pack.schedule.program_order)
+    _require_programs(pack, order)
+    _ = pack.tables  # they are legal
+    _check_conditions(pack)
+    _check_programs(pack, order)
+    _check_interfaces(pack, {})
+
+
+def _require_programs(pack: Pack, names: Iterable[str]) -> None:
+    for name in names:
+        if name not in pack.programs:
+            raise CorruptFileError(f"program {name} is missing")
+
+
+def _check_programs(pack: Pack, names: Iterable[str]) -> None:
+    """Programs are proved, weights have widths, and every conditioned multiplier has one number for
+    each channel."""
+    for name in names:
+        values = pack.checked[name].values
+        for operation in pack.programs[name].operations:
+            if operation.weight is not None and operation.weight not in pack.widths:
+                raise CorruptFileError(f"program {name}: a weight has no stated width")
+            for tensor in operation.tensors.values():
+                table = pack.tensors.get(PREFIX + tensor)
+                if table is not None and table.shape[1] != values[operation.output].channels:
+                    raise CorruptFileError(f"condition {tensor}: its channels")
+
+
+def require_adapters(pack: Pack, adapters: PackAdapters) -> None:
+    """Raise CorruptFileError unless an adapter set is proved, fits the pack and has the id that the
+    pack's file states."""
+    try:
+        _check_adapters(pack, adapters)
+        check_adapter_id(pack, adapters)
+    except CorruptFileError as error:
+        raise CorruptFileError(f"the pack {pack.title}: {error}") from None
+
+
+def check_adapter_id(pack: Pack, adapters: PackAdapters) -> None:
+    """Raise CorruptFileError unless the id that a pack's file states of a set is the set's own."""
+    if adapters.stated_id not in (None, pack.adapter_ids[adapters.objective]):
+        raise CorruptFileError("an adapter set of the weights pack does not match its id")
 
 
 def _check_adapters(pack: Pack, adapters: PackAdapters) -> None:
     """Stand-ins fit where the programs stood, and alpha or beta scales one of a decoder."""
+    _require_programs(pack, adapters.programs.values())
+    _check_programs(pack, adapters.programs.values())
     modes = pack.gain_modes(adapters)
     if not modes:
         raise CorruptFileError(f"the adapter set {adapters.objective} has neither alpha nor beta")
@@ -73,19 +111,21 @@ def _check_adapters(pack: Pack, adapters: PackAdapters) -> None:
             raise CorruptFileError(f"program {name} does not fit the coding schedule")
 
 
-def require_encoder(pack: Pack) -> None:
+def require_encoder(pack: Pack, adapters: PackAdapters | None = None) -> None:
     """Raise UsageError for a pack that decodes alone, and CorruptFileError where its programs of
-    encoders do not fit."""
+    encoders, or those of an adapter set, do not fit, or the pack's file is damaged."""
     if ANALYSIS not in pack.programs:
         raise UsageError(
             f"the pack {pack.title} is for decoding alone; 'licodec models' lists the others"
         )
-    sets = [(own.programs, pack.gain_modes(own)) for own in pack.adapters]
-    for stand_ins, modes in ({}, ()), *sets:
-        try:
-            _check_encoder(pack, stand_ins, modes)
-        except CorruptFileError as error:
-            raise CorruptFileError(f"the pack {pack.title}: {error}") from None
+    try:
+        pack.require_whole()
+        if adapters is None:
+            _check_encoder(pack, {}, ())
+        else:
+            _check_encoder(pack, adapters.programs, pack.gain_modes(adapters))
+    except CorruptFileError as error:
+        raise CorruptFileError(f"the pack {pack.title}: {error}") from None
 
 
 def _check_encoder(pack: Pack, stand_ins: Mapping[str, str], modes: tuple[str, ...]) -> None:
@@ -295,17 +335,6 @@ def _check_conditions(pack: Pack) -> None:
     for name, count in channels.items():
         if tensors[PREFIX + name].shape[1] != count:
             raise CorruptFileError(f"condition {name}: its channels")
-
-
-def _check_conditioned_channels(pack: Pack) -> None:
-    """Every conditioned multiplier has one number for each channel. Raises CorruptFileError."""
-    for name, program in pack.programs.items():
-        for operation in program.operations:
-            channels = pack.checked[name].values[operation.output].channels
-            for tensor in operation.tensors.values():
-                table = pack.tensors.get(PREFIX + tensor)
-                if table is not None and table.shape[1] != channels:
-                    raise CorruptFileError(f"condition {tensor}: its channels")
 
 
 def _reads(port: ValueInfo, value: ValueInfo) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -19,6 +19,7 @@ from licodec.entropy.tables import EntropyTables, tables_from_tensors
 from licodec.exact.bounds import CheckedProgram, check
 from licodec.exact.program import Program, program_to_json
 from licodec.exact.schedule import Schedule, schedule_to_json
+from licodec.packs.lazily import Lazily
 from licodec.rate.conditions import HYPER_STEPS, PREFIX, STEPS, Place, extreme, place_at, resolved
 from licodec.rate.gains import BETA, MODES, Gains
 from licodec.rate.scale import AdapterRates, RateScale, modes_of
@@ -42,6 +43,7 @@ class PackAdapters:
                from 0 to SHARE_ONE; without any, steps are AQVR's
     beta_step_shares  the same at beta = 1, where they are others than at beta = 0
     conditions  tensors towards which beta leads the pack's conditions, by the conditions' names
+    stated_id   that a pack's file states; None where the set comes from no file
     """
 
     objective: str
@@ -50,6 +52,7 @@ class PackAdapters:
     step_shares: tuple[int, ...] = ()
     beta_step_shares: tuple[int, ...] = ()
     conditions: Mapping[str, str] = field(default_factory=dict)
+    stated_id: bytes | None = field(default=None, compare=False)
 
     @property
     def stated_steps(self) -> dict[str, list[int]]:
@@ -64,9 +67,15 @@ class PackAdapters:
         return tuple(share_between(*pair, beta) for pair in pairs)
 
 
+def _nothing() -> None:
+    """What a pack of no file has to check of its file."""
+
+
 @dataclass(frozen=True)
 class Pack:
     """Everything an encoder and a decoder need of one backbone at one precision.
+
+    Mappings may read what they hold when it is first asked for, see `storage.open_pack`.
 
     programs  by name: the decoder's (named by the schedule), then "analysis" and
               "hyper_analysis", which only the encoder runs
@@ -74,6 +83,8 @@ class Pack:
     widths    bits of each weight tensor, by tensor name
     distortion_weight  how the encoder chooses symbols, see licodec.entropy.quantization;
               None: the nearest
+    require_whole  raises CorruptFileError where the pack's file is not as it was written: no id
+              covers what only encoders run
     """
 
     backbone: str
@@ -85,6 +96,7 @@ class Pack:
     card: Mapping[str, Any] = field(default_factory=dict)
     distortion_weight: int | None = None
     adapters: tuple[PackAdapters, ...] = ()
+    require_whole: Callable[[], None] = field(default=_nothing, compare=False, repr=False)
 
     @property
     def title(self) -> str:
@@ -116,8 +128,8 @@ class Pack:
 
     def adapters_with_id(self, adapter_id: bytes) -> PackAdapters | None:
         """The adapter set that files call by this id."""
-        found = (o for o in self.adapters if self.adapter_ids[o.objective] == adapter_id)
-        return next(found, None)
+        named = (own for own in self.adapters if own.stated_id in (None, adapter_id))
+        return next((o for o in named if self.adapter_ids[o.objective] == adapter_id), None)
 
     @cached_property
     def adapter_rates(self) -> tuple[AdapterRates, ...]:
@@ -130,16 +142,18 @@ class Pack:
 
     @cached_property
     def checked(self) -> Mapping[str, CheckedProgram]:
-        """The programs, each condition at its largest: what is proved of them holds always. Raises
-        CorruptFileError where one is not proved."""
-        tensors = self.tensors
-        if self.schedule.knots:
-            others: dict[str, tuple[str, ...]] = {}
-            for adapters in self.adapters:
-                for name, other in adapters.conditions.items():
-                    others[name] = (*others.get(name, ()), other)
-            tensors = extreme(tensors, others)
-        return {name: check(program, tensors) for name, program in self.programs.items()}
+        """The programs, each condition at its largest: what is proved of them holds always. Each is
+        proved when it is first asked for. Raises CorruptFileError where one is not proved."""
+        others: dict[str, tuple[str, ...]] = {}
+        for adapters in self.adapters:
+            for name, other in adapters.conditions.items():
+                others[name] = (*others.get(name, ()), other)
+
+        def checked(name: str) -> CheckedProgram:
+            program = self.programs[name]
+            return check(program, extreme(program, self.tensors, others))
+
+        return Lazily(self.programs, checked)
 
     def programs_at(
         self, names: Iterable[str], place: Place | None
@@ -183,7 +197,7 @@ class Pack:
     def weights_id(self) -> bytes:
         """Eight bytes of SHA-256 over what decoding without adapters uses."""
         names = set(self.schedule.program_order)
-        programs = {n: program_to_json(p) for n, p in self.programs.items() if n in names}
+        programs = {n: program_to_json(self.programs[n]) for n in names if n in self.programs}
         used = {tensor for name in names for tensor in self._tensors_of(name)}
         used |= {name for name in self.tensors if name.startswith("tables.")}
         used |= {PREFIX + name for name in (STEPS, HYPER_STEPS) if PREFIX + name in self.tensors}
@@ -199,7 +213,8 @@ class Pack:
     @cached_property
     def adapter_ids(self) -> Mapping[str, bytes]:
         """The ids of the adapter sets, by objective."""
-        return {adapters.objective: self._adapter_id(adapters) for adapters in self.adapters}
+        sets = {adapters.objective: adapters for adapters in self.adapters}
+        return Lazily(sets, lambda objective: self._adapter_id(sets[objective]))
 
     def _adapter_id(self, adapters: PackAdapters) -> bytes:
         """Eight bytes of SHA-256 over the weights id and what decoding with an adapter set uses
@@ -223,7 +238,7 @@ class Pack:
 
     def _named_by(self, name: str) -> set[str]:
         """The tensors that a program's operations name."""
-        return {t for o in self.programs[name].operations for t in o.tensors.values()}
+        return set(self.programs[name].tensors)
 
     def _tensors_of(self, name: str) -> set[str]:
         """Those of them that the pack holds, and their conditions."""
@@ -236,7 +251,8 @@ class Pack:
             tensor = self.tensors[name]
             shape = ",".join(str(n) for n in tensor.shape)
             digest.update(f"\n{name} {tensor.dtype.name} {shape}\n".encode())
-            digest.update(np.ascontiguousarray(tensor).astype(tensor.dtype.newbyteorder("<")).data)
+            stored = np.ascontiguousarray(tensor, tensor.dtype.newbyteorder("<"))
+            digest.update(stored.data)
         return digest.digest()[:8]
 
 

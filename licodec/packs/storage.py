@@ -7,8 +7,10 @@ from __future__ import annotations
 import json
 import re
 import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +31,9 @@ from licodec.exact.schedule import (
 )
 from licodec.files import save_atomically
 from licodec.packs.bits import pack_bits, unpack_bits
-from licodec.packs.checks import check
+from licodec.packs.checks import check, check_adapter_id, check_decoder
 from licodec.packs.data import PROFILE, STEP_SHARES, Pack, PackAdapters
+from licodec.packs.lazily import Lazily
 from licodec.rate.gains import BETA, MODES
 
 SUFFIX = ".safetensors"
@@ -280,15 +283,69 @@ def read_pack(path: Path) -> Pack:
     """
     texts = _read_texts(path)
     metadata = _described(path, texts)
-    try:
+    with _faults_of(path):
         stored = _stored(path)
         pack = _as_described(stored, metadata)
+        # All of it is read, and what it was read from is let go.
+        pack = replace(pack, programs=dict(pack.programs), tensors=dict(pack.tensors))
         check(pack)
-        _check_ids(pack, metadata)
+        _check_id(pack, metadata)
+        for adapters in pack.adapters:
+            check_adapter_id(pack, adapters)
         _check_whole(texts, stored)
+    return pack
+
+
+def open_pack(path: Path) -> Pack:
+    """A pack to run, of which no more is read than is asked for.
+
+    What decodes without adapters is read and checked at once: form, bounds, tables, and the id.
+    The rest is checked by ``require_adapters`` and ``require_encoder``. Raises CorruptFileError.
+    """
+    texts = _read_texts(path)
+    metadata = _described(path, texts)
+
+    @cache
+    def require_whole() -> None:
+        _check_whole(texts, _stored(path))
+
+    with _faults_of(path):
+        pack = _as_described(_Opened(path), metadata)
+        pack = replace(pack, require_whole=require_whole)
+        check_decoder(pack)
+        _check_id(pack, metadata)
+    return pack
+
+
+@contextmanager
+def _faults_of(path: Path) -> Iterator[None]:
+    try:
+        yield
     except CorruptFileError as error:
         raise CorruptFileError(f"{path}: {error}") from None
-    return pack
+
+
+class _Opened(Mapping[str, np.ndarray]):
+    """The tensors of a pack's file, each read when it is asked for."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._file = safetensors.safe_open(path, "np")
+        except (OSError, safetensors.SafetensorError) as error:
+            raise CorruptFileError(f"the weights pack is damaged ({error})") from None
+        self._names = dict.fromkeys(self._file.keys())
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        try:
+            return self._file.get_tensor(name)
+        except (OSError, safetensors.SafetensorError, TypeError, AttributeError) as error:
+            raise CorruptFileError(f"the weights pack is damaged ({error})") from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 def _stored(path: Path) -> dict[str, np.ndarray]:
@@ -303,9 +360,9 @@ def _as_described(stored: Mapping[str, np.ndarray], metadata: Mapping[str, Any])
     """The pack of these tensors with this description. Raises CorruptFileError where a part is
     malformed."""
     try:
-        programs = {n: program_from_json(n, p) for n, p in metadata["programs"].items()}
-        schedule = schedule_from_json(metadata["schedule"])
-        tensors, widths = _as_used(stored, metadata["weights"])
+        described, schedule = metadata["programs"], schedule_from_json(metadata["schedule"])
+        programs = Lazily(described.keys(), lambda n: program_from_json(n, described[n]))
+        weights = {name: _checked_form(name, form) for name, form in metadata["weights"].items()}
     except (KeyError, TypeError, AttributeError) as error:
         raise CorruptFileError(f"the weights pack is damaged ({error})") from None
     return Pack(
@@ -313,21 +370,18 @@ def _as_described(stored: Mapping[str, np.ndarray], metadata: Mapping[str, Any])
         metadata["plan"],
         schedule,
         programs,
-        tensors,
-        widths,
+        Lazily(stored, lambda name: _as_used(name, stored[name], weights.get(name))),
+        {name: width for name, (width, _) in weights.items()},
         metadata["card"],
         metadata.get("distortion_weight"),
         tuple(map(_adapters_from_json, metadata.get("adapters", []))),
     )
 
 
-def _check_ids(pack: Pack, metadata: Mapping[str, Any]) -> None:
-    """Raise CorruptFileError unless the ids that a pack's description states are its own."""
+def _check_id(pack: Pack, metadata: Mapping[str, Any]) -> None:
+    """Raise CorruptFileError unless the id that a pack's description states is its own."""
     if pack.weights_id.hex() != metadata["weights_id"]:
         raise CorruptFileError("the weights pack's content does not match its id")
-    stated = [own["id"] for own in metadata.get("adapters", [])]
-    if [own.hex() for own in pack.adapter_ids.values()] != stated:
-        raise CorruptFileError("an adapter set of the weights pack does not match its id")
 
 
 def _check_whole(texts: Mapping[str, str], stored: Mapping[str, np.ndarray]) -> None:
@@ -340,28 +394,26 @@ def _check_whole(texts: Mapping[str, str], stored: Mapping[str, np.ndarray]) -> 
 def _adapters_from_json(data: Mapping[str, Any]) -> PackAdapters:
     shares, beta_shares = (tuple(data.get(key, ())) for key in STEP_SHARES)
     named = data["objective"], data["programs"], data["d"]
-    return PackAdapters(*named, shares, beta_shares, data.get("conditions", {}))
+    stated_id = bytes.fromhex(data["id"])
+    return PackAdapters(*named, shares, beta_shares, data.get("conditions", {}), stated_id)
 
 
-def _as_used(
-    stored: Mapping[str, np.ndarray], packed: Mapping[str, Any]
-) -> tuple[dict[str, np.ndarray], dict[str, int]]:
-    """The tensors as operations take them, and the widths of weights."""
-    widths = {}
-    tensors = {
-        name: tensor.astype(np.int32) if name not in packed and tensor.dtype == np.int16 else tensor
-        for name, tensor in stored.items()
-    }
-    for name, form in packed.items():
-        width, shape = form["width"], tuple(form["shape"])
-        if not all(type(n) is int and n >= 0 for n in (width, *shape)):
-            raise CorruptFileError(f"tensor {name}: a width or a shape that is no number")
-        if width not in (2, 3, 4, 5, 6, 7, 8, 16):
-            raise CorruptFileError(f"tensor {name}: a weight of {width} bits")
-        if width < 8:
-            tensors[name] = unpack_bits(stored[name], width, shape)
-        legal = tensors[name].dtype == (np.int16 if width == 16 else np.int8)
-        if not legal or tensors[name].shape != shape:
-            raise CorruptFileError(f"tensor {name}: not a weight of {width} bits")
-        widths[name] = width
-    return tensors, widths
+def _checked_form(name: str, form: Mapping[str, Any]) -> tuple[int, tuple[int, ...]]:
+    """The width and the shape that are stated of a weight."""
+    width, shape = form["width"], tuple(form["shape"])
+    if not all(type(n) is int and n >= 0 for n in (width, *shape)):
+        raise CorruptFileError(f"tensor {name}: a width or a shape that is no number")
+    if width not in (2, 3, 4, 5, 6, 7, 8, 16):
+        raise CorruptFileError(f"tensor {name}: a weight of {width} bits")
+    return width, shape
+
+
+def _as_used(name: str, stored: np.ndarray, form: tuple[int, tuple[int, ...]] | None) -> np.ndarray:
+    """A tensor as operations take it; `form` is a weight's."""
+    if form is None:
+        return stored.astype(np.int32) if stored.dtype == np.int16 else stored
+    width, shape = form
+    tensor = unpack_bits(stored, width, shape) if width < 8 else stored
+    if tensor.dtype != (np.int16 if width == 16 else np.int8) or tensor.shape != shape:
+        raise CorruptFileError(f"tensor {name}: not a weight of {width} bits")
+    return tensor

@@ -67,16 +67,14 @@ def _dividend(table: np.ndarray, place: Place) -> np.ndarray:
 
 def conditioned(program: Program, tensors: Tensors) -> Iterator[str]:
     """Names of the program's tensors that are conditions."""
-    for operation in program.operations:
-        for name in operation.tensors.values():
-            if PREFIX + name in tensors:
-                yield name
+    return (name for name in program.tensors if PREFIX + name in tensors)
 
 
 def resolved(programs: Mapping[str, Program], tensors: Tensors, place: Place) -> Tensors:
-    """The tensors with every condition of `programs` as it is at `place`."""
-    found = dict(tensors)
+    """The tensors of `programs`, with every condition as it is at `place`."""
+    found = {}
     for program in programs.values():
+        found |= {name: tensors[name] for name in program.tensors if name in tensors}
         for name in conditioned(program, tensors):
             v = value(name, tensors, place)
             found[name] = (
@@ -85,18 +83,15 @@ def resolved(programs: Mapping[str, Program], tensors: Tensors, place: Place) ->
     return found
 
 
-def extreme(tensors: Tensors, others: Mapping[str, tuple[str, ...]]) -> Tensors:
-    """The tensors with each condition at its largest magnitude, whatever d and beta are: what is
-    proved of a program with them holds for all.
+def extreme(program: Program, tensors: Tensors, others: Mapping[str, tuple[str, ...]]) -> Tensors:
+    """The tensors of `program` with each condition at its largest magnitude, whatever d and beta
+    are: what is proved of the program with them holds for all.
 
     `others` are the tensors of adapter sets beside `conditions.N`, by N.
     """
-    found = dict(tensors)
-    for stored in tensors:
-        name = stored.removeprefix(PREFIX)
-        if name in (stored, STEPS, HYPER_STEPS):
-            continue
-        tables = [tensors[other] for other in (stored, *others.get(name, ()))]
+    found = {name: tensors[name] for name in program.tensors if name in tensors}
+    for name in conditioned(program, tensors):
+        tables = [tensors[other] for other in (PREFIX + name, *others.get(name, ()))]
         most = np.max([np.abs(table, dtype=np.int64).max(0) for table in tables], 0)
         found[name] = (
             tensors[name] * most.astype(np.float32) if name in tensors else most.astype(np.int32)

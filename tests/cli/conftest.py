@@ -33,10 +33,10 @@ def the_only_pack(pack_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv(packs.SEARCH_VARIABLE, str(pack_path))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data-home"))
     for module in (licodec.library, licodec.cli.encode):
-        monkeypatch.setattr(module, "read_pack", read_pack_once)
+        monkeypatch.setattr(module, "open_pack", open_pack_once)
 
 
-read_pack_once = lru_cache(packs.read_pack)
+open_pack_once = lru_cache(packs.open_pack)
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def photo(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def encoded(pack_path: Path) -> bytes:
     """`pixels()` with an ICC profile, encoded at d = 1."""
-    codec = licodec.codec.Codec(read_pack_once(pack_path), licodec.codec.REFERENCE)
+    codec = licodec.codec.Codec(open_pack_once(pack_path), licodec.codec.REFERENCE)
     profile = bytes(16) + b"RGB XYZ " + bytes(12) + b"acsp" + bytes(88)
     return codec.neutral.encode(Picture(pixels(), icc=profile)).data
 
