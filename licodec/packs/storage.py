@@ -330,7 +330,7 @@ class _Opened(Mapping[str, np.ndarray]):
 
     def __init__(self, path: Path) -> None:
         try:
-            self._file = safetensors.safe_open(path, "np")
+            self._file: Any = safetensors.safe_open(path, "np")
         except (OSError, safetensors.SafetensorError) as error:
             raise CorruptFileError(f"the weights pack is damaged ({error})") from None
         self._names = dict.fromkeys(self._file.keys())
