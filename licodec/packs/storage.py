@@ -325,14 +325,19 @@ def _faults_of(path: Path) -> Iterator[None]:
         raise CorruptFileError(f"{path}: {error}") from None
 
 
+def _open(path: Path) -> Any:
+    """A safetensors file, whose class has no types of its own."""
+    try:
+        return safetensors.safe_open(path, "np")
+    except (OSError, safetensors.SafetensorError) as error:
+        raise CorruptFileError(f"the weights pack is damaged ({error})") from None
+
+
 class _Opened(Mapping[str, np.ndarray]):
     """The tensors of a pack's file, each read when it is asked for."""
 
     def __init__(self, path: Path) -> None:
-        try:
-            self._file: Any = safetensors.safe_open(path, "np")
-        except (OSError, safetensors.SafetensorError) as error:
-            raise CorruptFileError(f"the weights pack is damaged ({error})") from None
+        self._file = _open(path)
         self._names = dict.fromkeys(self._file.keys())
 
     def __getitem__(self, name: str) -> np.ndarray:
