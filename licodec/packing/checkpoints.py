@@ -169,7 +169,7 @@ def _network(checkpoint: Checkpoint, backbone: str | None, known: Sequence[str])
             network = chosen.build(chosen.name, shapes, checkpoint.stated)
             for described in checkpoint.adapters:
                 attach(network, described)
-            if chosen.largest is not None:
+            if not checkpoint.adapters and chosen.largest is not None:
                 for adapter in adapters_in(shapes, chosen.largest):
                     (layer,) = adapter.layers
                     attach_to_layer(network, layer, adapter)
