@@ -71,6 +71,7 @@ def decode(
     output: options.DecodeOutput = None,
     force: options.Force = False,
     format: options.Format = None,
+    compress: options.Compress = None,
     metadata: options.MetadataKept = options.ALL_METADATA,
     machine: options.MachineOptions,
     said: options.VerbosityOptions,
@@ -80,7 +81,7 @@ def decode(
 
     from licodec.cli.decode import DecodeSettings, choose_format, decode_files
 
-    settings = DecodeSettings(choose_format(format), kept, force, on)
+    settings = DecodeSettings(choose_format(format), kept, force, on, compress)
     return decode_files(inputs, output, settings, verbosity)
 
 

@@ -60,6 +60,7 @@ from licodec.images.sources import MAX_PICTURE_FILE_BYTES, stream_bytes
 from licodec.images.writing import (
     OUTPUT_FORMATS,
     OUTPUT_SUFFIXES,
+    PNG_COMPRESSION,
     OutputFormat,
     encode_picture,
     format_for_suffix,
@@ -76,6 +77,7 @@ __all__ = [
     "METADATA_KINDS",
     "OUTPUT_FORMATS",
     "OUTPUT_SUFFIXES",
+    "PNG_COMPRESSION",
     "OutputFormat",
     "Picture",
     "compress_alpha",
