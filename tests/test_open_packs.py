@@ -21,7 +21,7 @@ from licodec.packs import (
     require_encoder,
     write_pack,
 )
-from licodec.packs.lazily import Lazily
+from licodec.lazily import Lazily
 from tests import tiny
 
 Change = Callable[[dict[str, Any], dict[str, np.ndarray]], None]
