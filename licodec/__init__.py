@@ -8,7 +8,6 @@ licodec.read_info(data)["bpp"]
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from licodec.forks import watch_forks
@@ -17,10 +16,7 @@ if TYPE_CHECKING:
     from licodec.api import decode, encode, read_info
     from licodec.images import Picture
 
-try:
-    __version__ = version("licodec")
-except PackageNotFoundError:  # a checkout that was not installed
-    __version__ = "0+unknown"
+    __version__: str
 
 watch_forks()
 
@@ -36,6 +32,18 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     """Load the public names on first use: `import licodec` stays instant."""
+    if name == "__version__":
+        return _version()
     if name not in _HOMES:
         raise AttributeError(f"module 'licodec' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)
+
+
+def _version() -> str:
+    # It takes as long to import as all that a short command needs.
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("licodec")
+    except PackageNotFoundError:  # a checkout that was not installed
+        return "0+unknown"

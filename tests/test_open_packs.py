@@ -13,6 +13,7 @@ import safetensors
 import safetensors.numpy
 
 from licodec.errors import CorruptFileError
+from licodec.lazily import Lazily
 from licodec.packs import (
     METADATA_KEY,
     open_pack,
@@ -21,7 +22,6 @@ from licodec.packs import (
     require_encoder,
     write_pack,
 )
-from licodec.packs.lazily import Lazily
 from tests import tiny
 
 Change = Callable[[dict[str, Any], dict[str, np.ndarray]], None]

@@ -18,14 +18,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
 from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-from licodec import __version__
 from licodec.batches.content import Content, Stamp
 from licodec.errors import BadInputError, LicodecError
 from licodec.files import display_name, open_input, read_bytes, save_atomically
@@ -42,6 +41,12 @@ class Status(StrEnum):
     WRITING = "writing"
     DONE = "done"
     FAILED = "failed"
+
+
+def _own_version() -> str:
+    from licodec import __version__  # looked up when it is written down, which few commands do
+
+    return __version__
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +68,7 @@ class Entry:
     settings: Mapping[str, Any]
     weights_id: str | None = None
     message: str = ""
-    licodec: str = __version__
+    licodec: str = field(default_factory=_own_version)
     status: Status = Status.FAILED
 
 

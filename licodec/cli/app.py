@@ -5,16 +5,19 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from importlib import import_module
 from typing import Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
 
 from licodec.cli import commands, streams
+from licodec.cli.groups import grouped
 from licodec.cli.process import INTERRUPTED
 from licodec.cli.rendering import print_error
 from licodec.errors import LicodecError, LimitError, UsageError
 from licodec.files import display_name
+from licodec.lazily import Lazily
 
 # Typer's own usage errors (an unknown option, a missing argument): a class of click's in
 # older versions, of Typer's in newer ones.
@@ -28,7 +31,19 @@ EXIT_CODES = (
 
 
 class Commands(TyperGroup):
-    """The group of commands: ends every error in one line and its exit code."""
+    """The group of commands, each made when it is asked for: ends every error in one line and its
+    exit code."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        lazily: Any = Lazily((*COMMANDS, "models"), self._made)  # a mapping that is only read
+        self.commands = lazily
+
+    @staticmethod
+    def _made(name: str) -> Any:
+        if name == "models":
+            return typer.main.get_group(models)
+        return _made(name, *COMMANDS[name])
 
     def main(self, *args: Any, **options: Any) -> NoReturn:
         """Run the arguments given (sys.argv's by default) and exit."""
@@ -76,6 +91,45 @@ def _system_error(error: OSError) -> str:
     return where + (error.strerror or str(error))
 
 
+PLAIN, PACKS = "licodec.cli.commands", "licodec.cli.pack_commands"
+# The functions of the commands, by module and name.
+COMMANDS = {
+    "encode": (PLAIN, "encode"),
+    "decode": (PLAIN, "decode"),
+    "batch": (PLAIN, "batch"),
+    "info": (PLAIN, "info"),
+    "verify": (PLAIN, "verify"),
+    "compare": ("licodec.cli.compare_options", "compare"),
+    "quantize": (PACKS, "quantize"),
+}
+MODELS_COMMANDS = {
+    "list": (PLAIN, "models_list"),
+    "verify": (PLAIN, "models_verify"),
+    "install": (PLAIN, "models_install"),
+    "import": (PACKS, "models_import"),
+}
+
+
+def _made(name: str, module: str, function: str) -> Any:
+    """A command for Typer. Reading the declarations of all takes as long as some commands do."""
+    alone = typer.Typer(add_completion=False)
+    alone.command(name)(grouped(getattr(import_module(module), function)))
+    return typer.main.get_command(alone)
+
+
+class ModelsCommands(TyperGroup):
+    """The group of the commands for packs, each made when it is asked for."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        lazily: Any = Lazily(MODELS_COMMANDS, lambda name: _made(name, *MODELS_COMMANDS[name]))
+        self.commands = lazily
+
+
+models = typer.Typer(
+    name="models", cls=ModelsCommands, help=commands.MODELS_SUMMARY, invoke_without_command=True
+)
+models.callback()(commands.models)
 app = typer.Typer(
     name="licodec",
     cls=Commands,
@@ -86,21 +140,3 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.callback()(commands.licodec)
-for command in (
-    commands.encode,
-    commands.decode,
-    commands.batch,
-    commands.info,
-    commands.verify,
-    commands.compare,
-    commands.quantize,
-):
-    app.command()(command)
-
-models = typer.Typer(name="models", help=commands.MODELS_SUMMARY, invoke_without_command=True)
-models.callback()(commands.models)
-models.command(name="list")(commands.models_list)
-models.command(name="verify")(commands.models_verify)
-models.command(name="install")(commands.models_install)
-models.command(name="import")(commands.models_import)
-app.add_typer(models)

@@ -4,20 +4,10 @@ from __future__ import annotations
 
 import typer
 
-from licodec.cli import compare_options, options
-from licodec.cli.groups import grouped
-from licodec.cli.pack_options import (
-    Checkpoint,
-    ImportOptions,
-    PublishedCheckpoint,
-    QuantizeOptions,
-    parse_pack_size,
-)
+from licodec.cli import options
 from licodec.cli.rate_options import RateOptions
 from licodec.cli.streams import say
-from licodec.compare.matching import Equal
 from licodec.errors import UsageError
-from licodec.exact.backends.torch_loading import require_torch
 
 SUMMARY = "Learned image compression whose files decode to the same pixels everywhere."
 MODELS_SUMMARY = "List, check and install weights packs."
@@ -39,7 +29,6 @@ def _without_command(context: typer.Context) -> int:
     return UsageError.exit_code
 
 
-@grouped
 def encode(
     *,
     inputs: options.Pictures,
@@ -65,13 +54,13 @@ def encode(
     return encode_files(inputs, output, settings, verbosity)
 
 
-@grouped
 def decode(
     *,
     inputs: options.LicFiles,
     output: options.DecodeOutput = None,
     force: options.Force = False,
     format: options.Format = None,
+    compress: options.Compress = None,
     metadata: options.MetadataKept = options.ALL_METADATA,
     machine: options.MachineOptions,
     said: options.VerbosityOptions,
@@ -81,11 +70,10 @@ def decode(
 
     from licodec.cli.decode import DecodeSettings, choose_format, decode_files
 
-    settings = DecodeSettings(choose_format(format), kept, force, on)
+    settings = DecodeSettings(choose_format(format), kept, force, on, compress)
     return decode_files(inputs, output, settings, verbosity)
 
 
-@grouped
 def batch(
     *,
     folder: options.Folder,
@@ -155,7 +143,6 @@ def info(
     return (info_json if json else info_text)(inputs, verbosity)
 
 
-@grouped
 def verify(
     *,
     inputs: options.LicFiles,
@@ -171,59 +158,6 @@ def verify(
     from licodec.cli.verify import verify_files
 
     return verify_files(inputs, on, verbosity)
-
-
-@grouped
-def compare(
-    *,
-    inputs: options.Pictures,
-    output: compare_options.PageOutput = None,
-    force: options.Force = False,
-    ds: compare_options.Ds = compare_options.DEFAULT_DS,
-    codecs: compare_options.Codecs = None,
-    at_equal: compare_options.AtEqual = Equal.SIZE,
-    crop: compare_options.CropShown = None,
-    pack: options.ModelOptions,
-    json: options.Json = False,
-    machine: options.MachineOptions,
-    said: options.VerbosityOptions,
-) -> int:
-    """Compare licodec with JPEG, WebP, AVIF and JPEG XL on pictures.
-
-    Each picture is coded at every d, and by the other codecs as near to that in
-    size, or in quality, as they come. Sizes, PSNR, MS-SSIM and SSIMULACRA 2 are
-    printed; with -o there is a page of them, too, with curves, and with crops to
-    wipe between.
-    """
-    wanted = compare_options.parse_ds(ds)
-    on, verbosity = machine.chosen(), said.chosen()
-    if json and said.quiet:
-        raise UsageError("--json and --quiet exclude each other; give one of them")
-
-    from licodec.cli.compare import CompareSettings, compare_files
-
-    settings = CompareSettings(
-        wanted, codecs, at_equal, crop, pack.model, pack.plan, force, json, on
-    )
-    return compare_files(inputs, output, settings, verbosity)
-
-
-@grouped
-def quantize(
-    *, checkpoint: Checkpoint, asked: QuantizeOptions, said: options.VerbosityOptions
-) -> int:
-    """Make a weights pack of a given size from a checkpoint of any backbone (FMPQ).
-
-    Searches how many bits each layer needs: it measures what quantizing one layer alone does
-    to rate and distortion on calibration pictures. An interrupted search goes on where it was
-    when the same command is given again.
-    """
-    wanted, verbosity = parse_pack_size(asked.size), said.chosen()
-
-    require_torch("quantize")
-    from licodec.cli.quantize import quantize as run
-
-    return run(checkpoint, wanted, asked, verbosity)
 
 
 def models(context: typer.Context) -> int:
@@ -257,21 +191,3 @@ def models_install(pack: options.PackFile, quiet: options.Quiet = False) -> int:
     from licodec.cli.models import install_pack
 
     return install_pack(pack, verbosity)
-
-
-@grouped
-def models_import(
-    *, checkpoint: PublishedCheckpoint, asked: ImportOptions, said: options.VerbosityOptions
-) -> int:
-    """Make a weights pack from a published checkpoint of stf, tcm, icm or cheng-attn.
-
-    Every key and shape is checked, the ranges of all values are measured on pictures, and the
-    network is compiled into exact arithmetic. Adapters, in the checkpoint or in --adapters (which
-    may be given twice), become the pack's adapter set.
-    """
-    verbosity = said.chosen()
-
-    require_torch("models import")
-    from licodec.cli.models_import import import_checkpoint
-
-    return import_checkpoint(checkpoint, asked, verbosity)

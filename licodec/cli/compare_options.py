@@ -1,4 +1,4 @@
-"""The options of `compare` alone: how they are written, and what they are turned into."""
+"""What can be typed of `compare`: its own options, and the command."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from licodec.cli import options
 from licodec.compare.matching import Equal
 from licodec.errors import UsageError
 
@@ -64,3 +65,37 @@ def parse_ds(text: str) -> tuple[float, ...]:
     if not ds or not all(0 < d < math.inf for d in ds):
         raise UsageError(f"--ds {text!a}: give numbers above 0 separated by commas, such as 1,2,4")
     return tuple(dict.fromkeys(ds))
+
+
+def compare(
+    *,
+    inputs: options.Pictures,
+    output: PageOutput = None,
+    force: options.Force = False,
+    ds: Ds = DEFAULT_DS,
+    codecs: Codecs = None,
+    at_equal: AtEqual = Equal.SIZE,
+    crop: CropShown = None,
+    pack: options.ModelOptions,
+    json: options.Json = False,
+    machine: options.MachineOptions,
+    said: options.VerbosityOptions,
+) -> int:
+    """Compare licodec with JPEG, WebP, AVIF and JPEG XL on pictures.
+
+    Each picture is coded at every d, and by the other codecs as near to that in
+    size, or in quality, as they come. Sizes, PSNR, MS-SSIM and SSIMULACRA 2 are
+    printed; with -o there is a page of them, too, with curves, and with crops to
+    wipe between.
+    """
+    wanted = parse_ds(ds)
+    on, verbosity = machine.chosen(), said.chosen()
+    if json and said.quiet:
+        raise UsageError("--json and --quiet exclude each other; give one of them")
+
+    from licodec.cli.compare import CompareSettings, compare_files
+
+    settings = CompareSettings(
+        wanted, codecs, at_equal, crop, pack.model, pack.plan, force, json, on
+    )
+    return compare_files(inputs, output, settings, verbosity)

@@ -22,6 +22,7 @@ from licodec.errors import UsageError
 from licodec.files import display_name
 from licodec.images import (
     INPUT_SUFFIXES,
+    PNG_COMPRESSION,
     encode_picture,
     format_for_suffix,
     metadata_not_held,
@@ -40,12 +41,18 @@ class DecodeSettings:
     format     of every output, by Pillow's name; None: that of each output's suffix
     metadata   kinds to keep
     overwrite  whether outputs may exist
+    compression  of PNG, 0 to 9; None: the default
     """
 
     format: str | None
     metadata: frozenset[str]
     overwrite: bool
     machine: Machine
+    compression: int | None = None
+
+    @property
+    def png_compression(self) -> int:
+        return PNG_COMPRESSION if self.compression is None else self.compression
 
 
 @dataclass(frozen=True)
@@ -112,7 +119,7 @@ class Decoder:
             decoded = self.library.decode_with(codec, lic)
             kept = metadata_subset(decoded, settings.metadata)
             chosen = settings.format or format_of(target)
-            image = encode_picture(kept, chosen)
+            image = encode_picture(kept, chosen, settings.png_compression)
         left_out = (
             f"{chosen} holds no {kind}; left out" for kind in metadata_not_held(kept, chosen)
         )
@@ -202,4 +209,9 @@ def decode_files(
 ) -> int:
     """Decode each input; returns the exit code, the highest of the files'."""
     jobs = plan_decoding(sources, output, settings.format)
+    if settings.compression is not None:
+        for job in jobs:
+            if (chosen := settings.format or format_of(job.target)) != "PNG":
+                name = display_name(job.target)
+                raise UsageError(f"--compress is of PNG, and {name} is {chosen}")
     return convert_files(Decoder(settings), jobs, settings.overwrite, verbosity)

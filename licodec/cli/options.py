@@ -89,6 +89,15 @@ Format = Annotated[
         "of OUT's suffix, or png.",
     ),
 ]
+Compress = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=9,
+        help="Of PNG: 0 is soonest, 9 smallest; by default 4.",
+        show_default=False,
+    ),
+]
 MetadataKept = Annotated[
     str,
     typer.Option(

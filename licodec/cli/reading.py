@@ -10,7 +10,7 @@ from pathlib import Path
 from licodec.container import MAGIC, MAX_LIC_FILE_BYTES
 from licodec.descriptors import is_standard_input, is_standard_output
 from licodec.files import display_name, open_input, read_at_most, read_bytes
-from licodec.images import MAX_PICTURE_FILE_BYTES, Picture, read_picture
+from licodec.images import MAX_PICTURE_FILE_BYTES, Picture
 
 _HEAD_BYTES = 64  # of a file that is no .lic file: enough to say what it is
 
@@ -25,6 +25,8 @@ def target_name(target: str) -> str:
 
 def read_source(source: str) -> Picture:
     """The picture in a file or on the standard input. Raises BadInputError, LimitError."""
+    from licodec.images import read_picture
+
     if is_standard_input(source):
         data = read_bytes(source, MAX_PICTURE_FILE_BYTES)
         with _silent_libraries():

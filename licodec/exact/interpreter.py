@@ -11,7 +11,6 @@ from licodec.errors import LicodecError, UsageError
 from licodec.exact.backends import native, reference
 from licodec.exact.backends.torch_loading import MOST_THREADS, import_torch, torch_problem
 from licodec.exact.bounds import CheckedProgram
-from licodec.exact.selftest import failures
 from licodec.exact.values import Run
 from licodec.forks import limit_torch
 
@@ -84,7 +83,11 @@ def set_threads(count: int) -> None:
 
 def _failures(module: ModuleType, programs: Programs) -> list[str]:
     """What a backend gets wrong. Ours has proved itself before, once for all programs."""
-    return [] if module is native else failures(module, programs.values())
+    if module is native:
+        return []
+    from licodec.exact.selftest import failures
+
+    return failures(module, programs.values())
 
 
 def _load(name: str) -> tuple[ModuleType | None, str]:

@@ -52,14 +52,19 @@ Pillow's own lower limit. Reading holds Pillow's copy of the pixels (4 bytes a p
 and the result (3), no more: conversions go band by band, straight to their upright place.
 """
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from licodec.images.alpha import compress_alpha, decompress_alpha
 from licodec.images.formats import INPUT_FORMATS, INPUT_FORMATS_TEXT, INPUT_SUFFIXES
 from licodec.images.picture import METADATA_KINDS, Picture, metadata_subset, psnr
-from licodec.images.reading import read_image, read_picture
 from licodec.images.sources import MAX_PICTURE_FILE_BYTES, stream_bytes
 from licodec.images.writing import (
     OUTPUT_FORMATS,
     OUTPUT_SUFFIXES,
+    PNG_COMPRESSION,
     OutputFormat,
     encode_picture,
     format_for_suffix,
@@ -67,6 +72,9 @@ from licodec.images.writing import (
     output_format,
     write_picture,
 )
+
+if TYPE_CHECKING:
+    from licodec.images.reading import read_image, read_picture
 
 __all__ = [
     "INPUT_FORMATS",
@@ -76,6 +84,7 @@ __all__ = [
     "METADATA_KINDS",
     "OUTPUT_FORMATS",
     "OUTPUT_SUFFIXES",
+    "PNG_COMPRESSION",
     "OutputFormat",
     "Picture",
     "compress_alpha",
@@ -91,3 +100,10 @@ __all__ = [
     "stream_bytes",
     "write_picture",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Load the readers of all formats on first use: decoding needs none of them."""
+    if name not in ("read_image", "read_picture"):
+        raise AttributeError(f"module 'licodec.images' has no attribute {name!r}")
+    return getattr(import_module("licodec.images.reading"), name)

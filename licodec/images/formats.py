@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from PIL import AvifImagePlugin
+from importlib.util import find_spec
 
-_AVIF = AvifImagePlugin.SUPPORTED  # Pillow can be built without it
+_AVIF = find_spec("PIL._avif") is not None  # Pillow can be built without it
 INPUT_FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "PPM", "GIF", *(["AVIF"] if _AVIF else []))
 INPUT_FORMATS_TEXT = f"PNG, JPEG, WebP, TIFF, BMP, PPM/PGM/PBM, GIF{', AVIF' if _AVIF else ''}"
 INPUT_SUFFIXES = frozenset(

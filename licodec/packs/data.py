@@ -19,7 +19,7 @@ from licodec.entropy.tables import EntropyTables, tables_from_tensors
 from licodec.exact.bounds import CheckedProgram, check
 from licodec.exact.program import Program, program_to_json
 from licodec.exact.schedule import Schedule, schedule_to_json
-from licodec.packs.lazily import Lazily
+from licodec.lazily import Lazily
 from licodec.rate.conditions import HYPER_STEPS, PREFIX, STEPS, Place, extreme, place_at, resolved
 from licodec.rate.gains import BETA, MODES, Gains
 from licodec.rate.scale import AdapterRates, RateScale, modes_of

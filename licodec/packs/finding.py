@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
-from importlib import resources
 from pathlib import Path
 
 from licodec.errors import CorruptFileError, LicodecError, UsageError, WeightsMissingError
@@ -38,7 +37,7 @@ def user_folder() -> Path:
 
 def embedded_folder() -> Path:
     """The packs that ship with licodec: installed beside the package, or in its checkout."""
-    package = Path(str(resources.files("licodec")))
+    package = Path(__file__).parent.parent
     installed = package / "weights"
     return installed if installed.is_dir() else package.parent / "weights"
 

@@ -30,10 +30,10 @@ from licodec.exact.schedule import (
     schedule_to_json,
 )
 from licodec.files import save_atomically
+from licodec.lazily import Lazily
 from licodec.packs.bits import pack_bits, unpack_bits
 from licodec.packs.checks import check, check_adapter_id, check_decoder
 from licodec.packs.data import PROFILE, STEP_SHARES, Pack, PackAdapters
-from licodec.packs.lazily import Lazily
 from licodec.rate.gains import BETA, MODES
 
 SUFFIX = ".safetensors"

@@ -237,3 +237,18 @@ def test_the_worst_code_of_several(run: Run, lic: Path, tmp_path: Path, encoded:
     assert result.exit_code == 6
     assert [line.split(": ")[1] for line in result.stderr.splitlines()] == ["short.lic", "huge.lic"]
     assert (tmp_path / "photo.png").is_file()
+
+
+def test_compression_of_png(run: Run, lic: Path) -> None:
+    sizes, pixels = [], set()
+    for level in ("0", "9"):
+        assert run("decode", "photo.lic", "-o", f"{level}.png", "--compress", level).exit_code == 0
+        sizes.append((lic.parent / f"{level}.png").stat().st_size)
+        with Image.open(lic.parent / f"{level}.png") as image:
+            pixels.add(image.tobytes())
+    assert sizes[0] > sizes[1]
+    assert len(pixels) == 1
+    assert run("decode", "photo.lic", "-o", "a.png", "--compress", "10").exit_code == 2
+    result = run("decode", "photo.lic", "-o", "a.jpg", "--compress", "1")
+    assert result.exit_code == 2
+    assert one_error(result) == "error: --compress is of PNG, and a.jpg is JPEG"
