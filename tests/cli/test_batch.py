@@ -215,7 +215,7 @@ def test_a_target_is_known_by_making_the_file_again(run: Run, one: Path, tmp_pat
 def test_nothing_to_do(run: Run, one: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A batch that is done is done again at once, without a process."""
     run("batch", "in", "-o", "out", *ON_REFERENCE)
-    monkeypatch.setattr("licodec.batches.workers._start", None)
+    monkeypatch.setattr("licodec.batches.workers._start", lambda *_: pytest.fail("a process"))
     result = run("batch", "in", "-o", "out")
     assert (result.exit_code, result.stderr) == (0, "")
     assert totals(result.stdout)["skipped"] == "1"

@@ -23,6 +23,7 @@ from licodec.exact.backends import reference
 from licodec.exact.bounds import analyse, check
 from licodec.exact.program import program_to_json
 from licodec.packs import read_pack, write_pack
+from licodec.rate.setting import Setting
 from tests.conformance import adverse, second_decoder
 from tests.conformance.second_decoder import decoder
 from tests.exact.programs import RANGES, WIDE_RANGES, RandomBuilder
@@ -45,7 +46,7 @@ def codec(path: Path) -> Codec:
 def encode(path: Path, name: str, d: float) -> tuple[bytes, str]:
     """A file made with the pack at `path`, and the hash of the pixels it must decode to."""
     unit = 1 << codec(path).pack.schedule.latent_fraction_bits
-    coded = codec(path).encode(adverse.pictures()[name], round(d * unit))
+    coded = codec(path).at(Setting(round(d * unit))).encode(adverse.pictures()[name])
     picture = coded.picture
     alpha = b"" if picture.alpha is None else picture.alpha.tobytes()
     return coded.data, hashlib.sha256(picture.pixels.tobytes() + alpha).hexdigest()

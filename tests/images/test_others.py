@@ -126,7 +126,7 @@ def test_samples_above_the_stated_maximum(maximum: int, kind: str) -> None:
 @pytest.mark.parametrize("magic", [b"P5", b"P6", b"P2", b"P3"])
 def test_any_maximum(maximum: int, magic: bytes) -> None:
     channels = 3 if magic in (b"P6", b"P3") else 1
-    values = (samples(2, 4, channels, bits=16) % (maximum + 1)).astype(int)
+    values = samples(2, 4, channels, bits=16).astype(int) % (maximum + 1)
     body = values.astype("u1" if maximum < 256 else ">u2").tobytes()
     if magic in (b"P2", b"P3"):
         body = " ".join(map(str, values.ravel())).encode()
