@@ -9,7 +9,7 @@ better from the beginning.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
 
@@ -74,14 +74,14 @@ class PackCodecs:
         """
         require_encoder(self.pack)
         attempts = ATTEMPTS if rate.is_target else 1
-        codec = self._for_work(self._encoding_work * width * height * attempts)
+        codec = self._for_work(lambda: self._encoding_work * attempts, width, height)
         codec.prepare_encoding()
         return codec
 
     def to_decode(self, width: int, height: int) -> Codec:
         """The codec for a file of a picture of so many pixels each way. Raises LicodecError as
         `fastest`."""
-        return self._for_work(self._decoding_work * width * height)
+        return self._for_work(lambda: self._decoding_work, width, height)
 
     @cached_property
     def _decoding_work(self) -> float:
@@ -101,7 +101,13 @@ class PackCodecs:
             for name in programs
         )
 
-    def _for_work(self, work: float) -> Codec:
+    def _for_work(self, per_pixel: Callable[[], float], width: int, height: int) -> Codec:
+        """The codec for so much work for each pixel, those of the padding included."""
+        if not self._work_left:
+            return self.fastest
+        alignment = self.pack.schedule.alignment
+        columns, rows = (-(-side // alignment) * alignment for side in (width, height))
+        work = per_pixel() * columns * rows
         if work > self._work_left:
             return self.fastest
         self._work_left -= work

@@ -26,7 +26,7 @@ def no_faster(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def work_of_a_decoding() -> float:
-    """Of one pixel, for the tiny pack: the least start that takes it."""
+    """Of a picture of one pixel, for the tiny pack: the least start that takes it."""
     low, high = 0.0, 1e9
     while high - low > 1:
         middle = (low + high) / 2
@@ -37,11 +37,18 @@ def work_of_a_decoding() -> float:
 
 def test_the_reference_does_what_is_little() -> None:
     work = work_of_a_decoding()
-    codecs = PackCodecs(tiny.pack(), None, 10 * work)
+    codecs = PackCodecs(tiny.pack(), None, 2.5 * work)
     used = [codecs.to_decode(2, 2).backend for _ in range(4)]
     assert used == [REFERENCE, REFERENCE, FAST, FAST]
     assert codecs.to_decode(1, 1).backend == FAST  # it has started
     assert codecs.reference.backend == REFERENCE
+
+
+@pytest.mark.parametrize(("width", "height"), [(1, 1), (64, 1), (1, 64), (64, 64)])
+def test_work_is_that_of_the_padded_picture(width: int, height: int) -> None:
+    work = work_of_a_decoding()
+    for start, backend in ((work, REFERENCE), (0.9 * work, FAST)):
+        assert PackCodecs(tiny.pack(), None, start).to_decode(width, height).backend == backend
 
 
 def test_encoding_is_more_and_a_search_is_much_more() -> None:

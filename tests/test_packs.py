@@ -147,7 +147,7 @@ def test_programs_of_encoders_must_fit_to_encode(tmp_path: Path, place: str, nam
     wrong = read_pack(tmp_path / "wrong.safetensors")  # good enough for a decoder
     with pytest.raises(CorruptFileError, match=f"program {place} does not take and give"):
         PackCodecs(wrong).to_encode(64, 64, Rate())
-    assert PackCodecs(wrong).to_decode(1, 1).backend == "reference"
+    assert PackCodecs(wrong, "reference").to_decode(1, 1).backend == "reference"
 
 
 @pytest.mark.parametrize(("copies", "legal"), [(42, True), (43, False)])

@@ -6,56 +6,14 @@ import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any
 
 from licodec.batches.content import Content, Stamp, content_of, stamp_of
+from licodec.batches.converter import Converter, Likeness
 from licodec.batches.manifest import Entry, Output, Status
 from licodec.errors import LicodecError
 from licodec.files import check_output, display_name, make_folder, save_atomically
-
-Report = TypeVar("Report")
-
-
-@dataclass(frozen=True)
-class Made(Generic[Report]):
-    """What a converter made of a source.
-
-    data        the output's bytes
-    weights_id  of the networks, in hexadecimal
-    report      what there is to say of it
-    """
-
-    data: bytes
-    weights_id: str
-    report: Report
-
-
-class Likeness(Enum):
-    """What a look at a file tells of whether it is a source's output with the present settings."""
-
-    SAME = "same"
-    OTHER = "other"
-    UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True)
-class Look:
-    """What a look at a file has shown; `reason` says in words how it is another."""
-
-    likeness: Likeness
-    reason: str = ""
-
-
-class Converter(Protocol):
-    """Makes outputs. Raises LicodecError."""
-
-    def make(self, source: str, target: str) -> Made[Any]:
-        """The output of a source, not yet written."""
-
-    def look(self, source: str, target: str) -> Look:
-        """Whether a file that exists is the output of a source, as far as that is cheap to say."""
 
 
 @dataclass(frozen=True)

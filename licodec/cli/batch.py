@@ -14,13 +14,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from licodec.batches.converter import Converter
 from licodec.batches.lock import locked
 from licodec.batches.manifest import Manifest
 from licodec.batches.plan import AHEAD, Action, Decision, Naming, Request, plan
 from licodec.batches.running import run
 from licodec.batches.selection import Selection
 from licodec.batches.sources import Found, check_folders, find
-from licodec.batches.work import Converter, Outcome, Record, Task, is_recognized, perform
+from licodec.batches.work import Outcome, Record, Task, is_recognized, perform
 from licodec.batches.workers import Ask, run_in_processes
 from licodec.cli.batch_output import BatchOutput, JsonOutput, TextOutput
 from licodec.cli.decode import Decoder, DecodeSettings, suffix_of

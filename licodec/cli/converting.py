@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from licodec.batches.work import Converter
+from licodec.batches.converter import Converter
 from licodec.cli.naming import Job
 from licodec.cli.rendering import Reporter, Verbosity
 from licodec.cli.streams import carrying_data

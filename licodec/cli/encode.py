@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from licodec.batches.work import Likeness, Look, Made
+from licodec.batches.converter import Likeness, Look, Made
 from licodec.cli import machine
 from licodec.cli.converting import convert_files
 from licodec.cli.naming import LIC_SUFFIX, Job, command_line, encoded_name, plan_jobs

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from licodec.batches.converter import Likeness, Look, Made
 from licodec.batches.manifest import Entry, Manifest
 from licodec.batches.plan import Naming, Request, plan
 from licodec.batches.running import Skipped, run
 from licodec.batches.selection import Selection
 from licodec.batches.sources import find
-from licodec.batches.work import Likeness, Look, Made, Outcome, Record, Task, perform
+from licodec.batches.work import Outcome, Record, Task, perform
 from licodec.errors import BadInputError
 
 DAMAGED = b"damaged"

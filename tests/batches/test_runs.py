@@ -24,11 +24,12 @@ from hypothesis.stateful import (
 )
 
 from licodec.batches import content
+from licodec.batches.converter import Likeness, Look
 from licodec.batches.manifest import NAME, Manifest
 from licodec.batches.plan import Action, Decision, Request
 from licodec.batches.running import Skipped, run
 from licodec.batches.selection import Selection
-from licodec.batches.work import Converted, Failed, Kept, Likeness, Look, Record, Task
+from licodec.batches.work import Converted, Failed, Kept, Record, Task
 from licodec.batches.workers import Died
 from tests.batches.fakes import DAMAGED, Batch, Crash, converted
 

@@ -10,13 +10,12 @@ from pathlib import Path
 import pytest
 
 from licodec.batches.content import Stamp, content_of, stamp_of
+from licodec.batches.converter import Likeness, Look
 from licodec.batches.manifest import Entry, Status
 from licodec.batches.work import (
     Converted,
     Failed,
     Kept,
-    Likeness,
-    Look,
     Outcome,
     Task,
     perform,

@@ -57,6 +57,34 @@ def test_nothing_heavy_is_imported(photo: Path, lic: Path, tmp_path: Path) -> No
     assert heavy == []
 
 
+DECODING = """
+import sys
+from licodec.cli import main
+sys.argv = ["licodec", "decode", "photo.lic", "--backend", "reference"]
+try:
+    main()
+finally:
+    print(*sorted(sys.modules))
+"""
+
+
+def test_decoding_imports_nothing_of_other_commands(lic: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", DECODING],
+        cwd=lic.parent,
+        env=os.environ | {"PYTHONPATH": str(Path(licodec.__file__).parent.parent)},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
+    )
+    imported = set(done.stdout.splitlines()[-1].split())
+    assert "licodec.images.writing" in imported
+    unneeded = {"images.reading", "batches.work", "cli.pack_commands", "exact.selftest"}
+    assert not {f"licodec.{name}" for name in unneeded} & imported
+    assert not {"rich", "filelock"} & imported
+
+
 def start(*arguments: str, **options: object) -> subprocess.Popen:
     """`python -m licodec` with arguments."""
     root = Path(licodec.__file__).parent.parent
