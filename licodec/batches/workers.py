@@ -102,7 +102,7 @@ def run_in_processes(
     """
     waiting = deque(tasks)
     workers: list[_Worker] = []
-    staff = partial(_staff, workers, waiting, partial(_start, open_tools, prepare), say)
+    staff = partial(_staff, workers, waiting, lambda: _start(open_tools, prepare), say)
     try:
         staff(min(jobs, len(waiting)))
         while busy := [worker for worker in workers if worker.task is not None]:
