@@ -36,7 +36,8 @@ class Commands(TyperGroup):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        self.commands = Lazily((*COMMANDS, "models"), self._made)
+        made: Any = Lazily((*COMMANDS, "models"), self._made)
+        self.commands = made
 
     @staticmethod
     def _made(name: str) -> Any:
@@ -122,7 +123,8 @@ class ModelsCommands(TyperGroup):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        self.commands = Lazily(MODELS_COMMANDS, lambda name: _made(name, *MODELS_COMMANDS[name]))
+        made: Any = Lazily(MODELS_COMMANDS, lambda name: _made(name, *MODELS_COMMANDS[name]))
+        self.commands = made
 
 
 models = typer.Typer(

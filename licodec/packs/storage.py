@@ -392,11 +392,15 @@ def _check_whole(texts: Mapping[str, str], stored: Mapping[str, np.ndarray]) -> 
 
 
 def _adapters_from_json(data: Mapping[str, Any]) -> PackAdapters:
-    shares = (tuple(data.get(key, ())) for key in STEP_SHARES)
-    conditions = data.get("conditions", {})
-    stated_id = bytes.fromhex(data["id"])
+    step_shares, beta_step_shares = (tuple(data.get(key, ())) for key in STEP_SHARES)
     return PackAdapters(
-        data["objective"], data["programs"], data["d"], *shares, conditions, stated_id
+        data["objective"],
+        data["programs"],
+        data["d"],
+        step_shares,
+        beta_step_shares,
+        conditions=data.get("conditions", {}),
+        stated_id=bytes.fromhex(data["id"]),
     )
 
 

@@ -72,7 +72,7 @@ def conditioned(program: Program, tensors: Tensors) -> Iterator[str]:
 
 def resolved(programs: Mapping[str, Program], tensors: Tensors, place: Place) -> Tensors:
     """The tensors of `programs`, with every condition as it is at `place`."""
-    found = {}
+    found: dict[str, np.ndarray] = {}
     for program in programs.values():
         found |= {name: tensors[name] for name in program.tensors if name in tensors}
         for name in conditioned(program, tensors):
