@@ -147,6 +147,8 @@ def time_all(processes: Sequence[Process], rounds: Mapping[str, int]) -> list[Ti
                 times[process.name].append(process("time_once"))
     timings = []
     for name, (warm_up, *counted) in times.items():
+        if not counted:  # of no round
+            continue
         _, encode, decode = zip(*counted, strict=True)
         timings.append(Timing(name, warm_up[0], encode, decode))
     return timings
