@@ -74,7 +74,7 @@ from evaluation.curves import (
     saving,
 )
 from evaluation.export import box_of, export, named
-from evaluation.perceptual import require_package
+from evaluation.perceptual import require_ssimulacra2
 from evaluation.plots import plot, plot_perception
 from evaluation.results import results
 from evaluation.samples import Sample, measure
@@ -316,7 +316,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 def evaluate(arguments: argparse.Namespace) -> None:
     if arguments.perceptual:
-        require_package()
+        require_ssimulacra2()
     elif arguments.plot_perception:
         raise LicodecError("--plot-perception needs --perceptual")
     sources = make_sources(arguments)
