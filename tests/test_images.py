@@ -32,7 +32,6 @@ from licodec.images import (
     output_format,
     psnr,
     read_picture,
-    write_picture,
 )
 from licodec.images import reading as reading_module
 from licodec.images import samples as samples_module
@@ -932,21 +931,6 @@ def test_xmp_of_any_bytes_in_a_png() -> None:
     with Image.open(io.BytesIO(encode_picture(picture, "PNG"))) as image:
         image.load()
         assert image.info["xmp"] == xmp
-
-
-def test_writing_to_a_file_and_a_stream(tmp_path: Path) -> None:
-    picture = Picture(samples(3, 4, 3))
-    stream = io.BytesIO()
-    write_picture(picture, stream, "PNG")
-    write_picture(picture, tmp_path / "a.png", "PNG")
-    assert (tmp_path / "a.png").read_bytes() == stream.getvalue()
-    with pytest.raises(LicodecError, match="exists already"):
-        write_picture(picture, tmp_path / "a.png", "BMP")
-    write_picture(picture, tmp_path / "a.png", "BMP", overwrite=True)
-    assert (tmp_path / "a.png").read_bytes().startswith(b"BM")
-    with pytest.raises(UsageError):
-        write_picture(Picture(samples(1, 1, 3), samples(1, 1)), tmp_path / "b.bmp", "BMP")
-    assert os.listdir(tmp_path) == ["a.png"]
 
 
 def test_writing_a_view() -> None:

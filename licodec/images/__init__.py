@@ -63,14 +63,11 @@ from licodec.images.picture import METADATA_KINDS, Picture, metadata_subset, psn
 from licodec.images.sources import MAX_PICTURE_FILE_BYTES, stream_bytes
 from licodec.images.writing import (
     OUTPUT_FORMATS,
-    OUTPUT_SUFFIXES,
     PNG_COMPRESSION,
-    OutputFormat,
     encode_picture,
     format_for_suffix,
     metadata_not_held,
     output_format,
-    write_picture,
 )
 
 if TYPE_CHECKING:
@@ -83,9 +80,7 @@ __all__ = [
     "MAX_PICTURE_FILE_BYTES",
     "METADATA_KINDS",
     "OUTPUT_FORMATS",
-    "OUTPUT_SUFFIXES",
     "PNG_COMPRESSION",
-    "OutputFormat",
     "Picture",
     "compress_alpha",
     "decompress_alpha",
@@ -98,7 +93,6 @@ __all__ = [
     "read_image",
     "read_picture",
     "stream_bytes",
-    "write_picture",
 ]
 
 

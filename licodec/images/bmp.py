@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from licodec.container.limits import check_picture_size
-from licodec.errors import BadInputError, LimitError
+from licodec.errors import BadInputError
 from licodec.images.formats import BMP_HEADERS
 from licodec.images.metadata import Found
 from licodec.images.samples import eight_bits, row_bands
@@ -51,7 +51,7 @@ class _Header:
     offset: int
 
 
-def read_bmp(stream: BinaryIO, name: str) -> tuple[Image.Image, Found]:
+def read_bmp(stream: BinaryIO) -> tuple[Image.Image, Found]:
     """The picture, of mode P, RGB or RGBA, and the profile in its header.
 
     Raises BadInputError for what is damaged, cut short or of a kind that is not read, LimitError
@@ -59,18 +59,16 @@ def read_bmp(stream: BinaryIO, name: str) -> tuple[Image.Image, Found]:
     """
     with from_start(stream):
         try:
-            header, found = _header(stream, name)
+            header, found = _header(stream)
             stream.seek(header.offset)
             decode = _palette_image if header.bits <= 8 else _colour_image
             image, notes = decode(stream, header)
         except (struct.error, ValueError) as error:
-            raise BadInputError(
-                f"{name}: a BMP file that is damaged or cut short ({error})"
-            ) from error
+            raise BadInputError(f"a BMP file that is damaged or cut short ({error})") from error
     return image, Found(icc=found.icc, notes=(*found.notes, *notes))
 
 
-def _header(stream: BinaryIO, name: str) -> tuple[_Header, Found]:
+def _header(stream: BinaryIO) -> tuple[_Header, Found]:
     start = stream.read(_FILE_HEADER_BYTES + 4)
     offset, size = struct.unpack_from("<II", start, 10)
     if size not in BMP_HEADERS:
@@ -82,13 +80,10 @@ def _header(stream: BinaryIO, name: str) -> tuple[_Header, Found]:
     else:
         width, height, _, bits = struct.unpack_from("<iiHH", fields)
         compression, _, _, _, colours = struct.unpack_from("<IIiiI", fields.ljust(36, b"\0"), 12)
-    try:
-        check_picture_size(width, abs(height))
-    except LimitError as error:
-        raise LimitError(f"{name}: {error}") from None
+    check_picture_size(width, abs(height))
     if width < 1 or not height:
         raise ValueError(f"{width}x{height} pixels")
-    _check_kind(size, bits, compression, name)
+    _check_kind(size, bits, compression)
     masks = _PLAIN_MASKS.get(bits, (0, 0, 0, 0))
     if compression in (_BITFIELDS, _ALPHA_BITFIELDS):
         # Behind the oldest header, inside of the later ones.
@@ -110,7 +105,7 @@ def _header(stream: BinaryIO, name: str) -> tuple[_Header, Found]:
     return header, _found(stream, fields)
 
 
-def _check_kind(size: int, bits: int, compression: int, name: str) -> None:
+def _check_kind(size: int, bits: int, compression: int) -> None:
     """Refuse what is not read, by its name."""
     os2 = size in _OS2_HEADERS
     kinds = {
@@ -123,7 +118,7 @@ def _check_kind(size: int, bits: int, compression: int, name: str) -> None:
         names = _OS2_COMPRESSION_NAMES if os2 else _COMPRESSION_NAMES
         coding = names.get(compression, f"compression {compression}")
         kind = f"{bits}-bit pixels" if compression == _RGB else f"{coding} and {bits}-bit pixels"
-        raise BadInputError(f"{name}: a BMP of {kind}, which is not read; convert it to 24 bits")
+        raise BadInputError(f"a BMP of {kind}, which is not read; convert it to 24 bits")
 
 
 def _found(stream: BinaryIO, fields: bytes) -> Found:

@@ -7,7 +7,7 @@ from typing import BinaryIO
 from PIL import Image
 
 from licodec.images.metadata import Found
-from licodec.images.sources import from_start
+from licodec.images.sources import contents
 
 _EXTENSION, _APPLICATION, _IMAGE = 0x21, 0xFF, 0x2C
 _ICC, _XMP = b"\x0bICCRGBG1012", b"\x0bXMP DataXMP"
@@ -15,12 +15,11 @@ _ICC, _XMP = b"\x0bICCRGBG1012", b"\x0bXMP DataXMP"
 _XMP_TRAILER = b"\x01\xff\xfe"
 
 
-def examine_gif(image: Image.Image, stream: BinaryIO | None, name: str) -> Found:
+def examine_gif(image: Image.Image, stream: BinaryIO | None) -> Found:
     """Profile and XMP, wherever in the file they stand."""
     if stream is None:
         return Found()
-    with from_start(stream):
-        data = stream.read()
+    data = contents(stream)
     icc = xmp = None
     at = 13 + _colours(data[10:11])
     while at < len(data):

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from licodec.container.limits import check_picture_size
-from licodec.errors import BadInputError, LimitError
+from licodec.errors import BadInputError
 from licodec.images.sources import from_start
 
 _SIGNATURE_BYTES = 8
@@ -54,14 +54,14 @@ class SoundPng:
     notes: tuple[str, ...]
 
 
-def sound_png(stream: BinaryIO, name: str) -> SoundPng:
+def sound_png(stream: BinaryIO) -> SoundPng:
     """The file without what is damaged beside its pixels; leaves the stream where it was.
 
     Raises BadInputError where its structure or its pixels' data is damaged, or a chunk is needed
     that is not known; LimitError where the picture is too large.
     """
     with from_start(stream):
-        walk = _Walk(name)
+        walk = _Walk()
         for chunk in _chunks(stream):
             walk.take(chunk, stream)
             if chunk.kind == b"IEND":
@@ -121,7 +121,6 @@ class _Walk:
     is_whole  nothing is left out
     """
 
-    name: str
     header: bytes = b""
     entries: int | None = None  # of the palette
     data: _PixelData | None = None
@@ -142,23 +141,23 @@ class _Walk:
             return
         if not self.header and chunk.kind != b"IHDR":
             known = chunk.kind in _CRITICAL or not chunk.is_critical
-            raise self._unread(chunk) if not known else self._damaged("its header is missing")
+            raise _unread(chunk) if not known else _damaged("its header is missing")
         valid = re.fullmatch(rb"[A-Za-z]{4}", chunk.kind) and chunk.length <= _MOST_CHUNK_BYTES
         if not valid:
             self._cut_off("a chunk of no valid type or length")
         elif chunk.kind == b"IDAT":
             self._take_data(chunk, stream)
         elif chunk.is_critical and chunk.kind not in _CRITICAL:
-            raise self._unread(chunk)
+            raise _unread(chunk)
         else:
             self.in_data = False
             self._take_other(chunk, stream)
 
     def finish(self) -> None:
         if not self.header:
-            raise self._damaged("its header is missing")
+            raise _damaged("its header is missing")
         if self.data is None:
-            raise self._damaged("it has no data for its pixels")
+            raise _damaged("it has no data for its pixels")
         self._check_data()
         if not self.ended:
             self._cut_off("its end chunk is missing")
@@ -171,13 +170,13 @@ class _Walk:
     def _take_data(self, chunk: _Chunk, stream: BinaryIO) -> None:
         if self.data is None:
             if self.colour == _PALETTE and self.entries is None:
-                raise self._damaged("it has no palette in front of its pixels")
+                raise _damaged("it has no palette in front of its pixels")
             self.data, self.in_data = _PixelData(_inflated_size(self.header)), True
         if not self.in_data:
             self._leave_out("pixels' data apart from the rest left out")
             return
         if not self.data.add(stream, chunk.length):
-            raise self._damaged("the checksum of its pixels' data is wrong")
+            raise _damaged("the checksum of its pixels' data is wrong")
         self.kept.append((chunk.start, chunk.end))
 
     def _take_other(self, chunk: _Chunk, stream: BinaryIO) -> None:
@@ -187,7 +186,7 @@ class _Walk:
         elif not intact and chunk.kind == b"IEND":
             self._cut_off("its end chunk is damaged")
         elif not intact and chunk.is_critical:
-            raise self._damaged(f"the checksum of its {chunk.label} chunk is wrong")
+            raise _damaged(f"the checksum of its {chunk.label} chunk is wrong")
         elif chunk.kind == b"IHDR":
             self._take_header(chunk, body)
         elif chunk.kind == b"PLTE":
@@ -208,22 +207,19 @@ class _Walk:
 
     def _take_header(self, chunk: _Chunk, body: bytes) -> None:
         if self.header:
-            raise self._damaged("it has two headers")
+            raise _damaged("it has two headers")
         if len(body) != 13:
-            raise self._damaged("its header has not the right length")
+            raise _damaged("its header has not the right length")
         width, height, bits, colour, compression, filters, interlaced = struct.unpack(
             ">IIBBBBB", body
         )
         methods = compression or filters or interlaced > 1
         if not width or not height or bits not in _BITS.get(colour, ()) or methods:
-            raise self._damaged(
+            raise _damaged(
                 f"its header states {width}x{height} pixels of {bits} bits, colour type {colour}, "
                 f"methods {compression}, {filters} and {interlaced}, which no PNG has"
             )
-        try:
-            check_picture_size(width, height)
-        except LimitError as error:
-            raise LimitError(f"{self.name}: {error}") from None
+        check_picture_size(width, height)
         self.header = body
         self.kept.append((chunk.start, chunk.end))
 
@@ -231,10 +227,10 @@ class _Walk:
         if self.data is not None or self.colour in (0, 4):
             self._leave_out("palette that is out of place left out")
         elif self.entries is not None:
-            raise self._damaged("it has two palettes")
+            raise _damaged("it has two palettes")
         elif len(body) % 3 or not 0 < len(body) <= 768:
             if self.colour == _PALETTE:
-                raise self._damaged(f"its palette has {len(body)} bytes")
+                raise _damaged(f"its palette has {len(body)} bytes")
             self._leave_out("suggested palette that is not valid left out")
         else:
             self.entries = len(body) // 3
@@ -263,9 +259,9 @@ class _Walk:
         if data is None or data.is_damaged:  # which Pillow reports
             return
         if data.size < data.wanted:
-            raise self._damaged("it has data for a part of its pixels only")
+            raise _damaged("it has data for a part of its pixels only")
         if not data.is_complete:
-            raise self._damaged("its pixels' data is cut short behind the pixels")
+            raise _damaged("its pixels' data is cut short behind the pixels")
 
     def _leave_out(self, note: str) -> None:
         self.is_whole = False
@@ -275,18 +271,20 @@ class _Walk:
     def _cut_off(self, why: str) -> None:
         """Take the file to end here, which costs no pixels where they came before."""
         if self.data is None:
-            raise self._damaged(why)
+            raise _damaged(why)
         self.ended = True
         self._leave_out(f"the PNG is damaged behind its pixels ({why}): what follows is left out")
 
-    def _damaged(self, why: str) -> BadInputError:
-        return BadInputError(f"{self.name}: a PNG file that is damaged or cut short: {why}")
 
-    def _unread(self, chunk: _Chunk) -> BadInputError:
-        return BadInputError(
-            f"{self.name}: a PNG whose pixels depend on a chunk of a kind that is not known "
-            f"({chunk.label}); convert it to a plain PNG first"
-        )
+def _damaged(why: str) -> BadInputError:
+    return BadInputError(f"a PNG file that is damaged or cut short: {why}")
+
+
+def _unread(chunk: _Chunk) -> BadInputError:
+    return BadInputError(
+        f"a PNG whose pixels depend on a chunk of a kind that is not known ({chunk.label}); "
+        "convert it to a plain PNG first"
+    )
 
 
 def _contents(stream: BinaryIO, chunk: _Chunk) -> tuple[bytes, bool | None]:

@@ -16,7 +16,7 @@ _BLOCK_BYTES = 2**20
 _ANOTHER = re.compile(rb"P[1-7]\s")
 
 
-def examine_ppm(image: Image.Image, stream: BinaryIO | None, name: str) -> Found:
+def examine_ppm(image: Image.Image, stream: BinaryIO | None) -> Found:
     """Notes where another picture follows, and where samples are larger than any may be."""
     tiles = tiles_of(image)
     if stream is None or not tiles:

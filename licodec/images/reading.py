@@ -4,29 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-
-# The plugins are imported by name: Image.open would otherwise import every one Pillow has.
-from PIL import (
-    AvifImagePlugin,  # noqa: F401
-    GifImagePlugin,  # noqa: F401
-    Image,
-    JpegImagePlugin,  # noqa: F401
-    MpoImagePlugin,  # noqa: F401
-    PngImagePlugin,  # noqa: F401
-    PpmImagePlugin,  # noqa: F401
-    TiffImagePlugin,  # noqa: F401
-    UnidentifiedImageError,
-    WebPImagePlugin,  # noqa: F401
-)
+from PIL import Image, UnidentifiedImageError
 
 from licodec.container.limits import check_picture_size
-from licodec.errors import BadInputError, LimitError
+from licodec.errors import BadInputError
 from licodec.images.avif import examine_avif
 from licodec.images.bmp import read_bmp
 from licodec.images.colour import icc_profile
@@ -59,7 +48,7 @@ from licodec.images.png import found_in_chunks, found_in_text, lacks_colours, se
 from licodec.images.png_chunks import sound_png
 from licodec.images.ppm import examine_ppm
 from licodec.images.samples import Coding, coding_of, reading_of, tiles_of, upright_samples
-from licodec.images.sources import from_start, seekable
+from licodec.images.sources import contents, from_start, seekable
 from licodec.images.tiff import (
     Layout,
     layout_of,
@@ -71,23 +60,26 @@ from licodec.images.tiff import (
 )
 from licodec.images.tiff_samples import conversion_notes, decoded
 
+# The plugins are imported by name: Image.open would otherwise import every one Pillow has.
+for _plugin in ("Avif", "Gif", "Jpeg", "Mpo", "Png", "Ppm", "Tiff", "WebP"):
+    import_module(f"PIL.{_plugin}ImagePlugin")
 
-def _examine_png(image: Image.Image, stream: BinaryIO | None, name: str) -> Found:
-    sound = None if stream is None else sound_png(stream, name)
-    return found_in_chunks({} if sound is None else sound.chunks, image.info)
+
+def _examine_png(image: Image.Image, stream: BinaryIO | None) -> Found:
+    chunks = {} if stream is None else sound_png(stream).chunks
+    return found_in_chunks(chunks, image.info)
 
 
-def _examine_tiff(image: Image.Image, stream: BinaryIO | None, name: str) -> Found:
+def _examine_tiff(image: Image.Image, stream: BinaryIO | None) -> Found:
     if stream is None:
-        refuse_misread(image, name)
+        refuse_misread(image)
     else:
-        refuse_coefficients(image, name)
+        refuse_coefficients(image)
         set_small_palette(image)
     return found_in_directory(image.getexif())
 
 
-_Examine = Callable[[Image.Image, BinaryIO | None, str], Found]
-_EXAMINERS: dict[str, _Examine] = {
+_EXAMINERS: dict[str | None, Callable[[Image.Image, BinaryIO | None], Found]] = {
     "AVIF": examine_avif,
     "GIF": examine_gif,
     "JPEG": examine_jpeg,
@@ -116,6 +108,10 @@ class _Opened:
     found: Found
     orientation: int | None = None
 
+    def without(self, *notes: str) -> _Opened:
+        """The same, and what of it is lost or odd, one phrase each."""
+        return dataclasses.replace(self, found=merged(self.found, Found(notes=notes)))
+
 
 def read_picture(source: Path | bytes | BinaryIO, name: str) -> Picture:
     """Read a picture from a file, its bytes or a binary stream; `name` is for messages.
@@ -129,9 +125,9 @@ def read_picture(source: Path | bytes | BinaryIO, name: str) -> Picture:
             raise BadInputError(f"{name}: the file is empty")
         stream.seek(0)
         with pillow_errors(name, head), pillow_limits_lifted():
-            opened = _open(stream, head, name)
+            opened = _open(stream, head)
             with opened.image:
-                return _picture(opened, name)
+                return _picture(opened)
 
 
 def read_image(image: Image.Image, name: str) -> Picture:
@@ -142,20 +138,11 @@ def read_image(image: Image.Image, name: str) -> Picture:
     """
     with pillow_errors(name, b""), pillow_limits_lifted():
         stream = _undecoded(image)
-        if stream is None:
-            return _picture(_examined(image, None, name), name)
-        if image.format == "BMP":
-            return _picture(_open_bmp(stream, name), name)
-        if image.format == "JPEG" and ended_jpeg(stream) is not None:
-            with from_start(stream):
-                return _picture(_open_jpeg(stream, name), name)
-        if image.format == "PNG" and image.tell() == 0:
-            with from_start(stream):
-                return _picture(_open_png(stream, name), name)
-        if image.format == "TIFF":
-            with from_start(stream):
-                return _picture(_open_tiff(stream, name, image.tell()), name)
-        return _picture(_examined(image, stream, name), name)
+        opener = None if stream is None else _opener(image, stream)
+        if stream is None or opener is None:
+            return _picture(_examined(image, stream))
+        with from_start(stream):
+            return _picture(opener(stream))
 
 
 def _undecoded(image: Image.Image) -> BinaryIO | None:
@@ -166,61 +153,71 @@ def _undecoded(image: Image.Image) -> BinaryIO | None:
     return stream
 
 
-def _open(stream: BinaryIO, head: bytes, name: str) -> _Opened:
+def _opener(image: Image.Image, stream: BinaryIO) -> Callable[[BinaryIO], _Opened] | None:
+    """What opens the file of an image better than Pillow has; None where nothing does."""
+    match image.format:
+        case "BMP":
+            return _open_bmp
+        case "TIFF":
+            return functools.partial(_open_tiff, page=image.tell())
+        case "PNG" if image.tell() == 0:
+            return _open_png
+        case "JPEG" if ended_jpeg(contents(stream)) is not None:
+            return _open_jpeg
+    return None
+
+
+def _open(stream: BinaryIO, head: bytes) -> _Opened:
     if head.startswith(TIFF_STARTS):
-        return _open_tiff(stream, name)
+        return _open_tiff(stream)
     if is_bmp(head):
-        return _open_bmp(stream, name)
+        return _open_bmp(stream)
     if head.startswith(PNG_START):
-        return _open_png(stream, name)
+        return _open_png(stream)
     if head.startswith(JPEG_START):
-        refuse_unread_jpeg(stream, name)
-        return _open_jpeg(stream, name)
-    return _examined(Image.open(stream, formats=_PILLOW_FORMATS), stream, name)
+        refuse_unread_jpeg(contents(stream))
+        return _open_jpeg(stream)
+    return _examined(Image.open(stream, formats=_PILLOW_FORMATS), stream)
 
 
-def _open_bmp(stream: BinaryIO, name: str) -> _Opened:
-    image, found = read_bmp(stream, name)
+def _open_bmp(stream: BinaryIO) -> _Opened:
+    image, found = read_bmp(stream)
     return _Opened(image, Coding(), found)
 
 
-def _open_jpeg(stream: BinaryIO, name: str) -> _Opened:
-    ended = ended_jpeg(stream)
-    whole = stream if ended is None else ended
-    opened = _examined(Image.open(whole, formats=_PILLOW_FORMATS), whole, name)
+def _open_jpeg(stream: BinaryIO) -> _Opened:
+    ended = ended_jpeg(contents(stream))
+    source = ended or stream
+    opened = _examined(Image.open(source, formats=_PILLOW_FORMATS), source)
     if ended is None:
         return opened
-    lost = Found(notes=("the JPEG has no end marker; all of its pixels are there",))
-    return dataclasses.replace(opened, found=merged(opened.found, lost))
+    return opened.without("the JPEG has no end marker; all of its pixels are there")
 
 
-def _open_png(stream: BinaryIO, name: str) -> _Opened:
-    sound = sound_png(stream, name)
+def _open_png(stream: BinaryIO) -> _Opened:
+    sound = sound_png(stream)
     image = Image.open(sound.stream, formats=("PNG",))
-    lost = Found(notes=(*sound.notes, *_frames_left_out(image)))
-    found = merged(found_in_chunks(sound.chunks, image.info), lost)
-    coding = coding_of(image)
+    found = found_in_chunks(sound.chunks, image.info)
+    opened = _Opened(image, coding_of(image), found).without(*sound.notes, *_frames_left_out(image))
     set_exact_alpha(image, sound.stream)
     if lacks_colours(image):
-        found = merged(found, Found(notes=("pixels of colours beyond the palette taken as black",)))
-    return _Opened(image, coding, found)
+        return opened.without("pixels of colours beyond the palette taken as black")
+    return opened
 
 
-def _open_tiff(stream: BinaryIO, name: str, page: int | None = None) -> _Opened:
+def _open_tiff(stream: BinaryIO, page: int | None = None) -> _Opened:
     """By Pillow where it reads the samples right, else by tifffile."""
-    layout = layout_of(stream, name, page)
-    lost = Found(notes=tiff_notes(layout))
+    layout = layout_of(stream, page)
     image = _by_pillow(stream, layout) if layout.for_pillow else None
     if image is not None:
-        opened = _examined(image, stream, name)
-        return dataclasses.replace(opened, found=merged(opened.found, lost))
-    image = decoded(stream, layout, name)
+        return _examined(image, stream).without(*tiff_notes(layout))
+    image = decoded(stream, layout)
     tags = tags_at(stream, layout)
     found = Found(notes=("metadata of a big-endian BigTIFF left out",))
     if tags is not None:
         found = found_in_directory(tags)
-    found = merged(Found(notes=conversion_notes(layout)), found, lost)
-    return _Opened(image, Coding(), found, layout.orientation)
+    found = merged(Found(notes=conversion_notes(layout)), found)
+    return _Opened(image, Coding(), found, layout.orientation).without(*tiff_notes(layout))
 
 
 def _by_pillow(stream: BinaryIO, layout: Layout) -> Image.Image | None:
@@ -235,24 +232,20 @@ def _by_pillow(stream: BinaryIO, layout: Layout) -> Image.Image | None:
     return image
 
 
-def _examined(image: Image.Image, stream: BinaryIO | None, name: str) -> _Opened:
+def _examined(image: Image.Image, stream: BinaryIO | None) -> _Opened:
     """An image that Pillow has opened, with what its file says besides."""
-    _check_size(image, name)
-    examine = _EXAMINERS.get(image.format or "")
-    found = Found() if examine is None else examine(image, stream, name)
+    _check_size(image)
+    examine = _EXAMINERS.get(image.format)
+    opened = _Opened(image, coding_of(image), examine(image, stream) if examine else Found())
     # To count a GIF's frames is to decode others in the place of one that is decoded.
     countable = stream is not None or image.format != "GIF"
-    frames = Found(notes=_frames_left_out(image) if countable else ())
-    return _Opened(image, coding_of(image), merged(found, frames))
+    return opened.without(*(_frames_left_out(image) if countable else ()))
 
 
-def _check_size(image: Image.Image, name: str) -> None:
-    try:
-        check_picture_size(image.width, image.height)
-    except LimitError as error:
-        raise LimitError(f"{name}: {error}") from None
+def _check_size(image: Image.Image) -> None:
+    check_picture_size(image.width, image.height)
     if not image.width or not image.height:
-        raise BadInputError(f"{name}: a picture of {image.width}x{image.height} has no pixels")
+        raise BadInputError(f"a picture of {image.width}x{image.height} has no pixels")
 
 
 def _frames_left_out(image: Image.Image) -> tuple[str, ...]:
@@ -268,15 +261,15 @@ def _frames_left_out(image: Image.Image) -> tuple[str, ...]:
     return (f"only {which} of the {count} frames of the animation taken",)
 
 
-def _picture(opened: _Opened, name: str) -> Picture:
+def _picture(opened: _Opened) -> Picture:
     """The picture of an image that was opened: decoded, converted, turned, with its metadata."""
     image = opened.image
-    _check_size(image, name)
+    _check_size(image)
     image.load()
     if opened.found.aperture is not None:
         image = image.crop(opened.found.aperture)
     lost: list[str] = []
-    reading = reading_of(image, opened.coding, name, lost)
+    reading = reading_of(image, opened.coding, lost)
     found = merged(opened.found, found_in_info(image.info), found_in_text(image.info))
     exif = None if found.exif is None else bare_exif(found.exif)
     orientation = opened.orientation

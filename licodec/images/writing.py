@@ -5,15 +5,13 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
-from PIL import Image, PngImagePlugin, TiffImagePlugin
+from PIL import ExifTags, Image, PngImagePlugin, TiffImagePlugin
 
 from licodec.errors import LicodecError, LimitError, UsageError
-from licodec.files import save_atomically
-from licodec.images.directory import DESCRIPTIVE_TAGS, ORIENTATION, described_exif
+from licodec.images.directory import DESCRIPTIVE_TAGS, described_exif
 from licodec.images.metadata import EXIF_PREFIX
 from licodec.images.picture import METADATA_KINDS, Picture
 from licodec.images.pillow import PILLOW_ERRORS, one_line
@@ -150,20 +148,6 @@ def encode_picture(picture: Picture, format: str, compression: int = PNG_COMPRES
     return stream.getvalue()
 
 
-def write_picture(
-    picture: Picture, target: Path | BinaryIO, format: str, overwrite: bool = False
-) -> None:
-    """Write the picture to a file (see `files.save_atomically`) or to a binary stream.
-
-    Raises as `encode_picture` and `files.save_atomically`.
-    """
-    data = encode_picture(picture, format)
-    if isinstance(target, Path):
-        save_atomically(target, data, overwrite)
-    else:
-        target.write(data)
-
-
 def metadata_not_held(picture: Picture, format: str) -> tuple[str, ...]:
     """Which of the picture's "icc", "exif", "xmp" a file of this format will lack."""
     output = output_format(format)
@@ -236,7 +220,7 @@ def _tiff_directory(exif: bytes | None, xmp: bytes | None) -> Image.Exif:
         if exif is not None:
             source = Image.Exif()
             source.load(exif)
-            described = described_exif(source, DESCRIPTIVE_TAGS | {ORIENTATION})
+            described = described_exif(source, DESCRIPTIVE_TAGS | {ExifTags.Base.Orientation})
             if described is not None:
                 directory.load(described)
     except PILLOW_ERRORS as error:
