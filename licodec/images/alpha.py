@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from collections.abc import Iterator
 
 import numpy as np
 from PIL import Image
@@ -14,6 +13,7 @@ from licodec.container.limits import check_alpha_size, check_picture_size
 from licodec.errors import CorruptFileError, LimitError
 from licodec.images.formats import PNG_START
 from licodec.images.pillow import PILLOW_ERRORS, one_line, pillow_limits_lifted
+from licodec.images.png_chunks import chunks
 
 
 def compress_alpha(alpha: np.ndarray) -> bytes:
@@ -57,21 +57,26 @@ def _check(data: bytes, height: int, width: int) -> None:
     """
     if data[: len(PNG_START)] != PNG_START:
         raise CorruptFileError("alpha plane: not a PNG")
-    chunks = list(_chunks(memoryview(data)))
-    kinds = [kind for kind, _ in chunks]
+    parts = list(chunks(io.BytesIO(data)))
+    if len(PNG_START) + sum(12 + part.length for part in parts) != len(data):
+        raise CorruptFileError("alpha plane: cut short, or bytes after its end")
+    for part in parts:
+        if not part.is_intact:
+            raise CorruptFileError(f"alpha plane: wrong checksum of chunk {part.kind!r}")
+    kinds = [part.kind for part in parts]
     if kinds != [b"IHDR", *[b"IDAT"] * max(1, len(kinds) - 2), b"IEND"]:
         raise CorruptFileError("alpha plane: its chunks are not IHDR, IDAT and IEND alone")
-    if chunks[0][1] != struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0):
+    if parts[0].body != struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0):
         raise CorruptFileError(
             f"alpha plane: not 8-bit greyscale of the picture's {width}x{height} pixels"
         )
-    if chunks[-1][1]:
+    if parts[-1].body:
         raise CorruptFileError("alpha plane: data in its end chunk")
     inflater = zlib.decompressobj()
     size = height * (width + 1)
     try:
         # No more than that, so that a small stream cannot become a large allocation.
-        inflated = len(inflater.decompress(b"".join(body for _, body in chunks[1:-1]), size + 1))
+        inflated = len(inflater.decompress(b"".join(part.body for part in parts[1:-1]), size + 1))
     except zlib.error as error:
         raise CorruptFileError(f"alpha plane: damaged ({one_line(error)})") from error
     if inflated > size:
@@ -80,17 +85,3 @@ def _check(data: bytes, height: int, width: int) -> None:
         raise CorruptFileError("alpha plane: bytes after its samples")
     if inflated < size or not inflater.eof:
         raise CorruptFileError("alpha plane: fewer samples than the picture has")
-
-
-def _chunks(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
-    """Type and contents of a PNG's chunks, up to the end of the file."""
-    at = len(PNG_START)
-    while at < len(data):
-        end = at + 8 + int.from_bytes(data[at : at + 4], "big")
-        if end + 4 > len(data):
-            raise CorruptFileError("alpha plane: cut short")
-        kind = bytes(data[at + 4 : at + 8])
-        if zlib.crc32(data[at + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
-            raise CorruptFileError(f"alpha plane: wrong checksum of chunk {kind!r}")
-        yield kind, data[at + 8 : end]
-        at = end + 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.util import find_spec
 
 _AVIF = find_spec("PIL._avif") is not None  # Pillow can be built without it
@@ -28,9 +29,13 @@ JPEG_START = b"\xff\xd8"
 TIFF_STARTS = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 BMP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)  # bytes of what follows the first 14
 _READ_STARTS = (
-    (b"\xff\xd8\xff", "JPEG"),
-    (b"GIF8", "GIF"),
-    *((start, "TIFF") for start in TIFF_STARTS),
+    (rb"RIFF....WEBP", "WebP"),
+    (rb".PNG", "PNG"),  # with its line ends or top bits changed, as its signature is there to show
+    (rb"BM....\0\0\0\0", "BMP"),
+    (rb"P[1-6]\s", "PPM"),
+    (rb"\xff\xd8\xff", "JPEG"),
+    (rb"GIF8", "GIF"),
+    (b"|".join(map(re.escape, TIFF_STARTS)), "TIFF"),
 )
 # What people try all the same: the error names it.
 _OTHER_STARTS = (
@@ -66,17 +71,9 @@ def is_bmp(head: bytes) -> bool:
 
 def damaged_format(head: bytes) -> str | None:
     """The format that a file with these first bytes is of, among those that are read."""
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "WebP"
     if brands(head) & {b"avif", b"avis"}:
         return "AVIF" if _AVIF else None
-    if head[1:4] == b"PNG":
-        return "PNG"  # with its line ends or top bits changed, as its signature is there to show
-    if head[:2] == b"BM" and head[6:10] == bytes(4):
-        return "BMP"
-    if head[:1] == b"P" and head[1:2] in b"123456" and head[2:3].isspace():
-        return "PPM"
-    return next((name for start, name in _READ_STARTS if head.startswith(start)), None)
+    return next((name for p, name in _READ_STARTS if re.match(p, head, re.DOTALL)), None)
 
 
 def foreign_format(head: bytes) -> str | None:

@@ -73,29 +73,20 @@ def _palette(page: Any, layout: Layout) -> np.ndarray | None:
 
 
 def _planes(page: Any, layout: Layout, palette: np.ndarray | None) -> np.ndarray:
-    """Colours and alpha, (H, W, samples) uint8, segment by segment."""
-    # Which planes each sample becomes.
-    colours = 3 if palette is not None else 1
-    targets = {sample: slice(sample, sample + colours) for sample in range(layout.colours)}
-    count = layout.colours if palette is None else colours
-    if layout.alpha is not None:
-        targets[layout.alpha] = slice(count, count + 1)
-        count += 1
-    planes = np.zeros((layout.height, layout.width, count), np.uint8)
-    for data, (plane, _, top, left, _), _ in page.segments(maxworkers=1):
-        if data is None:
-            raise ValueError("a strip or tile is missing")
-        block = data[0, : layout.height - top, : layout.width - left]
-        columns = slice(left, left + block.shape[1])
-        stored = [plane] if layout.separate else range(layout.samples)
-        for rows in row_bands(*block.shape[:2]):
-            region = planes[top + rows.start : top + rows.stop, columns]
-            for i, sample in enumerate(stored):
-                values = block[rows, :, i : i + 1]
-                if palette is not None and sample == 0:
-                    region[:, :, targets[sample]] = palette[values[:, :, 0]]
-                elif sample in targets:
-                    region[:, :, targets[sample]] = eight_bits(values, 2**layout.bits - 1)
+    """Colours and alpha, (H, W, samples) uint8."""
+    if 0 in page.databytecounts:
+        raise ValueError("a strip or tile is missing")
+    # (planes, 1, height, width, samples of each plane)
+    stored = np.moveaxis(page.asarray(maxworkers=1, squeeze=False)[:, 0], 0, -1)
+    stored = stored.reshape(layout.height, layout.width, layout.samples)
+    used = [*range(layout.colours), *([] if layout.alpha is None else [layout.alpha])]
+    colours = layout.colours if palette is None else 3
+    planes = np.empty((layout.height, layout.width, colours + len(used) - layout.colours), np.uint8)
+    for rows in row_bands(layout.height, layout.width):
+        values = stored[rows][:, :, used]
+        planes[rows, :, -len(used) :] = eight_bits(values, 2**layout.bits - 1)
+        if palette is not None:
+            planes[rows, :, :3] = palette[values[:, :, 0]]
     return planes
 
 

@@ -38,46 +38,40 @@ class OutputFormat:
 
     name: str
     suffixes: tuple[str, ...]
-    alpha: bool
-    metadata: frozenset[str]
-    max_side: int
+    alpha: bool = False
+    metadata: frozenset[str] = frozenset()
+    max_side: int = 2**31 - 1
     options: Mapping[str, Any] = field(default_factory=dict)
     channels: tuple[int, ...] = (1, 3)
     variant_of: str | None = None
 
 
-_ALL_METADATA = frozenset(METADATA_KINDS)
+_ALL = frozenset(METADATA_KINDS)
 _OUTPUT_FORMATS = {
     output.name: output
     for output in (
-        OutputFormat("PNG", (".png",), True, _ALL_METADATA, 2**31 - 1),
+        OutputFormat("PNG", (".png",), alpha=True, metadata=_ALL),
         # The first of a suffix counts: .pnm is either of the two that follow.
-        OutputFormat("PNM", (".pnm",), False, frozenset(), 2**31 - 1, variant_of="PPM"),
-        OutputFormat("PPM", (".ppm", ".pnm"), False, frozenset(), 2**31 - 1, channels=(3,)),
-        OutputFormat(
-            "PGM",
-            (".pgm", ".pnm"),
-            False,
-            frozenset(),
-            2**31 - 1,
-            channels=(1,),
-            variant_of="PPM",
-        ),
-        OutputFormat("BMP", (".bmp",), False, frozenset(), 2**31 - 1),
+        OutputFormat("PNM", (".pnm",), variant_of="PPM"),
+        OutputFormat("PPM", (".ppm", ".pnm"), channels=(3,)),
+        OutputFormat("PGM", (".pgm", ".pnm"), channels=(1,), variant_of="PPM"),
+        OutputFormat("BMP", (".bmp",)),
         # Not compressed: Pillow's compressed TIFFs cannot hold the Exif and GPS directories.
-        OutputFormat("TIFF", (".tif", ".tiff"), True, _ALL_METADATA, 2**31 - 1),
+        OutputFormat("TIFF", (".tif", ".tiff"), alpha=True, metadata=_ALL),
         # 4:4:4, and a quality at which a decoded picture loses little.
         OutputFormat(
-            "JPEG",
-            (".jpg", ".jpeg"),
-            False,
-            _ALL_METADATA,
-            65_500,
-            {"quality": 95, "subsampling": 0},
+            *("JPEG", (".jpg", ".jpeg")),
+            metadata=_ALL,
+            max_side=65_500,
+            options={"quality": 95, "subsampling": 0},
         ),
         # exact: also the colours under transparent pixels.
         OutputFormat(
-            "WEBP", (".webp",), True, _ALL_METADATA, 16_383, {"lossless": True, "exact": True}
+            *("WEBP", (".webp",)),
+            alpha=True,
+            metadata=_ALL,
+            max_side=16_383,
+            options={"lossless": True, "exact": True},
         ),
     )
 }
