@@ -19,6 +19,7 @@ from licodec.errors import BadInputError
 from licodec.files import display_name, open_input, read_at_most
 from licodec.images import Picture, read_image, read_picture, stream_bytes
 from licodec.images.pillow import one_line
+from licodec.images.transparency import Transparency, parse_colour
 from licodec.library import Library
 from licodec.packs import choose_pack
 from licodec.rate.modes import choose_rate
@@ -43,6 +44,8 @@ def encode(
     alpha: float | None = None,
     beta: float | None = None,
     objective: str | None = None,
+    background: str | None = None,
+    keep_hidden_colors: bool = False,
     model: str = "lite",
     plan: str = "standard",
     backend: str | None = None,
@@ -60,11 +63,17 @@ def encode(
     `beta` (0-1, more realism) goes with any of them, and `d` with `alpha`. `objective` is what
     the adapters were trained for ("mse", "ms-ssim", "perceptual"); with it, quality and targets
     go over alpha. A pack that lacks a mode or an objective is a UsageError, which lists what it
-    has. Raises licodec.errors.
+    has.
+
+    Alpha is flattened onto `background`, the name of a colour, #rgb or #rrggbb. Otherwise it is
+    kept where it is not opaque everywhere, and what fully transparent pixels hide only with
+    `keep_hidden_colors`. Raises licodec.errors.
     """
-    picture = as_picture(image)
-    if not isinstance(image, Picture):  # whose maker has seen its notes
-        for note in picture.notes:
+    behind = None if background is None else parse_colour(background)
+    given = as_picture(image)
+    picture = Transparency(behind, keep_hidden_colors).applied(given)
+    for note in picture.notes:
+        if not isinstance(image, Picture) or note not in given.notes:  # its maker has seen those
             warnings.warn(note, stacklevel=2)
     rate = choose_rate(
         lambda mode: mode.value,

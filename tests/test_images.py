@@ -709,10 +709,10 @@ def test_reading_from_a_file_and_from_a_pipe(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("format", INPUT_FORMATS)
+@pytest.mark.parametrize("format", [f for f in INPUT_FORMATS if f not in ("HEIF", "JXL")])
 def test_damage_gives_a_picture_or_one_of_our_errors(format: str) -> None:
     chance = random.Random(format)
-    options = {"exif": exif_block(6)} if format not in ("BMP", "PPM", "GIF") else {}
+    options = {"exif": exif_block(6)} if format not in ("BMP", "PPM", "GIF", "JPEG2000") else {}
     data = saved(Image.fromarray(samples(9, 8, 3)), format, **options)
     for _ in range(120):
         damaged = bytearray(data)
@@ -836,7 +836,7 @@ def test_unknown_suffix(suffix: str) -> None:
         format_for_suffix(suffix)
 
 
-@pytest.mark.parametrize("format", [f for f in OUTPUT_FORMATS if f != "JPEG"])
+@pytest.mark.parametrize("format", [f for f in OUTPUT_FORMATS if f not in ("JPEG", "AVIF")])
 @pytest.mark.parametrize("shape", [(1, 1), (5, 7), (33, 17)])
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("alpha", [False, True])
@@ -876,8 +876,10 @@ def test_alpha_in_a_format_without(format: str) -> None:
     picture = Picture(samples(2, 2, 3), np.full((2, 2), 255, np.uint8))
     with pytest.raises(UsageError) as caught:
         encode_picture(picture, format)
+    able = ", ".join(name for name in OUTPUT_FORMATS if output_format(name).alpha)
     assert str(caught.value) == (
-        f"{format} cannot hold the picture's alpha; choose one of PNG, TIFF, WEBP"
+        f"{format} cannot hold the picture's alpha; choose one of {able}, "
+        "or flatten it (--background)"
     )
 
 

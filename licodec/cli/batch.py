@@ -24,7 +24,7 @@ from licodec.batches.sources import Found, check_folders, find
 from licodec.batches.work import Outcome, Record, Task, is_recognized, perform
 from licodec.batches.workers import Ask, run_in_processes
 from licodec.cli.batch_output import BatchOutput, JsonOutput, TextOutput
-from licodec.cli.decode import Decoder, DecodeSettings, suffix_of
+from licodec.cli.decode import DEFAULT_FORMAT, Decoder, DecodeSettings, check_coding, suffix_of
 from licodec.cli.encode import Encoder, EncodeSettings
 from licodec.cli.naming import LIC_SUFFIX, decoded_name, encoded_name
 from licodec.cli.options import Machine
@@ -106,6 +106,7 @@ def decode_tree(
     folder: str, output: str | None, settings: DecodeSettings, batch: BatchSettings
 ) -> int:
     """Decode every .lic file below a folder; returns the exit code."""
+    check_coding(settings, settings.format or DEFAULT_FORMAT, "the output")
     direction = decoding(settings.format)
     tree = find_tree(folder, output, direction, batch.selection)
     decoder = Decoder(settings)

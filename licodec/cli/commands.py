@@ -5,6 +5,12 @@ from __future__ import annotations
 import typer
 
 from licodec.cli import options
+from licodec.cli.picture_options import (
+    Background,
+    TransparencyOptions,
+    WritingOptions,
+    parse_background,
+)
 from licodec.cli.rate_options import RateOptions
 from licodec.cli.streams import say
 from licodec.errors import UsageError
@@ -36,6 +42,7 @@ def encode(
     force: options.Force = False,
     rate: RateOptions,
     pack: options.ModelOptions,
+    transparency: TransparencyOptions,
     metadata: options.MetadataKept = options.ALL_METADATA,
     psnr: options.Psnr = False,
     machine: options.MachineOptions,
@@ -50,7 +57,9 @@ def encode(
 
     from licodec.cli.encode import EncodeSettings, encode_files
 
-    settings = EncodeSettings(wanted, pack.model, pack.plan, kept, psnr, force, on)
+    settings = EncodeSettings(
+        *(wanted, pack.model, pack.plan, kept, psnr, force, on), transparency.chosen()
+    )
     return encode_files(inputs, output, settings, verbosity)
 
 
@@ -59,8 +68,9 @@ def decode(
     inputs: options.LicFiles,
     output: options.DecodeOutput = None,
     force: options.Force = False,
-    format: options.Format = None,
+    writing: WritingOptions,
     compress: options.Compress = None,
+    background: Background = None,
     metadata: options.MetadataKept = options.ALL_METADATA,
     machine: options.MachineOptions,
     said: options.VerbosityOptions,
@@ -70,7 +80,8 @@ def decode(
 
     from licodec.cli.decode import DecodeSettings, choose_format, decode_files
 
-    settings = DecodeSettings(choose_format(format), kept, force, on, compress)
+    chosen, behind = choose_format(writing.format), parse_background(background)
+    settings = DecodeSettings(chosen, kept, force, on, compress, writing.output_quality, behind)
     return decode_files(inputs, output, settings, verbosity)
 
 
@@ -87,7 +98,8 @@ def batch(
     dry_run: options.DryRun = False,
     rate: RateOptions,
     pack: options.ModelOptions,
-    format: options.Format = None,
+    transparency: TransparencyOptions,
+    writing: WritingOptions,
     metadata: options.MetadataKept = options.ALL_METADATA,
     psnr: options.Psnr = False,
     machine: options.MachineOptions,
@@ -113,8 +125,7 @@ def batch(
         raise UsageError("--json and --quiet exclude each other; give one of them")
     if decode and (psnr or rate != RateOptions()):
         raise UsageError("rate options and --psnr are for encoding; --decode takes none of them")
-    if format is not None and not decode:
-        raise UsageError("--format is for --decode; encoding writes .lic files")
+    (writing.require_default if not decode else transparency.require_no_encoding)()
 
     from licodec.batches.selection import Selection
     from licodec.cli.batch import BatchSettings, decode_tree, encode_tree
@@ -124,9 +135,14 @@ def batch(
     selection = Selection(tuple(include or ()), tuple(exclude or ()))
     settings = BatchSettings(selection, jobs, force, preserve, dry_run, json, verbosity)
     if decode:
-        decoding = DecodeSettings(choose_format(format), kept, force, on)
+        quality, background = writing.output_quality, parse_background(transparency.background)
+        decoding = DecodeSettings(
+            choose_format(writing.format), kept, force, on, None, quality, background
+        )
         return decode_tree(folder, output, decoding, settings)
-    encoding = EncodeSettings(wanted, pack.model, pack.plan, kept, psnr, force, on)
+    encoding = EncodeSettings(
+        *(wanted, pack.model, pack.plan, kept, psnr, force, on), transparency.chosen()
+    )
     return encode_tree(folder, output, encoding, settings)
 
 

@@ -23,12 +23,14 @@ from licodec.files import display_name
 from licodec.images import (
     INPUT_SUFFIXES,
     PNG_COMPRESSION,
+    QUALITY_FORMATS,
     encode_picture,
     format_for_suffix,
     metadata_not_held,
     metadata_subset,
     output_format,
 )
+from licodec.images.transparency import Colour, flattened
 from licodec.library import Library
 
 DEFAULT_FORMAT = "PNG"
@@ -42,6 +44,8 @@ class DecodeSettings:
     metadata   kinds to keep
     overwrite  whether outputs may exist
     compression  of PNG, 0 to 9; None: the default
+    quality    of formats that have one, 0 to 100; None: the default
+    background that alpha is flattened onto; None: it is kept
     """
 
     format: str | None
@@ -49,6 +53,8 @@ class DecodeSettings:
     overwrite: bool
     machine: Machine
     compression: int | None = None
+    quality: int | None = None
+    background: Colour | None = None
 
     @property
     def png_compression(self) -> int:
@@ -100,9 +106,13 @@ class Decoder:
     @property
     def file_settings(self) -> dict[str, Any]:
         """All that changes a picture's file beside the .lic file, in JSON's types."""
+        settings = self.settings
+        background = settings.background and list(settings.background)
+        optional = {"quality": settings.quality, "background": background}
         return {
-            "format": self.settings.format or DEFAULT_FORMAT,
-            "metadata": sorted(self.settings.metadata),
+            "format": settings.format or DEFAULT_FORMAT,
+            "metadata": sorted(settings.metadata),
+            **{name: value for name, value in optional.items() if value is not None},
         }
 
     def make(self, source: str, target: str) -> Made[DecodeResult]:
@@ -118,8 +128,10 @@ class Decoder:
             start = time.perf_counter() - reading
             decoded = self.library.decode_with(codec, lic)
             kept = metadata_subset(decoded, settings.metadata)
+            if settings.background is not None:
+                kept = flattened(kept, settings.background)
             chosen = settings.format or format_of(target)
-            image = encode_picture(kept, chosen, settings.png_compression)
+            image = encode_picture(kept, chosen, settings.png_compression, settings.quality)
         left_out = (
             f"{chosen} holds no {kind}; left out" for kind in metadata_not_held(kept, chosen)
         )
@@ -130,7 +142,7 @@ class Decoder:
             size=len(data),
             written=len(image),
             seconds=time.perf_counter() - start,
-            warnings=tuple(f"{name}: {note}" for note in (*decoded.notes, *left_out)),
+            warnings=tuple(f"{name}: {note}" for note in (*kept.notes, *left_out)),
             notice=machine.notice(codec, settings.machine),
         )
         return Made(image, lic.header.weights_id.hex(), result)
@@ -209,9 +221,18 @@ def decode_files(
 ) -> int:
     """Decode each input; returns the exit code, the highest of the files'."""
     jobs = plan_decoding(sources, output, settings.format)
-    if settings.compression is not None:
+    if settings.compression is not None or settings.quality is not None:
         for job in jobs:
-            if (chosen := settings.format or format_of(job.target)) != "PNG":
-                name = display_name(job.target)
-                raise UsageError(f"--compress is of PNG, and {name} is {chosen}")
+            chosen = settings.format or format_of(job.target)
+            check_coding(settings, chosen, display_name(job.target))
     return convert_files(Decoder(settings), jobs, settings.overwrite, verbosity)
+
+
+def check_coding(settings: DecodeSettings, chosen: str, name: str) -> None:
+    """Refuse what is asked of a format, that of `name`, that does not have it."""
+    if settings.compression is not None and chosen != "PNG":
+        raise UsageError(f"--compress is of PNG, and {name} is {chosen}")
+    if settings.quality is not None and chosen not in QUALITY_FORMATS:
+        raise UsageError(
+            f"--output-quality is of {', '.join(QUALITY_FORMATS)}, and {name} is {chosen}"
+        )

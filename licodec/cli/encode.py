@@ -27,6 +27,7 @@ from licodec.container import Header, LicFile, Metadata, read_file
 from licodec.errors import LicodecError, UsageError
 from licodec.files import display_name
 from licodec.images import INPUT_SUFFIXES, Picture, metadata_subset, psnr
+from licodec.images.transparency import Transparency
 from licodec.library import PackCodecs
 from licodec.packs import Pack, choose_pack, open_pack, require_encoder
 from licodec.rate.gains import GAIN_ONE
@@ -40,6 +41,7 @@ class EncodeSettings:
 
     model, plan      see licodec.packs.choose_pack
     metadata         kinds to keep
+    transparency     what becomes of it
     measure_psnr     whether results have their PSNR
     overwrite        whether outputs may exist
     """
@@ -51,6 +53,7 @@ class EncodeSettings:
     measure_psnr: bool
     overwrite: bool
     machine: Machine
+    transparency: Transparency = Transparency()  # noqa: RUF009  (frozen)
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,11 @@ class Encoder:
     @property
     def file_settings(self) -> dict[str, Any]:
         """All that changes a file beside its picture and the weights, in JSON's types."""
-        return {"rate": self._rate_settings, "metadata": sorted(self.settings.metadata)}
+        return {
+            "rate": self._rate_settings,
+            "metadata": sorted(self.settings.metadata),
+            **self.settings.transparency.file_settings,
+        }
 
     @property
     def _rate_settings(self) -> dict[str, Any]:
@@ -127,7 +134,7 @@ class Encoder:
         start = time.perf_counter()
         name = source_name(source)
         with machine.memory_errors():
-            picture = read_source(source)
+            picture = settings.transparency.applied(read_source(source))
         reading = time.perf_counter() - start
         # Opening it may take seconds, which are not this picture's.
         codec = self.codecs.to_encode(picture.width, picture.height, settings.rate)
@@ -155,7 +162,8 @@ class Encoder:
         except LicodecError as error:
             return Look(Likeness.OTHER, f"is no whole .lic file ({error})")
         with machine.memory_errors():
-            picture = metadata_subset(read_source(source), self.settings.metadata)
+            picture = self.settings.transparency.applied(read_source(source))
+            picture = metadata_subset(picture, self.settings.metadata)
         difference = self._difference(lic, picture)
         if difference:
             return Look(Likeness.OTHER, difference)

@@ -40,7 +40,8 @@ Pictures = Annotated[
     list[str],
     typer.Argument(
         metavar="IN",
-        help="Pictures: PNG, JPEG, WebP, TIFF, BMP, PPM/PGM/PBM, GIF, AVIF; - is standard input.",
+        help="Pictures: PNG, JPEG, WebP, TIFF, BMP, PPM/PGM/PBM, GIF, JPEG 2000, AVIF, and with "
+        "extras HEIC and JPEG XL; - is standard input.",
         show_default=False,
     ),
 ]
@@ -79,14 +80,6 @@ BatchOutput = Annotated[
         "--output",
         metavar="OUT",
         help="Folder for the mirrored tree; by default DIR-lic, with --decode DIR-decoded.",
-    ),
-]
-Format = Annotated[
-    str | None,
-    typer.Option(
-        metavar="FORMAT",
-        help="png, jpg, webp, tiff, bmp, ppm (colour), pgm (grey) or pnm (either); by default that "
-        "of OUT's suffix, or png.",
     ),
 ]
 Compress = Annotated[

@@ -57,43 +57,28 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from licodec.images.alpha import compress_alpha, decompress_alpha
-from licodec.images.formats import INPUT_FORMATS, INPUT_FORMATS_TEXT, INPUT_SUFFIXES
-from licodec.images.picture import METADATA_KINDS, Picture, metadata_subset, psnr
-from licodec.images.sources import MAX_PICTURE_FILE_BYTES, stream_bytes
-from licodec.images.writing import (
-    OUTPUT_FORMATS,
-    PNG_COMPRESSION,
-    encode_picture,
-    format_for_suffix,
-    metadata_not_held,
-    output_format,
-)
+from licodec.images.alpha import compress_alpha as compress_alpha
+from licodec.images.alpha import decompress_alpha as decompress_alpha
+from licodec.images.formats import INPUT_FORMATS as INPUT_FORMATS
+from licodec.images.formats import INPUT_FORMATS_TEXT as INPUT_FORMATS_TEXT
+from licodec.images.formats import INPUT_SUFFIXES as INPUT_SUFFIXES
+from licodec.images.picture import METADATA_KINDS as METADATA_KINDS
+from licodec.images.picture import Picture as Picture
+from licodec.images.picture import metadata_subset as metadata_subset
+from licodec.images.picture import psnr as psnr
+from licodec.images.sources import MAX_PICTURE_FILE_BYTES as MAX_PICTURE_FILE_BYTES
+from licodec.images.sources import stream_bytes as stream_bytes
+from licodec.images.writing import OUTPUT_FORMATS as OUTPUT_FORMATS
+from licodec.images.writing import PNG_COMPRESSION as PNG_COMPRESSION
+from licodec.images.writing import QUALITY_FORMATS as QUALITY_FORMATS
+from licodec.images.writing import encode_picture as encode_picture
+from licodec.images.writing import format_for_suffix as format_for_suffix
+from licodec.images.writing import metadata_not_held as metadata_not_held
+from licodec.images.writing import output_format as output_format
 
 if TYPE_CHECKING:
-    from licodec.images.reading import read_image, read_picture
-
-__all__ = [
-    "INPUT_FORMATS",
-    "INPUT_FORMATS_TEXT",
-    "INPUT_SUFFIXES",
-    "MAX_PICTURE_FILE_BYTES",
-    "METADATA_KINDS",
-    "OUTPUT_FORMATS",
-    "PNG_COMPRESSION",
-    "Picture",
-    "compress_alpha",
-    "decompress_alpha",
-    "encode_picture",
-    "format_for_suffix",
-    "metadata_not_held",
-    "metadata_subset",
-    "output_format",
-    "psnr",
-    "read_image",
-    "read_picture",
-    "stream_bytes",
-]
+    from licodec.images.reading import read_image as read_image
+    from licodec.images.reading import read_picture as read_picture
 
 
 def __getattr__(name: str) -> Any:

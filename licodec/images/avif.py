@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterator
 from fractions import Fraction
 from typing import BinaryIO
 
@@ -21,12 +20,14 @@ from construct import (
 )
 from PIL import Image
 
+from licodec.images.boxes import Box, Bytes, boxes
 from licodec.images.colour import coded_space, transfer_name
 from licodec.images.formats import HEAD_BYTES, brands
 from licodec.images.metadata import Found
 from licodec.images.sources import contents
 
 _TRACK = (b"trak", b"mdia", b"minf", b"stbl", b"stsd")
+_CONFIGURATIONS = (b"av1C", b"hvcC")
 _SAMPLE_ENTRY_BYTES = 78  # of a picture's sample entry, before its boxes
 
 # Which properties belong to which item: an `ipma` box.
@@ -42,9 +43,6 @@ _ASSOCIATIONS = Struct(
         ),
     ),
 )
-
-Bytes = bytes | memoryview
-Property = tuple[bytes, Bytes]
 
 
 def examine_avif(image: Image.Image, stream: BinaryIO | None) -> Found:
@@ -67,10 +65,10 @@ def examine_avif(image: Image.Image, stream: BinaryIO | None) -> Found:
         if kind == b"colr" and body[:4] == b"nclx" and len(body) >= 10:
             primaries, transfer = struct.unpack_from(">HH", body, 4)
             colour = coded_space(primaries, transfer)
-            stated_by = f"AVIF colour description (nclx {primaries}/{transfer})"
+            stated_by = f"{image.format} colour description (nclx {primaries}/{transfer})"
             if colour is None and image.info.get("icc_profile") is None:
                 notes.append(f"{stated_by}: {transfer_name(transfer)} left out")
-        if kind == b"clap":
+        if kind == b"clap" and image.format == "AVIF":  # libheif itself crops
             aperture = _aperture(body, *image.size)
             whole = aperture == (0, 0, *image.size)
             if aperture is None:
@@ -81,12 +79,14 @@ def examine_avif(image: Image.Image, stream: BinaryIO | None) -> Found:
     return Found(colour=colour, stated_by=stated_by, aperture=aperture, notes=tuple(notes))
 
 
-def _bits(properties: list[Property]) -> int:
-    """Bits of a sample, as the AV1 configuration has them, or else what is said of pixels."""
+def _bits(properties: list[Box]) -> int:
+    """Bits of a sample, as the codec's configuration has them, or else what is said of pixels."""
     for kind, body in properties:
         if kind == b"av1C" and len(body) > 2:
             high, twelve = body[2] & 0x40, body[2] & 0x20
             return (12 if twelve else 10) if high else 8
+        if kind == b"hvcC" and len(body) > 17:
+            return 8 + (body[17] & 7)
     depths = [body[5 : 5 + body[4]] for kind, body in properties if kind == b"pixi" and body[5:]]
     return max((max(each) for each in depths if each), default=8)
 
@@ -110,59 +110,43 @@ def _aperture(body: Bytes, width: int, height: int) -> tuple[int, int, int, int]
     return box if inside else None
 
 
-def _properties(data: bytes) -> list[Property]:
+def _properties(data: bytes) -> list[Box]:
     """What is said of the picture that libavif decodes: of a sequence's track, else the item."""
     top: dict[bytes, Bytes] = {}
-    for kind, body in _boxes(data):
+    for kind, body in boxes(data):
         top.setdefault(kind, body)
     track = _track_properties(top.get(b"moov", b"")) if data[8:12] == b"avis" else []
     return track or _primary_properties(top.get(b"meta", b"")[4:])
 
 
-def _track_properties(moov: Bytes) -> list[Property]:
+def _track_properties(moov: Bytes) -> list[Box]:
     """The boxes of the first track of AV1 pictures."""
-    for kind, track in _boxes(moov):
+    for kind, track in boxes(moov):
         path = iter(_TRACK)
         inside = track if kind == next(path) else b""
         for step in path:
-            inside = dict(_boxes(inside)).get(step, b"")
-        entry = dict(_boxes(inside[8:])).get(b"av01")
+            inside = dict(boxes(inside)).get(step, b"")
+        entry = dict(boxes(inside[8:])).get(b"av01")
         if entry is not None:
-            return list(_boxes(entry[_SAMPLE_ENTRY_BYTES:]))
+            return list(boxes(entry[_SAMPLE_ENTRY_BYTES:]))
     return []
 
 
-def _boxes(data: Bytes) -> Iterator[Property]:
-    """Type and contents of the boxes in `data`, one after the other."""
-    view = memoryview(data)
-    at = 0
-    while at + 8 <= len(view):
-        size, kind = struct.unpack_from(">I4s", view, at)
-        head = 8
-        if size == 1:
-            size, head = struct.unpack_from(">Q", view, at + 8)[0], 16
-        end = at + size if size else len(view)
-        if end < at + head:
-            return
-        yield kind, view[at + head : end]
-        at = end
-
-
-def _primary_properties(meta: Bytes) -> list[Property]:
+def _primary_properties(meta: Bytes) -> list[Box]:
     """The properties that the file associates with its primary item."""
-    boxes = dict(_boxes(meta))
-    primary_box = boxes.get(b"pitm", b"")
-    if not primary_box or b"iprp" not in boxes:
+    inside = dict(boxes(meta))
+    primary_box = inside.get(b"pitm", b"")
+    if not primary_box or b"iprp" not in inside:
         return []
     primary = int.from_bytes(primary_box[4 : 6 if primary_box[0] == 0 else 8], "big")
-    inside = dict(_boxes(boxes[b"iprp"]))
-    properties = list(_boxes(inside.get(b"ipco", b"")))
+    inside = dict(boxes(inside[b"iprp"]))
+    properties = list(boxes(inside.get(b"ipco", b"")))
     stated = _ASSOCIATIONS.parse(inside.get(b"ipma", b""))
     numbers = {each.item: each.numbers for each in stated.entries}.get(primary, [])
     # The highest bit says that a property is essential.
     places = [number & (0x7FFF if stated.flags & 1 else 0x7F) for number in numbers]
     own = [properties[place - 1] for place in places if 0 < place <= len(properties)]
-    # A grid has no AV1 configuration: that of its tiles, which are alike.
-    if not {b"av1C", b"pixi"} & {kind for kind, _ in own}:
-        own += [each for each in properties if each[0] == b"av1C"][:1]
+    # A grid has no configuration: that of its tiles, which are alike.
+    if not {*_CONFIGURATIONS, b"pixi"} & {kind for kind, _ in own}:
+        own += [each for each in properties if each[0] in _CONFIGURATIONS][:1]
     return own

@@ -22,14 +22,20 @@ from licodec.images.colour import icc_profile
 from licodec.images.directory import found_in_directory
 from licodec.images.formats import (
     HEAD_BYTES,
+    HEIC_BRANDS,
     INPUT_FORMATS,
     JPEG_START,
+    JXL_STARTS,
     PNG_START,
     TIFF_STARTS,
+    brands,
     is_bmp,
 )
 from licodec.images.gif import examine_gif
+from licodec.images.heif import examine_heif, open_heif
+from licodec.images.jp2 import examine_jp2
 from licodec.images.jpeg import ended_jpeg, examine_jpeg, refuse_unread_jpeg
+from licodec.images.jxl import read_jxl
 from licodec.images.metadata import (
     Found,
     bare_exif,
@@ -61,7 +67,7 @@ from licodec.images.tiff import (
 from licodec.images.tiff_samples import conversion_notes, decoded
 
 # The plugins are imported by name: Image.open would otherwise import every one Pillow has.
-for _plugin in ("Avif", "Gif", "Jpeg", "Mpo", "Png", "Ppm", "Tiff", "WebP"):
+for _plugin in ("Avif", "Gif", "Jpeg", "Jpeg2K", "Mpo", "Png", "Ppm", "Tiff", "WebP"):
     import_module(f"PIL.{_plugin}ImagePlugin")
 
 
@@ -82,14 +88,16 @@ def _examine_tiff(image: Image.Image, stream: BinaryIO | None) -> Found:
 _EXAMINERS: dict[str | None, Callable[[Image.Image, BinaryIO | None], Found]] = {
     "AVIF": examine_avif,
     "GIF": examine_gif,
+    "HEIF": examine_heif,
     "JPEG": examine_jpeg,
+    "JPEG2000": examine_jp2,
     "MPO": examine_jpeg,
     "PNG": _examine_png,
     "PPM": examine_ppm,
     "TIFF": _examine_tiff,
 }
 # Those of the others are opened on their own.
-_OWN_FORMATS = ("BMP", "PNG", "TIFF")
+_OWN_FORMATS = ("BMP", "HEIF", "JXL", "PNG", "TIFF")
 _PILLOW_FORMATS = tuple(format for format in INPUT_FORMATS if format not in _OWN_FORMATS)
 
 
@@ -177,6 +185,10 @@ def _open(stream: BinaryIO, head: bytes) -> _Opened:
     if head.startswith(JPEG_START):
         refuse_unread_jpeg(contents(stream))
         return _open_jpeg(stream)
+    if head.startswith(JXL_STARTS):
+        return _open_jxl(stream)
+    if brands(head) & HEIC_BRANDS:
+        return _examined(open_heif(stream), stream)
     return _examined(Image.open(stream, formats=_PILLOW_FORMATS), stream)
 
 
@@ -192,6 +204,11 @@ def _open_jpeg(stream: BinaryIO) -> _Opened:
     if ended is None:
         return opened
     return opened.without("the JPEG has no end marker; all of its pixels are there")
+
+
+def _open_jxl(stream: BinaryIO) -> _Opened:
+    image, found = read_jxl(stream)
+    return _Opened(image, coding_of(image), found)
 
 
 def _open_png(stream: BinaryIO) -> _Opened:
@@ -254,8 +271,8 @@ def _frames_left_out(image: Image.Image) -> tuple[str, ...]:
     count = getattr(image, "n_frames", 1)
     if count == 1:
         return ()
-    if image.format == "MPO":
-        return (f"only the first of the {count} pictures in the MPO file taken",)
+    if which := {"MPO": "first", "HEIF": "primary one"}.get(image.format or ""):
+        return (f"only the {which} of the {count} pictures in the {image.format} file taken",)
     frame = image.tell() + 1
     which = "the first" if frame == 1 else f"number {frame}"
     return (f"only {which} of the {count} frames of the animation taken",)

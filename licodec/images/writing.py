@@ -12,6 +12,7 @@ from PIL import ExifTags, Image, PngImagePlugin, TiffImagePlugin
 
 from licodec.errors import LicodecError, LimitError, UsageError
 from licodec.images.directory import DESCRIPTIVE_TAGS, described_exif
+from licodec.images.formats import INPUT_FORMATS
 from licodec.images.metadata import EXIF_PREFIX
 from licodec.images.picture import METADATA_KINDS, Picture
 from licodec.images.pillow import PILLOW_ERRORS, one_line
@@ -32,6 +33,7 @@ class OutputFormat:
     metadata  which of icc, exif, xmp it holds
     max_side  pixels
     options   for Pillow's save
+    has_quality  whether they give way to a quality, 0 to 100
     channels  that its pictures may have; grey ones are written in colour where it is 3 alone
     variant_of  Pillow's name, where that is another
     """
@@ -42,6 +44,7 @@ class OutputFormat:
     metadata: frozenset[str] = frozenset()
     max_side: int = 2**31 - 1
     options: Mapping[str, Any] = field(default_factory=dict)
+    has_quality: bool = False
     channels: tuple[int, ...] = (1, 3)
     variant_of: str | None = None
 
@@ -63,7 +66,16 @@ _OUTPUT_FORMATS = {
             *("JPEG", (".jpg", ".jpeg")),
             metadata=_ALL,
             max_side=65_500,
-            options={"quality": 95, "subsampling": 0},
+            options={"quality": 95, "subsampling": "4:4:4"},
+            has_quality=True,
+        ),
+        OutputFormat(
+            *("AVIF", (".avif",)),
+            alpha=True,
+            metadata=_ALL,
+            max_side=65_535,
+            options={"quality": 95, "subsampling": "4:4:4"},
+            has_quality=True,
         ),
         # exact: also the colours under transparent pixels.
         OutputFormat(
@@ -72,10 +84,13 @@ _OUTPUT_FORMATS = {
             metadata=_ALL,
             max_side=16_383,
             options={"lossless": True, "exact": True},
+            has_quality=True,
         ),
     )
+    if output.name != "AVIF" or "AVIF" in INPUT_FORMATS
 }
 OUTPUT_FORMATS = tuple(_OUTPUT_FORMATS)
+QUALITY_FORMATS = tuple(output.name for output in _OUTPUT_FORMATS.values() if output.has_quality)
 OUTPUT_SUFFIXES = tuple(
     dict.fromkeys(suffix for output in _OUTPUT_FORMATS.values() for suffix in output.suffixes)
 )
@@ -109,14 +124,21 @@ def output_format(name: str) -> OutputFormat:
     return _OUTPUT_FORMATS[format_for_suffix("." + name)]
 
 
-def encode_picture(picture: Picture, format: str, compression: int = PNG_COMPRESSION) -> bytes:
+def encode_picture(
+    picture: Picture,
+    format: str,
+    compression: int = PNG_COMPRESSION,
+    quality: int | None = None,
+) -> bytes:
     """The picture as a file of an output format, with the metadata that it holds; `compression` is
-    PNG's, 0 (largest and soonest) to 9.
+    PNG's, 0 (largest and soonest) to 9, `quality` that of the formats that have one, 0 to 100.
 
-    Raises UsageError where the format cannot hold the picture or its metadata; metadata of a
-    kind that the format lacks is left out, see `metadata_not_held`.
+    Raises UsageError where the format cannot hold the picture or its metadata, or has no quality;
+    metadata of a kind that the format lacks is left out, see `metadata_not_held`.
     """
     output = output_format(format)
+    if quality is not None and not output.has_quality:
+        raise UsageError(f"{output.name} has no quality; {', '.join(QUALITY_FORMATS)} have")
     _check_holds(picture, output)
     pixels = picture.pixels
     if picture.channels not in output.channels:  # grey, as all colours alike
@@ -129,7 +151,7 @@ def encode_picture(picture: Picture, format: str, compression: int = PNG_COMPRES
         image.save(
             stream,
             format=output.variant_of or output.name,
-            **(output.options if output.name != "PNG" else {"compress_level": compression}),
+            **_coding_options(output, compression, quality),
             **_metadata_options(picture, output),
         )
     except MemoryError as error:
@@ -154,7 +176,10 @@ def metadata_not_held(picture: Picture, format: str) -> tuple[str, ...]:
 def _check_holds(picture: Picture, output: OutputFormat) -> None:
     if picture.alpha is not None and not output.alpha:
         able = ", ".join(other.name for other in _OUTPUT_FORMATS.values() if other.alpha)
-        raise UsageError(f"{output.name} cannot hold the picture's alpha; choose one of {able}")
+        raise UsageError(
+            f"{output.name} cannot hold the picture's alpha; choose one of {able}, "
+            "or flatten it (--background)"
+        )
     if picture.channels > max(output.channels):
         raise UsageError(
             f"{output.name} holds grey pictures alone, and this one has colours; choose PPM or PNM"
@@ -174,9 +199,20 @@ def _check_holds(picture: Picture, output: OutputFormat) -> None:
                 )
 
 
+def _coding_options(
+    output: OutputFormat, compression: int, quality: int | None
+) -> Mapping[str, Any]:
+    if output.name == "PNG":
+        return {"compress_level": compression}
+    if quality is None:
+        return output.options
+    # Colours at half the resolution where little is asked for, as most programs have it.
+    return {"quality": quality, "subsampling": "4:4:4" if quality >= 90 else "4:2:0"}
+
+
 def _held_metadata(picture: Picture, output: OutputFormat) -> frozenset[str]:
-    # WebP has colour samples only, for which a profile of grey ones is wrong.
-    if output.name == "WEBP" and picture.channels == 1:
+    # These have colour samples only, for which a profile of grey ones is wrong.
+    if output.name in ("WEBP", "AVIF") and picture.channels == 1:
         return output.metadata - {"icc"}
     return output.metadata
 
