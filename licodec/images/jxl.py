@@ -87,7 +87,8 @@ class _Bits:
 def _check_header(data: bytes) -> list[str]:
     """What is lost of what a file states before its pixels.
 
-    Raises BadInputError for animations and floating-point samples, LimitError for a picture that is too large.
+    Raises BadInputError for what moves or has floating-point samples, LimitError for a picture that
+    is too large.
     """
     code = data
     if not data.startswith(CODESTREAM_START):

@@ -71,7 +71,8 @@ class Layout:
     """How a TIFF states its picture: the values of the tags of these names.
 
     index       of its directory in the file's chain
-    pages       how many pictures the file has
+    pages       how many pictures the file has, of which none is a preview of another
+    beside      how many previews and masks it has
     offset      of that directory
     bits        of every sample
     extra       meanings of the samples beyond the colours'
@@ -82,6 +83,7 @@ class Layout:
 
     index: int
     pages: int
+    beside: int
     offset: int
     width: int
     height: int
@@ -150,10 +152,8 @@ def layout_of(stream: BinaryIO, page: int | None = None) -> Layout:
     if file is None or not file.chain:
         raise BadInputError("a TIFF file that is damaged or cut short")
     pages = _pages(file)
-    if page is None and len(pages) > 1:
-        raise BadInputError(
-            f"a TIFF of {len(pages)} pages; licodec takes single pictures, so split it first"
-        )
+    if page is None:
+        pages = [_largest(file.chain, pages)]
     index = page if page is not None and page < len(file.chain) else pages[0]
     layout = _layout(file, index, len(pages))
     _check_segments(file.chain[index], layout)
@@ -262,6 +262,22 @@ def _pages(file: _File) -> list[int]:
     return pages
 
 
+def _largest(chain: list[Directory], pages: list[int]) -> int:
+    """The page of which all others are smaller copies. Raises BadInputError where none is."""
+    tags = (Tag.ImageWidth, Tag.ImageLength)
+    sides = {i: [_value(chain[i], tag, 0) for tag in tags] for i in pages}
+    largest = max(pages, key=lambda i: math.prod(sides[i]))
+    width, height = sides.pop(largest)
+    for w, h in sides.values():
+        # At most half as large, and of the same proportions but for a pixel.
+        is_half = 0 < 2 * w <= width + 1 and 0 < 2 * h <= height + 1
+        if not is_half or abs(w * height - h * width) > width:
+            raise BadInputError(
+                f"a TIFF of {len(pages)} pages; licodec takes single pictures, so split it first"
+            )
+    return largest
+
+
 def _is_raw(directory: Directory) -> bool:
     return _value(directory, Tag.PhotometricInterpretation, 0) in (_COLOUR_FILTERS, _LINEAR_RAW)
 
@@ -320,6 +336,7 @@ def _layout(file: _File, index: int, pages: int) -> Layout:
     return Layout(
         index=index,
         pages=pages,
+        beside=len(file.chain) - pages,
         offset=tags[_OFFSET][0],
         width=width,
         height=height,
@@ -382,6 +399,8 @@ def tiff_notes(layout: Layout) -> tuple[str, ...]:
         notes.append("samples of unspecified meaning left out")
     if layout.pages > 1:
         notes.append(f"only page {layout.index + 1} of the file's {layout.pages} pages taken")
+    if layout.beside:
+        notes.append(f"{layout.beside} previews or masks beside the picture left out")
     return tuple(notes)
 
 

@@ -407,7 +407,9 @@ def test_the_picture_beside_its_preview_and_mask_is_taken(first: bool) -> None:
         mask = page(samples(12, 16, 1, bits=1), 4, 1)
         mask.tags[SUBFILE] = [4]
         pages = [full, preview, mask] if first else [preview, full, mask]
-        assert close(read(tiff(*pages)).pixels, in_eight_bits(pixels[:, :, :1], bits))
+        picture = read(tiff(*pages))
+        assert close(picture.pixels, in_eight_bits(pixels[:, :, :1], bits))
+        assert "2 previews or masks beside the picture left out" in picture.notes
 
 
 def test_a_pyramid_is_one_picture() -> None:
@@ -424,6 +426,22 @@ def test_a_pyramid_is_one_picture() -> None:
 def test_pages() -> None:
     pages = [page(samples(2, 3, 1), GREY, 8) for _ in range(4)]
     refused(tiff(*pages), "4 pages", "split it first")
+
+
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_the_page_of_which_all_others_are_smaller_copies(at: int) -> None:
+    pixels = samples(12, 17, 3)
+    pages = [page(samples(*sides, 3), RGB, 8) for sides in ((6, 9), (3, 4))]
+    pages.insert(at, page(pixels, RGB, 8))
+    picture = read(tiff(*pages))
+    assert np.array_equal(picture.pixels, pixels)
+    assert picture.notes == ("2 previews or masks beside the picture left out",)
+
+
+@pytest.mark.parametrize("sides", [(12, 16), (7, 9), (6, 4), (3, 8)])
+def test_pages_that_are_no_smaller_copies(sides: tuple[int, int]) -> None:
+    pages = [page(samples(*each, 3), RGB, 8) for each in ((12, 16), sides)]
+    refused(tiff(*pages), "2 pages", "split it first")
 
 
 def test_a_chain_without_an_end() -> None:
