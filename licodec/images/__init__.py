@@ -34,8 +34,9 @@ files are refused. Damage that libjpeg warns of is noted, as Pillow does not pas
 JPEG that lacks its end marker alone is read. A PNG's
 chunks are checked here, by libpng's rules (licodec.images.png_chunks): what is damaged beside the
 pixels is left out with a note. The transparent colour of a 16-bit RGB PNG is compared exactly, but
-for an image that Pillow has decoded. HEIC and JPEG XL are read by extras (licodec.images.heif, jxl);
-of JPEG 2000 licodec.images.jp2 checks what Pillow does not. Of an AVIF the clean aperture alone is taken, with a note.
+for an image that Pillow has decoded. HEIC and JPEG XL are read by extras (licodec.images.heif,
+jxl); of JPEG 2000 licodec.images.jp2 checks what Pillow does not. Of an AVIF the clean aperture
+alone is taken, with a note.
 
 The Exif orientation (1 to 8) is applied to the pixels and the tag set to 1, in Exif and, where
 Exif has the tag, in XMP; the sides in Exif follow, and a thumbnail, which does not, is left out
@@ -47,8 +48,8 @@ numbers is kept as an ICC profile made of them, with a note, and where none says
 dropped with one, as are IPTC, extended XMP and gain maps. A PNG's cICP goes before its profile.
 Resolution outside Exif and comments are not kept. Of an animation the first frame is taken, of the
 several pictures in a phone's MPO (a JPEG followed by others) or a PPM the first, each with a note;
-a TIFF of several pages, and one of a stack or volume, is refused, unless all of its pages are smaller
-copies of one.
+a TIFF of several pages is refused, unless all others are smaller copies of one, which is taken
+with a note, and so is one of a stack or volume, and a JPEG XL that moves.
 
 Sizes are checked against licodec.container.limits before any pixel is decoded, instead of
 Pillow's own lower limit. Reading holds Pillow's copy of the pixels (4 bytes a pixel for RGB)

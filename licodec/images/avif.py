@@ -45,10 +45,8 @@ _ASSOCIATIONS = Struct(
 )
 
 
-def examine_avif(image: Image.Image, stream: BinaryIO | None) -> Found:
+def examine_avif(image: Image.Image, stream: BinaryIO) -> Found:
     """Colour space (nclx), clean aperture (clap) and losses that the boxes tell."""
-    if stream is None:
-        return Found()
     data = contents(stream)
     try:
         properties = _properties(data)

@@ -50,6 +50,11 @@ class _Header:
     palette: np.ndarray
     offset: int
 
+    @property
+    def direction(self) -> int:
+        """1 where the top row comes first, else -1."""
+        return 1 if self.top_down else -1
+
 
 def read_bmp(stream: BinaryIO) -> tuple[Image.Image, Found]:
     """The picture, of mode P, RGB or RGBA, and the profile in its header.
@@ -135,17 +140,6 @@ def _found(stream: BinaryIO, fields: bytes) -> Found:
     return Found()
 
 
-def _indices(stream: BinaryIO, header: _Header) -> tuple[np.ndarray, list[str]]:
-    """Palette indices, (H, W) uint8, top row first, and what is not as it should be."""
-    if header.compression != _RGB:
-        return _run_lengths(stream.read(), header)
-    rows = _rows(_stored(stream, header), header)
-    if header.bits < 8:
-        shifts = np.arange(8 - header.bits, -1, -header.bits, dtype=np.uint8)
-        rows = (rows[:, :, None] >> shifts) & (2**header.bits - 1)
-    return rows.reshape(header.height, -1)[:, : header.width], []
-
-
 def _stride(header: _Header) -> int:
     """Bytes of a row, which are a multiple of 4."""
     return (header.width * header.bits + 31) // 32 * 4
@@ -167,8 +161,9 @@ def _rows(data: bytes, header: _Header) -> np.ndarray:
     return rows if header.top_down else rows[::-1]
 
 
-def _run_lengths(data: bytes, header: _Header) -> tuple[np.ndarray, list[str]]:
-    """Indices of RLE8 or RLE4, and what is not as it should be; pixels that are skipped are 0."""
+def _run_lengths(data: bytes, header: _Header) -> tuple[bytearray, list[str]]:
+    """Indices of RLE8 or RLE4, row by row, and what is not as it should be; pixels that are
+    skipped are 0."""
     width = header.width
     indices = bytearray(width * header.height)
     two = header.compression == _RLE4
@@ -204,9 +199,7 @@ def _run_lengths(data: bytes, header: _Header) -> tuple[np.ndarray, list[str]]:
         painted += room
         too_long |= room < count
         x += count
-    rows = np.frombuffer(indices, np.uint8).reshape(header.height, width)
-    notes = _run_length_notes(data[at : at + 2], too_long, len(indices) - painted)
-    return rows[::-1] if header.top_down else rows, notes
+    return indices, _run_length_notes(data[at : at + 2], too_long, len(indices) - painted)
 
 
 def _pair(data: bytes, at: int) -> tuple[int, int]:
@@ -217,22 +210,14 @@ def _pair(data: bytes, at: int) -> tuple[int, int]:
 
 def _run_length_notes(end: bytes, too_long: bool, skipped: int) -> list[str]:
     """What to say of run lengths, given where they end and how many pixels they skip."""
-    notes = []
-    if too_long:
-        notes.append(
-            "the BMP is damaged (run lengths beyond the end of a row): "
-            "parts of the picture may be wrong"
-        )
-    if not end:
-        notes.append("the BMP's run lengths have no end marker")
-    elif end != _END_OF_PICTURE:
-        notes.append(
-            "the BMP is damaged (run lengths beyond the last row): "
-            "parts of the picture may be wrong"
-        )
-    if skipped:
-        notes.append(f"{skipped} pixels that the BMP's run lengths skip taken as its first colour")
-    return notes
+    damaged = "the BMP is damaged (run lengths beyond the {}): parts of the picture may be wrong"
+    notes = {
+        damaged.format("end of a row"): too_long,
+        "the BMP's run lengths have no end marker": not end,
+        damaged.format("last row"): end not in (b"", _END_OF_PICTURE),
+        f"{skipped} pixels that the BMP's run lengths skip taken as its first colour": skipped,
+    }
+    return [note for note, is_so in notes.items() if is_so]
 
 
 def _palette_image(stream: BinaryIO, header: _Header) -> tuple[Image.Image, list[str]]:
@@ -240,15 +225,20 @@ def _palette_image(stream: BinaryIO, header: _Header) -> tuple[Image.Image, list
 
     Beyond the palette is black.
     """
-    indices, notes = _indices(stream, header)
-    if indices.max() >= len(header.palette):
+    size, notes = (header.width, header.height), list[str]()
+    if header.compression == _RGB:
+        raw = "P" if header.bits == 8 else f"P;{header.bits}"
+        layout = (raw, _stride(header), header.direction)
+        image = Image.frombuffer("P", size, _stored(stream, header), "raw", *layout)
+    else:
+        indices, notes = _run_lengths(stream.read(), header)
+        image = Image.frombuffer("P", size, indices, "raw", "P", 0, -header.direction)
+    if any(image.histogram()[len(header.palette) :]):
         notes.append("pixels of colours beyond the BMP's palette taken as black")
     palette = np.zeros((256, 3), np.uint8)
     palette[: len(header.palette)] = header.palette
-    size = (header.width, header.height)
     if (header.palette == header.palette[:, :1]).all():
-        return Image.frombuffer("L", size, palette[indices, 0], "raw", "L", 0, 1), notes
-    image = Image.frombuffer("P", size, np.ascontiguousarray(indices), "raw", "P", 0, 1)
+        return image.point(palette[:, 0].tolist(), "L"), notes
     image.putpalette(palette.tobytes())
     return image, notes
 
@@ -258,9 +248,8 @@ def _colour_image(stream: BinaryIO, header: _Header) -> tuple[Image.Image, list[
     data = _stored(stream, header)
     size = (header.width, header.height)
     if header.bits == 24:
-        direction = 1 if header.top_down else -1
-        stride = _stride(header)
-        return Image.frombuffer("RGB", size, data, "raw", "BGR", stride, direction), []
+        layout = ("BGR", _stride(header), header.direction)
+        return Image.frombuffer("RGB", size, data, "raw", *layout), []
     rows = _rows(data, header)
     words = rows.view(f"<u{header.bits // 8}")[:, : header.width]
     masks = header.masks if header.masks[3] else header.masks[:3]

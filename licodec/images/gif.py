@@ -15,10 +15,8 @@ _ICC, _XMP = b"\x21\xff\x0bICCRGBG1012", b"\x21\xff\x0bXMP DataXMP"
 _XMP_TRAILER = b"\x01\xff\xfe"
 
 
-def examine_gif(image: Image.Image, stream: BinaryIO | None) -> Found:
+def examine_gif(image: Image.Image, stream: BinaryIO) -> Found:
     """Profile and XMP, wherever in the file they stand."""
-    if stream is None:
-        return Found()
     data = contents(stream)
     _, _, blocks = data.partition(_ICC)
     xmp, trailer, _ = data.partition(_XMP)[2].partition(_XMP_TRAILER)

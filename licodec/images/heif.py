@@ -22,7 +22,7 @@ def open_heif(stream: BinaryIO) -> Image.Image:
     return extra_module("pillow_heif", "heic", "a HEIC").HeifImageFile(stream)
 
 
-def examine_heif(image: Image.Image, stream: BinaryIO | None) -> Found:
+def examine_heif(image: Image.Image, stream: BinaryIO) -> Found:
     """Colour space (nclx), and what the boxes tell that is left out."""
     found = examine_avif(image, stream)
     notes = [*found.notes]

@@ -24,13 +24,11 @@ _BILEVEL, _CMYK, _SRGB, _GREY, _SYCC = (0, 15), 12, 16, 17, 18
 _PREMULTIPLIED = 2  # of a channel's definition
 
 
-def examine_jp2(image: Image.Image, stream: BinaryIO | None) -> Found:
+def examine_jp2(image: Image.Image, stream: BinaryIO) -> Found:
     """Refuse what Pillow would show wrong; the blocks that it passes over, and notes.
 
     Raises BadInputError, LimitError.
     """
-    if stream is None:
-        return Found()
     data = contents(stream)
     top = list(boxes(data)) if not data.startswith(_CODESTREAM) else [(b"jp2c", data)]
     bits = _check_codestream(next((body for kind, body in top if kind == b"jp2c"), b""), image.size)

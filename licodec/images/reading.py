@@ -9,45 +9,25 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from licodec.container.limits import check_picture_size
 from licodec.errors import BadInputError
+from licodec.images import formats, tiff
+from licodec.images import metadata as meta
 from licodec.images.avif import examine_avif
 from licodec.images.bmp import read_bmp
 from licodec.images.colour import icc_profile
 from licodec.images.directory import found_in_directory
-from licodec.images.formats import (
-    HEAD_BYTES,
-    HEIC_BRANDS,
-    INPUT_FORMATS,
-    JPEG_START,
-    JXL_STARTS,
-    PNG_START,
-    TIFF_STARTS,
-    brands,
-    is_bmp,
-)
 from licodec.images.gif import examine_gif
 from licodec.images.heif import examine_heif, open_heif
 from licodec.images.jp2 import examine_jp2
 from licodec.images.jpeg import ended_jpeg, examine_jpeg, refuse_unread_jpeg
 from licodec.images.jxl import read_jxl
-from licodec.images.metadata import (
-    Found,
-    bare_exif,
-    exif_orientation,
-    found_in_info,
-    icc_colour_space,
-    icc_fits,
-    merged,
-    upright_exif,
-    upright_xmp,
-    without_thumbnail,
-)
+from licodec.images.metadata import Found, merged
 from licodec.images.picture import Picture
 from licodec.images.pillow import libtiff_for_all, pillow_errors, pillow_limits_lifted
 from licodec.images.png import found_in_chunks, found_in_text, lacks_colours, set_exact_alpha
@@ -55,15 +35,6 @@ from licodec.images.png_chunks import sound_png
 from licodec.images.ppm import examine_ppm
 from licodec.images.samples import Coding, coding_of, reading_of, tiles_of, upright_samples
 from licodec.images.sources import contents, from_start, seekable
-from licodec.images.tiff import (
-    Layout,
-    layout_of,
-    refuse_coefficients,
-    refuse_misread,
-    set_small_palette,
-    tags_at,
-    tiff_notes,
-)
 from licodec.images.tiff_samples import conversion_notes, decoded
 
 # The plugins are imported by name: Image.open would otherwise import every one Pillow has.
@@ -78,14 +49,14 @@ def _examine_png(image: Image.Image, stream: BinaryIO | None) -> Found:
 
 def _examine_tiff(image: Image.Image, stream: BinaryIO | None) -> Found:
     if stream is None:
-        refuse_misread(image)
+        tiff.refuse_misread(image)
     else:
-        refuse_coefficients(image)
-        set_small_palette(image)
+        tiff.refuse_coefficients(image)
+        tiff.set_small_palette(image)
     return found_in_directory(image.getexif())
 
 
-_EXAMINERS: dict[str | None, Callable[[Image.Image, BinaryIO | None], Found]] = {
+_EXAMINERS: dict[str | None, Callable[[Image.Image, Any], Found]] = {
     "AVIF": examine_avif,
     "GIF": examine_gif,
     "HEIF": examine_heif,
@@ -96,9 +67,11 @@ _EXAMINERS: dict[str | None, Callable[[Image.Image, BinaryIO | None], Found]] = 
     "PPM": examine_ppm,
     "TIFF": _examine_tiff,
 }
+# Those that say something of images that Pillow has decoded, too.
+_EXAMINE_DECODED = ("JPEG", "MPO", "PNG", "TIFF")
 # Those of the others are opened on their own.
 _OWN_FORMATS = ("BMP", "HEIF", "JXL", "PNG", "TIFF")
-_PILLOW_FORMATS = tuple(format for format in INPUT_FORMATS if format not in _OWN_FORMATS)
+_PILLOW_FORMATS = tuple(format for format in formats.INPUT_FORMATS if format not in _OWN_FORMATS)
 
 
 @dataclass(frozen=True)
@@ -128,7 +101,7 @@ def read_picture(source: Path | bytes | BinaryIO, name: str) -> Picture:
     over the limits of licodec.container.limits (before its pixels are decoded).
     """
     with seekable(source, name) as stream:
-        head = stream.read(HEAD_BYTES)
+        head = stream.read(formats.HEAD_BYTES)
         if not head:
             raise BadInputError(f"{name}: the file is empty")
         stream.seek(0)
@@ -176,18 +149,18 @@ def _opener(image: Image.Image, stream: BinaryIO) -> Callable[[BinaryIO], _Opene
 
 
 def _open(stream: BinaryIO, head: bytes) -> _Opened:
-    if head.startswith(TIFF_STARTS):
+    if head.startswith(formats.TIFF_STARTS):
         return _open_tiff(stream)
-    if is_bmp(head):
+    if formats.is_bmp(head):
         return _open_bmp(stream)
-    if head.startswith(PNG_START):
+    if head.startswith(formats.PNG_START):
         return _open_png(stream)
-    if head.startswith(JPEG_START):
+    if head.startswith(formats.JPEG_START):
         refuse_unread_jpeg(contents(stream))
         return _open_jpeg(stream)
-    if head.startswith(JXL_STARTS):
+    if head.startswith(formats.JXL_STARTS):
         return _open_jxl(stream)
-    if brands(head) & HEIC_BRANDS:
+    if formats.brands(head) & formats.HEIC_BRANDS:
         return _examined(open_heif(stream), stream)
     return _examined(Image.open(stream, formats=_PILLOW_FORMATS), stream)
 
@@ -224,20 +197,20 @@ def _open_png(stream: BinaryIO) -> _Opened:
 
 def _open_tiff(stream: BinaryIO, page: int | None = None) -> _Opened:
     """By Pillow where it reads the samples right, else by tifffile."""
-    layout = layout_of(stream, page)
+    layout = tiff.layout_of(stream, page)
     image = _by_pillow(stream, layout) if layout.for_pillow else None
     if image is not None:
-        return _examined(image, stream).without(*tiff_notes(layout))
+        return _examined(image, stream).without(*tiff.tiff_notes(layout))
     image = decoded(stream, layout)
-    tags = tags_at(stream, layout)
+    tags = tiff.tags_at(stream, layout)
     found = Found(notes=("metadata of a big-endian BigTIFF left out",))
     if tags is not None:
         found = found_in_directory(tags)
     found = merged(Found(notes=conversion_notes(layout)), found)
-    return _Opened(image, Coding(), found, layout.orientation).without(*tiff_notes(layout))
+    return _Opened(image, Coding(), found, layout.orientation).without(*tiff.tiff_notes(layout))
 
 
-def _by_pillow(stream: BinaryIO, layout: Layout) -> Image.Image | None:
+def _by_pillow(stream: BinaryIO, layout: tiff.Layout) -> Image.Image | None:
     """The picture as Pillow opens it; None where it does not know this kind of samples."""
     whole = libtiff_for_all() if layout.for_libtiff else contextlib.nullcontext()
     try:
@@ -252,7 +225,8 @@ def _by_pillow(stream: BinaryIO, layout: Layout) -> Image.Image | None:
 def _examined(image: Image.Image, stream: BinaryIO | None) -> _Opened:
     """An image that Pillow has opened, with what its file says besides."""
     _check_size(image)
-    examine = _EXAMINERS.get(image.format)
+    known = stream is not None or image.format in _EXAMINE_DECODED
+    examine = _EXAMINERS.get(image.format) if known else None
     opened = _Opened(image, coding_of(image), examine(image, stream) if examine else Found())
     # To count a GIF's frames is to decode others in the place of one that is decoded.
     countable = stream is not None or image.format != "GIF"
@@ -287,11 +261,11 @@ def _picture(opened: _Opened) -> Picture:
         image = image.crop(opened.found.aperture)
     lost: list[str] = []
     reading = reading_of(image, opened.coding, lost)
-    found = merged(opened.found, found_in_info(image.info), found_in_text(image.info))
-    exif = None if found.exif is None else bare_exif(found.exif)
+    found = merged(opened.found, meta.found_in_info(image.info), found_in_text(image.info))
+    exif = None if found.exif is None else meta.bare_exif(found.exif)
     orientation = opened.orientation
     if exif is not None:
-        orientation = exif_orientation(exif) or orientation
+        orientation = meta.exif_orientation(exif) or orientation
     pixels, alpha = upright_samples(image, reading, orientation)
     height, width, channels = pixels.shape
     if alpha is None and opened.coding.covered is not None:
@@ -302,8 +276,8 @@ def _picture(opened: _Opened) -> Picture:
     if found.exif is not None and exif is None:
         lost.append("damaged Exif left out")
     if exif is not None:
-        if xmp is not None and exif_orientation(exif) is not None:
-            xmp = upright_xmp(xmp)
+        if xmp is not None and meta.exif_orientation(exif) is not None:
+            xmp = meta.upright_xmp(xmp)
         exif = _upright(exif, width, height, lost)
     return Picture(pixels, alpha, icc, exif, xmp, (*lost, *found.notes))
 
@@ -320,8 +294,8 @@ def _kept_profile(found: Found, channels: int, lost: list[str]) -> bytes | None:
     """The profile, or one made of the colour space stated, where it fits the samples."""
     colour_name = "grey" if channels == 1 else "RGB"
     icc = found.icc
-    if icc is not None and not icc_fits(icc, channels):
-        space = icc_colour_space(icc)
+    if icc is not None and not meta.icc_fits(icc, channels):
+        space = meta.icc_colour_space(icc)
         kind = f"for {space} samples" if space else "that is damaged"
         lost.append(f"ICC profile {kind} left out, the picture is {colour_name}")
         icc = None
@@ -337,9 +311,9 @@ def _kept_profile(found: Found, channels: int, lost: list[str]) -> bytes | None:
 
 def _upright(exif: bytes, width: int, height: int, lost: list[str]) -> bytes:
     """The block for a picture that has been turned; its thumbnail has not."""
-    if exif_orientation(exif) in range(2, 9):
-        cut = without_thumbnail(exif)
+    if meta.exif_orientation(exif) in range(2, 9):
+        cut = meta.without_thumbnail(exif)
         if cut is not None:
             lost.append("the thumbnail in Exif left out, it is not upright")
             exif = cut
-    return upright_exif(exif, width, height)
+    return meta.upright_exif(exif, width, height)

@@ -106,13 +106,8 @@ def reading_of(image: Image.Image, coding: Coding, notes: list[str]) -> Reading:
         bits = coding.bits if coding.bits in (12, 16) else 16
         notes.append(f"{bits}-bit samples reduced to 8")
         key = image.info.get("transparency")
-        return Reading(
-            mode,
-            1,
-            maximum=2**bits - 1,
-            inverted=coding.inverted,
-            key=(key,) if isinstance(key, int) else None,
-        )
+        grey_key = (key,) if isinstance(key, int) else None
+        return Reading(mode, 1, maximum=2**bits - 1, inverted=coding.inverted, key=grey_key)
     if mode in ("I", "F"):
         kind = "floating-point" if mode == "F" else "32-bit or signed integer"
         raise BadInputError(

@@ -32,8 +32,7 @@ class OutputFormat:
     alpha     whether it holds an alpha plane
     metadata  which of icc, exif, xmp it holds
     max_side  pixels
-    options   for Pillow's save
-    has_quality  whether they give way to a quality, 0 to 100
+    options   for Pillow's save, which give way to a quality, 0 to 100; none where it has none
     channels  that its pictures may have; grey ones are written in colour where it is 3 alone
     variant_of  Pillow's name, where that is another
     """
@@ -44,12 +43,14 @@ class OutputFormat:
     metadata: frozenset[str] = frozenset()
     max_side: int = 2**31 - 1
     options: Mapping[str, Any] = field(default_factory=dict)
-    has_quality: bool = False
     channels: tuple[int, ...] = (1, 3)
     variant_of: str | None = None
 
 
 _ALL = frozenset(METADATA_KINDS)
+# A quality at which a decoded picture loses little; exact: also the colours under transparent
+# pixels.
+_NEAR, _LOSSLESS = {"quality": 95, "subsampling": "4:4:4"}, {"lossless": True, "exact": True}
 _OUTPUT_FORMATS = {
     output.name: output
     for output in (
@@ -61,36 +62,14 @@ _OUTPUT_FORMATS = {
         OutputFormat("BMP", (".bmp",)),
         # Not compressed: Pillow's compressed TIFFs cannot hold the Exif and GPS directories.
         OutputFormat("TIFF", (".tif", ".tiff"), alpha=True, metadata=_ALL),
-        # 4:4:4, and a quality at which a decoded picture loses little.
-        OutputFormat(
-            *("JPEG", (".jpg", ".jpeg")),
-            metadata=_ALL,
-            max_side=65_500,
-            options={"quality": 95, "subsampling": "4:4:4"},
-            has_quality=True,
-        ),
-        OutputFormat(
-            *("AVIF", (".avif",)),
-            alpha=True,
-            metadata=_ALL,
-            max_side=65_535,
-            options={"quality": 95, "subsampling": "4:4:4"},
-            has_quality=True,
-        ),
-        # exact: also the colours under transparent pixels.
-        OutputFormat(
-            *("WEBP", (".webp",)),
-            alpha=True,
-            metadata=_ALL,
-            max_side=16_383,
-            options={"lossless": True, "exact": True},
-            has_quality=True,
-        ),
+        OutputFormat("JPEG", (".jpg", ".jpeg"), False, _ALL, 65_500, _NEAR),
+        OutputFormat("AVIF", (".avif",), True, _ALL, 65_535, _NEAR),
+        OutputFormat("WEBP", (".webp",), True, _ALL, 16_383, _LOSSLESS),
     )
     if output.name != "AVIF" or "AVIF" in INPUT_FORMATS
 }
 OUTPUT_FORMATS = tuple(_OUTPUT_FORMATS)
-QUALITY_FORMATS = tuple(output.name for output in _OUTPUT_FORMATS.values() if output.has_quality)
+QUALITY_FORMATS = tuple(output.name for output in _OUTPUT_FORMATS.values() if output.options)
 OUTPUT_SUFFIXES = tuple(
     dict.fromkeys(suffix for output in _OUTPUT_FORMATS.values() for suffix in output.suffixes)
 )
@@ -137,7 +116,7 @@ def encode_picture(
     metadata of a kind that the format lacks is left out, see `metadata_not_held`.
     """
     output = output_format(format)
-    if quality is not None and not output.has_quality:
+    if quality is not None and not output.options:
         raise UsageError(f"{output.name} has no quality; {', '.join(QUALITY_FORMATS)} have")
     _check_holds(picture, output)
     pixels = picture.pixels
