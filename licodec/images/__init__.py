@@ -48,8 +48,8 @@ numbers is kept as an ICC profile made of them, with a note, and where none says
 dropped with one, as are IPTC, extended XMP and gain maps. A PNG's cICP goes before its profile.
 Resolution outside Exif and comments are not kept. Of an animation the first frame is taken, of the
 several pictures in a phone's MPO (a JPEG followed by others) or a PPM the first, each with a note;
-a TIFF of several pages is refused, unless all others are smaller copies of one, which is taken
-with a note, and so is one of a stack or volume, and a JPEG XL that moves.
+a TIFF of several pages that are no previews of one is refused, and so is one of a stack or volume,
+and a JPEG XL that moves.
 
 Sizes are checked against licodec.container.limits before any pixel is decoded, instead of
 Pillow's own lower limit. Reading holds Pillow's copy of the pixels (4 bytes a pixel for RGB)

@@ -47,7 +47,7 @@ _READ_STARTS = (
     (b"|".join(map(re.escape, TIFF_STARTS)), "TIFF"),
 )
 # What people try all the same: the error names it.
-_OTHER_STARTS = (
+_OTHER_STARTS: tuple[tuple[bytes | tuple[bytes, ...], str], ...] = (
     (b"II\xbc\x01", "JPEG XR"),
     (b"8BPS", "Photoshop"),
     (b"v/1\x01", "OpenEXR"),
@@ -57,11 +57,7 @@ _OTHER_STARTS = (
     (b"P7\n", "PAM"),
     (b"PF", "floating-point PFM"),
     (b"%PDF", "PDF"),
-    (b"FUJIFILMCCD-RAW", "camera raw"),
-    (b"IIRO", "camera raw"),
-    (b"IIRS", "camera raw"),
-    (b"MMOR", "camera raw"),
-    (b"IIU\x00", "camera raw"),
+    ((b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\x00"), "camera raw"),
 )
 
 

@@ -152,8 +152,10 @@ def layout_of(stream: BinaryIO, page: int | None = None) -> Layout:
     if file is None or not file.chain:
         raise BadInputError("a TIFF file that is damaged or cut short")
     pages = _pages(file)
-    if page is None:
-        pages = [_largest(file.chain, pages)]
+    if page is None and len(pages) > 1:
+        raise BadInputError(
+            f"a TIFF of {len(pages)} pages; licodec takes single pictures, so split it first"
+        )
     index = page if page is not None and page < len(file.chain) else pages[0]
     layout = _layout(file, index, len(pages))
     _check_segments(file.chain[index], layout)
@@ -260,22 +262,6 @@ def _pages(file: _File) -> list[int]:
             "cameras' raw files; convert it to a TIFF of one picture first"
         )
     return pages
-
-
-def _largest(chain: list[Directory], pages: list[int]) -> int:
-    """The page of which all others are smaller copies. Raises BadInputError where none is."""
-    tags = (Tag.ImageWidth, Tag.ImageLength)
-    sides = {i: [_value(chain[i], tag, 0) for tag in tags] for i in pages}
-    largest = max(pages, key=lambda i: math.prod(sides[i]))
-    width, height = sides.pop(largest)
-    for w, h in sides.values():
-        # At most half as large, and of the same proportions but for a pixel.
-        is_half = 0 < 2 * w <= width + 1 and 0 < 2 * h <= height + 1
-        if not is_half or abs(w * height - h * width) > width:
-            raise BadInputError(
-                f"a TIFF of {len(pages)} pages; licodec takes single pictures, so split it first"
-            )
-    return largest
 
 
 def _is_raw(directory: Directory) -> bool:
