@@ -19,6 +19,8 @@ from licodec.errors import BadInputError
 from licodec.files import display_name, open_input, read_at_most
 from licodec.images import Picture, read_image, read_picture, stream_bytes
 from licodec.images.pillow import one_line
+from licodec.images.resizing import make_framing
+from licodec.images.views import make_view
 from licodec.library import Library
 from licodec.packs import choose_pack
 from licodec.rate.modes import choose_rate
@@ -45,6 +47,8 @@ def encode(
     objective: str | None = None,
     model: str = "lite",
     plan: str = "standard",
+    crop: str | tuple[int, int, int, int] | None = None,
+    resize: str | int | tuple[int, int] | None = None,
     backend: str | None = None,
 ) -> bytes:
     """Encode a picture into the bytes of a .lic file.
@@ -60,9 +64,13 @@ def encode(
     `beta` (0-1, more realism) goes with any of them, and `d` with `alpha`. `objective` is what
     the adapters were trained for ("mse", "ms-ssim", "perceptual"); with it, quality and targets
     go over alpha. A pack that lacks a mode or an objective is a UsageError, which lists what it
-    has. Raises licodec.errors.
+    has.
+    `crop` ("WxH+X+Y", or width, height, left, top) takes a part of the upright picture, and
+    `resize` ("WxH", "W", "xH", "50%", a width or both sides; 0 keeps the shape) resizes that.
+    Raises licodec.errors.
     """
-    picture = as_picture(image)
+    framing = make_framing(crop, resize)
+    picture = framing.of(as_picture(image))
     if not isinstance(image, Picture):  # whose maker has seen its notes
         for note in picture.notes:
             warnings.warn(note, stacklevel=2)
@@ -82,12 +90,26 @@ def encode(
     return codec.encode_at(picture, rate).result.data
 
 
-def decode(data: File, *, backend: str | None = None) -> Picture:
+def decode(
+    data: File,
+    *,
+    crop: str | tuple[int, int, int, int] | None = None,
+    scale: str | float | None = None,
+    thumbnail: int | None = None,
+    backend: str | None = None,
+) -> Picture:
     """Decode a .lic file: its path, its bytes, or a binary stream of them.
 
-    Raises BadInputError, CorruptFileError, LimitError, WeightsMissingError, PixelChecksumError.
+    `crop` ("WxH+X+Y", or width, height, left, top) takes a part of it, for which no more is decoded
+    than it takes; the pixels' checksum, which is that of all, is then not compared. `scale` ("1/2",
+    "1/4", "1/8") divides the sides by exact means of blocks; `thumbnail` makes the longer side that
+    many pixels, if it has more. Both come behind the crop.
+
+    Raises BadInputError, CorruptFileError, LimitError, WeightsMissingError, PixelChecksumError, and
+    UsageError for a crop that is not within the picture.
     """
-    return _library(backend).decode(_file_bytes(data))
+    view = make_view(crop, scale, thumbnail)
+    return _library(backend).decode(_file_bytes(data), view)
 
 
 def read_info(data: File) -> dict[str, Any]:

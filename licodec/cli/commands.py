@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from licodec.cli import options
+from licodec.cli import options, view_options
 from licodec.cli.rate_options import RateOptions
 from licodec.cli.streams import say
 from licodec.errors import UsageError
@@ -36,6 +36,8 @@ def encode(
     force: options.Force = False,
     rate: RateOptions,
     pack: options.ModelOptions,
+    crop: view_options.Crop = None,
+    resize: view_options.Resize = None,
     metadata: options.MetadataKept = options.ALL_METADATA,
     psnr: options.Psnr = False,
     machine: options.MachineOptions,
@@ -47,10 +49,11 @@ def encode(
     """
     wanted, kept = rate.chosen(), options.parse_metadata(metadata)
     on, verbosity = machine.chosen(), said.chosen()
+    framing = view_options.framing(crop, resize)
 
     from licodec.cli.encode import EncodeSettings, encode_files
 
-    settings = EncodeSettings(wanted, pack.model, pack.plan, kept, psnr, force, on)
+    settings = EncodeSettings(wanted, pack.model, pack.plan, kept, psnr, force, on, framing)
     return encode_files(inputs, output, settings, verbosity)
 
 
@@ -61,16 +64,19 @@ def decode(
     force: options.Force = False,
     format: options.Format = None,
     compress: options.Compress = None,
+    crop: view_options.Crop = None,
+    reduction: view_options.ReductionOptions,
     metadata: options.MetadataKept = options.ALL_METADATA,
     machine: options.MachineOptions,
     said: options.VerbosityOptions,
 ) -> int:
     """Decode .lic files into pictures, the same pixels on every machine."""
     kept, on, verbosity = options.parse_metadata(metadata), machine.chosen(), said.chosen()
+    view = reduction.chosen(crop)
 
     from licodec.cli.decode import DecodeSettings, choose_format, decode_files
 
-    settings = DecodeSettings(choose_format(format), kept, force, on, compress)
+    settings = DecodeSettings(choose_format(format), kept, force, on, compress, view)
     return decode_files(inputs, output, settings, verbosity)
 
 
@@ -88,6 +94,7 @@ def batch(
     rate: RateOptions,
     pack: options.ModelOptions,
     format: options.Format = None,
+    reduction: view_options.ReductionOptions,
     metadata: options.MetadataKept = options.ALL_METADATA,
     psnr: options.Psnr = False,
     machine: options.MachineOptions,
@@ -115,6 +122,9 @@ def batch(
         raise UsageError("rate options and --psnr are for encoding; --decode takes none of them")
     if format is not None and not decode:
         raise UsageError("--format is for --decode; encoding writes .lic files")
+    view = reduction.chosen()
+    if not decode and reduction != view_options.ReductionOptions():
+        raise UsageError("--scale and --thumbnail are for --decode")
 
     from licodec.batches.selection import Selection
     from licodec.cli.batch import BatchSettings, decode_tree, encode_tree
@@ -124,7 +134,7 @@ def batch(
     selection = Selection(tuple(include or ()), tuple(exclude or ()))
     settings = BatchSettings(selection, jobs, force, preserve, dry_run, json, verbosity)
     if decode:
-        decoding = DecodeSettings(choose_format(format), kept, force, on)
+        decoding = DecodeSettings(choose_format(format), kept, force, on, view=view)
         return decode_tree(folder, output, decoding, settings)
     encoding = EncodeSettings(wanted, pack.model, pack.plan, kept, psnr, force, on)
     return encode_tree(folder, output, encoding, settings)

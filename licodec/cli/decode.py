@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from licodec.images import (
     metadata_subset,
     output_format,
 )
+from licodec.images.views import WHOLE, View
 from licodec.library import Library
 
 DEFAULT_FORMAT = "PNG"
@@ -42,6 +43,7 @@ class DecodeSettings:
     metadata   kinds to keep
     overwrite  whether outputs may exist
     compression  of PNG, 0 to 9; None: the default
+    view       what is decoded of each picture
     """
 
     format: str | None
@@ -49,6 +51,7 @@ class DecodeSettings:
     overwrite: bool
     machine: Machine
     compression: int | None = None
+    view: View = WHOLE
 
     @property
     def png_compression(self) -> int:
@@ -100,9 +103,12 @@ class Decoder:
     @property
     def file_settings(self) -> dict[str, Any]:
         """All that changes a picture's file beside the .lic file, in JSON's types."""
+        settings = self.settings
+        view = {k: v for k, v in asdict(settings.view).items() if v != getattr(WHOLE, k)}
         return {
-            "format": self.settings.format or DEFAULT_FORMAT,
-            "metadata": sorted(self.settings.metadata),
+            "format": settings.format or DEFAULT_FORMAT,
+            "metadata": sorted(settings.metadata),
+            **view,
         }
 
     def make(self, source: str, target: str) -> Made[DecodeResult]:
@@ -116,7 +122,7 @@ class Decoder:
             reading = time.perf_counter() - start
             codec = self.library.codec_for(lic)  # takes seconds the first time
             start = time.perf_counter() - reading
-            decoded = self.library.decode_with(codec, lic)
+            decoded = self.library.decode_with(codec, lic, settings.view)
             kept = metadata_subset(decoded, settings.metadata)
             chosen = settings.format or format_of(target)
             image = encode_picture(kept, chosen, settings.png_compression)

@@ -27,6 +27,7 @@ from licodec.container import Header, LicFile, Metadata, read_file
 from licodec.errors import LicodecError, UsageError
 from licodec.files import display_name
 from licodec.images import INPUT_SUFFIXES, Picture, metadata_subset, psnr
+from licodec.images.resizing import AS_IT_IS, Framing
 from licodec.library import PackCodecs
 from licodec.packs import Pack, choose_pack, open_pack, require_encoder
 from licodec.rate.gains import GAIN_ONE
@@ -42,6 +43,7 @@ class EncodeSettings:
     metadata         kinds to keep
     measure_psnr     whether results have their PSNR
     overwrite        whether outputs may exist
+    framing          what is coded of each picture, and in which size
     """
 
     rate: Rate
@@ -51,6 +53,7 @@ class EncodeSettings:
     measure_psnr: bool
     overwrite: bool
     machine: Machine
+    framing: Framing = AS_IT_IS
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,8 @@ class Encoder:
         name = source_name(source)
         with machine.memory_errors():
             picture = read_source(source)
+        with about(name), machine.memory_errors():
+            picture = settings.framing.of(picture)
         reading = time.perf_counter() - start
         # Opening it may take seconds, which are not this picture's.
         codec = self.codecs.to_encode(picture.width, picture.height, settings.rate)

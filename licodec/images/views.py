@@ -112,6 +112,22 @@ class View:
 WHOLE = View()
 
 
+def make_view(
+    crop: Crop | str | tuple[int, int, int, int] | None,
+    scale: str | float | None,
+    thumbnail: int | None,
+) -> View:
+    """A view as callers give it; a scale is "1/2" or 0.5, "1/4" or "1/8". Raises UsageError."""
+    divisors = {given: n for n in SCALES for given in (f"1/{n}", 1 / n)} | {None: 1}
+    if scale not in divisors:
+        raise UsageError(f"scale {scale!a}: give 1/2, 1/4 or 1/8")
+    if scale is not None and thumbnail is not None:
+        raise UsageError("scale and thumbnail exclude each other; give one of them")
+    if thumbnail is not None and (not isinstance(thumbnail, int) or thumbnail < 1):
+        raise UsageError(f"thumbnail {thumbnail!a}: give the longer side in pixels, 1 or more")
+    return View(None if crop is None else Crop.of(crop), divisors[scale], thumbnail)
+
+
 def cropped(picture: Picture, crop: Crop) -> Picture:
     """The pixels and alpha of a part, which is within; metadata as they are."""
     rows = slice(crop.top, crop.top + crop.height)
