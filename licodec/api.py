@@ -30,7 +30,8 @@ File = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
 
 
 @lru_cache(maxsize=4)
-def _library(backend: str | None) -> Library:
+def shared_library(backend: str | None) -> Library:
+    """The codecs of this process on a backend, None being the fastest."""
     return Library(backend)
 
 
@@ -85,7 +86,7 @@ def encode(
         beta=beta,
         objective=objective,
     )
-    codecs = _library(backend).open(choose_pack(model, plan))
+    codecs = shared_library(backend).open(choose_pack(model, plan))
     codec = codecs.to_encode(picture.width, picture.height, rate)
     return codec.encode_at(picture, rate).result.data
 
@@ -109,7 +110,7 @@ def decode(
     UsageError for a crop that is not within the picture.
     """
     view = make_view(crop, scale, thumbnail)
-    return _library(backend).decode(_file_bytes(data), view)
+    return shared_library(backend).decode(_file_bytes(data), view)
 
 
 def read_info(data: File) -> dict[str, Any]:

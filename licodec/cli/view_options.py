@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from licodec.errors import UsageError
 
 if TYPE_CHECKING:
     from licodec.images.resizing import Framing
@@ -72,11 +76,24 @@ class ReductionOptions:
         """The view of each picture. Raises UsageError."""
         from licodec.images.views import make_view
 
-        return make_view(crop, None if self.scale is None else self.scale.value, self.thumbnail)
+        if self.scale is not None and self.thumbnail is not None:
+            raise UsageError("--scale and --thumbnail exclude each other; give one of them")
+        with _as_option():
+            return make_view(crop, self.scale and self.scale.value, self.thumbnail)
 
 
 def framing(crop: str | None, resize: str | None) -> Framing:
     """What is coded of each picture. Raises UsageError."""
     from licodec.images.resizing import make_framing
 
-    return make_framing(crop, resize)
+    with _as_option():
+        return make_framing(crop, resize)
+
+
+@contextlib.contextmanager
+def _as_option() -> Iterator[None]:
+    """Have an error name the option whose value, by its name, it is about."""
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(f"--{error}") from None

@@ -11,7 +11,9 @@ from licodec.errors import UsageError
 from licodec.images.picture import Picture
 from licodec.images.views import Crop, cropped, resized, with_sides
 
-_SIZE = re.compile(r"(?P<width>\d*)(?:x(?P<height>\d*))?|(?P<percent>\d+(?:\.\d*)?|\.\d+)%")
+_SIZE = re.compile(
+    r"(?P<width>\d{0,9})(?:x(?P<height>\d{0,9}))?|(?P<percent>\d{1,9}(?:\.\d{0,9})?|\.\d{1,9})%"
+)
 
 
 @dataclass(frozen=True)

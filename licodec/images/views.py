@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-from PIL import Image
+from PIL.Image import Resampling
 
 from licodec.errors import UsageError
 from licodec.images.metadata import resized_exif, without_thumbnail
@@ -19,7 +19,7 @@ from licodec.images.picture import Picture
 
 SCALES = (1, 2, 4, 8)  # that divide width and height
 
-_GEOMETRY = re.compile(r"(\d+)x(\d+)\+(\d+)\+(\d+)")
+_GEOMETRY = re.compile(r"(\d{1,9})x(\d{1,9})\+(\d{1,9})\+(\d{1,9})")
 
 
 @dataclass(frozen=True)
@@ -217,15 +217,12 @@ def _within(picture: Picture, longer: int) -> Picture:
 def resized(picture: Picture, width: int, height: int) -> Picture:
     """The picture in other sides, by Pillow's Lanczos filter, colours weighted by alpha; metadata
     as they are."""
-    pixels = picture.pixels[:, :, 0] if picture.channels == 1 else picture.pixels
-    image, sides = Image.fromarray(pixels), (width, height)
-    if picture.alpha is None:
-        found = np.asarray(image.resize(sides, Image.Resampling.LANCZOS))
-        return replace(picture, pixels=found.reshape(height, width, picture.channels))
-    image.putalpha(Image.fromarray(picture.alpha))  # which Pillow premultiplies as it resizes
-    found = np.asarray(image.resize(sides, Image.Resampling.LANCZOS))
-    pixels, alpha = np.ascontiguousarray(found[:, :, :-1]), np.ascontiguousarray(found[:, :, -1])
-    return replace(picture, pixels=pixels, alpha=alpha)
+    # With alpha Pillow premultiplies, and divides again.
+    image = picture.to_image().resize((width, height), Resampling.LANCZOS)
+    samples = np.asarray(image).reshape(height, width, -1)
+    count = picture.channels
+    alpha = None if picture.alpha is None else np.ascontiguousarray(samples[:, :, count])
+    return replace(picture, pixels=np.ascontiguousarray(samples[:, :, :count]), alpha=alpha)
 
 
 def with_sides(picture: Picture, before: tuple[int, int], cut: bool) -> Picture:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import numpy as np
 from PIL import Image, PngImagePlugin, TiffImagePlugin
 
 from licodec.errors import LicodecError, LimitError, UsageError
@@ -126,12 +125,9 @@ def encode_picture(picture: Picture, format: str, compression: int = PNG_COMPRES
     """
     output = output_format(format)
     _check_holds(picture, output)
-    pixels = picture.pixels
+    image = picture.to_image()
     if picture.channels not in output.channels:  # grey, as all colours alike
-        pixels = np.repeat(pixels, 3, axis=2)
-    image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
-    if picture.alpha is not None:
-        image.putalpha(Image.fromarray(picture.alpha))
+        image = image.convert("RGB")
     stream = io.BytesIO()
     try:
         image.save(
