@@ -204,7 +204,7 @@ def read_bands(data: bytes) -> Bands:
     for _ in range(count):
         folded, span = cursor.varint(), cursor.varint()
         least = -(folded + 1) // 2 if folded % 2 else folded // 2
-        legal = -MAX_SCALE < least and least + span < MAX_SCALE
+        legal = least > -MAX_SCALE and least + span < MAX_SCALE
         require(legal, "chunk BAND: scales out of range")
         extremes.append((least, least + span))
     cursor.finish()
