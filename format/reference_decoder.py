@@ -1337,7 +1337,6 @@ def decode_latents(pack: Pack, runs: Runs, streams: list[Stream], rows: int, col
                    d: int, bands: Bands | None = None) -> Planes:  # fmt: skip
     """All latents, corrected, of a picture with hyper-latent planes of rows x columns."""
     schedule, unit = pack.schedule, 2 ** pack.schedule["latent_fraction_bits"]
-    finer = schedule["hyper_stride"] // schedule["latent_stride"]
     hyper_channels, channels = len(pack.medians), latent_channels(schedule)
     shapes = group_shapes(schedule, (hyper_channels, rows, columns))
     if bands is None:

@@ -102,7 +102,8 @@ def headers(draw: st.DrawFn) -> Header:
 
 
 def _is_undefined(name: bytes) -> bool:
-    return name not in (ICC, EXIF, XMP) and name.upper() not in (b"LHDR", b"PLAN", b"BAND", b"ALPH", b"DATA")
+    critical = (b"LHDR", b"PLAN", b"BAND", b"ALPH", b"DATA")
+    return name not in (ICC, EXIF, XMP) and name.upper() not in critical
 
 
 _unknown_types = (
