@@ -87,7 +87,7 @@ def test_thumbnails_decode_means() -> None:
 def test_what_is_no_lic_file(tmp_path: Path) -> None:
     with pytest.raises(UnidentifiedImageError):
         Image.open(io.BytesIO(b"nothing of the kind"))
-    with pytest.raises(SyntaxError, match="not a .lic file"):
+    with pytest.raises(SyntaxError, match=r"not a \.lic file"):
         licodec.pillow.LicImageFile(io.BytesIO(b"nothing of the kind"))
 
 
