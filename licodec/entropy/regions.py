@@ -23,7 +23,7 @@ from licodec.entropy.slices import correct
 from licodec.exact.boxes import Box, Place, Window, input_box, run_over
 from licodec.exact.schedule import LATENTS, PREVIOUS, PhaseStep, Schedule, SliceStep, Step
 
-CHUNK_POSITIONS = 1 << 14  # latent positions that a step's programs run over at a time
+CHUNK_POSITIONS = 1 << 12  # latent positions that a step's programs run over at a time, for memory
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,8 @@ class _Region:
             residual = model.runners[schedule.residual]
             seen = {"context": context, LATENTS: decoded}
             correct(decoded.of(box), run_over(residual, seen, box, whole))
-        return Window(decoded.of(box), box)
+        # A copy, so that all else goes before the synthesis.
+        return Window(decoded.of(box).copy(), box)
 
     def _needs(self, needed: Box) -> tuple[list[_Need], Box]:
         """What is needed of each step, and a box that holds all of it and what programs read."""

@@ -195,7 +195,7 @@ def test_describe() -> None:
     description = json.loads(json.dumps(describe(FULL_FILE)))
     chunks = description.pop("chunks")
     assert [chunk["type"] for chunk in chunks] == [
-        "LHDR", "PLAN", "ALPH", "icCp", "exIf", "xmPp", "moRe", "DATA",
+        "LHDR", "PLAN", "BAND", "ALPH", "icCp", "exIf", "xmPp", "moRe", "DATA",
     ]  # fmt: skip
     assert description == {
         "size": len(FULL_BYTES),
@@ -218,11 +218,12 @@ def test_describe() -> None:
             "operations_by_width": {"2": 1, "4": 1, "8": 33, "16": 1},
         },
         "streams": 2,
+        "bands": {"direction": "columns", "groups": [[4, 1], [16, 0]], "scales": 2},
         "rans_bytes": 18,
         "escape_bytes": 7,
         "alpha_plane_bytes": 11,
         "metadata": {"icc": 7, "exif": 4, "xmp": 4},
-        "overhead_bytes": len(FULL_BYTES) - 18 - 7 - 11 - 15 - len(b"unknown") - 5,
+        "overhead_bytes": len(FULL_BYTES) - 18 - 7 - 11 - 15 - len(b"unknown") - 5 - 12,
         "bpp": 8 * len(FULL_BYTES) / 600,
         "pixel_crc": "deadbeef",
         "warnings": [],
