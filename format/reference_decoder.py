@@ -19,6 +19,7 @@ import bisect
 import hashlib
 import itertools
 import json
+import math
 import re
 import struct
 import sys
@@ -49,13 +50,14 @@ def require(condition: bool, fault: str, kind: str = "corrupt file") -> None:
 # Container -----------------------------------------------------------------------------------
 
 MAGIC = b"\x89LIC\r\n\x1a\n"
-CRITICAL_ORDER = {b"LHDR": 0, b"PLAN": 1, b"ALPH": 2, b"DATA": 4}
-ANCILLARY_PLACE = 3
+CRITICAL_ORDER = {b"LHDR": 0, b"PLAN": 1, b"BAND": 2, b"ALPH": 3, b"DATA": 5}
+ANCILLARY_PLACE = 4
 METADATA = (b"icCp", b"exIf", b"xmPp")
 WIDTHS = (2, 3, 4, 5, 6, 7, 8, 16)  # of weights, by their code in PLAN
 
 MAX_SIDE, MAX_PIXELS = 65535, 2**28
 MAX_CHUNKS, MAX_METADATA, MAX_PLAN, MAX_STREAMS = 64, 2**24, 64, 1024
+MAX_BAND_CHANNELS, MAX_BAND_SYMBOLS, MAX_SCALE = 2**13, 2**24, 2**24
 
 
 class Cursor:
@@ -98,9 +100,16 @@ class Header(NamedTuple):
     adapter_id: bytes | None
 
 
+class Bands(NamedTuple):
+    axis: int  # of planes (channels, rows, columns) along which they are cut
+    groups: list[tuple[int, int]]  # of each group the length of its bands, and their offset
+    extremes: list[tuple[int, int]]  # of each latent channel the least and the largest scale
+
+
 class File(NamedTuple):
     header: Header
     plan: tuple[int, ...] | None
+    bands: Bands | None
     alpha: np.ndarray | None  # uint8 (height, width)
     checksum: int
     streams: list[Stream]  # of each stream its rANS bytes and its escapes
@@ -133,9 +142,10 @@ def read_file(data: bytes) -> File:
     require(position == len(data), "bytes follow the chunk DATA")
     checksum, streams = read_payload(chunks[b"DATA"], header)
     plan = read_plan(chunks[b"PLAN"]) if b"PLAN" in chunks else None
+    bands = read_bands(chunks[b"BAND"]) if b"BAND" in chunks else None
     require(header.has_alpha == (b"ALPH" in chunks), "header and chunk ALPH disagree")
     alpha = read_alpha(chunks[b"ALPH"], header) if header.has_alpha else None
-    return File(header, plan, alpha, checksum, streams)
+    return File(header, plan, bands, alpha, checksum, streams)
 
 
 def read_chunk(data: bytes, position: int) -> tuple[bytes, bytes, bool]:
@@ -178,6 +188,27 @@ def read_plan(data: bytes) -> tuple[int, ...]:
     for first, second in itertools.pairwise(data):
         require(first & 7 != second & 7 or first >> 3 == 31, "chunk PLAN: runs not merged")
     return tuple(WIDTHS[run & 7] for run in data for _ in range((run >> 3) + 1))
+
+
+def read_bands(data: bytes) -> Bands:
+    cursor = Cursor(data, "chunk BAND")
+    direction, count = cursor.u8(), cursor.varint()
+    require(direction <= 1 and count >= 1, "chunk BAND: direction or number of groups")
+    require(count <= MAX_STREAMS, "chunk BAND: too many groups", "over a limit")
+    groups = [(cursor.varint(), cursor.varint()) for _ in range(count)]
+    legal = all(offset < length <= MAX_SIDE for length, offset in groups)
+    require(legal, "chunk BAND: length or offset of a band")
+    count = cursor.varint()
+    require(count <= MAX_BAND_CHANNELS, "chunk BAND: too many channels", "over a limit")
+    extremes = []
+    for _ in range(count):
+        folded, span = cursor.varint(), cursor.varint()
+        least = -(folded + 1) // 2 if folded % 2 else folded // 2
+        legal = least > -MAX_SCALE and least + span < MAX_SCALE
+        require(legal, "chunk BAND: scales out of range")
+        extremes.append((least, least + span))
+    cursor.finish()
+    return Bands(direction + 1, groups, extremes)
 
 
 def read_payload(data: bytes, header: Header) -> tuple[int, list[Stream]]:
@@ -1014,12 +1045,13 @@ class SymbolReader:
     Tables are counted through `families`: those of the second follow those of the first.
     """
 
-    def __init__(self, streams: list[Stream], families: list[Tables], total: int) -> None:
+    def __init__(
+        self, streams: list[Stream], families: list[Tables], lengths: list[int]
+    ) -> None:
         self.sums = [  # of each table: 0, f_0, f_0 + f_1, ..., 2^16
             [0, *np.cumsum(f).tolist()] for family in families for f in family.frequencies
         ]
         self.offsets = [offset for family in families for offset in family.offsets]
-        lengths = stream_lengths(total)
         require(len(streams) == len(lengths), "a wrong number of streams")
         self.waiting = list(zip(streams, lengths, strict=True))
         for (rans, _), length in self.waiting:
@@ -1081,9 +1113,14 @@ def even_step(d: int, unit: int, share: int) -> int:
     return unit + divide_rne((d - unit) * share, SHARE_ONE)
 
 
-def quantization_steps(scale: Planes, lo: int, hi: int) -> Planes:
-    """The step of every position: the finer, the larger its scale is within its channel."""
+def quantization_steps(scale: Planes, lo: int, hi: int,
+                       limits: list[tuple[int, int]] | None = None) -> Planes:  # fmt: skip
+    """The step of every position: the finer, the larger its scale is within its channel, or within
+    what the file states of it."""
     least, largest = scale.min((1, 2), keepdims=True), scale.max((1, 2), keepdims=True)
+    if limits is not None:
+        least, largest = np.array(limits, np.int64).T[..., None, None]
+        scale = np.clip(scale, least, largest)
     span = np.maximum(largest - least, 1)  # where it is 0 the numerator is 0 too
     return hi - divide_rne((scale - least) * (hi - lo), span)
 
@@ -1259,19 +1296,69 @@ def check_interfaces(schedule: Json, programs: dict[str, Program], hyper_channel
 Runs = dict[str, Callable[..., list[Planes]]]  # the programs by name, with the picture's gains
 
 
+def group_shapes(schedule: Json, hyper: tuple[int, int, int]) -> list[tuple[int, int, int]]:
+    """Channels, rows and columns of the groups of planes in coding order; of the hyper-latents
+    these are `hyper`."""
+    finer = schedule["hyper_stride"] // schedule["latent_stride"]
+    rows, columns = finer * hyper[1], finer * hyper[2]
+    shapes = [hyper]
+    for step in schedule["steps"]:
+        if "phases" in step:
+            shapes += [(step["count"], rows // 2, columns // 2)] * PHASES
+        else:
+            shapes.append((step["stop"] - step["start"], rows, columns))
+    return shapes
+
+
+def band_edges(bands: Bands, group: int, size: int) -> list[tuple[int, int]]:
+    """Where the bands of a group begin and end."""
+    length, offset = bands.groups[group]
+    edges = [0, *range(length - offset, size, length), size]
+    return list(itertools.pairwise(edges))
+
+
+def band_lengths(bands: Bands, shapes: list[tuple[int, int, int]], schedule: Json,
+                 adaptive: bool) -> list[int]:  # fmt: skip
+    """Symbols of each stream of a picture with bands."""
+    scales = latent_channels(schedule) if adaptive else 0
+    fit = len(bands.groups) == len(shapes) and len(bands.extremes) == scales
+    fit &= "reach" not in schedule["steps"][0]
+    require(fit, "chunk BAND is not for the pack")
+    lengths = [
+        math.prod(shape) // shape[bands.axis] * (stop - start)
+        for group, shape in enumerate(shapes)
+        for start, stop in band_edges(bands, group, shape[bands.axis])
+    ]
+    require(max(lengths) <= MAX_BAND_SYMBOLS, "a band has too many symbols", "over a limit")
+    return lengths
+
+
 def decode_latents(pack: Pack, runs: Runs, streams: list[Stream], rows: int, columns: int,
-                   d: int) -> Planes:  # fmt: skip
+                   d: int, bands: Bands | None = None) -> Planes:  # fmt: skip
     """All latents, corrected, of a picture with hyper-latent planes of rows x columns."""
     schedule, unit = pack.schedule, 2 ** pack.schedule["latent_fraction_bits"]
-    finer = schedule["hyper_stride"] // schedule["latent_stride"]
     hyper_channels, channels = len(pack.medians), latent_channels(schedule)
-    total = rows * columns * (hyper_channels + channels * finer**2)
-    reader = SymbolReader(streams, [pack.hyper, pack.latent], total)
+    shapes = group_shapes(schedule, (hyper_channels, rows, columns))
+    if bands is None:
+        lengths = stream_lengths(sum(math.prod(shape) for shape in shapes))
+    else:
+        lengths = band_lengths(bands, shapes, schedule, not pack.step_shares and pack.steps is None)
+    reader = SymbolReader(streams, [pack.hyper, pack.latent], lengths)
+    groups = itertools.count()  # of planes, in coding order
+
+    def read_group(tables: np.ndarray) -> np.ndarray:
+        """The integers of the next group's planes, one with each of the tables."""
+        group = next(groups)
+        if bands is None:
+            return reader.read(tables.ravel()).reshape(tables.shape)
+        first = np.moveaxis(tables, bands.axis, 0)  # (rows or columns, channels, the others)
+        parts = [reader.read(first[a:b].ravel()) for a, b in band_edges(bands, group, len(first))]
+        return np.moveaxis(np.concatenate(parts).reshape(first.shape), 0, bands.axis)
 
     # Hyper-latents: each channel has a table of its own in each band of d, around its median.
     band = bisect.bisect_right(hyper_bands(schedule), d)
     tables = np.repeat(band * hyper_channels + np.arange(hyper_channels), rows * columns)
-    symbols = reader.read(tables).reshape(hyper_channels, rows, columns)
+    symbols = read_group(tables.reshape(hyper_channels, rows, columns))
     hyper_latents = (symbols.T * pack.hyper_steps + pack.medians).T
     hyper_synthesis = pack.programs[schedule["hyper_synthesis"]]
     port = hyper_synthesis.values["hyper_latents"]
@@ -1295,9 +1382,11 @@ def decode_latents(pack: Pack, runs: Runs, streams: list[Stream], rows: int, col
         elif pack.step_shares:
             steps = np.array(even_step(d, unit, pack.step_shares[i]))
         else:
-            steps = quantization_steps(scale, *step_range(d, unit, i, len(schedule["steps"])))
-        indexes = scale_indexes(scale, steps, unit, pack.thresholds)
-        q = reader.read(indexes.ravel() + len(pack.hyper.offsets)).reshape(indexes.shape)
+            limits = None if bands is None else bands.extremes[places[0][0]]
+            spread = step_range(d, unit, i, len(schedule["steps"]))
+            steps = quantization_steps(scale, *spread, limits)
+        indexes = scale_indexes(scale, steps, unit, pack.thresholds) + len(pack.hyper.offsets)
+        q = np.concatenate([read_group(part) for part in np.split(indexes, len(places))])
         decoded = np.clip(q * steps + mean, LATENT_LOW, LATENT_HIGH)
         if "residual" in step:
             (correction,) = runs[step["residual"]](context=context[0], decoded=decoded)
@@ -1424,7 +1513,7 @@ def decode(file: File, pack: Pack) -> np.ndarray:
         name: partial(program, **{gain: np.array(header.gains[gain]) for gain in program.gains})
         for name, program in pack.programs.items()
     }
-    latents = decode_latents(pack, runs, file.streams, rows, columns, header.d)
+    latents = decode_latents(pack, runs, file.streams, rows, columns, header.d, file.bands)
     (samples,) = runs[schedule["synthesis"]](latents=latents)
     samples = samples[:, : header.height, : header.width]
     if header.channels == 1:

@@ -19,7 +19,9 @@ from licodec.errors import BadInputError
 from licodec.files import display_name, open_input, read_at_most
 from licodec.images import Picture, read_image, read_picture, stream_bytes
 from licodec.images.pillow import one_line
+from licodec.images.resizing import make_framing
 from licodec.images.transparency import Transparency, parse_colour
+from licodec.images.views import make_view
 from licodec.library import Library
 from licodec.packs import choose_pack
 from licodec.rate.modes import choose_rate
@@ -29,7 +31,8 @@ File = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
 
 
 @lru_cache(maxsize=4)
-def _library(backend: str | None) -> Library:
+def shared_library(backend: str | None) -> Library:
+    """The codecs of this process on a backend, None being the fastest."""
     return Library(backend)
 
 
@@ -48,6 +51,8 @@ def encode(
     keep_hidden_colors: bool = False,
     model: str = "lite",
     plan: str = "standard",
+    crop: str | tuple[int, int, int, int] | None = None,
+    resize: str | int | tuple[int, int] | None = None,
     backend: str | None = None,
 ) -> bytes:
     """Encode a picture into the bytes of a .lic file.
@@ -64,14 +69,17 @@ def encode(
     the adapters were trained for ("mse", "ms-ssim", "perceptual"); with it, quality and targets
     go over alpha. A pack that lacks a mode or an objective is a UsageError, which lists what it
     has.
+    `crop` ("WxH+X+Y", or width, height, left, top) takes a part of the upright picture, and
+    `resize` ("WxH", "W", "xH", "50%", a width or both sides; 0 keeps the shape) resizes that.
 
     Alpha is flattened onto `background`, the name of a colour, #rgb or #rrggbb. Otherwise it is
     kept where it is not opaque everywhere, and what fully transparent pixels hide only with
     `keep_hidden_colors`. Raises licodec.errors.
     """
+    framing = make_framing(crop, resize)
     behind = None if background is None else parse_colour(background)
     given = as_picture(image)
-    picture = Transparency(behind, keep_hidden_colors).applied(given)
+    picture = Transparency(behind, keep_hidden_colors).applied(framing.of(given))
     for note in picture.notes:
         if not isinstance(image, Picture) or note not in given.notes:  # its maker has seen those
             warnings.warn(note, stacklevel=2)
@@ -86,17 +94,31 @@ def encode(
         beta=beta,
         objective=objective,
     )
-    codecs = _library(backend).open(choose_pack(model, plan))
+    codecs = shared_library(backend).open(choose_pack(model, plan))
     codec = codecs.to_encode(picture.width, picture.height, rate)
     return codec.encode_at(picture, rate).result.data
 
 
-def decode(data: File, *, backend: str | None = None) -> Picture:
+def decode(
+    data: File,
+    *,
+    crop: str | tuple[int, int, int, int] | None = None,
+    scale: str | float | None = None,
+    thumbnail: int | None = None,
+    backend: str | None = None,
+) -> Picture:
     """Decode a .lic file: its path, its bytes, or a binary stream of them.
 
-    Raises BadInputError, CorruptFileError, LimitError, WeightsMissingError, PixelChecksumError.
+    `crop` ("WxH+X+Y", or width, height, left, top) takes a part of it, for which no more is decoded
+    than it takes; the pixels' checksum, which is that of all, is then not compared. `scale` ("1/2",
+    "1/4", "1/8") divides the sides by exact means of blocks; `thumbnail` makes the longer side that
+    many pixels, if it has more. Both come behind the crop.
+
+    Raises BadInputError, CorruptFileError, LimitError, WeightsMissingError, PixelChecksumError, and
+    UsageError for a crop that is not within the picture.
     """
-    return _library(backend).decode(_file_bytes(data))
+    view = make_view(crop, scale, thumbnail)
+    return shared_library(backend).decode(_file_bytes(data), view)
 
 
 def read_info(data: File) -> dict[str, Any]:

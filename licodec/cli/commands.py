@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from licodec.cli import options
+from licodec.cli import options, view_options
 from licodec.cli.picture_options import (
     Background,
     TransparencyOptions,
@@ -42,6 +42,8 @@ def encode(
     force: options.Force = False,
     rate: RateOptions,
     pack: options.ModelOptions,
+    crop: view_options.Crop = None,
+    resize: view_options.Resize = None,
     transparency: TransparencyOptions,
     metadata: options.MetadataKept = options.ALL_METADATA,
     psnr: options.Psnr = False,
@@ -54,11 +56,12 @@ def encode(
     """
     wanted, kept = rate.chosen(), options.parse_metadata(metadata)
     on, verbosity = machine.chosen(), said.chosen()
+    framing = view_options.framing(crop, resize)
 
     from licodec.cli.encode import EncodeSettings, encode_files
 
     settings = EncodeSettings(
-        *(wanted, pack.model, pack.plan, kept, psnr, force, on), transparency.chosen()
+        *(wanted, pack.model, pack.plan, kept, psnr, force, on), transparency.chosen(), framing
     )
     return encode_files(inputs, output, settings, verbosity)
 
@@ -71,17 +74,22 @@ def decode(
     writing: WritingOptions,
     compress: options.Compress = None,
     background: Background = None,
+    crop: view_options.Crop = None,
+    reduction: view_options.ReductionOptions,
     metadata: options.MetadataKept = options.ALL_METADATA,
     machine: options.MachineOptions,
     said: options.VerbosityOptions,
 ) -> int:
     """Decode .lic files into pictures, the same pixels on every machine."""
     kept, on, verbosity = options.parse_metadata(metadata), machine.chosen(), said.chosen()
+    view = reduction.chosen(crop)
 
     from licodec.cli.decode import DecodeSettings, choose_format, decode_files
 
     chosen, behind = choose_format(writing.format), parse_background(background)
-    settings = DecodeSettings(chosen, kept, force, on, compress, writing.output_quality, behind)
+    settings = DecodeSettings(
+        *(chosen, kept, force, on, compress, writing.output_quality, behind), view
+    )
     return decode_files(inputs, output, settings, verbosity)
 
 
@@ -100,6 +108,7 @@ def batch(
     pack: options.ModelOptions,
     transparency: TransparencyOptions,
     writing: WritingOptions,
+    reduction: view_options.ReductionOptions,
     metadata: options.MetadataKept = options.ALL_METADATA,
     psnr: options.Psnr = False,
     machine: options.MachineOptions,
@@ -126,6 +135,9 @@ def batch(
     if decode and (psnr or rate != RateOptions()):
         raise UsageError("rate options and --psnr are for encoding; --decode takes none of them")
     (writing.require_default if not decode else transparency.require_no_encoding)()
+    view = reduction.chosen()
+    if not decode and reduction != view_options.ReductionOptions():
+        raise UsageError("--scale and --thumbnail are for --decode")
 
     from licodec.batches.selection import Selection
     from licodec.cli.batch import BatchSettings, decode_tree, encode_tree
@@ -137,7 +149,7 @@ def batch(
     if decode:
         quality, background = writing.output_quality, parse_background(transparency.background)
         decoding = DecodeSettings(
-            choose_format(writing.format), kept, force, on, None, quality, background
+            *(choose_format(writing.format), kept, force, on, None, quality, background), view
         )
         return decode_tree(folder, output, decoding, settings)
     encoding = EncodeSettings(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from licodec.images import (
     output_format,
 )
 from licodec.images.transparency import Colour, flattened
+from licodec.images.views import WHOLE, View
 from licodec.library import Library
 
 DEFAULT_FORMAT = "PNG"
@@ -46,6 +47,7 @@ class DecodeSettings:
     compression  of PNG, 0 to 9; None: the default
     quality    of formats that have one, 0 to 100; None: the default
     background that alpha is flattened onto; None: it is kept
+    view       what is decoded of each picture
     """
 
     format: str | None
@@ -55,6 +57,7 @@ class DecodeSettings:
     compression: int | None = None
     quality: int | None = None
     background: Colour | None = None
+    view: View = WHOLE
 
     @property
     def png_compression(self) -> int:
@@ -109,10 +112,12 @@ class Decoder:
         settings = self.settings
         background = settings.background and list(settings.background)
         optional = {"quality": settings.quality, "background": background}
+        view = {k: v for k, v in asdict(settings.view).items() if v != getattr(WHOLE, k)}
         return {
             "format": settings.format or DEFAULT_FORMAT,
             "metadata": sorted(settings.metadata),
             **{name: value for name, value in optional.items() if value is not None},
+            **view,
         }
 
     def make(self, source: str, target: str) -> Made[DecodeResult]:
@@ -126,7 +131,7 @@ class Decoder:
             reading = time.perf_counter() - start
             codec = self.library.codec_for(lic)  # takes seconds the first time
             start = time.perf_counter() - reading
-            decoded = self.library.decode_with(codec, lic)
+            decoded = self.library.decode_with(codec, lic, settings.view)
             kept = metadata_subset(decoded, settings.metadata)
             if settings.background is not None:
                 kept = flattened(kept, settings.background)

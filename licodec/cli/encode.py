@@ -27,6 +27,7 @@ from licodec.container import Header, LicFile, Metadata, read_file
 from licodec.errors import LicodecError, UsageError
 from licodec.files import display_name
 from licodec.images import INPUT_SUFFIXES, Picture, metadata_subset, psnr
+from licodec.images.resizing import AS_IT_IS, Framing
 from licodec.images.transparency import Transparency
 from licodec.library import PackCodecs
 from licodec.packs import Pack, choose_pack, open_pack, require_encoder
@@ -44,6 +45,7 @@ class EncodeSettings:
     transparency     what becomes of it
     measure_psnr     whether results have their PSNR
     overwrite        whether outputs may exist
+    framing          what is coded of each picture, and in which size
     """
 
     rate: Rate
@@ -54,6 +56,7 @@ class EncodeSettings:
     overwrite: bool
     machine: Machine
     transparency: Transparency = Transparency()  # noqa: RUF009  (frozen)
+    framing: Framing = AS_IT_IS
 
 
 @dataclass(frozen=True)
@@ -134,7 +137,9 @@ class Encoder:
         start = time.perf_counter()
         name = source_name(source)
         with machine.memory_errors():
-            picture = settings.transparency.applied(read_source(source))
+            picture = read_source(source)
+        with about(name), machine.memory_errors():
+            picture = settings.transparency.applied(settings.framing.of(picture))
         reading = time.perf_counter() - start
         # Opening it may take seconds, which are not this picture's.
         codec = self.codecs.to_encode(picture.width, picture.height, settings.rate)

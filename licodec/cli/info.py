@@ -150,6 +150,9 @@ def _lines(report: _Report) -> Iterator[tuple[str, str]]:
         f"{counted(fields['streams'], 'stream')}, {fields['rans_bytes']} bytes of symbols, "
         f"{fields['escape_bytes']} of escapes",
     )
+    if (bands := fields["bands"]) is not None:
+        groups = counted(len(bands["groups"]), "group")
+        yield "bands", f"of {bands['direction']}, {groups} of planes; crops decode by themselves"
     yield "overhead", f"{fields['overhead_bytes']} bytes"
     yield "pixel checksum", fields["pixel_crc"]
     for warning in fields["warnings"]:

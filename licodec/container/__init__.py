@@ -3,6 +3,7 @@
 Normative in format/SPEC.md. Nothing here imports torch.
 """
 
+from licodec.container.bands import Bands
 from licodec.container.chunks import MAGIC, Chunk
 from licodec.container.file import (
     LicFile,
@@ -31,6 +32,7 @@ __all__ = [
     "MAX_PIXELS",
     "MAX_SIDE",
     "MAX_STREAMS",
+    "Bands",
     "Chunk",
     "Header",
     "LicFile",

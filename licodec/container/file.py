@@ -12,6 +12,7 @@ from io import BytesIO
 
 import construct
 
+from licodec.container.bands import Bands, pack_bands, unpack_bands
 from licodec.container.chunks import LAST_CHUNK, Chunk, read_chunks, write_chunks
 from licodec.container.fields import VarInt, parse_fields
 from licodec.container.header import Header, pack_header, unpack_header
@@ -21,6 +22,7 @@ from licodec.errors import CorruptFileError, LimitError
 
 HEADER = b"LHDR"
 PLAN = b"PLAN"
+BANDS = b"BAND"
 ALPHA = b"ALPH"
 PAYLOAD = LAST_CHUNK
 ICC = b"icCp"
@@ -28,8 +30,8 @@ EXIF = b"exIf"
 XMP = b"xmPp"
 
 # The order of a file's parts. Ancillary chunks of any type share one place.
-_PLACES = {HEADER: 0, PLAN: 1, ALPHA: 2, PAYLOAD: 4}
-_ANCILLARY_PLACE = 3
+_PLACES = {HEADER: 0, PLAN: 1, BANDS: 2, ALPHA: 3, PAYLOAD: 5}
+_ANCILLARY_PLACE = 4
 _METADATA = (ICC, EXIF, XMP)
 
 
@@ -65,6 +67,7 @@ class LicFile:
     pixel_crc    CRC-32 of the decoded pixels, see `pixel_checksum`
     alpha_plane  compressed alpha plane as it stands in the file; exactly where the header says
     metadata     ICC, Exif, XMP
+    bands        how planes are cut into streams; None: not at all, streams run across them
     unknown      ancillary chunks of types that this version does not define, in order
     damaged      ancillary chunks whose CRC is wrong; never written
     """
@@ -75,6 +78,7 @@ class LicFile:
     pixel_crc: int
     alpha_plane: bytes | None = None
     metadata: Metadata = Metadata()
+    bands: Bands | None = None
     unknown: tuple[Chunk, ...] = ()
     damaged: tuple[Chunk, ...] = ()
 
@@ -91,6 +95,7 @@ class LicFile:
         """The chunks of this file in the order in which they are written, without the damaged."""
         optional = (
             (PLAN, None if self.plan is None else pack_plan(self.plan)),
+            (BANDS, None if self.bands is None else pack_bands(self.bands)),
             (ALPHA, self.alpha_plane),
             (ICC, self.metadata.icc),
             (EXIF, self.metadata.exif),
@@ -108,12 +113,15 @@ _PAYLOAD_HEAD = construct.Struct("pixel_checksum" / construct.Int32ub, "stream_c
 _STREAM_SIZES = construct.Struct("rans_length" / VarInt, "escapes_length" / VarInt)
 
 
-def pixel_checksum(pixels: bytes | memoryview, alpha: bytes | memoryview | None) -> int:
+def pixel_checksum(
+    pixels: bytes | memoryview, alpha: bytes | memoryview | None, before: int = 0
+) -> int:
     """CRC-32 of decoded pixels: uint8 (H, W, C) row by row, then the alpha plane (H, W) if any.
 
-    Takes C-contiguous buffers (of a NumPy array: `array.data`); others raise BufferError.
+    Takes C-contiguous buffers (of a NumPy array: `array.data`); others raise BufferError. `before`
+    is that of the rows above.
     """
-    checksum = zlib.crc32(pixels)
+    checksum = zlib.crc32(pixels, before)
     return checksum if alpha is None else zlib.crc32(alpha, checksum)
 
 
@@ -151,6 +159,7 @@ def read_file(data: bytes) -> LicFile:
         pixel_crc=pixel_crc,
         alpha_plane=_check_alpha(contents.get(ALPHA), header),
         metadata=Metadata(contents.get(ICC), contents.get(EXIF), contents.get(XMP)),
+        bands=unpack_bands(contents[BANDS]) if BANDS in contents else None,
         unknown=tuple(unknown),
         damaged=tuple(damaged),
     )

@@ -6,8 +6,9 @@ from collections import Counter
 from dataclasses import asdict
 from typing import Any
 
+from licodec.container.bands import Bands
 from licodec.container.chunks import FRAME_BYTES, MAGIC, Chunk
-from licodec.container.file import ALPHA, PLAN, LicFile
+from licodec.container.file import ALPHA, BANDS, PLAN, LicFile
 from licodec.container.header import FORMAT_VERSION
 from licodec.rate.gains import GAIN_ONE
 
@@ -16,7 +17,7 @@ def describe(lic: LicFile) -> dict[str, Any]:
     """Every field of a file in JSON's types; identifiers and checksums in hexadecimal.
 
     `size` is the file's in bytes, `bpp` its bits per pixel, all chunks included.
-    `overhead_bytes` is what is neither coded symbols, plan, alpha plane nor ancillary data:
+    `overhead_bytes` is what is neither coded symbols, plan, bands, alpha plane nor ancillary data:
     magic, framing, header, pixel checksum and stream index.
     """
     header = lic.header
@@ -26,7 +27,9 @@ def describe(lic: LicFile) -> dict[str, Any]:
     rans_bytes = sum(len(stream.rans) for stream in lic.streams)
     escape_bytes = sum(len(stream.escapes) for stream in lic.streams)
     optional_bytes = sum(
-        len(chunk.data) for chunk in chunks if chunk.type in (PLAN, ALPHA) or not chunk.critical
+        len(chunk.data)
+        for chunk in chunks
+        if chunk.type in (PLAN, BANDS, ALPHA) or not chunk.critical
     )
     stated = {n: v.hex() if isinstance(v, bytes) else v for n, v in asdict(header).items()}
     return {
@@ -40,6 +43,7 @@ def describe(lic: LicFile) -> dict[str, Any]:
         "plan": _describe_plan(lic.plan),
         "chunks": [_describe_chunk(chunk) for chunk in chunks],
         "streams": len(lic.streams),
+        "bands": _describe_bands(lic.bands),
         "rans_bytes": rans_bytes,
         "escape_bytes": escape_bytes,
         "alpha_plane_bytes": _length(lic.alpha_plane),
@@ -63,6 +67,17 @@ def _describe_plan(plan: tuple[int, ...] | None) -> dict[str, Any] | None:
     return {
         "operations": len(plan),
         "operations_by_width": {str(width): counts[width] for width in sorted(counts)},
+    }
+
+
+def _describe_bands(bands: Bands | None) -> dict[str, Any] | None:
+    """The direction and the bands' lengths and offsets by group of planes; None without bands."""
+    if bands is None:
+        return None
+    return {
+        "direction": "columns" if bands.columns else "rows",
+        "groups": [list(group) for group in bands.groups],
+        "scales": len(bands.extremes),
     }
 
 

@@ -6,6 +6,7 @@ survive to the byte. An Exif block is held as its bare TIFF structure ("II*" or 
 
 from __future__ import annotations
 
+import contextlib
 import re
 import struct
 from collections.abc import Iterable, Mapping
@@ -113,16 +114,21 @@ def upright_exif(exif: bytes, width: int, height: int) -> bytes:
     first, _ = _first_directory(exif)
     if _ORIENTATION_TAG in first:
         first[_ORIENTATION_TAG].put(patched, _UPRIGHT)
+    return resized_exif(bytes(patched), (height, width), (width, height))
+
+
+def resized_exif(exif: bytes, before: tuple[int, int], sides: tuple[int, int]) -> bytes:
+    """The block for a picture of other sides (width, height): where it states those `before`."""
+    patched = bytearray(exif)
+    first, _ = _first_directory(exif)
     for pointer, tags in _SIDE_TAGS.items():
         directory = first
         if pointer is not None:
             directory = _directory(exif, first[pointer].value(exif))[0] if pointer in first else {}
-        across, down = (directory.get(tag) for tag in tags)
-        if across is None or down is None:
-            continue
-        if (across.value(exif), down.value(exif)) == (height, width):
-            across.put(patched, width)
-            down.put(patched, height)
+        fields = [directory[tag] for tag in tags if tag in directory]
+        if tuple(field.value(exif) for field in fields) == before:
+            for field, side in zip(fields, sides, strict=True):
+                field.put(patched, side)
     return bytes(patched)
 
 
@@ -178,7 +184,9 @@ class _Field:
         return struct.unpack_from(self.format, block, self.offset)[0]
 
     def put(self, block: bytearray, value: int) -> None:
-        struct.pack_into(self.format, block, self.offset, value)
+        """Where it holds the value: sides may grow beyond a byte."""
+        with contextlib.suppress(struct.error):
+            struct.pack_into(self.format, block, self.offset, value)
 
 
 def _first_directory(exif: bytes) -> tuple[dict[int, _Field], int | None]:

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 from PIL import ExifTags, Image, PngImagePlugin, TiffImagePlugin
 
 from licodec.errors import LicodecError, LimitError, UsageError
@@ -119,12 +118,9 @@ def encode_picture(
     if quality is not None and not output.options:
         raise UsageError(f"{output.name} has no quality; {', '.join(QUALITY_FORMATS)} have")
     _check_holds(picture, output)
-    pixels = picture.pixels
+    image = picture.to_image()
     if picture.channels not in output.channels:  # grey, as all colours alike
-        pixels = np.repeat(pixels, 3, axis=2)
-    image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
-    if picture.alpha is not None:
-        image.putalpha(Image.fromarray(picture.alpha))
+        image = image.convert("RGB")
     stream = io.BytesIO()
     try:
         image.save(
