@@ -14,14 +14,17 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image
 
+from licodec.choice import encode_with_network, encode_without_network
 from licodec.container import MAX_LIC_FILE_BYTES, describe, read_file
-from licodec.errors import BadInputError
+from licodec.errors import BadInputError, UsageError
 from licodec.files import display_name, open_input, read_at_most
 from licodec.images import Picture, read_image, read_picture, stream_bytes
 from licodec.images.pillow import one_line
 from licodec.library import Library
 from licodec.packs import choose_pack
 from licodec.rate.modes import choose_rate
+
+DEFAULT_MODEL, DEFAULT_PLAN = "lite", "standard"
 
 # A file: its path, its bytes, or a binary stream, which is read to its end.
 File = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
@@ -43,8 +46,9 @@ def encode(
     alpha: float | None = None,
     beta: float | None = None,
     objective: str | None = None,
-    model: str = "lite",
-    plan: str = "standard",
+    lossless: bool | None = None,
+    model: str = DEFAULT_MODEL,
+    plan: str = DEFAULT_PLAN,
     backend: str | None = None,
 ) -> bytes:
     """Encode a picture into the bytes of a .lic file.
@@ -60,7 +64,12 @@ def encode(
     `beta` (0-1, more realism) goes with any of them, and `d` with `alpha`. `objective` is what
     the adapters were trained for ("mse", "ms-ssim", "perceptual"); with it, quality and targets
     go over alpha. A pack that lacks a mode or an objective is a UsageError, which lists what it
-    has. Raises licodec.errors.
+    has.
+
+    `lossless` True keeps every pixel, and takes none of these. None, the default, does so where
+    that is no larger than the file asked for, as with most screenshots and drawings, where it
+    fits into a target size, and where no network reaches a target PSNR. False never does. Raises
+    licodec.errors.
     """
     picture = as_picture(image)
     if not isinstance(image, Picture):  # whose maker has seen its notes
@@ -76,10 +85,18 @@ def encode(
         alpha=alpha,
         beta=beta,
         objective=objective,
+        lossless=lossless,
     )
-    codecs = _library(backend).open(choose_pack(model, plan))
-    codec = codecs.to_encode(picture.width, picture.height, rate)
-    return codec.encode_at(picture, rate).result.data
+    if lossless and (model, plan) != (DEFAULT_MODEL, DEFAULT_PLAN):
+        raise UsageError("lossless coding takes no model and no plan; leave them out")
+    if not lossless:
+        codecs = _library(backend).open(choose_pack(model, plan))
+        codecs.pack.rate_scale.setting(rate)  # refuses what the pack lacks, whatever is chosen
+    encoded = encode_without_network(picture, rate)
+    if encoded is None:
+        codec = codecs.to_encode(picture.width, picture.height, rate)
+        encoded = encode_with_network(codec, picture, rate)
+    return encoded.coded.data
 
 
 def decode(data: File, *, backend: str | None = None) -> Picture:

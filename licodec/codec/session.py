@@ -14,6 +14,7 @@ from licodec.codec.programs import BoundPrograms
 from licodec.container import (
     Header,
     LicFile,
+    LosslessHeader,
     Metadata,
     Stream,
     check_picture_size,
@@ -55,12 +56,13 @@ class Coded:
     """One coding of a picture: the file, its header, and what decoding it gives."""
 
     data: bytes
-    header: Header
+    header: Header | LosslessHeader
     picture: Picture
 
     @property
-    def d(self) -> float:
-        return self.header.d_value
+    def d(self) -> float | None:
+        """None where no network coded it."""
+        return self.header.d_value if isinstance(self.header, Header) else None
 
 
 @dataclass(frozen=True)

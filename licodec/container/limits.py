@@ -30,6 +30,11 @@ MAX_BACKBONE_BYTES = 15
 # make 512 of them; twice that is room for cuts at other places.
 MAX_STREAMS = 1024
 
+# A lossless picture is cut where a side is beyond what WebP holds, into 5 x 5 pieces at most; the
+# rest is room for writers that cut for the sake of memory.
+MAX_PIECES = 1024
+MAX_PIECE_SIDE = 16_383
+
 # The largest alignment of a backbone: latents cover the picture padded to it.
 MAX_ALIGNMENT = 128
 
