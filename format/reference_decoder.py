@@ -59,7 +59,7 @@ WIDTHS = (2, 3, 4, 5, 6, 7, 8, 16)  # of weights, by their code in PLAN
 
 MAX_SIDE, MAX_PIXELS = 65535, 2**28
 MAX_CHUNKS, MAX_METADATA, MAX_PLAN, MAX_STREAMS = 64, 2**24, 64, 1024
-MAX_PIECES, MAX_PIECE_SIDE = 1024, 16383
+MAX_PIECES, MAX_PIECE_SIDE, MAX_PIECE_PIXELS = 1024, 16383, 2**25
 
 
 class Cursor:
@@ -244,7 +244,8 @@ def read_pieces(data: bytes, header: Header) -> tuple[int, list[Stream], list[Pi
 def check_webp(piece: Piece, header: Header) -> None:
     """Refuse all but one lossless WebP picture of the piece's size, before anything is decoded."""
     data, sides = piece.webp, (piece.width, piece.height)
-    require(max(sides) <= MAX_PIECE_SIDE, "a piece is larger than WebP allows")
+    small = max(sides) <= MAX_PIECE_SIDE and piece.width * piece.height <= MAX_PIECE_PIXELS
+    require(small, "a piece is too large")
     require(len(data) >= 25, "a piece is shorter than any WebP file")
     riff, size, webp, chunk, length, signature, bits = struct.unpack_from("<4sI4s4sIBI", data)
     require(riff + webp + chunk == b"RIFFWEBPVP8L", "a piece is no plain lossless WebP file")

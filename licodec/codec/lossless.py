@@ -20,9 +20,6 @@ from licodec.errors import CorruptFileError, PixelChecksumError
 from licodec.images import Picture
 from licodec.images.lossless import BEST, QUICK, Effort, compress_piece, decompress_piece
 
-# Of one piece, at most: coding it takes about 25 bytes of memory a pixel.
-PIECE_PIXELS = 1 << 25
-
 
 def encode_lossless(picture: Picture) -> Coded:
     """The file that gives back `picture` as it is. Raises LimitError; LicodecError without WebP."""
@@ -49,7 +46,7 @@ def quick_bytes(picture: Picture) -> int:
 
 
 def _compressed(picture: Picture, effort: Effort) -> tuple[Grid, tuple[bytes, ...]]:
-    grid = _grid_of(picture.width, picture.height)
+    grid = smallest_grid(picture.width, picture.height)
     pieces = []
     for place in grid.pieces(picture.width, picture.height):
         part = _part(place)
@@ -91,10 +88,3 @@ def decode_lossless(lic: LosslessFile) -> Picture:
         )
     metadata = lic.metadata
     return Picture(pixels, alpha, metadata.icc, metadata.exif, metadata.xmp, lic.warnings)
-
-
-def _grid_of(width: int, height: int) -> Grid:
-    """As few pieces as WebP and memory allow."""
-    least = smallest_grid(width, height)
-    widest = -(-width // least.columns)
-    return Grid(least.columns, max(least.rows, -(-height * widest // PIECE_PIXELS)))

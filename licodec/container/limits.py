@@ -30,10 +30,12 @@ MAX_BACKBONE_BYTES = 15
 # make 512 of them; twice that is room for cuts at other places.
 MAX_STREAMS = 1024
 
-# A lossless picture is cut where a side is beyond what WebP holds, into 5 x 5 pieces at most; the
-# rest is room for writers that cut for the sake of memory.
-MAX_PIECES = 1024
+# What WebP holds; and decoding a piece takes some 20 bytes of memory a pixel, coding it 30.
 MAX_PIECE_SIDE = 16_383
+MAX_PIECE_PIXELS = 2**25
+
+# The largest picture needs 5 x 5 pieces; the rest is room for writers that cut finer.
+MAX_PIECES = 1024
 
 # The largest alignment of a backbone: latents cover the picture padded to it.
 MAX_ALIGNMENT = 128

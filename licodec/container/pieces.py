@@ -14,7 +14,12 @@ import construct
 
 from licodec.container.fields import VarInt, parse_fields
 from licodec.container.header import LosslessHeader
-from licodec.container.limits import MAX_PIECE_SIDE, MAX_PIECES, check_payload_size
+from licodec.container.limits import (
+    MAX_PIECE_PIXELS,
+    MAX_PIECE_SIDE,
+    MAX_PIECES,
+    check_payload_size,
+)
 from licodec.errors import CorruptFileError, LimitError
 
 _HEAD = construct.Struct("pixel_checksum" / construct.Int32ub, "columns" / VarInt, "rows" / VarInt)
@@ -67,8 +72,10 @@ class Grid:
 
 
 def smallest_grid(width: int, height: int) -> Grid:
-    """The least pieces that WebP can hold, about equal."""
-    return Grid(-(-width // MAX_PIECE_SIDE), -(-height // MAX_PIECE_SIDE))
+    """The grid of the largest pieces that are allowed, about equal."""
+    columns = -(-width // MAX_PIECE_SIDE)
+    tallest = min(MAX_PIECE_SIDE, MAX_PIECE_PIXELS // -(-width // columns))
+    return Grid(columns, -(-height // tallest))
 
 
 def pack_pieces(pixel_crc: int, grid: Grid, pieces: Sequence[bytes]) -> bytes:
@@ -107,8 +114,11 @@ def unpack_pieces(data: bytes, header: LosslessHeader) -> tuple[int, Grid, tuple
 def _check_piece(data: bytes, place: Piece, has_alpha: bool) -> None:
     """Refuse what is not one lossless WebP picture of its place's size, and nothing beside it.
     Raises CorruptFileError."""
-    if max(place.width, place.height) > MAX_PIECE_SIDE:
-        raise CorruptFileError(f"chunk DATA: {place} is larger than WebP's {MAX_PIECE_SIDE} a side")
+    area = place.width * place.height
+    if max(place.width, place.height) > MAX_PIECE_SIDE or area > MAX_PIECE_PIXELS:
+        raise CorruptFileError(
+            f"chunk DATA: {place} is larger than {MAX_PIECE_SIDE} a side or {MAX_PIECE_PIXELS}"
+        )
     if len(data) < _WEBP_HEAD.sizeof():
         raise CorruptFileError(
             f"chunk DATA: {place} has {len(data)} bytes, less than any WebP file"

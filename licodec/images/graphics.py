@@ -7,6 +7,7 @@ three milliseconds, and less for small pictures.
 from __future__ import annotations
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 _SAMPLE = 1 << 15  # pixels at most, and not many more than a share of them
 _SHARE, _LEAST = 16, 1 << 11
@@ -16,8 +17,12 @@ _MOST_COLOURS = 256  # of a palette
 # An estimate is 0.9 to 1.1 of what photographs take, and up to 5 times what graphics do. Of
 # photographs it is 5.5 times what a network takes at its finest, or more.
 _NEAR, _FAR = 2.5, 8.0
-_RUN = 4  # pixels
-_REPEATED = 0.1  # share of runs; next to none repeat in photographs
+_RUN = 12  # samples
+_HASH = np.uint64(0x9E3779B97F4A7C15)
+_RUNS = 1 << 13  # in the sample, at most
+# Shares of runs that are in the sample again, next to none of photographs: with some the estimate
+# may be too high by _FAR, with many, as where tiles repeat, by anything.
+_SOME, _MANY = 0.1, 0.5
 
 
 def may_be_smaller(pixels: np.ndarray, size: float) -> bool:
@@ -30,7 +35,8 @@ def may_be_smaller(pixels: np.ndarray, size: float) -> bool:
     estimate = _bits_per_pixel(*sampled) / 8 * pixels.shape[0] * pixels.shape[1]
     if estimate <= _NEAR * size:
         return True
-    return estimate <= _FAR * size and _repeated(sampled[0]) >= _REPEATED
+    repeated = _repeated(sampled[0])
+    return repeated >= _MANY or (repeated >= _SOME and estimate <= _FAR * size)
 
 
 def _bits_per_pixel(
@@ -46,19 +52,19 @@ def _bits_per_pixel(
 
 
 def _repeated(here: np.ndarray) -> float:
-    """The share of runs of pixels, not all of one colour, that are in the sample twice or more."""
-    if here.shape[1] < _RUN:
+    """The share of runs of pixels, not all of one colour, that are in the sample twice or more;
+    1 where there are none."""
+    length = _RUN // here.shape[2]
+    here = here[:: -(-here.shape[0] * here.shape[1] // _RUNS)]
+    if here.shape[1] < length:
         return 1.0
     colours = _packed(here).astype(np.uint64)
-    runs = np.zeros_like(colours[:, _RUN - 1 :])
-    for n in range(_RUN):
-        window = colours[:, n : n + runs.shape[1]]
-        runs = runs * np.uint64(0x9E3779B97F4A7C15) + window  # modulo 2^64: a hash
-    changing = colours[:, _RUN - 1 :] != colours[:, : 1 - _RUN]
-    own = runs[changing]
-    if not own.size:
+    windows = sliding_window_view(colours, length, axis=1)
+    changing = windows[(windows[..., :-1] != windows[..., 1:]).any(2)]
+    if not len(changing):
         return 1.0
-    return 1 - len(np.unique(own)) / own.size
+    hashes = changing @ _HASH ** np.arange(length, dtype=np.uint64)  # modulo 2^64
+    return 1 - len(np.unique(hashes)) / len(hashes)
 
 
 def _sampled(pixels: np.ndarray) -> tuple[np.ndarray, ...]:

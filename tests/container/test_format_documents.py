@@ -52,6 +52,7 @@ def test_example_in_the_specification() -> None:
         (r"`PLAN` \| (\d+)", limits.MAX_PLAN_BYTES),
         (r"`ALPH` \| (\d+)", limits.MAX_ALPHA_BYTES_FIXED),
         (r"streams \| (\d+)", limits.MAX_STREAMS),
+        (r"pieces \| (\d+)", limits.MAX_PIECES),
         (r"`DATA` \| (\d+)", limits.MAX_PAYLOAD_BYTES_FIXED),
         (r"`DATA` \| \d+ \+ (\d+) · W · H", limits.MAX_PAYLOAD_BYTES_PER_PIXEL),
         (r"backbone length \| u8 \| 1 to (\d+)", limits.MAX_BACKBONE_BYTES),
