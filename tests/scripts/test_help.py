@@ -17,7 +17,7 @@ from tests.scripts.conftest import ROOT
         *("add_adapters", "build_wheels"),
         *("benchmark", "benchmark codecs", "benchmark commands"),
         *("benchmark lossless", "benchmark published"),
-        *("evaluate", "exactness"),
+        *("command_reference", "evaluate", "exactness"),
         *("fuzz", "fuzz files", "fuzz native", "fuzz properties"),
         *("make_pack", "other_processor", "peer_suite", "prepare_data"),
         *("train", "train_adapters"),
