@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from licodec.choice import encode_with_network, encode_without_network
+from licodec.codec import encode_lossless
 from licodec.container import MAX_LIC_FILE_BYTES, describe, read_file
 from licodec.errors import BadInputError, UsageError
 from licodec.files import display_name, open_input, read_at_most
@@ -22,7 +23,7 @@ from licodec.images import Picture, read_image, read_picture, stream_bytes
 from licodec.images.pillow import one_line
 from licodec.library import Library
 from licodec.packs import choose_pack
-from licodec.rate.modes import choose_rate
+from licodec.rate.modes import Rate, choose_rate
 
 DEFAULT_MODEL, DEFAULT_PLAN = "lite", "standard"
 
@@ -87,11 +88,16 @@ def encode(
         objective=objective,
         lossless=lossless,
     )
-    if lossless and (model, plan) != (DEFAULT_MODEL, DEFAULT_PLAN):
-        raise UsageError("lossless coding takes no model and no plan; leave them out")
-    if not lossless:
-        codecs = _library(backend).open(choose_pack(model, plan))
-        codecs.pack.rate_scale.setting(rate)  # refuses what the pack lacks, whatever is chosen
+    return _encoded(picture, rate, model, plan, backend)
+
+
+def _encoded(picture: Picture, rate: Rate, model: str, plan: str, backend: str | None) -> bytes:
+    if rate.lossless:
+        if (model, plan) != (DEFAULT_MODEL, DEFAULT_PLAN):
+            raise UsageError("lossless coding takes no model and no plan; leave them out")
+        return encode_lossless(picture).data
+    codecs = _library(backend).open(choose_pack(model, plan))
+    codecs.pack.rate_scale.setting(rate)  # refuses what the pack lacks, whatever is chosen
     encoded = encode_without_network(picture, rate)
     if encoded is None:
         codec = codecs.to_encode(picture.width, picture.height, rate)
