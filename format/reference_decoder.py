@@ -3,6 +3,8 @@
 
     python format/reference_decoder.py FILE.lic --weights PACK.safetensors [-o OUT.ppm]
 
+A lossless file takes no weights, and Pillow for the WebP in it.
+
 Prints the SHA-256 of the decoded samples (the bytes that the pixel checksum is taken over) and
 writes them as PGM (grey), PPM (colour) or PAM (with alpha). A file or pack that breaks the
 specification gives one line on stderr and exit code 3.
@@ -17,6 +19,7 @@ from __future__ import annotations
 import argparse
 import bisect
 import hashlib
+import io
 import itertools
 import json
 import math
@@ -58,6 +61,7 @@ WIDTHS = (2, 3, 4, 5, 6, 7, 8, 16)  # of weights, by their code in PLAN
 MAX_SIDE, MAX_PIXELS = 65535, 2**28
 MAX_CHUNKS, MAX_METADATA, MAX_PLAN, MAX_STREAMS = 64, 2**24, 64, 1024
 MAX_BAND_CHANNELS, MAX_BAND_SYMBOLS, MAX_SCALE = 2**13, 2**24, 2**24
+MAX_PIECES, MAX_PIECE_SIDE, MAX_PIECE_PIXELS = 1024, 16383, 2**25
 
 
 class Cursor:
@@ -106,13 +110,24 @@ class Bands(NamedTuple):
     extremes: list[tuple[int, int]]  # of each latent channel the least and the largest scale
 
 
+class Piece(NamedTuple):
+    """A part of a lossless picture, and the WebP file that holds it."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+    webp: bytes
+
+
 class File(NamedTuple):
     header: Header
     plan: tuple[int, ...] | None
     bands: Bands | None
-    alpha: np.ndarray | None  # uint8 (height, width)
+    alpha: np.ndarray | None  # uint8 (height, width); of a lossless file in its pieces
     checksum: int
     streams: list[Stream]  # of each stream its rANS bytes and its escapes
+    pieces: list[Piece]  # of a lossless file, which has no streams
 
 
 def read_file(data: bytes) -> File:
@@ -140,12 +155,16 @@ def read_file(data: bytes) -> File:
         if header is None:
             header = read_header(content)  # at once: the picture may be over the limits
     require(position == len(data), "bytes follow the chunk DATA")
+    if not header.backbone:
+        lossless = not {b"PLAN", b"BAND", b"ALPH"} & set(chunks)
+        require(lossless, "a lossless file has a chunk PLAN, BAND or ALPH")
+        return File(header, None, None, None, *read_pieces(chunks[b"DATA"], header))
     checksum, streams = read_payload(chunks[b"DATA"], header)
     plan = read_plan(chunks[b"PLAN"]) if b"PLAN" in chunks else None
     bands = read_bands(chunks[b"BAND"]) if b"BAND" in chunks else None
     require(header.has_alpha == (b"ALPH" in chunks), "header and chunk ALPH disagree")
     alpha = read_alpha(chunks[b"ALPH"], header) if header.has_alpha else None
-    return File(header, plan, bands, alpha, checksum, streams)
+    return File(header, plan, bands, alpha, checksum, streams, [])
 
 
 def read_chunk(data: bytes, position: int) -> tuple[bytes, bytes, bool]:
@@ -165,14 +184,19 @@ def read_header(data: bytes) -> Header:
     width, height = cursor.varint(), cursor.varint()
     bit_depth, channels, has_alpha = cursor.u8(), cursor.u8(), cursor.u8()
     backbone = cursor.take(cursor.u8()).decode("latin-1")
-    profile, weights_id, d_fraction_bits = cursor.u8(), cursor.take(8), cursor.u8()
-    d, alpha, beta = cursor.varint(), cursor.varint(), cursor.varint()
-    adapter_id = cursor.take(8) if alpha or beta else None
-    cursor.finish()
     small = max(width, height) <= MAX_SIDE and width * height <= MAX_PIXELS
     require(small, f"a picture of {width}x{height} pixels", "over a limit")
     samples = width >= 1 and height >= 1 and bit_depth == 8 and channels in (1, 3)
     require(samples and has_alpha <= 1, "illegal size or kind of samples")
+    if not backbone:
+        coding = cursor.u8()
+        require(coding == 1, f"unknown lossless coding {coding}; a newer decoder is needed")
+        cursor.finish()
+        return Header(width, height, channels, has_alpha == 1, "", b"", 0, 0, {}, None)
+    profile, weights_id, d_fraction_bits = cursor.u8(), cursor.take(8), cursor.u8()
+    d, alpha, beta = cursor.varint(), cursor.varint(), cursor.varint()
+    adapter_id = cursor.take(8) if alpha or beta else None
+    cursor.finish()
     require(re.fullmatch("[a-z][a-z0-9-]{0,14}", backbone) is not None, "illegal backbone name")
     require(profile == 1, f"unknown arithmetic profile {profile}; a newer decoder is needed")
     mode = d_fraction_bits <= 15 and 1 <= d <= 65535 and max(alpha, beta) <= 65535
@@ -223,6 +247,45 @@ def read_payload(data: bytes, header: Header) -> tuple[int, list[Stream]]:
     streams = [(cursor.take(rans), cursor.take(escapes)) for rans, escapes in lengths]
     cursor.finish()
     return checksum, streams
+
+
+def read_pieces(data: bytes, header: Header) -> tuple[int, list[Stream], list[Piece]]:
+    """The pixel checksum, no streams, and the pieces of a lossless file."""
+    width, height = header.width, header.height
+    padded = (-(-width // 128) * 128) * (-(-height // 128) * 128)
+    require(len(data) <= 64 + 12 * padded, "chunk DATA is too long", "over a limit")
+    cursor = Cursor(data, "chunk DATA")
+    checksum = int.from_bytes(cursor.take(4), "big")
+    columns, rows = cursor.varint(), cursor.varint()
+    require(1 <= columns <= width and 1 <= rows <= height, f"{columns}x{rows} pieces")
+    require(columns * rows <= MAX_PIECES, f"{columns * rows} pieces", "over a limit")
+    lengths = [cursor.varint() for _ in range(columns * rows)]
+    pieces = []
+    for number, length in enumerate(lengths):
+        row, column = divmod(number, columns)
+        left, right = (n * width // columns for n in (column, column + 1))
+        top, bottom = (n * height // rows for n in (row, row + 1))
+        piece = Piece(left, top, right - left, bottom - top, cursor.take(length))
+        check_webp(piece, header)
+        pieces.append(piece)
+    cursor.finish()
+    return checksum, [], pieces
+
+
+def check_webp(piece: Piece, header: Header) -> None:
+    """Refuse all but one lossless WebP picture of the piece's size, before anything is decoded."""
+    data, sides = piece.webp, (piece.width, piece.height)
+    small = max(sides) <= MAX_PIECE_SIDE and piece.width * piece.height <= MAX_PIECE_PIXELS
+    require(small, "a piece is too large")
+    require(len(data) >= 25, "a piece is shorter than any WebP file")
+    riff, size, webp, chunk, length, signature, bits = struct.unpack_from("<4sI4s4sIBI", data)
+    require(riff + webp + chunk == b"RIFFWEBPVP8L", "a piece is no plain lossless WebP file")
+    whole = size == len(data) - 8 and length + length % 2 == len(data) - 20
+    require(whole, "a piece is cut short or has bytes after its picture")
+    require(signature == 0x2F and bits >> 29 == 0, "a piece is of another version of WebP")
+    stated = (1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF))
+    require(stated == sides, "a piece states another size than its own")
+    require(header.has_alpha or not bits >> 28 & 1, "a piece has alpha, and the header has none")
 
 
 # Alpha ---------------------------------------------------------------------------------------
@@ -1524,6 +1587,29 @@ def decode(file: File, pack: Pack) -> np.ndarray:
     return pixels
 
 
+def decode_lossless(file: File) -> tuple[np.ndarray, np.ndarray | None]:
+    """Pixels uint8 (height, width, channels) and alpha (height, width), or None."""
+    from PIL import Image  # only here: decoding by a network does without Pillow
+
+    Image.MAX_IMAGE_PIXELS = None  # the sizes are checked
+    header = file.header
+    samples = np.empty((header.height, header.width, 4), np.uint8)
+    for left, top, width, height, webp in file.pieces:
+        try:
+            with Image.open(io.BytesIO(webp), formats=("WEBP",)) as image:
+                part = np.asarray(image.convert("RGBA"))
+        except (OSError, ValueError, SyntaxError, MemoryError):
+            raise Fault("corrupt file: the WebP of a piece is damaged") from None
+        samples[top : top + height, left : left + width] = part
+    pixels, alpha = samples[:, :, :3], samples[:, :, 3] if header.has_alpha else None
+    if header.channels == 1:
+        require(bool((pixels == pixels[:, :, :1]).all()), "a piece of a grey picture has colours")
+        pixels = pixels[:, :, :1]
+    matches = zlib.crc32(checked_bytes(pixels, alpha)) == file.checksum
+    require(matches, "these are not the encoder's pixels", "pixel checksum mismatch")
+    return pixels, alpha
+
+
 # The command ---------------------------------------------------------------------------------
 
 
@@ -1545,18 +1631,23 @@ def netpbm(pixels: np.ndarray, alpha: np.ndarray | None) -> bytes:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("file", type=Path, help="the picture to decode")
-    parser.add_argument("--weights", type=Path, required=True, help="the pack it names")
+    parser.add_argument("--weights", type=Path, help="the pack it names; none if it is lossless")
     parser.add_argument("-o", "--output", type=Path, help="where to write PGM, PPM or PAM")
     arguments = parser.parse_args()
     try:
         file = read_file(arguments.file.read_bytes())
-        pixels = decode(file, read_pack(arguments.weights.read_bytes()))
+        alpha = file.alpha
+        if file.header.backbone:
+            require(arguments.weights is not None, "name its pack by --weights", "weights missing")
+            pixels = decode(file, read_pack(arguments.weights.read_bytes()))
+        else:
+            pixels, alpha = decode_lossless(file)
         if arguments.output:
-            arguments.output.write_bytes(netpbm(pixels, file.alpha))
+            arguments.output.write_bytes(netpbm(pixels, alpha))
     except (Fault, OSError) as error:
         print(f"{arguments.file}: {error}", file=sys.stderr)
         return 3
-    print(hashlib.sha256(checked_bytes(pixels, file.alpha)).hexdigest())
+    print(hashlib.sha256(checked_bytes(pixels, alpha)).hexdigest())
     return 0
 
 

@@ -14,8 +14,10 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image
 
+from licodec.choice import encode_with_network, encode_without_network
+from licodec.codec import encode_lossless
 from licodec.container import MAX_LIC_FILE_BYTES, describe, read_file
-from licodec.errors import BadInputError
+from licodec.errors import BadInputError, UsageError
 from licodec.files import display_name, open_input, read_at_most
 from licodec.images import Picture, read_image, read_picture, stream_bytes
 from licodec.images.pillow import one_line
@@ -24,7 +26,9 @@ from licodec.images.transparency import Transparency, parse_colour
 from licodec.images.views import make_view
 from licodec.library import Library
 from licodec.packs import choose_pack
-from licodec.rate.modes import choose_rate
+from licodec.rate.modes import Rate, choose_rate
+
+DEFAULT_MODEL, DEFAULT_PLAN = "lite", "standard"
 
 # A file: its path, its bytes, or a binary stream, which is read to its end.
 File = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
@@ -49,10 +53,11 @@ def encode(
     objective: str | None = None,
     background: str | None = None,
     keep_hidden_colors: bool = False,
-    model: str = "lite",
-    plan: str = "standard",
     crop: str | tuple[int, int, int, int] | None = None,
     resize: str | int | tuple[int, int] | None = None,
+    lossless: bool | None = None,
+    model: str = DEFAULT_MODEL,
+    plan: str = DEFAULT_PLAN,
     backend: str | None = None,
 ) -> bytes:
     """Encode a picture into the bytes of a .lic file.
@@ -74,7 +79,12 @@ def encode(
 
     Alpha is flattened onto `background`, the name of a colour, #rgb or #rrggbb. Otherwise it is
     kept where it is not opaque everywhere, and what fully transparent pixels hide only with
-    `keep_hidden_colors`. Raises licodec.errors.
+    `keep_hidden_colors`.
+
+    `lossless` True keeps every pixel, and takes no rate. None, the default, does so where that is
+    no larger than the file asked for, as with most screenshots and drawings, where it fits into a
+    target size, and where no network reaches a target PSNR. False never does. Raises
+    licodec.errors.
     """
     framing = make_framing(crop, resize)
     behind = None if background is None else parse_colour(background)
@@ -93,10 +103,23 @@ def encode(
         alpha=alpha,
         beta=beta,
         objective=objective,
+        lossless=lossless,
     )
+    return _encoded(picture, rate, model, plan, backend)
+
+
+def _encoded(picture: Picture, rate: Rate, model: str, plan: str, backend: str | None) -> bytes:
+    if rate.lossless:
+        if (model, plan) != (DEFAULT_MODEL, DEFAULT_PLAN):
+            raise UsageError("lossless coding takes no model and no plan; leave them out")
+        return encode_lossless(picture).data
     codecs = shared_library(backend).open(choose_pack(model, plan))
-    codec = codecs.to_encode(picture.width, picture.height, rate)
-    return codec.encode_at(picture, rate).result.data
+    codecs.pack.rate_scale.setting(rate)  # refuses what the pack lacks, whatever is chosen
+    encoded = encode_without_network(picture, rate)
+    if encoded is None:
+        codec = codecs.to_encode(picture.width, picture.height, rate)
+        encoded = encode_with_network(codec, picture, rate)
+    return encoded.coded.data
 
 
 def decode(

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
 
-from licodec.codec import CUDA, REFERENCE, Codec, pixels_per_position
-from licodec.container import LicFile, read_file
+from licodec.codec import CUDA, REFERENCE, Codec, decode_lossless, pixels_per_position
+from licodec.container import LicFile, LosslessFile, read_file
 from licodec.errors import PixelChecksumError
 from licodec.exact.backends import native
 from licodec.exact.work import multiplications
@@ -138,8 +138,11 @@ class Library:
                 return codecs
         return self.open(find_pack(wanted, lic.header.backbone, adapter_id))
 
-    def codec_for(self, lic: LicFile) -> Codec:
-        """The codec to decode a file with. Raises WeightsMissingError."""
+    def codec_for(self, lic: LicFile | LosslessFile) -> Codec | None:
+        """The codec to decode a file with, None where that takes no network. Raises
+        WeightsMissingError."""
+        if isinstance(lic, LosslessFile):
+            return None
         return self.codecs_for(lic).to_decode(lic.header.width, lic.header.height)
 
     def decode(self, data: bytes, view: View = WHOLE) -> Picture:
@@ -147,13 +150,19 @@ class Library:
         lic = read_file(data)
         return self.decode_with(self.codec_for(lic), lic, view)
 
-    def decode_with(self, codec: Codec, lic: LicFile, view: View = WHOLE) -> Picture:
+    def decode_with(
+        self, codec: Codec | None, lic: LicFile | LosslessFile, view: View = WHOLE
+    ) -> Picture:
         """Decode a file, or a view of it, with the codec that `codec_for` gave.
 
         A checksum failure is tried again on the reference backend before it is reported.
         Raises CorruptFileError, LimitError, WeightsMissingError, PixelChecksumError, and
         UsageError for a crop that is not within the picture.
         """
+        if isinstance(lic, LosslessFile):
+            return view.of(decode_lossless(lic))
+        if codec is None:
+            raise ValueError("a network's file takes a codec")
         try:
             return codec.decode(lic, view)
         except PixelChecksumError:

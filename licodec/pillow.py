@@ -11,7 +11,7 @@ from typing import IO, Any, BinaryIO, cast
 
 from PIL import Image, ImageFile
 
-from licodec.container import MAGIC, MAX_LIC_FILE_BYTES, LicFile, read_file
+from licodec.container import MAGIC, MAX_LIC_FILE_BYTES, LicFile, LosslessFile, read_file
 from licodec.errors import LicodecError, UsageError
 from licodec.files import read_at_most
 
@@ -19,7 +19,7 @@ FORMAT, SUFFIX, MIME_TYPE = "LIC", ".lic", "image/x-licodec"
 
 _OPTIONS = (
     *("d", "quality", "target_bpp", "target_size", "target_psnr", "alpha", "beta", "objective"),
-    *("background", "keep_hidden_colors", "crop", "resize", "model", "plan", "backend"),
+    *("lossless", "background", "keep_hidden_colors", "crop", "resize", "model", "plan", "backend"),
 )
 _METADATA = ("icc_profile", "exif", "xmp")
 _SCALES = (8, 4, 2)
@@ -75,14 +75,14 @@ class LicImageFile(ImageFile.ImageFile):
         return super().load()
 
 
-def _info(lic: LicFile) -> dict[str, Any]:
+def _info(lic: LicFile | LosslessFile) -> dict[str, Any]:
     metadata = lic.metadata
     exif = None if metadata.exif is None else b"Exif\0\0" + metadata.exif
     blocks = zip(_METADATA, (metadata.icc, exif, metadata.xmp), strict=True)
     return {name: block for name, block in blocks if block is not None}
 
 
-def _decoded(lic: LicFile, scale: int) -> Image.Image:
+def _decoded(lic: LicFile | LosslessFile, scale: int) -> Image.Image:
     # Imported here, so that registering the format takes no time.
     from licodec.api import shared_library
     from licodec.images.views import View

@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""What licodec costs: time, memory and, of the published networks, what exactness takes.
+"""What licodec costs: time, memory, bytes without loss and, of the published networks, what
+exactness takes.
 
     scripts/benchmark.py codecs PICTURE --rounds 7    beside CompressAI's networks
     scripts/benchmark.py commands PICTURE             of whole commands
+    scripts/benchmark.py lossless PICTURE...          beside PNG, WebP and JPEG XL
     scripts/benchmark.py published                    of the published networks
 
 Each has a --help of its own.
@@ -20,7 +22,7 @@ from command import command, dispatch
 def main(argv: list[str] | None = None) -> None:
     try:
         # Of nothing else is there memory that would show in the processes that commands start.
-        dispatch(__doc__, "benchmarking", ("codecs", "commands", "published"), argv)
+        dispatch(__doc__, "benchmarking", ("codecs", "commands", "lossless", "published"), argv)
     except BrokenProcessPool:  # its process has said why
         sys.exit("error: a codec could not be set up")
 

@@ -94,9 +94,13 @@ def encode_tree(
     direction = encoding()
     tree = find_tree(folder, output, direction, batch.selection)
     encoder = Encoder(settings)  # refuses an impossible rate or model before anything is made
-    weights_id = encoder.pack.weights_id.hex()
     request = Request(
-        tree.root, tree.folder, encoder.file_settings, weights_id, batch.force, batch.preserve
+        tree.root,
+        tree.folder,
+        encoder.file_settings,
+        encoder.weights_id,
+        batch.force,
+        batch.preserve,
     )
     tools = Tools(encoder, partial(_open_encoder, settings), settings.machine)
     return _run(tree.found, request, direction, tools, batch)
@@ -281,7 +285,7 @@ def _prepare_worker(threads: int | None) -> None:
 
 def _open_encoder(settings: EncodeSettings, machine: Machine) -> Handle:
     encoder = Encoder(replace(settings, machine=machine))
-    encoder.codecs.require_backend()  # a machine that cannot run it ends the batch, not each file
+    encoder.require_backend()  # a machine that cannot run it ends the batch, not each file
     return partial(perform, encoder)
 
 

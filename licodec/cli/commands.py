@@ -57,6 +57,7 @@ def encode(
     wanted, kept = rate.chosen(), options.parse_metadata(metadata)
     on, verbosity = machine.chosen(), said.chosen()
     framing = view_options.framing(crop, resize)
+    pack.check_beside(wanted)
 
     from licodec.cli.encode import EncodeSettings, encode_files
 
@@ -132,6 +133,7 @@ def batch(
     on, verbosity = machine.chosen(), said.chosen()
     if json and said.quiet:
         raise UsageError("--json and --quiet exclude each other; give one of them")
+    pack.check_beside(wanted)
     if decode and (psnr or rate != RateOptions()):
         raise UsageError("rate options and --psnr are for encoding; --decode takes none of them")
     (writing.require_default if not decode else transparency.require_no_encoding)()

@@ -16,7 +16,7 @@ from licodec.cli.naming import LIC_SUFFIX, Job, aside, command_line, decoded_nam
 from licodec.cli.options import Machine
 from licodec.cli.reading import read_lic, source_name
 from licodec.cli.rendering import Notice, Verbosity, about
-from licodec.container import read_file
+from licodec.container import LicFile, LosslessFile, read_file
 from licodec.descriptors import output_descriptor
 from licodec.errors import UsageError
 from licodec.files import display_name
@@ -150,11 +150,16 @@ class Decoder:
             warnings=tuple(f"{name}: {note}" for note in (*kept.notes, *left_out)),
             notice=machine.notice(codec, settings.machine),
         )
-        return Made(image, lic.header.weights_id.hex(), result)
+        return Made(image, weights_id_of(lic), result)
 
     def look(self, source: str, target: str) -> Look:
         """Whether a picture was decoded from a file is not to be seen without decoding it."""
         return Look(Likeness.UNKNOWN)
+
+
+def weights_id_of(lic: LicFile | LosslessFile) -> str | None:
+    """In hexadecimal; None where no network is needed."""
+    return lic.header.weights_id.hex() if isinstance(lic, LicFile) else None
 
 
 def format_of(target: str) -> str:

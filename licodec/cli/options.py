@@ -13,6 +13,7 @@ from licodec.cli.streams import say
 from licodec.cli.threads import limit_threads
 from licodec.errors import UsageError
 from licodec.exact.backends.torch_loading import MOST_THREADS
+from licodec.rate.modes import Rate
 
 MACHINE_PANEL = "Machine (never changes a pixel)"
 
@@ -172,6 +173,11 @@ class ModelOptions:
     plan: Annotated[str, typer.Option(metavar="PLAN", help="Which of the model's packs.")] = (
         DEFAULT_PLAN
     )
+
+    def check_beside(self, rate: Rate) -> None:
+        """Refuse a pack where no network encodes. Raises UsageError."""
+        if rate.lossless and self != ModelOptions():
+            raise UsageError("--lossless takes no --model and no --plan; leave them out")
 
 
 Threads = Annotated[

@@ -22,6 +22,7 @@ from licodec.container import (
     Bands,
     Header,
     LicFile,
+    LosslessHeader,
     Metadata,
     Stream,
     check_picture_size,
@@ -71,12 +72,13 @@ class Coded:
     """One coding of a picture: the file, its header, and what decoding it gives."""
 
     data: bytes
-    header: Header
+    header: Header | LosslessHeader
     picture: Picture
 
     @property
-    def d(self) -> float:
-        return self.header.d_value
+    def d(self) -> float | None:
+        """None where no network coded it."""
+        return self.header.d_value if isinstance(self.header, Header) else None
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,14 @@ from licodec.container.bands import Bands
 from licodec.container.chunks import MAGIC, Chunk
 from licodec.container.file import (
     LicFile,
+    LosslessFile,
     Metadata,
     Stream,
     pixel_checksum,
     read_file,
     write_file,
 )
-from licodec.container.header import Header
+from licodec.container.header import Header, LosslessHeader, PictureHeader
 from licodec.container.limits import (
     MAX_LIC_FILE_BYTES,
     MAX_METADATA_BYTES,
@@ -22,6 +23,7 @@ from licodec.container.limits import (
     MAX_STREAMS,
     check_picture_size,
 )
+from licodec.container.pieces import Grid, Piece, smallest_grid
 from licodec.container.plan import storable_plan
 from licodec.container.summary import describe
 
@@ -34,14 +36,20 @@ __all__ = [
     "MAX_STREAMS",
     "Bands",
     "Chunk",
+    "Grid",
     "Header",
     "LicFile",
+    "LosslessFile",
+    "LosslessHeader",
     "Metadata",
+    "PictureHeader",
+    "Piece",
     "Stream",
     "check_picture_size",
     "describe",
     "pixel_checksum",
     "read_file",
+    "smallest_grid",
     "storable_plan",
     "write_file",
 ]

@@ -7,6 +7,7 @@ a size that the file declares.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from io import BytesIO
 
@@ -15,8 +16,9 @@ import construct
 from licodec.container.bands import Bands, pack_bands, unpack_bands
 from licodec.container.chunks import LAST_CHUNK, Chunk, read_chunks, write_chunks
 from licodec.container.fields import VarInt, parse_fields
-from licodec.container.header import Header, pack_header, unpack_header
+from licodec.container.header import Header, LosslessHeader, pack_header, unpack_header
 from licodec.container.limits import MAX_STREAMS, check_alpha_size, check_payload_size
+from licodec.container.pieces import Grid, pack_pieces, unpack_pieces
 from licodec.container.plan import pack_plan, unpack_plan
 from licodec.errors import CorruptFileError, LimitError
 
@@ -57,9 +59,59 @@ class Metadata:
     xmp: bytes | None = None
 
 
+class _Ancillary:
+    """What files of both kinds have beside their pictures."""
+
+    metadata: Metadata
+    unknown: tuple[Chunk, ...]
+    damaged: tuple[Chunk, ...]
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """One line for everything in the file that was left out."""
+        return tuple(
+            f"chunk {chunk.name} is damaged (its CRC is wrong) and was left out; "
+            "it does not affect pixels"
+            for chunk in self.damaged
+        )
+
+    def _ancillary_chunks(self) -> Iterator[Chunk]:
+        """In the order in which they are written, without the damaged."""
+        own = self.metadata
+        for name, content in ((ICC, own.icc), (EXIF, own.exif), (XMP, own.xmp)):
+            if content is not None:
+                yield Chunk(name, content)
+        yield from self.unknown
+
+
 @dataclass(frozen=True)
-class LicFile:
-    """A .lic file.
+class LosslessFile(_Ancillary):
+    """A .lic file whose picture is coded without loss, by no network.
+
+    grid, pieces  see `container.pieces`
+    The others are those of a LicFile.
+    """
+
+    header: LosslessHeader
+    grid: Grid
+    pieces: tuple[bytes, ...]
+    pixel_crc: int
+    metadata: Metadata = Metadata()
+    unknown: tuple[Chunk, ...] = ()
+    damaged: tuple[Chunk, ...] = ()
+
+    def to_chunks(self) -> tuple[Chunk, ...]:
+        """The chunks of this file in the order in which they are written, without the damaged."""
+        return (
+            Chunk(HEADER, pack_header(self.header)),
+            *self._ancillary_chunks(),
+            Chunk(PAYLOAD, pack_pieces(self.pixel_crc, self.grid, self.pieces)),
+        )
+
+
+@dataclass(frozen=True)
+class LicFile(_Ancillary):
+    """A .lic file whose picture is coded by a network.
 
     header       see Header
     plan         widths in bits of the weighted operations; None: the pack's
@@ -82,29 +134,17 @@ class LicFile:
     unknown: tuple[Chunk, ...] = ()
     damaged: tuple[Chunk, ...] = ()
 
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """One line for everything in the file that was left out."""
-        return tuple(
-            f"chunk {chunk.name} is damaged (its CRC is wrong) and was left out; "
-            "it does not affect pixels"
-            for chunk in self.damaged
-        )
-
     def to_chunks(self) -> tuple[Chunk, ...]:
         """The chunks of this file in the order in which they are written, without the damaged."""
         optional = (
             (PLAN, None if self.plan is None else pack_plan(self.plan)),
             (BANDS, None if self.bands is None else pack_bands(self.bands)),
             (ALPHA, self.alpha_plane),
-            (ICC, self.metadata.icc),
-            (EXIF, self.metadata.exif),
-            (XMP, self.metadata.xmp),
         )
         return (
             Chunk(HEADER, pack_header(self.header)),
             *(Chunk(name, content) for name, content in optional if content is not None),
-            *self.unknown,
+            *self._ancillary_chunks(),
             Chunk(PAYLOAD, _pack_payload(self.pixel_crc, self.streams)),
         )
 
@@ -125,7 +165,7 @@ def pixel_checksum(
     return checksum if alpha is None else zlib.crc32(alpha, checksum)
 
 
-def read_file(data: bytes) -> LicFile:
+def read_file(data: bytes) -> LicFile | LosslessFile:
     """Parse a whole file and check all that does not need its pack.
 
     Raises CorruptFileError or LimitError. A damaged ancillary chunk is no error: see
@@ -151,6 +191,14 @@ def read_file(data: bytes) -> LicFile:
             contents[chunk.type] = chunk.data
         else:
             unknown.append(chunk)
+    metadata = Metadata(contents.get(ICC), contents.get(EXIF), contents.get(XMP))
+    if isinstance(header, LosslessHeader):
+        for name in (PLAN, BANDS, ALPHA):
+            if name in contents:
+                raise CorruptFileError(f"file is lossless and has a chunk {name.decode()}")
+        pixel_crc, grid, pieces = unpack_pieces(contents[PAYLOAD], header)
+        beside = metadata, tuple(unknown), tuple(damaged)
+        return LosslessFile(header, grid, pieces, pixel_crc, *beside)
     pixel_crc, streams = _unpack_payload(contents[PAYLOAD], header)
     return LicFile(
         header=header,
@@ -158,14 +206,14 @@ def read_file(data: bytes) -> LicFile:
         streams=streams,
         pixel_crc=pixel_crc,
         alpha_plane=_check_alpha(contents.get(ALPHA), header),
-        metadata=Metadata(contents.get(ICC), contents.get(EXIF), contents.get(XMP)),
         bands=unpack_bands(contents[BANDS]) if BANDS in contents else None,
+        metadata=metadata,
         unknown=tuple(unknown),
         damaged=tuple(damaged),
     )
 
 
-def write_file(lic: LicFile) -> bytes:
+def write_file(lic: LicFile | LosslessFile) -> bytes:
     """The bytes of a file; damaged chunks are left out.
 
     Raises LimitError for what is over the limits, CorruptFileError for a value that the format

@@ -36,6 +36,13 @@ MAX_BAND_SYMBOLS = 2**24
 # Latent channels whose scales a chunk BAND states: as many as a program's value may have.
 MAX_BAND_CHANNELS = 2**13
 
+# What WebP holds; and decoding a piece takes some 20 bytes of memory a pixel, coding it 30.
+MAX_PIECE_SIDE = 16_383
+MAX_PIECE_PIXELS = 2**25
+
+# The largest picture needs 5 x 5 pieces; the rest is room for writers that cut finer.
+MAX_PIECES = 1024
+
 # The largest alignment of a backbone: latents cover the picture padded to it.
 MAX_ALIGNMENT = 128
 

@@ -55,6 +55,7 @@ def test_example_in_the_specification() -> None:
         (r"symbols of a band \| 2\^(\d+)", limits.MAX_BAND_SYMBOLS.bit_length() - 1),
         (r"`ALPH` \| (\d+)", limits.MAX_ALPHA_BYTES_FIXED),
         (r"streams \| (\d+)", limits.MAX_STREAMS),
+        (r"pieces \| (\d+)", limits.MAX_PIECES),
         (r"`DATA` \| (\d+)", limits.MAX_PAYLOAD_BYTES_FIXED),
         (r"`DATA` \| \d+ \+ (\d+) · W · H", limits.MAX_PAYLOAD_BYTES_PER_PIXEL),
         (r"backbone length \| u8 \| 1 to (\d+)", limits.MAX_BACKBONE_BYTES),

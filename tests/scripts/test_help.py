@@ -15,7 +15,8 @@ from tests.scripts.conftest import ROOT
     "command",
     [
         *("add_adapters", "build_wheels"),
-        *("benchmark", "benchmark codecs", "benchmark commands", "benchmark published"),
+        *("benchmark", "benchmark codecs", "benchmark commands"),
+        *("benchmark lossless", "benchmark published"),
         *("command_reference", "evaluate", "exactness"),
         *("fuzz", "fuzz files", "fuzz native", "fuzz properties"),
         *("make_pack", "other_processor", "peer_suite", "prepare_data"),
