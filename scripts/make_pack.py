@@ -32,7 +32,7 @@ from licodec.fmpq.packing import finished_figures, hand_made_figures
 from licodec.networks.adapter_sets import anchor_of
 from licodec.packing.calibration import read_pictures, trial_crops
 from licodec.packing.checkpoints import load_anchor, load_network
-from licodec.packing.packs import PackSettings, make_pack
+from licodec.packing.packs import make_pack
 from licodec.packing.searchable import Searchable
 from licodec.packing.training_states import training_of
 from licodec.packs import Pack, write_pack
@@ -55,12 +55,6 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--calibrate", type=Path, required=True, help="folder of pictures")
     parser.add_argument("--pictures", type=int, default=24, help="how many of them to use")
     parser.add_argument("--crop", type=int, default=512, help="largest side of the centre crop")
-    parser.add_argument("--activation-bits", type=int, default=12, help="bits of activations, 8-16")
-    parser.add_argument(
-        "--distortion-weight",
-        type=float,
-        help="bits that an error of one quantization step is worth to the encoder",
-    )
     parser.add_argument("--plan", default="standard", help="name of the precision plan")
     parser.add_argument(
         "--widths-of", type=Path, metavar="PACK", help="pack of `licodec quantize` with the plan"
@@ -93,15 +87,10 @@ def make(arguments: argparse.Namespace) -> Pack:
     network = anchor_of(load_network(arguments.state))
     pictures = read_pictures(arguments.calibrate, arguments.pictures, arguments.crop)
     card = json.loads(arguments.card.read_text()) if arguments.card else {}
-    figures = figures_of(arguments, Searchable(network, arguments.state.name), pictures)
-    settings = PackSettings(
-        arguments.plan,
-        {**card, **training_of(arguments.state), CARD_KEY: figures},
-        figures["plan"].__getitem__,
-        arguments.activation_bits,
-        arguments.distortion_weight,
-        name=arguments.state.name,
-    )
+    searched = Searchable(network, arguments.state.name)
+    figures = figures_of(arguments, searched, pictures)
+    card = {**card, **training_of(arguments.state), CARD_KEY: figures}
+    settings = searched.pack_settings(arguments.plan, figures["plan"], card)
     return make_pack(network, pictures, settings)
 
 

@@ -18,6 +18,7 @@ from licodec.networks.layers import (
     NeighbourStack,
     PointwiseLinear,
     StochasticDepth,
+    alternated,
     conv3x3,
     subpixel_convolution,
 )
@@ -149,15 +150,12 @@ def stages(
 def hyper_synthesis() -> nn.Sequential:
     """Hyper-latents (N, 192, h / 4, w / 4) -> features (N, 384, h, w)."""
     e, d, c, b, a = reversed(HYPER_WIDTHS)
-    return nn.Sequential(
+    return alternated(
+        nn.GELU,
         conv3x3(e, d),
-        nn.GELU(),
         subpixel_convolution(d, c),
-        nn.GELU(),
         conv3x3(c, b),
-        nn.GELU(),
         subpixel_convolution(b, a),
-        nn.GELU(),
         conv3x3(a, a),
     )
 
@@ -179,15 +177,12 @@ class StfNetwork(SlicedNetwork):
             nn.PixelShuffle(2),
             conv3x3(config.width, 3),
         )
-        self.h_a = nn.Sequential(
+        self.h_a = alternated(
+            nn.GELU,
             conv3x3(a, a),
-            nn.GELU(),
             conv3x3(a, b),
-            nn.GELU(),
             conv3x3(b, c, stride=2),
-            nn.GELU(),
             conv3x3(c, d),
-            nn.GELU(),
             conv3x3(d, e, stride=2),
         )
         self.h_mean_s = hyper_synthesis()

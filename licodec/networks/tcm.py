@@ -23,6 +23,7 @@ from licodec.networks.layers import (
     ChannelNorm,
     Halves,
     PointwiseLinear,
+    alternated,
     conv1x1,
     conv3x3,
     subpixel_convolution,
@@ -57,9 +58,9 @@ class TransformerBlock(nn.Module):
         self.ln1 = ChannelNorm(channels)
         self.msa = GridAttention(channels, channels // head, size, shift)
         self.ln2 = ChannelNorm(channels)
-        self.mlp = nn.Sequential(
+        self.mlp = alternated(
+            nn.GELU,
             PointwiseLinear(channels, 4 * channels),
-            nn.GELU(),
             PointwiseLinear(4 * channels, channels),
         )
 

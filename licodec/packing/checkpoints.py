@@ -18,6 +18,7 @@ from licodec.networks.adapter_sets import AdapterSet, attach, attach_to_layer, g
 from licodec.networks.network import Network
 from licodec.packing.checkpoint_files import read_checkpoint
 from licodec.packing.layouts import adapters_in, normalized
+from licodec.packing.read_back import read_back
 from licodec.packing.registry import (
     BACKBONES,
     OTHER_NAMES,
@@ -95,14 +96,14 @@ def load_network(
         backbone = OTHER_NAMES.get(backbone, backbone)
         if backbone not in known:
             raise UsageError(f"backbone {backbone!r} is not known: give one of {', '.join(known)}")
-    keep = any(BACKBONES[name].recover for name in known)
+    keep = any(BACKBONES[name].ours for name in known)
     if keep and not isinstance(source, Mapping) and is_pack(Path(source)):
         if adapters:
             raise takes_no_adapters(display_name(source))
-        return _recovered(Path(source), backbone)
+        return _read_back(Path(source), backbone)
     checkpoint = Checkpoint.read(source)
     found = BACKBONES.get(backbone or recognise(checkpoint.shapes) or "")
-    if adapters and found is not None and found.largest is None:
+    if adapters and found is not None and found.ours:
         raise takes_no_adapters(checkpoint.name)
     network = _network(checkpoint, backbone, known)
     if not adapters:
@@ -142,16 +143,15 @@ def adapter_sets(path: Path) -> tuple[AdapterSet, ...]:
     return () if is_pack(path) else Checkpoint.read(path).adapters
 
 
-def _recovered(path: Path, backbone: str | None) -> Network:
+def _read_back(path: Path, backbone: str | None) -> Network:
     pack = read_pack(path)
-    own = BACKBONES.get(pack.backbone)
-    if own is None or own.recover is None or backbone not in (None, own.name):
-        readable = " and ".join(name for name, each in BACKBONES.items() if each.recover)
+    ours = [name for name in BACKBONES if BACKBONES[name].ours]
+    if pack.backbone not in ours or backbone not in (None, pack.backbone):
         raise BadInputError(
             f"{display_name(path)}: a pack of {pack.backbone}; packs are read back of "
-            f"{readable}, as what they are: give a checkpoint"
+            f"{' and '.join(ours)}, as what they are: give a checkpoint"
         )
-    return own.recover(pack)
+    return read_back(pack).network
 
 
 def _network(checkpoint: Checkpoint, backbone: str | None, known: Sequence[str]) -> Network:
@@ -169,7 +169,7 @@ def _network(checkpoint: Checkpoint, backbone: str | None, known: Sequence[str])
     try:
         with torch.device("meta"):  # the weights that follow replace every parameter
             network = chosen.build(chosen.name, shapes, checkpoint.stated)
-            if chosen.largest is None:
+            if chosen.largest is None:  # one of ours
                 for described in checkpoint.adapters:
                     attach(network, described)
             else:  # whatever a training state says: the keys tell

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from torch import Tensor
 
-from licodec.compiler.forms import Grid
+from licodec.compiler.forms import Calibrated, Grid
 from licodec.entropy.adaptive import SHARE_ONE
 from licodec.entropy.tables import tables_to_tensors
 from licodec.errors import BadInputError
 from licodec.networks.adapter_sets import anchor_of, gains
 from licodec.networks.network import Network
-from licodec.packing.exact_form import Calibrated, ExactForm, calibrate
+from licodec.packing.exact_form import ExactForm, calibrate
 from licodec.packing.programs import Packing
 from licodec.packing.registry import form_of
 from licodec.packing.stand_ins import StandIns
@@ -73,15 +73,13 @@ def calibrate_adapted(
     return {name: (form, calibrate(form, pictures)) for name, form in forms.items()}
 
 
-def operand_steps(
-    form: ExactForm, calibrated: Mapping[str, Calibrated], activation_bits: int
-) -> dict[str, np.ndarray]:
+def operand_steps(form: ExactForm, calibrated: Mapping[str, Calibrated]) -> dict[str, np.ndarray]:
     """What the operand of every convolution counts in, (channels,) by "program.layer" name.
 
     The steps become part of the weights that read it, so whoever rounds weights as the compiler
     does must know them.
     """
-    packing = Packing(form, calibrated, form.standard_width, activation_bits)
+    packing = Packing(form, calibrated, form.standard_width)
     form.connect(packing, form.hyper_grid(calibrated))
     return {layer: steps.operand for layer, steps in packing.layers.items()}
 
@@ -92,19 +90,16 @@ def compile_network(
     plan_name: str,
     card: Mapping[str, object],
     widths: Callable[[str], int] | None = None,
-    activation_bits: int | None = None,
 ) -> Pack:
     """Compile a network into a pack.
 
     `widths` gives the bits of a weight by "program.layer" name, by default those of the hand-made
-    plan, `activation_bits` those of every grid that coding does not fix, by default the
-    backbone's. Each network with adapters becomes an adapter set; they change nothing of the
-    rest. Raises ValueError where something fits no legal operation, and BadInputError for
-    adapters that a pack cannot describe.
+    plan. Each network with adapters becomes an adapter set; they change nothing of the rest.
+    Raises ValueError where something fits no legal operation, and BadInputError for adapters that
+    a pack cannot describe.
     """
     form = calibrated.form
-    bits = activation_bits or form.ACTIVATION_BITS
-    packing = Packing(form, calibrated.parts, widths or form.standard_width, bits)
+    packing = Packing(form, calibrated.parts, widths or form.standard_width)
     hyper = form.hyper_grid(calibrated.parts)
     schedule = form.schedule(form.connect(packing, hyper))
     for name, other in form.SHARED.items():

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import TypeVar
 
 from licodec.errors import BadInputError
-from licodec.networks.adapter_branches import TWICE
+from licodec.networks.adapter_branches import KINDS
 from licodec.networks.adapter_sets import AdapterSet
 from licodec.rate.gains import ALPHA, BETA
 
@@ -63,7 +63,7 @@ def normalized_key(key: str) -> str:
     return key
 
 
-_INNER = {form.LAYER for form in TWICE.values()}  # a layer that has a branch already
+_INNER = {kind.TWICE for kind in KINDS}  # a layer that has a branch already
 _FIRST_OF_BRANCH = re.compile(r"(?P<layer>.+)\.(lora\.W_a|adapter\.conv1\.weight)")
 
 

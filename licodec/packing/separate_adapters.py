@@ -16,22 +16,22 @@ from torch import Tensor
 
 from licodec.errors import BadInputError
 from licodec.networks.adapter_branches import (
-    TWICE,
-    AdaptedConvolution,
-    AdaptedLinear,
-    AdaptedSubpixel,
+    KINDS,
+    ConvolutionBranch,
+    LowRankBranch,
+    SubpixelBranch,
 )
 from licodec.packing.registry import recognise, same_network
 
 NAMED = 3  # layers that a message names before it counts the rest
 State = Mapping[str, Tensor]
 
-_INNER = "|".join(sorted(form.LAYER for form in TWICE.values()))
-_BRANCH_NAMES = "|".join(sorted({form.BRANCH for form in TWICE}))
+_INNER = "|".join(sorted(kind.TWICE for kind in KINDS))
+_BRANCH_NAMES = "|".join(sorted({kind.BRANCH for kind in KINDS}))
 _BRANCH_KEY = re.compile(
     rf"(?P<layer>.+?)(\.(?P<inner>{_INNER}))?\.(?P<branch>{_BRANCH_NAMES})\.(?P<rest>.+)"
 )
-_LAYER_OF = {form.LAYER: outer.LAYER for form, outer in TWICE.items()}  # once: twice
+_LAYER_OF = {kind.LAYER: kind.TWICE for kind in KINDS}  # once: twice
 Branch = dict[str, Tensor]  # by the key behind the layer's name
 
 
@@ -96,10 +96,10 @@ def _nested(key: str, parts: Parts) -> str:
 
 def _name_of_layer(layer: str, parts: Parts) -> str:
     """What a layer is called beside its branch: that depends on its kind."""
-    if next(iter(parts.branches[layer][0])).startswith(f"{AdaptedLinear.BRANCH}."):
-        return AdaptedLinear.LAYER
+    if next(iter(parts.branches[layer][0])).startswith(f"{LowRankBranch.BRANCH}."):
+        return LowRankBranch.LAYER
     plain = f"{layer}.weight" in parts.trunk
-    return AdaptedConvolution.LAYER if plain else AdaptedSubpixel.LAYER
+    return ConvolutionBranch.LAYER if plain else SubpixelBranch.LAYER
 
 
 def with_adapters(anchor: State, files: Mapping[str, State], backbone: str) -> dict[str, Tensor]:
