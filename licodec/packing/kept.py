@@ -4,7 +4,7 @@ Rounding aside, such a pack holds the network that it was made of, and whoever h
 that can train adapters on it, or make further sets for the pack, on the very integers that decode
 its files (:mod:`licodec.packing.read_back`). What is kept are tensors that decoders ignore:
 
-    float.PROGRAM.ranges       what the grid of every node should hold, (nodes, 2), NaN for none
+    float.PROGRAM.ranges       what the grid of each node should hold, (nodes, 2), or none
     float.PROGRAM.LAYER.total  what the sums of a convolution count in, (channels,)
     float.prior.PARAMETER      of the hyper-latents' prior
 
@@ -34,7 +34,7 @@ from licodec.rate.conditions import PREFIX
 KEPT = "float."  # begins names of tensors that decoders ignore
 CONFIG_KEY = "network"  # of the card
 CENTRE = 127.5  # of the levels of 8 bits
-NO_RANGE = (math.nan, math.nan)
+NO_RANGE = (math.inf, -math.inf)
 
 
 class KeptForm(ExactForm):
