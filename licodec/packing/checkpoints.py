@@ -122,7 +122,7 @@ def takes_no_adapters(name: str) -> UsageError:
     """What to raise where adapters are named beside one of our own networks."""
     return UsageError(
         f"{name}: of no published backbone; packs of our own get adapters by "
-        "scripts/add_adapters.py: leave --adapters and --objective out"
+        "scripts/make.py: leave --adapters and --objective out"
     )
 
 
