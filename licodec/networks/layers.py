@@ -8,6 +8,7 @@ leaves only.
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
@@ -65,6 +66,11 @@ class ResidualUnit(nn.Module):
 def narrow_relu() -> nn.Sequential:
     """A ReLU whose result has 8 bits in the exact form."""
     return nn.Sequential(nn.ReLU(), Narrowed(8))
+
+
+def named(**layers: nn.Module) -> nn.Sequential:
+    """Layers in turn, under their names."""
+    return nn.Sequential(OrderedDict(layers))
 
 
 def alternated(activation: Callable[[], nn.Module], *layers: nn.Module) -> nn.Sequential:

@@ -14,7 +14,6 @@ Each transform and each slice's networks are compiled into one program
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass
 
 import torch
@@ -46,6 +45,7 @@ from licodec.networks.layers import (
     alternated,
     bias_of,
     downsample,
+    named,
     narrow_relu,
     scaled,
     shrunk,
@@ -89,11 +89,6 @@ def dct_basis(count: int) -> tuple[Tensor, Tensor]:
     deviation = torch.stack([start / falling for start in (1500.0, 330.0, 150.0)])
     order = strongest(deviation, count)
     return block_basis(order), deviation.flatten()[order].float()
-
-
-def named(**layers: nn.Module) -> nn.Sequential:
-    """Layers in turn, under their names."""
-    return nn.Sequential(OrderedDict(layers))
 
 
 class Analysis(nn.Module):

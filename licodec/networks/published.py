@@ -65,15 +65,11 @@ class PublishedNetwork(RateModes, ABC):
         """Latents and decoded hyper-latents -> (decoded latents, likelihoods)."""
 
     def forward(self, x: Tensor) -> dict:
-        y = self.analysis(self.padded(x))
+        y = self.analysis(padded(x, self.ALIGNMENT))
         z_hat, z_likelihoods = self.entropy_bottleneck(self.hyper_analysis(y))
         y_hat, y_likelihoods = self.code_latents(y, z_hat)
         x_hat = self.synthesis(y_hat)[..., : x.shape[2], : x.shape[3]]
         return {"x_hat": x_hat, "likelihoods": {"y": y_likelihoods, "z": z_likelihoods}}
-
-    def padded(self, x: Tensor) -> Tensor:
-        """`x` with sides that are multiples of ALIGNMENT."""
-        return padded(x, self.ALIGNMENT)
 
 
 def padded(x: Tensor, alignment: int) -> Tensor:

@@ -7,7 +7,7 @@ use its integers wherever they can. Its anchor stays as it is, bit by bit, and s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,9 +17,9 @@ from torch import nn
 from licodec.errors import BadInputError
 from licodec.networks.adapter_sets import anchor_of, gains, on_trunk
 from licodec.networks.lite import LiteNetwork
+from licodec.networks.network import Network
 from licodec.packing.calibration import as_tensor
 from licodec.packing.compiled import (
-    AdaptedNetwork,
     CalibratedNetwork,
     calibrate_adapted,
     compile_network,
@@ -35,26 +35,27 @@ LARGEST_DISTANCE = 0.5
 
 
 def add_adapters(
-    pack: Pack, adapted: Sequence[AdaptedNetwork], pictures: Sequence[np.ndarray]
+    pack: Pack, adapted: Mapping[str, Network], pictures: Sequence[np.ndarray]
 ) -> Pack:
-    """`pack` with the adapter sets `adapted`, in the place of those that it has for the same
-    objectives.
+    """`pack` with the adapters of networks, by objective, in the place of those that it has for the
+    same objectives.
 
     Ranges are measured on `pictures`, (H, W, 3) uint8 with sides that are multiples of 64. Raises
     BadInputError for a pack that is not of `lite`, for a network without adapters, and for sets
     that were trained on another network than the pack's, or than one another; another precision
     is no other network.
     """
-    trunk = anchor_of(adapted[0].network)
+    first, network = next(iter(adapted.items()))
+    trunk = anchor_of(network)
     if not isinstance(trunk, LiteNetwork):
         raise BadInputError(f"the adapters are for {trunk.backbone}, and packs of lite take others")
-    for one in adapted:
-        if not any(gains(one.network)):
-            raise BadInputError(f"the network for {one.objective} has no adapters")
-        if distance(anchor_of(one.network), trunk) > 0:
+    for objective, network in adapted.items():
+        if not any(gains(network)):
+            raise BadInputError(f"the network for {objective} has no adapters")
+        if distance(anchor_of(network), trunk) > 0:
             raise BadInputError(
-                f"the adapters for {one.objective} and for {adapted[0].objective} were trained on "
-                "different networks; add them to packs one by one"
+                f"the adapters for {objective} and for {first} were trained on different networks; "
+                "add them to packs one by one"
             )
     if pack.backbone != trunk.backbone:
         raise BadInputError(f"the pack {pack.title} is not of {trunk.backbone}")
@@ -63,7 +64,7 @@ def add_adapters(
         raise BadInputError(
             f"the adapters were trained on another network than that of the pack {pack.title}"
         )
-    own = [replace(one, network=on_trunk(one.network, found.network)) for one in adapted]
+    own = {name: on_trunk(network, found.network) for name, network in adapted.items()}
     adapters = calibrate_adapted(own, [as_tensor(pixels) for pixels in pictures])
     calibrated = CalibratedNetwork(prepared(found.network), found.parts, adapters)
     widths = found.widths.__getitem__

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 import numpy as np
 from torch import Tensor
@@ -24,28 +25,17 @@ from licodec.rate.gains import ALPHA, BETA, MODES
 
 
 @dataclass(frozen=True)
-class AdaptedNetwork:
-    """A network with adapters that were trained on the one that is compiled.
-
-    objective  what they were trained for, by which encoders choose them
-    """
-
-    objective: str
-    network: Network
-
-
-@dataclass(frozen=True)
 class CalibratedNetwork:
     """A network and those with adapters for it, ready to be compiled at any plan.
 
     form     of the network
     parts    its own, with their ranges
-    adapted  by objective: the forms of the networks with adapters and their parts
+    adapted  the same of the networks with adapters, by what the adapters were trained for
     """
 
     form: ExactForm
     parts: Mapping[str, Calibrated]
-    adapted: Mapping[str, tuple[ExactForm, Mapping[str, Calibrated]]] = field(default_factory=dict)
+    adapted: Mapping[str, CalibratedNetwork] = field(default_factory=dict)
 
 
 def prepared(network: Network) -> ExactForm:
@@ -57,20 +47,28 @@ def prepared(network: Network) -> ExactForm:
 
 
 def calibrate_network(
-    network: Network, pictures: Sequence[Tensor], adapted: Sequence[AdaptedNetwork] = ()
+    network: Network,
+    pictures: Sequence[Tensor],
+    adapted: Mapping[str, Network] = MappingProxyType({}),
 ) -> CalibratedNetwork:
-    """Calibrate `network` without its adapters, and those of `adapted` with theirs; see
-    :func:`calibrate`."""
-    form = prepared(anchor_of(network))
-    return CalibratedNetwork(form, calibrate(form, pictures), calibrate_adapted(adapted, pictures))
+    """Calibrate `network` without its adapters, and those of `adapted` with theirs, by what they
+    were trained for; see :func:`calibrate`."""
+    return replace(
+        _calibrated(anchor_of(network), pictures), adapted=calibrate_adapted(adapted, pictures)
+    )
 
 
 def calibrate_adapted(
-    adapted: Sequence[AdaptedNetwork], pictures: Sequence[Tensor]
-) -> dict[str, tuple[ExactForm, dict[str, Calibrated]]]:
-    """The forms of networks with adapters and their parts with their ranges, by objective."""
-    forms = {one.objective: prepared(copy.deepcopy(one.network).cpu()) for one in adapted}
-    return {name: (form, calibrate(form, pictures)) for name, form in forms.items()}
+    adapted: Mapping[str, Network], pictures: Sequence[Tensor]
+) -> dict[str, CalibratedNetwork]:
+    """The second half of it."""
+    copies = {name: copy.deepcopy(network).cpu() for name, network in adapted.items()}
+    return {name: _calibrated(network, pictures) for name, network in copies.items()}
+
+
+def _calibrated(network: Network, pictures: Sequence[Tensor]) -> CalibratedNetwork:
+    form = prepared(network)
+    return CalibratedNetwork(form, calibrate(form, pictures))
 
 
 def operand_steps(form: ExactForm, calibrated: Mapping[str, Calibrated]) -> dict[str, np.ndarray]:
@@ -105,7 +103,7 @@ def compile_network(
     for name, other in form.SHARED.items():
         packing.share(name, other)
     adapters = tuple(
-        _adapter_set(packing, objective, *own, hyper, schedule.d_unit)
+        _adapter_set(packing, objective, own, hyper, schedule.d_unit)
         for objective, own in calibrated.adapted.items()
     )
     pack = Pack(
@@ -122,15 +120,11 @@ def compile_network(
 
 
 def _adapter_set(
-    packing: Packing,
-    objective: str,
-    form: ExactForm,
-    calibrated: Mapping[str, Calibrated],
-    hyper: Grid,
-    unit: int,
+    packing: Packing, objective: str, calibrated: CalibratedNetwork, hyper: Grid, unit: int
 ) -> PackAdapters:
     """Compile the stand-ins of one set beside the anchor's programs."""
-    stand_ins = StandIns(packing, objective, form.parts(), calibrated)
+    form = calibrated.form
+    stand_ins = StandIns(packing, objective, form.parts(), calibrated.parts)
     form.connect(stand_ins, hyper)
     found = {gain.mode: gain for gain in gains(form.network)}
     if BETA in found and found[BETA].d != 1:

@@ -18,7 +18,7 @@ from licodec.networks.adapter_sets import gains
 from licodec.networks.network import Network
 from licodec.networks.published import padded
 from licodec.packing.calibration import as_tensor
-from licodec.packing.compiled import AdaptedNetwork, calibrate_network, compile_network
+from licodec.packing.compiled import calibrate_network, compile_network
 from licodec.packing.fitting import Observed, fitted_tables
 from licodec.packing.registry import BACKBONES
 from licodec.packs import Pack, write_pack
@@ -55,7 +55,7 @@ def compile_pack(network: Network, pictures: Sequence[np.ndarray], settings: Pac
     it has any. Raises BadInputError where it has no exact form."""
     modes = {gain.mode for gain in gains(network)}
     objective = settings.objective or (PERCEPTUAL if BETA in modes else DEFAULT_OBJECTIVE)
-    adapted = [AdaptedNetwork(objective, network)] if modes else []
+    adapted = {objective: network} if modes else {}
     pixels = [padded(as_tensor(picture), network.ALIGNMENT) for picture in pictures]
     try:
         pack = compile_network(

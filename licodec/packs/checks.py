@@ -268,7 +268,6 @@ class _Interfaces:
         shaped = pixels.channels == COLORS and pixels.rate == schedule.latent_stride
         self.require(shaped and pixels.low >= 0 and pixels.high <= 255, place)
 
-
     def check_encoder(self, modes: tuple[str, ...]) -> None:
         """The programs of encoders take pixels, and numbers of these modes, and give what is coded.
 

@@ -19,7 +19,6 @@ from pathlib import Path
 from licodec.errors import UsageError
 from licodec.packing.added_adapters import add_adapters
 from licodec.packing.checkpoints import load_network
-from licodec.packing.compiled import AdaptedNetwork
 from licodec.packs import is_objective, read_pack, write_pack
 from making import calibration
 
@@ -59,7 +58,7 @@ def places(packs: list[Path], output: Path) -> list[Path]:
 def run(arguments: argparse.Namespace) -> None:
     """Make and write every pack. Raises LicodecError."""
     states = adapter_states(arguments.adapters)
-    adapted = [AdaptedNetwork(name, load_network(file)) for name, file in states.items()]
+    adapted = {name: load_network(file) for name, file in states.items()}
     packs = [read_pack(path) for path in arguments.packs]
     pictures = calibration.pictures_of(arguments)
     for pack, path in zip(packs, places(arguments.packs, arguments.output), strict=True):

@@ -19,7 +19,7 @@ from licodec.networks.blocks import AttentionBlock, ResidualBlockUpsample, Resid
 from licodec.networks.compiled_leaves import ChannelOffset
 from licodec.networks.layers import ChannelNorm, MaskedConvolution, PointwiseLinear
 from licodec.networks.published import SliceParameters
-from licodec.networks.stf import PatchEmbed, PatchMerging, PatchSplit, SwinBlock
+from licodec.networks.stf import SwinBlock, patch_embedding, patch_merging, patch_split
 from licodec.networks.tcm import MixedBlock
 from licodec.rate.gains import GAIN_ONE
 
@@ -101,9 +101,9 @@ CASES = {
     "two LoRA": lambda: adapted(adapted_linear(), 4, strong("beta")),
     "convolution with adapter": lambda: adapted(nn.Conv2d(16, 16, 3, 1, 1), 8, strong()),
     "Swin block": lambda: SwinBlock(16, 2, 2, 0.1),
-    "patch merging": lambda: PatchMerging(16),
-    "patch split": lambda: PatchSplit(16),
-    "patch embedding": lambda: nn.Sequential(nn.Conv2d(16, 3, 1), PatchEmbed(8)),
+    "patch merging": lambda: patch_merging(16),
+    "patch split": lambda: patch_split(16),
+    "patch embedding": lambda: nn.Sequential(nn.Conv2d(16, 3, 1), patch_embedding(8)),
     "mixed block": lambda: MixedBlock(8, 4, 4, 2),
     "attention block": GatedSum,
     "residual block with stride": lambda: ResidualBlockWithStride(16, 12),
@@ -151,7 +151,7 @@ def test_a_convolution_of_neighbours_in_another_order_only() -> None:
     class Sum(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.merging = PatchMerging(4)
+            self.merging = patch_merging(4)
 
         def forward(self, x: Tensor) -> Tensor:
             return torch.mul(self.merging.stack(x), self.merging.stack(x))

@@ -13,8 +13,9 @@ import torch
 from licodec.codec import Codec
 from licodec.errors import BadInputError
 from licodec.images import Picture
+from licodec.networks.lite import LiteNetwork
 from licodec.packing.added_adapters import add_adapters, with_adapters_of
-from licodec.packing.compiled import AdaptedNetwork, calibrate_network, compile_network
+from licodec.packing.compiled import calibrate_network, compile_network
 from licodec.packs import Pack
 from licodec.rate.gains import Gains
 from licodec.rate.setting import Setting
@@ -27,8 +28,8 @@ def pictures() -> list[np.ndarray]:
     return [(255 * p[0].permute(1, 2, 0)).byte().numpy() for p in tiny.pictures()[1:2]]
 
 
-def adapted() -> list[AdaptedNetwork]:
-    return [AdaptedNetwork("mse", tiny.adapted_network("lite_8_1_all"))]
+def adapted() -> dict[str, LiteNetwork]:
+    return {"mse": tiny.adapted_network("lite_8_1_all")}
 
 
 @cache
@@ -111,15 +112,15 @@ def test_sets_for_programs_of_another_form_are_refused() -> None:
 
 
 def test_sets_of_another_network_are_refused() -> None:
-    other = copy.deepcopy(adapted()[0])
+    other = copy.deepcopy(adapted()["mse"])
     with torch.no_grad():
-        for parameter in other.network.parameters():
+        for parameter in other.parameters():
             parameter += torch.randn_like(parameter)
     with pytest.raises(BadInputError, match="trained on another network than that of the pack"):
-        add_adapters(tiny.pack(), [other], pictures())
+        add_adapters(tiny.pack(), {"mse": other}, pictures())
     with pytest.raises(BadInputError, match="for ms-ssim and for mse were trained on different"):
-        add_adapters(tiny.pack(), [*adapted(), replace(other, objective="ms-ssim")], pictures())
+        add_adapters(tiny.pack(), {**adapted(), "ms-ssim": other}, pictures())
     with pytest.raises(BadInputError, match="the network for mse has no adapters"):
-        add_adapters(tiny.pack(), [AdaptedNetwork("mse", tiny.network())], pictures())
+        add_adapters(tiny.pack(), {"mse": tiny.network()}, pictures())
     with pytest.raises(BadInputError, match="the adapters are for base, and packs of lite"):
-        add_adapters(tiny.pack(), [AdaptedNetwork("mse", tiny_base.network())], pictures())
+        add_adapters(tiny.pack(), {"mse": tiny_base.network()}, pictures())
