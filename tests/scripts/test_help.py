@@ -16,7 +16,7 @@ from tests.scripts.conftest import ROOT
     [
         "build_wheels",
         *("benchmark", "benchmark codecs", "benchmark commands", "benchmark published"),
-        *("evaluate", "exactness"),
+        *("command_reference", "evaluate", "exactness"),
         *("fuzz", "fuzz files", "fuzz native", "fuzz properties"),
         *("make", "make adapters", "make golden", "make pack"),
         *("other_processor", "peer_suite", "prepare_data"),
