@@ -1,7 +1,6 @@
-#!/usr/bin/env python3
-"""Make the golden files: small .lic files of every embedded pack, with their pixels' hashes.
+"""The golden files: small .lic files of every embedded pack, with their pixels' hashes.
 
-    scripts/make_golden.py
+    scripts/make.py golden
 
 Each pack has a folder, named by its weights id, and lossless files have one. Golden files decode to
 these pixels for ever: what is there is left alone, and only what is missing is made, for a new pack
@@ -10,6 +9,7 @@ or a new adapter set.
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -23,7 +23,7 @@ from licodec.images import Picture, read_picture
 from licodec.packs import Pack, PackName, embedded_folder, installed_packs, read_pack
 from licodec.rate.modes import Rate, RateMode
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "tests" / "golden"
 
 
@@ -102,12 +102,12 @@ def add_missing(title: str, made: Iterable[tuple[str, Callable[[], Coded]]], fol
     listing.write_text(json.dumps(hashes, indent=1) + "\n")
 
 
-def main() -> None:
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """There are none."""
+
+
+def run(arguments: argparse.Namespace) -> None:
     for name in installed_packs():
         if name.path.parent == embedded_folder():
             add_missing(name.plan_name, codings(name), GOLDEN / name.weights_id.hex())
     add_missing("lossless", lossless_codings(), GOLDEN / "lossless")
-
-
-if __name__ == "__main__":
-    main()
