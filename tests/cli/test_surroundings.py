@@ -16,7 +16,7 @@ import pytest
 from licodec import packs
 from licodec.container import read_file
 from licodec.errors import LicodecError, UsageError
-from licodec.exact.backends.torch_loading import MOST_THREADS
+from licodec.exact.threads import MOST_THREADS
 from licodec.exact.interpreter import set_threads
 from tests.cli.conftest import ON_REFERENCE as REFERENCE
 from tests.cli.conftest import Run, one_error, png

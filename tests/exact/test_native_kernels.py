@@ -20,6 +20,7 @@ from licodec.exact.native.levels import LEVEL_VARIABLE, Level
 from licodec.exact.operations import KINDS
 from licodec.exact.program import Program, Tensors
 from licodec.exact.strips import strip_geometry
+from licodec.exact.threads import default_threads
 from licodec.packs import read_pack
 from tests.exact.agreement import Prepare, assert_same
 from tests.exact.programs import WIDE_RANGES, Builder, RandomBuilder, synthesis
@@ -311,7 +312,7 @@ def test_plain_c_is_not_used_unless_it_is_asked_for(monkeypatch):
 def test_the_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     for said, expected in (("3", 3), ("0", None), ("many", None)):
         monkeypatch.setenv("OMP_NUM_THREADS", said)
-        found = native._default_threads.__wrapped__()
+        found = default_threads.__wrapped__()
         assert found == expected or (expected is None and found >= 1)
 
 

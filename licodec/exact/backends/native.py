@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Mapping
 from ctypes import c_int64, c_void_p
-from functools import cache
 
 import numpy as np
 
 from licodec.exact import native
-from licodec.exact.backends.torch_loading import MOST_THREADS
 from licodec.exact.bounds import CheckedProgram
 from licodec.exact.native.binding import Binder
 from licodec.exact.native.layout import Layout, Size, lay_out
@@ -26,6 +23,7 @@ from licodec.exact.native.levels import (
 from licodec.exact.native.planner import plan_tasks
 from licodec.exact.native.proof import failure
 from licodec.exact.native.tables import BLOCKS, INPUT_PLANE, PlaneRow, Type
+from licodec.exact.threads import default_threads
 from licodec.exact.values import Run
 
 NAME = "native"
@@ -82,7 +80,7 @@ class _Prepared:
         sizes = {(plane.shape[1], plane.shape[2]) for plane in planes.values()}
         if len(sizes) != 1:
             raise ValueError(f"inputs of different sizes: {sorted(sizes)}")
-        threads = _threads or _default_threads()
+        threads = _threads or default_threads()
         layout = self._layout(sizes.pop(), threads)
         results = {
             name: np.empty(shape, np.int32) for name, (_, shape) in layout.outputs.items()
@@ -160,14 +158,3 @@ def _arena(size: int) -> np.ndarray:
     if arena is None or len(arena) < size:
         _local.arena = arena = np.empty(size, np.uint8)
     return arena
-
-
-@cache
-def _default_threads() -> int:
-    """One for each processor, or what the user of other libraries has said in the environment."""
-    said = os.environ.get("OMP_NUM_THREADS", "")
-    if said.isdecimal() and 0 < int(said) <= MOST_THREADS:
-        return int(said)
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
