@@ -15,8 +15,17 @@ from hypothesis import strategies as st
 from licodec.errors import UsageError
 from licodec.exact.backends import native, reference
 from licodec.exact.bounds import CheckedProgram, analyse, check
-from licodec.exact.native import layout, levels, library, packing, planner, proof, reason
-from licodec.exact.native.levels import LEVEL_VARIABLE, Level
+from licodec.exact.native import (
+    LEVEL_VARIABLE,
+    layout,
+    levels,
+    library,
+    packing,
+    planner,
+    proof,
+    reason,
+)
+from licodec.exact.native.levels import Level
 from licodec.exact.operations import KINDS
 from licodec.exact.program import Program, Tensors
 from licodec.exact.strips import strip_geometry
@@ -287,7 +296,7 @@ def test_the_proof_sees_one_wrong_integer(level):
 
 
 def test_the_proof_meets_every_operation_and_type_of_plane():
-    trial = proof._Trial()
+    trial = proof.Trial()
     kinds = {operation.kind for operation in trial.program.operations}
     assert kinds == set(KINDS)
     values = analyse(trial.program, trial.tensors)

@@ -14,14 +14,7 @@ from licodec.exact import native
 from licodec.exact.bounds import CheckedProgram
 from licodec.exact.native.binding import Binder
 from licodec.exact.native.layout import Layout, Size, lay_out
-from licodec.exact.native.levels import (
-    LEVEL_VARIABLE,
-    NONE,
-    PLAIN,
-    Level,
-    best_level,
-    wanted_level,
-)
+from licodec.exact.native.levels import PLAIN, Level, best_level, wanted_level
 from licodec.exact.native.planner import plan_tasks
 from licodec.exact.native.proof import failure
 from licodec.exact.native.tables import INPUT_PLANE, TYPES, PlaneRow
@@ -41,13 +34,10 @@ def obstacle() -> str | None:
 
     Raises UsageError where the environment names a level that is not there.
     """
-    wanted = wanted_level()
-    if wanted == NONE:
-        return f"{LEVEL_VARIABLE} is {NONE}"
     if native.library() is None:
         return native.reason()
     level = best_level()
-    if level.name == PLAIN != wanted:
+    if level.name == PLAIN != wanted_level():
         return "it has no vector instructions of this kind of processor"
     return failure(prepare, level)
 
