@@ -21,6 +21,7 @@ from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
+from command import parser
 from tables import table
 
 from licodec.entropy import steps_native
@@ -118,5 +119,10 @@ def alike(reports: Iterable[Report]) -> bool:
     return len(kernels) <= 1 and len({own["coder"] for own in native}) <= 1
 
 
-if __name__ == "__main__":
+def main(argv: list[str] | None = None) -> None:
+    parser(__doc__).parse_args(argv)
     json.dump(report(), sys.stdout, indent=1)
+
+
+if __name__ == "__main__":
+    main()

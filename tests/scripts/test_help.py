@@ -14,10 +14,11 @@ from tests.scripts.conftest import ROOT
 @pytest.mark.parametrize(
     "command",
     [
-        *("add_adapters", "build_wheels"),
-        *("benchmark", "benchmark codecs", "benchmark commands", "benchmark published"),
+        *("add_adapters", "arithmetic", "bare_system", "build_wheels"),
+        *("benchmark", "benchmark batches", "benchmark codecs", "benchmark commands"),
+        *("benchmark decoders", "benchmark published"),
         *("evaluate", "exactness"),
-        *("fuzz", "fuzz files", "fuzz native", "fuzz properties"),
+        *("fuzz", "fuzz files", "fuzz native", "fuzz properties", "fuzz sanitized"),
         *("make_pack", "other_processor", "peer_suite", "prepare_data"),
         *("train", "train_adapters"),
     ],
