@@ -26,8 +26,8 @@ NATIVE = Path("licodec/exact/native")
 COPIED = ("licodec", "tests", "scripts", "format", "weights", "examples", "pyproject.toml")
 FLAGS = ("-std=c11", "-O1", "-g", "-fPIC", "-shared", "-pthread", "-ffp-contract=off")
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-# Python and NumPy have leaks of their own, and handlers that a test may want.
-OPTIONS = {"ASAN_OPTIONS": "detect_leaks=0", "UBSAN_OPTIONS": "print_stacktrace=1"}
+OPTIONS = "detect_leaks=0:print_stacktrace=1"  # Python and NumPy have leaks of their own
+REPORT = "fault"  # pytest keeps what goes to the terminal, and is gone then
 
 
 def copy_sanitized(folder: Path) -> dict[str, str]:
@@ -57,7 +57,9 @@ def copy_sanitized(folder: Path) -> dict[str, str]:
         raise RuntimeError(str(error)) from None
     except subprocess.CalledProcessError as error:
         raise RuntimeError(error.stderr.strip() or str(error)) from None
-    return {**os.environ, **OPTIONS, "LD_PRELOAD": runtime, "PYTHONPATH": str(folder)}
+    options = f"{OPTIONS}:log_path={folder / REPORT}"
+    sanitizers = {"ASAN_OPTIONS": options, "UBSAN_OPTIONS": options}
+    return {**os.environ, **sanitizers, "LD_PRELOAD": runtime, "PYTHONPATH": str(folder)}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -71,4 +73,7 @@ def run(arguments: argparse.Namespace) -> None:
         except RuntimeError as error:
             sys.exit(f"the library cannot be compiled: {error}")
         command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments.tests]
-        sys.exit(subprocess.run(command, cwd=folder, env=environment).returncode)
+        code = subprocess.run(command, cwd=folder, env=environment).returncode
+        for report in sorted(Path(folder).glob(f"{REPORT}.*")):
+            print(report.read_text(errors="replace"))
+        sys.exit(code)

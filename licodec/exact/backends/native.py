@@ -127,9 +127,8 @@ def _readable(plane: np.ndarray, channels: int) -> np.ndarray:
     """An input (C, H, W) in a type and a layout that the library reads as it is."""
     if plane.ndim != 3 or plane.shape[0] != channels:
         raise ValueError(f"an input of shape {plane.shape} for {channels} channels")
-    if plane.dtype not in TYPES or any(step % plane.itemsize for step in plane.strides):
-        return plane.astype(np.int32)
-    return plane
+    in_place = plane.flags.aligned and not any(step % plane.itemsize for step in plane.strides)
+    return plane if in_place and plane.dtype in TYPES else plane.astype(np.int32)
 
 
 def _input_row(plane: np.ndarray, slot: int) -> PlaneRow:
