@@ -8,6 +8,7 @@ from pathlib import Path
 from runpy import run_path
 
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
 
 FOLDER = Path("licodec/exact/native")
 FINGERPRINT = run_path(str(FOLDER / "fingerprint.py"))["fingerprint"](FOLDER)
@@ -15,6 +16,14 @@ FINGERPRINT = run_path(str(FOLDER / "fingerprint.py"))["fingerprint"](FOLDER)
 # nothing is reordered or fused.
 FLAGS = ["-O3", "-std=c11", "-ffp-contract=off", "-fvisibility=hidden"]
 FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))  # has no stable interface yet
+
+
+class Library(build_ext):
+    """Builds what Python calls by ctypes and does not import: it marks itself what it exports."""
+
+    def get_export_symbols(self, extension: Extension) -> list[str]:
+        return []
+
 
 native = Extension(
     "licodec.exact.native._native",
@@ -27,6 +36,7 @@ native = Extension(
 )
 
 setup(
+    cmdclass={"build_ext": Library},
     ext_modules=[native],
     options={} if FREE_THREADED else {"bdist_wheel": {"py_limited_api": "cp311"}},
 )

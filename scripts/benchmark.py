@@ -5,6 +5,8 @@ exactness takes.
     scripts/benchmark.py codecs PICTURE --rounds 7    beside CompressAI's networks
     scripts/benchmark.py commands PICTURE             of whole commands
     scripts/benchmark.py lossless PICTURE...          beside PNG, WebP and JPEG XL
+    scripts/benchmark.py decoders PICTURE             beside djxl, avifdec and dwebp
+    scripts/benchmark.py batches FOLDER               of many pictures
     scripts/benchmark.py published                    of the published networks
 
 Each has a --help of its own.
@@ -17,12 +19,14 @@ from concurrent.futures.process import BrokenProcessPool
 
 from command import command, dispatch
 
+KINDS = ("codecs", "commands", "lossless", "decoders", "batches", "published")
+
 
 @command
 def main(argv: list[str] | None = None) -> None:
     try:
         # Of nothing else is there memory that would show in the processes that commands start.
-        dispatch(__doc__, "benchmarking", ("codecs", "commands", "lossless", "published"), argv)
+        dispatch(__doc__, "benchmarking", KINDS, argv)
     except BrokenProcessPool:  # its process has said why
         sys.exit("error: a codec could not be set up")
 

@@ -3,21 +3,24 @@
 
     scripts/exactness.py photo.png --generate
     scripts/exactness.py --generate --python other/bin/python --only 'threads|python'
+    scripts/exactness.py --sizes 33x17,96x64 --ds 0.5,1,8 --python /tmp/arm64/python
     scripts/exactness.py --generate --alphas 0.3,1 --betas 0,1
     scripts/exactness.py --model cheng.safetensors --sizes 384x256,64x64 --ds 1 --alphas 0.5
 
 Pictures are encoded once, at every d of --ds and, by each adapter set of the pack, at every alpha
 and beta, under the baseline (no variables set, the
 backend that licodec chooses). Then one process per setting decodes all files: thread counts,
-the instruction sets that torch and oneDNN may use, oneDNN's reduced-precision mode, each
-backend, other interpreters (--python, where licodec's dependencies must be installed), and
-format/reference_decoder.py. Some settings encode the pictures again, and their files must be
-the baseline's byte for byte; so every file that was made under one of them is decoded under
-all the others.
+each level of instructions of native code, the instruction sets that torch and oneDNN may use,
+oneDNN's reduced-precision mode, each backend, other interpreters (--python: perhaps one that
+scripts/other_processor.py has made), and format/reference_decoder.py. Some settings encode the
+pictures again, and their files must be the baseline's byte for byte; so every file that was made
+under one of them is decoded under all the others.
 
 Each decoded picture is compared by SHA-256 with what the encoder promised. A backend that
 cannot run, or that its self-test finds inexact, is refused: it is reported, with the reason,
-and is not a failure, since no pixel comes from it. Exits with 1 on any difference.
+and is not a failure, since no pixel comes from it. An interpreter that cannot read packs runs
+the second decoder alone. A second table has what scripts/arithmetic.py says of all of them.
+Exits with 1 on any difference.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ import argparse
 import hashlib
 import json
 import os
+import platform
 import re
 import subprocess
 import sys
@@ -37,6 +41,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import arithmetic
 import numpy as np
 from command import command, numbers, parser
 from pictures import pixel_hash, textured
@@ -45,9 +50,9 @@ from tables import table
 
 from licodec.container import read_file
 from licodec.errors import LicodecError
-from licodec.exact import native
 from licodec.exact.interpreter import set_threads
-from licodec.exact.native.levels import LEVEL_VARIABLE, NONE, levels
+from licodec.exact.native import LEVEL_VARIABLE, NONE
+from licodec.exact.native.levels import best_level
 from licodec.images import Picture, encode_picture, read_picture
 from licodec.library import Library
 from licodec.packs import choose_pack, read_name, read_pack
@@ -55,7 +60,7 @@ from licodec.rate.modes import Rate, RateMode
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SECOND_DECODER = "format/reference_decoder.py"
-REFERENCE_DECODER = REPOSITORY / SECOND_DECODER
+LICODEC = "licodec"
 Json = dict[str, Any]
 BASELINE = "baseline"
 CPU_BACKENDS = ("native", "int8", "float32")
@@ -71,6 +76,7 @@ class Setting:
     """One way to run licodec: what differs from the baseline.
 
     encodes  whether it also encodes every picture, to be compared with the baseline's files
+    decoder  LICODEC, or SECOND_DECODER, which decodes alone
     """
 
     name: str
@@ -79,16 +85,18 @@ class Setting:
     backend: str | None = None
     python: str = sys.executable
     encodes: bool = False
+    decoder: str = LICODEC
 
 
 @dataclass(frozen=True)
 class Row:
     """What one setting gave.
 
-    backend   the one used, with torch's version; empty where none could be
+    backend   the one used, with its level or torch's version, and the processor; empty: none
     decoded   files that gave the promised pixels, of `files`
     encoded   pictures that gave the baseline's file, or None where none was encoded
     digest    SHA-256 over the names and pixel hashes of all files
+    coded     SHA-256 over the names and bytes of all files that it made; empty: none
     refused   why faster backends, or the one asked for, were not used, by name
     problems  one line for every difference
     """
@@ -99,31 +107,43 @@ class Row:
     decoded: int
     encoded: int | None
     digest: str
+    coded: str
     refused: Mapping[str, str]
     problems: tuple[str, ...]
     seconds: float
 
 
-def native_levels() -> list[str]:
-    """Of instructions that native code can be kept to here; all but the best, the baseline's."""
-    names = [] if native.library() is None else [level.name for level in levels()[:-1]]
-    return [NONE, *names]
-
-
-def settings(pythons: list[str]) -> list[Setting]:
-    """The matrix: settings varied one at a time."""
+def settings(told: Mapping[str, Json]) -> list[Setting]:
+    """The matrix: settings varied one at a time. `told` is what scripts/arithmetic.py says of each
+    interpreter, this one the first."""
 
     def variable(name: str, value: str, **more: Any) -> Setting:
         """A variable of torch, which native code would not heed."""
         label = "".join(f", {what} {which}" for what, which in more.items() if what == "backend")
         return Setting(f"{name}={value}{label}", {name: value, LEVEL_VARIABLE: NONE}, **more)
 
-    fpmath = "ONEDNN_DEFAULT_FPMATH_MODE"
+    def of_python(python: str) -> list[Setting]:
+        """Another interpreter at each level of native code."""
+        own, where = told[python], f"python {python}"
+        levels = [{LEVEL_VARIABLE: name} for name in own["kernels"]] or [{}]
+        labels = [", ".join([where, *(f"{k}={v}" for k, v in level.items())]) for level in levels]
+        packages = [
+            Setting(label, level, python=python, encodes=True)
+            for label, level in zip(labels, levels, strict=True)
+            if own["packs"]
+        ]
+        second = f"{SECOND_DECODER}, {where}"
+        return [*packages, Setting(second, python=python, decoder=SECOND_DECODER)]
+
+    fpmath, (here, *others) = "ONEDNN_DEFAULT_FPMATH_MODE", told
     return [
-        Setting(BASELINE),
+        Setting(BASELINE, encodes=True),
         Setting("threads 1", threads=1, encodes=True),
         Setting("threads 2", threads=2),
-        *(Setting(f"{LEVEL_VARIABLE}={name}", {LEVEL_VARIABLE: name}) for name in native_levels()),
+        *(
+            Setting(f"{LEVEL_VARIABLE}={name}", {LEVEL_VARIABLE: name}, encodes=True)
+            for name in (NONE, *told[here]["kernels"])
+        ),
         *(variable("ATEN_CPU_CAPABILITY", level) for level in ("default", "avx2", "avx512")),
         variable("ONEDNN_MAX_CPU_ISA", "SSE41"),
         variable("ONEDNN_MAX_CPU_ISA", "AVX2", encodes=True),
@@ -131,12 +151,13 @@ def settings(pythons: list[str]) -> list[Setting]:
         variable("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_VNNI"),
         variable(fpmath, "BF16"),
         variable(fpmath, "BF16", backend="float32"),
+        variable(LEVEL_VARIABLE, NONE, backend="reference", encodes=True),
         Setting("backend reference", backend="reference", encodes=True),
         Setting("backend float32", backend="float32", encodes=True),
         Setting("backend int8", backend="int8"),
         Setting("backend cuda", backend="cuda", encodes=True),
-        *(Setting(f"python {python}", python=python, encodes=True) for python in pythons),
-        Setting(SECOND_DECODER),
+        Setting(SECOND_DECODER, decoder=SECOND_DECODER),
+        *(setting for python in others for setting in of_python(python)),
     ]
 
 
@@ -190,9 +211,13 @@ def work(job: Mapping[str, Any]) -> Json:
         Path(target).write_bytes(coded.data)
         encoded[target] = pixel_hash(coded.picture)
     decoded = {path: _decoded_hash(library, Path(path)) for path in job["decode"]}
-    torch = sys.modules.get("torch")
+    torch, backend = sys.modules.get("torch"), codec.backend
+    if backend == "native":
+        backend += f" {best_level().name}"
+    elif torch:
+        backend += f", torch {torch.__version__}"
     return {
-        "backend": codec.backend + (f", torch {torch.__version__}" if torch else ""),
+        "backend": f"{backend}, {platform.machine()}",
         "refused": codec.interpreter.rejected,
         "encoded": encoded,
         "decoded": decoded,
@@ -208,8 +233,7 @@ def _decoded_hash(library: Library, path: Path) -> str:
         return f"error: {error}"
 
 
-def run_worker(setting: Setting, job: Mapping[str, Any]) -> Json:
-    """`work(job)` in a process under `setting`."""
+def _environment(setting: Setting) -> dict[str, str]:
     environment = {k: v for k, v in os.environ.items() if k not in VARIABLES}
     environment |= setting.environment
     if setting.backend != "cuda":  # else it would be chosen, and the other settings idle
@@ -218,10 +242,15 @@ def run_worker(setting: Setting, job: Mapping[str, Any]) -> Json:
     environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     paths = [str(REPOSITORY), *filter(None, [environment.get("PYTHONPATH")])]
     environment["PYTHONPATH"] = os.pathsep.join(paths)
+    return environment
+
+
+def run_worker(setting: Setting, job: Mapping[str, Any]) -> Json:
+    """`work(job)` in a process under `setting`."""
     done = subprocess.run(
         [setting.python, __file__, "--worker"],
         input=json.dumps({**job, "backend": setting.backend, "threads": setting.threads}),
-        env=environment,
+        env=_environment(setting),
         capture_output=True,
         text=True,
         check=False,
@@ -278,16 +307,17 @@ def check(setting: Setting, files: Files, folder: Path) -> Row:
     encode = again if setting.encodes else []
     if encode:
         folder.mkdir()
-    if setting.name == SECOND_DECODER:
-        answer = run_reference_decoder(files)
+    if setting.decoder == SECOND_DECODER:
+        answer = run_second_decoder(setting.python, files)
     else:
         job = {"pack": files.pack, "encode": encode, "decode": list(files.promised)}
         answer = run_worker(setting, job)
     decoded = answer.get("decoded", {})
+    made = {mine: _hash_of(mine) for _, _, mine in encode if decoded}
     others = [
         Path(file).name
-        for (_, _, file), (_, _, mine) in zip(files.pictures, encode, strict=False)
-        if decoded and Path(file).read_bytes() != Path(mine).read_bytes()
+        for (_, _, file), mine in zip(files.pictures, made.values(), strict=False)
+        if _hash_of(file) != mine
     ]
     of_interest = (setting.backend, *CPU_BACKENDS)
     return Row(
@@ -297,6 +327,7 @@ def check(setting: Setting, files: Files, folder: Path) -> Row:
         sum(files.promised[path] == found for path, found in decoded.items()),
         len(encode) - len(others) if encode and decoded else None,
         joint_digest(decoded) if decoded else "",
+        joint_digest(made) if made else "",
         {name: why for name, why in answer.get("refused", {}).items() if name in of_interest},
         (
             *([answer["failure"]] if "failure" in answer else []),
@@ -307,11 +338,15 @@ def check(setting: Setting, files: Files, folder: Path) -> Row:
     )
 
 
-def run_reference_decoder(files: Files) -> Json:
+def _hash_of(path: str) -> str:
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def run_second_decoder(python: str, files: Files) -> Json:
     """What format/reference_decoder.py decodes all files to: it prints its pixels' SHA-256."""
     decoded = {}
     for path in files.promised:
-        command = [sys.executable, str(REFERENCE_DECODER), path, "--weights", files.pack]
+        command = [python, str(REPOSITORY / SECOND_DECODER), path, "--weights", files.pack]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         error = (done.stderr.strip().splitlines() or ["no message"])[-1]
         decoded[path] = done.stdout.strip() if done.returncode == 0 else f"error: {error}"
@@ -329,7 +364,7 @@ def differences(promised: Mapping[str, str], decoded: Mapping[str, str]) -> list
 
 
 def joint_digest(hashes: Mapping[str, str]) -> str:
-    """One SHA-256 for the pixel hashes of all files."""
+    """One SHA-256 for the hashes of all files."""
     lines = sorted(f"{Path(path).name} {found}\n" for path, found in hashes.items())
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
@@ -362,13 +397,13 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     return options.parse_args(argv)
 
 
-def chosen(arguments: argparse.Namespace) -> list[Setting]:
+def chosen(arguments: argparse.Namespace, told: Mapping[str, Json]) -> list[Setting]:
     """The settings that --only matches, if given, and --skip does not; the expressions are
     searched for, without regard to case."""
     only, skip = arguments.only, arguments.skip
     return [
         setting
-        for setting in settings(arguments.python)
+        for setting in settings(told)
         if (only is None or re.search(only, setting.name, re.IGNORECASE))
         and (skip is None or not re.search(skip, setting.name, re.IGNORECASE))
     ]
@@ -387,9 +422,8 @@ def pictures_of(arguments: argparse.Namespace, folder: Path) -> list[Path]:
     return found or sys.exit("no pictures: name some, or add --generate or --sizes")
 
 
-def run_matrix(arguments: argparse.Namespace) -> list[Row]:
+def run_matrix(arguments: argparse.Namespace, matrix: list[Setting]) -> list[Row]:
     """Raises LicodecError."""
-    matrix = chosen(arguments)
     path = choose_pack(arguments.model, arguments.plan).path
     rates = swept(read_pack(path).adapter_rates, arguments.ds, arguments.alphas, arguments.betas)
     rows = []
@@ -406,7 +440,7 @@ def run_matrix(arguments: argparse.Namespace) -> list[Row]:
 
 
 def print_rows(rows: list[Row]) -> None:
-    headings = ("setting", "backend used", "pixels right", "files equal", "s", "SHA-256")
+    headings = ("setting", "used", "pixels right", "files equal", "s", "pixels", "files")
     cells = (
         (
             row.setting,
@@ -415,6 +449,7 @@ def print_rows(rows: list[Row]) -> None:
             "" if row.encoded is None else f"{row.encoded} of {row.files}",
             f"{row.seconds:.0f}",
             row.digest[:12],
+            row.coded[:12],
         )
         for row in rows
     )
@@ -428,8 +463,12 @@ def print_rows(rows: list[Row]) -> None:
     for row in rows:
         for problem in row.problems:
             print(f"DIFFERENCE  {row.setting}: {problem}")
-    for digest, count in Counter(row.digest for row in rows if row.digest).items():
-        print(f"SHA-256 of all pixels, {count} settings: {digest}")
+    for what, digests in (
+        ("pixels", [row.digest for row in rows]),
+        ("files", [row.coded for row in rows]),
+    ):
+        for digest, count in Counter(filter(None, digests)).items():
+            print(f"SHA-256 of all {what}, {count} settings: {digest}")
 
 
 @command
@@ -438,14 +477,19 @@ def main(argv: list[str] | None = None) -> None:
     if arguments.worker:
         json.dump(work(json.load(sys.stdin)), sys.stdout)
         return
+    environment = _environment(Setting(BASELINE))
+    pythons = (sys.executable, *arguments.python)
+    told = {python: arithmetic.told_by(python, environment) for python in pythons}
+    matrix = chosen(arguments, told)
     if arguments.list:
-        print(*(setting.name for setting in chosen(arguments)), sep="\n")
+        print(*(setting.name for setting in matrix), sep="\n")
         return
-    rows = run_matrix(arguments)
+    rows = run_matrix(arguments, matrix)
     if arguments.json:
         arguments.json.write_text(json.dumps([asdict(row) for row in rows], indent=1))
     print_rows(rows)
-    if any(row.problems for row in rows):
+    print(arithmetic.compared(told.values()))
+    if not arithmetic.alike(told.values()) or any(row.problems for row in rows):
         sys.exit(1)
 
 

@@ -4,6 +4,7 @@
     scripts/fuzz.py files --changes 100000     decodes changed files
     scripts/fuzz.py native --cases 1000000     gives the native coder damaged streams
     scripts/fuzz.py properties --minutes 60    runs the property tests with fresh seeds
+    scripts/fuzz.py sanitized tests/attacks    runs tests with a sanitized native library
 
 Each has a --help of its own.
 """
@@ -15,7 +16,7 @@ from command import command, dispatch
 
 @command
 def main(argv: list[str] | None = None) -> None:
-    dispatch(__doc__, "fuzzing", ("files", "native", "properties"), argv)
+    dispatch(__doc__, "fuzzing", ("files", "native", "properties", "sanitized"), argv)
 
 
 if __name__ == "__main__":

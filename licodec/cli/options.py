@@ -12,7 +12,7 @@ from licodec.cli.rendering import Verbosity
 from licodec.cli.streams import say
 from licodec.cli.threads import limit_threads
 from licodec.errors import UsageError
-from licodec.exact.backends.torch_loading import MOST_THREADS
+from licodec.exact.threads import MOST_THREADS
 from licodec.rate.modes import Rate
 
 MACHINE_PANEL = "Machine (never changes a pixel)"

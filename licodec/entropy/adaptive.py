@@ -51,11 +51,9 @@ def adaptive_steps(
     """Steps for scales (C, H, W); `least` and `largest` (C,) are the plane's extremes.
 
     delta = hi - rne((scale - least)(hi - lo) / (largest - least)): important places, those
-    with a large scale, get the finer step. int64 in [lo, hi], broadcastable to (C, H, W).
+    with a large scale, get the finer step. int64 in [lo, hi].
     """
     lo, hi = steps
-    if lo == hi:  # one number: dividing by it is several times faster than by an array
-        return np.full((1, 1, 1), lo, np.int64)
     # Widened first: the difference of two 16-bit scales does not fit in 16 bits.
     least, largest = (bound.astype(np.int64)[:, None, None] for bound in (least, largest))
     span = np.maximum(largest - least, 1)  # 0 where every scale is the least: delta = hi

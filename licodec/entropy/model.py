@@ -86,10 +86,11 @@ class EntropyModel:
         their `extremes`, as which others count; broadcastable to them."""
         if self.steps is not None:
             return self.steps[channels, None, None]
-        steps = self.step_range(index)
-        if steps[0] != steps[1]:
-            scale = np.clip(scale, *(bound[:, None, None] for bound in extremes))
-        return fastest().adaptive_steps(scale, *extremes, steps)
+        lo, hi = self.step_range(index)
+        if lo == hi:  # one number: dividing by it is several times faster than by an array
+            return np.full((1, 1, 1), lo, np.int64)
+        scale = np.clip(scale, *(bound[:, None, None] for bound in extremes))
+        return fastest().adaptive_steps(scale, *extremes, (lo, hi))
 
     def latent_indexes(self, scale: np.ndarray, steps: np.ndarray) -> np.ndarray:
         """Table index of latents whose scales are (C, H, W)."""

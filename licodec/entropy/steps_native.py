@@ -8,7 +8,6 @@ from ctypes import POINTER, c_int32, c_int64, c_void_p
 
 import numpy as np
 
-from licodec.entropy import adaptive
 from licodec.entropy.quantization import SymbolCosts
 from licodec.exact import native
 from licodec.exact.native.arrays import INT16, INT32, address
@@ -61,8 +60,6 @@ def adaptive_steps(
     scale: np.ndarray, least: np.ndarray, largest: np.ndarray, steps: tuple[int, int]
 ) -> np.ndarray:
     """As :func:`licodec.entropy.adaptive.adaptive_steps`; int32."""
-    if steps[0] == steps[1]:
-        return adaptive.adaptive_steps(scale, least, largest, steps)
     scale, least, largest = map(_integers, (scale, least, largest))
     found = np.empty(scale.shape, np.int32)
     run = native.function("steps_adaptive", None, *_ADAPTIVE)

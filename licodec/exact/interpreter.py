@@ -9,8 +9,9 @@ from types import ModuleType
 
 from licodec.errors import LicodecError, UsageError
 from licodec.exact.backends import native, reference
-from licodec.exact.backends.torch_loading import MOST_THREADS, import_torch, torch_problem
+from licodec.exact.backends.torch_loading import import_torch, torch_problem
 from licodec.exact.bounds import CheckedProgram
+from licodec.exact.threads import MOST_THREADS
 from licodec.exact.values import Run
 from licodec.forks import limit_torch
 

@@ -40,7 +40,7 @@ class PlaneRunner:
             checked.program,
             run,
             strip_geometry(checked),
-            tuple(_smallest_dtype(info.low, info.high) for info in outputs),
+            tuple(info.dtype for info in outputs),
             tuple(info.rate for info in outputs),
             strip_positions,
         )
@@ -82,10 +82,3 @@ class PlaneRunner:
                 whole[i][:, top[i] : top[i] + plane.shape[1]] = plane
                 top[i] += plane.shape[1]
         return tuple(whole)
-
-
-def _smallest_dtype(low: int, high: int) -> np.dtype:
-    for dtype in (np.uint8, np.int16):
-        if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max:
-            return np.dtype(dtype)
-    return np.dtype(np.int32)

@@ -15,7 +15,7 @@ Planes = Mapping[str, np.ndarray]
 """By the name of an input or output: integer planes (C, H, W), or numbers ()."""
 Run = Callable[[Planes], dict[str, np.ndarray]]
 """A program on a backend: inputs, of any integer type, within the ranges of their ports ->
-outputs, int32."""
+outputs, of an integer type that holds what is proved of them."""
 
 ACCUMULATOR_LIMIT = 2**53  # sums below it are exact in binary64, so every backend can form them
 ACTIVATION_LOW, ACTIVATION_HIGH = -(2**15), 2**16 - 1  # what a convolution may read ...
@@ -60,6 +60,14 @@ class ValueInfo:
     def largest(self) -> int:
         """The largest magnitude."""
         return max(-self.low, self.high)
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The smallest of uint8, int16 and int32 that holds it."""
+        for dtype in (np.uint8, np.int16):
+            if np.iinfo(dtype).min <= self.low and self.high <= np.iinfo(dtype).max:
+                return np.dtype(dtype)
+        return np.dtype(np.int32)
 
     @property
     def expansion(self) -> Fraction:

@@ -1,9 +1,10 @@
 """What whole commands take: licodec's choice of a backend against one that is asked for.
 
 The picture is scaled to each width, and encoded and decoded by a process of its own for every
-command, as one is started in a terminal: once as licodec chooses, and once with --backend. The
-two take turns, and medians of seconds and of the most memory are shown. A photograph of 3:2 has 100
-megapixels at a width of 12250.
+command, as one is started in a terminal: once as licodec chooses, and once with --backend, if one
+is given. The two take turns, and medians of seconds, of those of processors (all that counts on a
+machine with other work) and of the most memory are shown. A photograph of 3:2 has 100 megapixels
+at a width of 12250.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from statistics import median
+from typing import NamedTuple
 
 from command import numbers
 from PIL import Image
@@ -24,19 +26,36 @@ from PIL import Image
 MEMORY_UNIT = 1 if sys.platform == "darwin" else 1024  # of what the system says, bytes
 
 
-def licodec(arguments: Sequence[str]) -> tuple[float, float]:
-    """Run the command: seconds from its start to its end, and its most memory in megabytes.
-    Exits with its message where it fails."""
+class Costs(NamedTuple):
+    """seconds    from the start to the end of a command
+    processor  seconds of processors
+    memory     the most of its largest process, in megabytes; not less than this one's own
+    """
+
+    seconds: float
+    processor: float
+    memory: float
+
+    @classmethod
+    def median(cls, runs: Iterable[Costs]) -> Costs:
+        return cls(*map(median, zip(*runs, strict=True)))
+
+
+def costs(command: Sequence[str]) -> Costs:
+    """Run a command. Exits with its message where it fails."""
     start = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "licodec", *arguments, "--force", "--quiet"],
-        stderr=subprocess.PIPE,
-    )
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     message = process.stderr.read().decode()
     _, status, usage = os.wait4(process.pid, 0)
     if os.waitstatus_to_exitcode(status):
-        sys.exit(message.strip() or "licodec failed")
-    return time.perf_counter() - start, usage.ru_maxrss * MEMORY_UNIT / 1e6
+        sys.exit(message.strip() or f"{command[0]} failed")
+    seconds = time.perf_counter() - start
+    return Costs(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * MEMORY_UNIT / 1e6)
+
+
+def licodec(*arguments: str) -> list[str]:
+    """The command as an installed one is started."""
+    return [sys.executable, "-m", "licodec", *arguments, "--force", "--quiet"]
 
 
 def rows(picture: Path, size: str, arguments: argparse.Namespace) -> Iterator[str]:
@@ -46,10 +65,11 @@ def rows(picture: Path, size: str, arguments: argparse.Namespace) -> Iterator[st
         ["encode", str(picture), "-o", str(lic), "--d", f"{arguments.d:g}"],
         ["decode", str(lic), "-o", str(decoded)],
     ):
-        ways = ([], ["--backend", arguments.backend])
-        turns = [[licodec([*own, *way]) for way in ways] for _ in range(arguments.rounds)]
+        own += ["--model", arguments.model] if own[0] == "encode" else []
+        ways = ([], *([["--backend", arguments.backend]] if arguments.backend else []))
+        turns = [[costs(licodec(*own, *way)) for way in ways] for _ in range(arguments.rounds)]
         cells = [
-            "{:.2f} s, {:.0f} MB".format(*map(median, zip(*runs, strict=True)))
+            "{:.2f} s ({:.2f}), {:.0f} MB".format(*Costs.median(runs))
             for runs in zip(*turns, strict=True)
         ]
         yield f"| {size} | {own[0]} | {' | '.join(cells)} |"
@@ -60,18 +80,19 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("picture", type=Path)
     add("--widths", type=numbers, default=(96, 384, 600, 768, 1200), help="separated by commas")
     add("--d", type=float, default=4.0, help="(%(default)g)")
-    add("--backend", default="int8", help="(%(default)s)")
+    add("--model", default="lite", help="a backbone that is installed (%(default)s)")
+    add("--backend", default="int8", help="'' for none (%(default)s)")
     add("--rounds", type=int, default=5, help="(%(default)s)")
 
 
 def run(arguments: argparse.Namespace) -> None:
     whole = Image.open(arguments.picture).convert("RGB")
     print(f"| picture | command | as licodec chooses | --backend {arguments.backend} |")
-    print("|---|---|---|---|")
+    print("|---|---|---|---|", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         for width in map(int, arguments.widths):
             height = max(1, round(width * whole.height / whole.width))
             picture = Path(folder) / f"{width}.png"
-            whole.resize((width, height), Image.Resampling.LANCZOS).save(picture)
+            whole.resize((width, height), Image.Resampling.LANCZOS).save(picture, compress_level=1)
             for row in rows(picture, f"{width}x{height}", arguments):
                 print(row, flush=True)

@@ -16,8 +16,8 @@ import pytest
 from licodec import packs
 from licodec.container import read_file
 from licodec.errors import LicodecError, UsageError
-from licodec.exact.backends.torch_loading import MOST_THREADS
 from licodec.exact.interpreter import set_threads
+from licodec.exact.threads import MOST_THREADS
 from tests.cli.conftest import ON_REFERENCE as REFERENCE
 from tests.cli.conftest import Run, one_error, png
 from tests.cli.shell import ON_REFERENCE, sh

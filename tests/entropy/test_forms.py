@@ -115,6 +115,18 @@ def test_scale_indexes(data: st.DataObject, shape: tuple[int, int, int], bits: i
     assert np.array_equal(*found)
 
 
+@pytest.mark.parametrize("count", [0, 1, 64, 255, 256])
+@pytest.mark.parametrize(("step", "unit"), [(1, 1), (64, 64), (100, 64), (2**15, 2**10)])
+def test_scale_indexes_of_large_planes_with_one_step(count: int, step: int, unit: int) -> None:
+    random = np.random.default_rng(count)
+    scale = random.integers(-2, 2**15 + 2, (2, 150, 150), np.int32)
+    scale[:, ::7] = random.integers(-(2**31), 2**31, scale[:, ::7].shape)
+    thresholds = np.sort(random.choice(2**15, count, replace=False)).astype(np.int32)
+    steps = np.full((1, 1, 1), step, np.int64)
+    found = [form.scale_indexes(scale, steps, unit, thresholds) for form in (NATIVE, PLAIN)]
+    assert np.array_equal(*found)
+
+
 @given(st.data(), planes, st.integers(1, 2**15), st.integers(1, 2**15))
 def test_adaptive_steps(
     data: st.DataObject, shape: tuple[int, int, int], one: int, other: int

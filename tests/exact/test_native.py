@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +33,11 @@ def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
 
 def test_it_is_there_or_there_is_a_reason() -> None:
     assert (native.library() is None) == (native.reason() is not None)
+
+
+def test_it_is_no_module_for_import(built: Path) -> None:
+    with pytest.raises(ImportError):
+        importlib.import_module("licodec.exact.native._native")
 
 
 def test_nothing_was_built(folder: Path) -> None:

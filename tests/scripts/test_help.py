@@ -14,11 +14,11 @@ from tests.scripts.conftest import ROOT
 @pytest.mark.parametrize(
     "command",
     [
-        "build_wheels",
-        *("benchmark", "benchmark codecs", "benchmark commands"),
-        *("benchmark lossless", "benchmark published"),
+        *("arithmetic", "bare_system", "build_wheels"),
+        *("benchmark", "benchmark batches", "benchmark codecs", "benchmark commands"),
+        *("benchmark decoders", "benchmark lossless", "benchmark published"),
         *("command_reference", "evaluate", "exactness"),
-        *("fuzz", "fuzz files", "fuzz native", "fuzz properties"),
+        *("fuzz", "fuzz files", "fuzz native", "fuzz properties", "fuzz sanitized"),
         *("make", "make adapters", "make golden", "make pack"),
         *("other_processor", "peer_suite", "prepare_data"),
         *("train", "train_adapters"),

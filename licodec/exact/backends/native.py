@@ -2,36 +2,28 @@
 
 from __future__ import annotations
 
-import os
+import _thread
+import contextlib
 import threading
 from collections.abc import Mapping
 from ctypes import c_int64, c_void_p
-from functools import cache
 
 import numpy as np
 
 from licodec.exact import native
-from licodec.exact.backends.torch_loading import MOST_THREADS
 from licodec.exact.bounds import CheckedProgram
 from licodec.exact.native.binding import Binder
 from licodec.exact.native.layout import Layout, Size, lay_out
-from licodec.exact.native.levels import (
-    LEVEL_VARIABLE,
-    NONE,
-    PLAIN,
-    Level,
-    best_level,
-    wanted_level,
-)
+from licodec.exact.native.levels import PLAIN, Level, best_level, wanted_level
 from licodec.exact.native.planner import plan_tasks
 from licodec.exact.native.proof import failure
-from licodec.exact.native.tables import BLOCKS, INPUT_PLANE, PlaneRow, Type
+from licodec.exact.native.tables import INPUT_PLANE, TYPES, PlaneRow
+from licodec.exact.threads import default_threads
 from licodec.exact.values import Run
 
 NAME = "native"
 LAYOUTS_KEPT = 24  # of a program: strips have few heights, wavefronts some more
-TYPES = dict(zip(map(np.dtype, (np.uint8, np.int16, np.int32, np.int64)), Type, strict=True))
-_RUN_ARGUMENTS = (c_int64, c_void_p, c_int64, c_void_p, c_void_p, c_void_p, c_void_p)
+_RUN_ARGUMENTS = (c_int64, c_void_p, c_int64, *(c_void_p,) * 4, c_int64, c_void_p)
 
 _threads: int | None = None
 _local = threading.local()
@@ -42,13 +34,10 @@ def obstacle() -> str | None:
 
     Raises UsageError where the environment names a level that is not there.
     """
-    wanted = wanted_level()
-    if wanted == NONE:
-        return f"{LEVEL_VARIABLE} is {NONE}"
     if native.library() is None:
         return native.reason()
     level = best_level()
-    if level.name == PLAIN != wanted:
+    if level.name == PLAIN != wanted_level():
         return "it has no vector instructions of this kind of processor"
     return failure(prepare, level)
 
@@ -82,14 +71,14 @@ class _Prepared:
         sizes = {(plane.shape[1], plane.shape[2]) for plane in planes.values()}
         if len(sizes) != 1:
             raise ValueError(f"inputs of different sizes: {sorted(sizes)}")
-        threads = _threads or _default_threads()
+        threads = _threads or default_threads()
         layout = self._layout(sizes.pop(), threads)
         results = {
-            name: np.empty(shape, np.int32) for name, (_, shape) in layout.outputs.items()
+            name: np.empty(given.shape, given.dtype) for name, (_, given) in layout.outputs.items()
         }
         numbers = np.array([int(inputs[name]) for name in self._bound.numbers], np.int64)
         self._run(layout, planes, results, numbers, threads if layout.worth_threads else 1)
-        return {name: np.moveaxis(result, 2, 0) for name, result in results.items()}
+        return {name: result.transpose(2, 0, 1) for name, result in results.items()}
 
     def _layout(self, size: Size, threads: int) -> Layout:
         key = (size, threads)
@@ -111,7 +100,7 @@ class _Prepared:
     ) -> None:
         tasks = layout.tasks.copy()
         memory = np.zeros(1 + len(self._program.inputs) + len(results), np.int64)
-        arena = _arena(layout.memory)
+        arena = _arena(layout.memory + threads * layout.scratch)
         memory[0] = arena.ctypes.data
         for name, (task, slot) in layout.inputs.items():
             memory[slot] = planes[name].ctypes.data
@@ -119,34 +108,27 @@ class _Prepared:
             tasks[task, INPUT_PLANE : INPUT_PLANE + len(row)] = row
         for name, (slot, _) in layout.outputs.items():
             memory[slot] = results[name].ctypes.data
-        progress = np.zeros(1 + len(tasks), np.int64)
+        progress = np.zeros(1 + layout.blocks, np.int64)
         arguments = (
             self._level.number, tasks.ctypes.data, len(tasks), layout.stages.ctypes.data,
-            memory.ctypes.data, numbers.ctypes.data, progress.ctypes.data,
+            memory.ctypes.data, numbers.ctypes.data, arena.ctypes.data + layout.memory, threads,
+            progress.ctypes.data,
         )  # fmt: skip
-        run = native.function("licodec_run", c_int64, *_RUN_ARGUMENTS)
+        run = native.function("licodec_run", None, *_RUN_ARGUMENTS)
         # What the pointers lead into lives as long as the threads do.
         kept = (tasks, layout, memory, numbers, progress, arena, planes, results, self._bound)
-        others = [
-            threading.Thread(target=lambda kept=kept: run(*arguments), daemon=True)
-            for _ in range(threads - 1)
-        ]
-        for other in others:
-            other.start()
-        run(*arguments)
-        for other in others:
-            other.join()
-        if progress[1:].sum() < tasks[:, BLOCKS].sum():
-            raise MemoryError
+        with contextlib.suppress(RuntimeError):  # where there can be no more threads
+            for _ in range(threads - 1):
+                _thread.start_new_thread(lambda kept: run(*arguments), (kept,))
+        run(*arguments)  # until all is done, by whomever
 
 
 def _readable(plane: np.ndarray, channels: int) -> np.ndarray:
     """An input (C, H, W) in a type and a layout that the library reads as it is."""
     if plane.ndim != 3 or plane.shape[0] != channels:
         raise ValueError(f"an input of shape {plane.shape} for {channels} channels")
-    if plane.dtype not in TYPES or any(step % plane.itemsize for step in plane.strides):
-        return plane.astype(np.int32)
-    return plane
+    in_place = plane.flags.aligned and not any(step % plane.itemsize for step in plane.strides)
+    return plane if in_place and plane.dtype in TYPES else plane.astype(np.int32)
 
 
 def _input_row(plane: np.ndarray, slot: int) -> PlaneRow:
@@ -160,14 +142,3 @@ def _arena(size: int) -> np.ndarray:
     if arena is None or len(arena) < size:
         _local.arena = arena = np.empty(size, np.uint8)
     return arena
-
-
-@cache
-def _default_threads() -> int:
-    """One for each processor, or what the user of other libraries has said in the environment."""
-    said = os.environ.get("OMP_NUM_THREADS", "")
-    if said.isdecimal() and 0 < int(said) <= MOST_THREADS:
-        return int(said)
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -13,9 +13,6 @@ from licodec.errors import LicodecError
 INSTALL = 'pip install "torch>=2.13"'
 """What installs it: the extra `torch` of pyproject.toml."""
 
-MOST_THREADS = 1024
-"""That may be asked for. Beyond some thousands OpenMP ends the process."""
-
 
 def import_torch() -> ModuleType:
     """Raises ImportError and OSError as an import does."""

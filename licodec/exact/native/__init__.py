@@ -7,6 +7,7 @@ has no state, and ctypes releases the interpreter's lock while it runs.
 from __future__ import annotations
 
 import ctypes
+import os
 from functools import cache
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
@@ -15,16 +16,19 @@ from typing import Any
 from licodec.exact.native.fingerprint import fingerprint
 
 FOLDER = Path(__file__).parent
+LEVEL_VARIABLE = "LICODEC_NATIVE_LEVEL"  # names the level to use, or NONE: for tests
+NONE = "none"  # then nothing native is used
 
 
 def library() -> ctypes.CDLL | None:
     """The loaded library, or None: then :func:`reason` says why."""
-    return _load()[0]
+    return None if os.environ.get(LEVEL_VARIABLE) == NONE else _load()[0]
 
 
 def reason() -> str | None:
     """Why there is no native code; None where there is."""
-    return _load()[1]
+    put_aside = os.environ.get(LEVEL_VARIABLE) == NONE
+    return f"{LEVEL_VARIABLE} is {NONE}" if put_aside else _load()[1]
 
 
 @cache

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from ctypes import c_int64, c_void_p
 from dataclasses import dataclass
 
 import numpy as np
 
+from licodec.exact import native
 from licodec.exact.native.binding import Binder, BoundStage, BoundTask
 from licodec.exact.native.packing import Storage
 from licodec.exact.native.planner import GIVE, INPUT
 from licodec.exact.native.tables import (
+    BLOCKS,
+    TYPES,
     ConvolutionRow,
     PlaneRow,
     Source,
@@ -32,18 +36,30 @@ Size = tuple[int, int]
 
 
 @dataclass(frozen=True)
+class Given:
+    """An output: its shape (rows, columns, channels), and its type in NumPy."""
+
+    shape: tuple[int, int, int]
+    dtype: np.dtype
+
+
+@dataclass(frozen=True)
 class Layout:
     """tasks, stages  tables of programs.h; slot 0 of memory is `memory` bytes
+    blocks  of all tasks
+    scratch bytes that each thread needs beside
     inputs  by name of each input that is a plane: the task that reads it, and its slot
-    outputs by name: slot, and shape (rows, columns, channels) of int32
+    outputs by name: slot, and what is written there
     worth_threads  whether there is enough to do
     """
 
     tasks: np.ndarray
     stages: np.ndarray
+    blocks: int
     memory: int
+    scratch: int
     inputs: Mapping[str, tuple[int, int]]
-    outputs: Mapping[str, tuple[int, tuple[int, int, int]]]
+    outputs: Mapping[str, tuple[int, Given]]
     worth_threads: bool
 
 
@@ -110,20 +126,25 @@ class _Layouter:
         work = 0
         for i, task in enumerate(self.bound.tasks):
             own = [row for stage in task.stages for row in self._stage_rows(task, stage)]
-            tasks.append(self._task_row(task, len(stages), len(own)))
+            tasks.append(self._task_row(i, len(stages), len(own)))
             stages += own
             if task.task.source == INPUT:
                 inputs[task.task.reads] = (i, self.input_slots[task.task.reads])
             rows, columns = self._tile_plane(task)
             work += task.work * rows * columns
         outputs = {
-            name: (slot, (*self.sizes[name], self.values[name].channels))
+            name: (slot, Given((*self.sizes[name], x.channels), x.dtype))
             for name, slot in self.output_slots.items()
+            for x in (self.values[name],)
         }
+        table = np.array(tasks, np.int64)
+        scratch = native.function("licodec_scratch", c_int64, c_void_p, c_int64)
         return Layout(
-            np.array(tasks, np.int64),
+            table,
             np.array(stages, np.int64),
+            int(table[:, BLOCKS].sum()),
             self.memory,
+            scratch(table.ctypes.data, len(table)),
             inputs,
             outputs,
             work > WORTH_THREADS,
@@ -133,7 +154,7 @@ class _Layouter:
 
     def _offsets(self) -> tuple[dict[str, int], int]:
         """Where the plane of each value begins, and the bytes of all: planes whose lives do not
-        overlap share memory."""
+        overlap share memory. Threads may be at two tasks at a time, so a life is one longer."""
         first: dict[str, int] = {}
         last: dict[str, int] = {}
         for i, task in enumerate(self.bound.tasks):
@@ -154,7 +175,7 @@ class _Layouter:
                 live.sort()
                 offsets[root] = begin
                 memory = max(memory, begin + bytes_)
-            live = [entry for entry in live if last[entry[2]] > i]
+            live = [entry for entry in live if last[entry[2]] >= i]
         return offsets, memory
 
     def _bytes(self, root: str) -> int:
@@ -175,11 +196,33 @@ class _Layouter:
         shown = source.reads if source.source in ("concat", "pixel_shuffle") else source.value
         return self.values[shown].channels
 
-    def _task_row(self, task: BoundTask, first_stage: int, stages: int) -> tuple[int, ...]:
-        (rows, columns), channels = self._tile_plane(task), self._tile_channels(task)
-        units = rows
+    def _blocks(self, task: BoundTask) -> int:
+        units, _ = self._tile_plane(task)
         if task.source == Source.ATTENTION:
-            units = -(-rows // task.task.attributes["window"])
+            units = -(-units // task.task.attributes["window"])
+        return max(1, min(units, BLOCKS_PER_THREAD * self.threads)) if self.threads > 1 else 1
+
+    def _reach(self, task: BoundTask, before: BoundTask) -> int:
+        """How many blocks of the task before, to either side of its own place, a block reads.
+
+        The bounds of blocks are rounded down to whole rows of tiles, which are rows of a plane
+        each: `step` of the reader's, `factor` of the writer's.
+        """
+        blocks, written = self._blocks(task), {self.bound.root(v)[0] for v in before.task.written}
+        shared = written & {self.bound.root(value)[0] for value in task.task.read}
+        if not shared:
+            return 0
+        if blocks != self._blocks(before) or Source.ATTENTION in (task.source, before.source):
+            return max(blocks, self._blocks(before))
+        a = task.task.attributes
+        rows = min(self.sizes[root][0] for root in shared)
+        step = -(-max(self.sizes[root][0] for root in shared) // self._tile_plane(task)[0])
+        around = a.get("padding", 0) + a.get("factor", 0) + step + before.task.factor
+        return -(-around * blocks // rows)
+
+    def _task_row(self, index: int, first_stage: int, stages: int) -> tuple[int, ...]:
+        task = self.bound.tasks[index]
+        (rows, columns), channels = self._tile_plane(task), self._tile_channels(task)
         row = TaskRow(
             task.source,
             rows,
@@ -188,7 +231,8 @@ class _Layouter:
             *self.sizes[task.task.reads],
             task.task.factor,
             _positions(task.source, columns, channels),
-            max(1, min(units, BLOCKS_PER_THREAD * self.threads)) if self.threads > 1 else 1,
+            self._blocks(task),
+            self._reach(task, self.bound.tasks[index - 1]) if index else 0,
             first_stage,
             stages,
         )
@@ -241,10 +285,9 @@ class _Layouter:
     def _stage_rows(self, task: BoundTask, bound: BoundStage) -> list[tuple[int, ...]]:
         stage, source = bound.stage, task.task.operation
         if stage.kind == GIVE:
-            channels = self.values[stage.value].channels
-            row = self.sizes[stage.value][1] * channels
-            slot = self.output_slots[stage.value]
-            plane = PlaneRow(slot, 0, Type.S32, 0, row, channels, 1, channels)
+            x, slot = self.values[stage.value], self.output_slots[stage.value]
+            row = self.sizes[stage.value][1] * x.channels
+            plane = PlaneRow(slot, 0, TYPES[x.dtype], 0, row, x.channels, 1, x.channels)
             return [(*bound.row, *plane)]
         if source is not None and source.kind == "concat":
             return [(*bound.row, *plane) for plane in self._parts(task, source.inputs)]

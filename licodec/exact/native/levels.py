@@ -9,11 +9,8 @@ from dataclasses import dataclass
 from functools import cache
 
 from licodec.errors import UsageError
-from licodec.exact.native import function
+from licodec.exact.native import LEVEL_VARIABLE, NONE, function
 from licodec.exact.native.tables import STAGE_SIZE, TASK_SIZE
-
-LEVEL_VARIABLE = "LICODEC_NATIVE_LEVEL"  # names the level to use, or NONE: for tests
-NONE = "none"
 
 PLAIN = "c"  # the level without vectors, which takes seconds
 

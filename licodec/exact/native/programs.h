@@ -81,6 +81,8 @@ struct task {
     int64_t factor;
     int64_t positions; /* of a tile, at most */
     int64_t blocks;    /* of rows, which threads share */
+    int64_t reach;     /* a block reads what the blocks from number - reach to number + reach of the
+                        * task before have written, and all that earlier tasks have */
     int64_t first_stage, stages;
     struct plane input, output; /* `output` is attention's, which has no stages */
     struct convolution convolution;

@@ -28,7 +28,7 @@ CHANNELS = 12
 def failure(prepare: Callable[..., Run], level: Level) -> str | None:
     """What the kernels of a level get wrong here, None where they are exact. `prepare` binds a
     program to a level."""
-    trial = _Trial()
+    trial = Trial()
     checked = check(trial.program, trial.tensors)
     expected = reference.prepare(checked)(trial.inputs)
     found = prepare(checked, level)(trial.inputs)
@@ -36,7 +36,7 @@ def failure(prepare: Callable[..., Run], level: Level) -> str | None:
     return f"not exact on this machine: {level.name}, {wrong[0]}" if wrong else None
 
 
-class _Trial:
+class Trial:
     """A program of everything, its tensors and its inputs."""
 
     def __init__(self) -> None:

@@ -89,10 +89,35 @@ static inline int32_t count_below(const int32_t *thresholds, int64_t count, int6
     return (int32_t)(base - thresholds) + (count == 1 && *base * step < scaled);
 }
 
+enum { SMALL_SCALES = 1 << 15, MOST_SMALL_INDEXES = UINT8_MAX };
+
+/* steps_indexes where all have one step: those of small scales, which nearly all are, are counted
+ * once for all and looked up. */
+static void indexes_of_one_step(const struct planes *planes, const int32_t *scales, int32_t unit,
+                                const int32_t *thresholds, int64_t count, int32_t *indexes)
+{
+    uint8_t small[SMALL_SCALES];
+    int64_t step = planes->steps[0], index = 0;
+    for (int64_t scale = 0; scale < SMALL_SCALES; scale++) {
+        while (index < count && thresholds[index] * step < scale * unit) index++;
+        small[scale] = (uint8_t)index;
+    }
+    for (int64_t i = 0; i < planes->channels * planes->positions; i++)
+        indexes[i] = 0 <= scales[i] && scales[i] < SMALL_SCALES
+            ? small[scales[i]]
+            : count_below(thresholds, count, step, (int64_t)scales[i] * unit);
+}
+
 /* Of scale s the number of thresholds T with s * unit > T * step. */
 void steps_indexes(const struct planes *planes, const int32_t *scales, int32_t unit,
                    const int32_t *thresholds, int64_t count, int32_t *indexes)
 {
+    int one_step = planes->stride == 0 && planes->channel_stride == 0;
+    int worth_it = planes->channels * planes->positions > SMALL_SCALES;
+    if (one_step && worth_it && count <= MOST_SMALL_INDEXES) {
+        indexes_of_one_step(planes, scales, unit, thresholds, count, indexes);
+        return;
+    }
     for (int64_t c = 0; c < planes->channels; c++) {
         const int32_t *step = planes->steps + c * planes->channel_stride;
         for (int64_t i = 0; i < planes->positions; i++)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import NamedTuple
 
+import numpy as np
+
 MOST_PARTS = 8  # of the weights of a convolution
 
 
@@ -19,6 +21,9 @@ class Type(IntEnum):
     @property
     def size(self) -> int:
         return 1 << self
+
+
+TYPES = dict(zip(map(np.dtype, (np.uint8, np.int16, np.int32, np.int64)), Type, strict=True))
 
 
 class StageKind(IntEnum):
@@ -81,6 +86,7 @@ class TaskRow(NamedTuple):
     factor: int
     positions: int
     blocks: int
+    reach: int
     first_stage: int
     stages: int
 
