@@ -21,7 +21,7 @@ from licodec.errors import BadInputError, UsageError
 from licodec.files import display_name, open_input, read_at_most
 from licodec.images import Picture, read_image, read_picture, stream_bytes
 from licodec.images.pillow import one_line
-from licodec.images.resizing import make_framing
+from licodec.images.resizing import Framing, make_framing
 from licodec.images.transparency import Transparency, parse_colour
 from licodec.images.views import make_view
 from licodec.library import Library
@@ -62,37 +62,29 @@ def encode(
 ) -> bytes:
     """Encode a picture into the bytes of a .lic file.
 
-    `image` is the path of a picture file, its bytes or a binary stream of them, a Pillow image,
-    a Picture, or an array of uint8, (H, W), (H, W, 1), (H, W, 3) or (H, W, 4). However a
-    picture comes, it goes the same way: orientation, alpha and metadata are kept, and Python's
-    warnings tell what is lost.
+    `image` is the path of a picture file, its bytes or a binary stream of them, a Pillow image, a
+    Picture, or an array of uint8, (H, W), (H, W, 1), (H, W, 3) or (H, W, 4). All go the same way:
+    orientation, alpha and metadata are kept, and Python's warnings tell what is lost.
 
     At most one of `d` (> 0; 1 is the default, larger is smaller), `quality` (0-100),
     `target_bpp`, `target_size` (bytes), `target_psnr` (dB) and `alpha` (0-1, larger is smaller)
-    is given; a target out of reach gives the nearest file.
-    `beta` (0-1, more realism) goes with any of them, and `d` with `alpha`. `objective` is what
-    the adapters were trained for ("mse", "ms-ssim", "perceptual"); with it, quality and targets
-    go over alpha. A pack that lacks a mode or an objective is a UsageError, which lists what it
-    has.
+    is given; a target out of reach gives the nearest file. `beta` (0-1, more realism) goes with any
+    of them, and `d` with `alpha`. `objective` is what adapters were trained for ("mse", "ms-ssim",
+    "perceptual"); with it, quality and targets go over alpha. `lossless` True keeps every pixel,
+    and takes no rate. None, the default, does so where that is no larger than the file asked for,
+    as with most screenshots, where it fits into a target size, and where no network reaches a
+    target PSNR. False never does.
+
     `crop` ("WxH+X+Y", or width, height, left, top) takes a part of the upright picture, and
     `resize` ("WxH", "W", "xH", "50%", a width or both sides; 0 keeps the shape) resizes that.
+    `background`, the name of a colour, #rgb or #rrggbb, is what alpha is flattened onto. Else alpha
+    is kept unless it is opaque, and what it hides only with `keep_hidden_colors`.
 
-    Alpha is flattened onto `background`, the name of a colour, #rgb or #rrggbb. Otherwise it is
-    kept where it is not opaque everywhere, and what fully transparent pixels hide only with
-    `keep_hidden_colors`.
-
-    `lossless` True keeps every pixel, and takes no rate. None, the default, does so where that is
-    no larger than the file asked for, as with most screenshots and drawings, where it fits into a
-    target size, and where no network reaches a target PSNR. False never does. Raises
-    licodec.errors.
+    Raises licodec.errors.
     """
-    framing = make_framing(crop, resize)
     behind = None if background is None else parse_colour(background)
-    given = as_picture(image)
-    picture = Transparency(behind, keep_hidden_colors).applied(framing.of(given))
-    for note in picture.notes:
-        if not isinstance(image, Picture) or note not in given.notes:  # its maker has seen those
-            warnings.warn(note, stacklevel=2)
+    transparency = Transparency(behind, keep_hidden_colors)
+    picture = _prepared(image, make_framing(crop, resize), transparency)
     rate = choose_rate(
         lambda mode: mode.value,
         d=d,
@@ -106,6 +98,18 @@ def encode(
         lossless=lossless,
     )
     return _encoded(picture, rate, model, plan, backend)
+
+
+def _prepared(
+    image: np.ndarray | Image.Image | Picture | File, framing: Framing, transparency: Transparency
+) -> Picture:
+    """The picture to code; Python's warnings tell what its maker cannot have seen."""
+    given = as_picture(image)
+    picture = transparency.applied(framing.of(given))
+    for note in picture.notes:
+        if not isinstance(image, Picture) or note not in given.notes:
+            warnings.warn(note, stacklevel=3)
+    return picture
 
 
 def _encoded(picture: Picture, rate: Rate, model: str, plan: str, backend: str | None) -> bytes:

@@ -73,7 +73,6 @@ def decode(
     output: options.DecodeOutput = None,
     force: options.Force = False,
     writing: WritingOptions,
-    compress: options.Compress = None,
     background: Background = None,
     crop: view_options.Crop = None,
     reduction: view_options.ReductionOptions,
@@ -85,12 +84,9 @@ def decode(
     kept, on, verbosity = options.parse_metadata(metadata), machine.chosen(), said.chosen()
     view = reduction.chosen(crop)
 
-    from licodec.cli.decode import DecodeSettings, choose_format, decode_files
+    from licodec.cli.decode import DecodeSettings, decode_files
 
-    chosen, behind = choose_format(writing.format), parse_background(background)
-    settings = DecodeSettings(
-        *(chosen, kept, force, on, compress, writing.output_quality, behind), view
-    )
+    settings = DecodeSettings.chosen(writing, kept, force, on, parse_background(background), view)
     return decode_files(inputs, output, settings, verbosity)
 
 
@@ -118,46 +114,41 @@ def batch(
 ) -> int:
     """Encode all pictures of a folder and its subfolders, or decode all .lic files of one.
 
-    The outputs form a mirrored tree. Beside them, in .licodec-batch.jsonl, stands
-    what was made of what and how. So a batch that was stopped goes on where it was,
-    and where a source or an option has changed the output is made anew. A file that
-    batch has not made is an error, unless it is what would be made; --force alone
-    replaces it. Pictures whose outputs would have one name (a.png and a.jpg in one
-    folder) keep their suffixes: a.png.lic, a.jpg.lic.
+    The outputs form a mirrored tree. Beside them, in .licodec-batch.jsonl, stands what was made of
+    what and how. So a batch that was stopped goes on where it was, and where a source or an option
+    has changed the output is made anew. A file that batch has not made is an error, unless it is
+    what would be made; --force alone replaces it. Pictures whose outputs would have one name, as
+    of a.png and a.jpg, keep their suffixes: a.png.lic, a.jpg.lic.
 
-    A bad file never stops the rest; the exit code is 1 if any failed. Names that
-    begin with a dot, links to folders, what is no file, and OUT within DIR are
-    passed over.
+    A bad file never stops the rest; the exit code is 1 if any failed. Names that begin with a dot,
+    links to folders, what is no file, and OUT within DIR are passed over.
     """
     wanted, kept = rate.chosen(), options.parse_metadata(metadata)
     on, verbosity = machine.chosen(), said.chosen()
+    pack.check_beside(wanted)
     if json and said.quiet:
         raise UsageError("--json and --quiet exclude each other; give one of them")
-    pack.check_beside(wanted)
     if decode and (psnr or rate != RateOptions()):
         raise UsageError("rate options and --psnr are for encoding; --decode takes none of them")
-    (writing.require_default if not decode else transparency.require_no_encoding)()
-    view = reduction.chosen()
-    if not decode and reduction != view_options.ReductionOptions():
-        raise UsageError("--scale and --thumbnail are for --decode")
+    if decode:
+        transparency.require_no_encoding()
+    else:
+        writing.require_default()
+        reduction.require_default()
 
     from licodec.batches.selection import Selection
     from licodec.cli.batch import BatchSettings, decode_tree, encode_tree
-    from licodec.cli.decode import DecodeSettings, choose_format
+    from licodec.cli.decode import DecodeSettings
     from licodec.cli.encode import EncodeSettings
 
     selection = Selection(tuple(include or ()), tuple(exclude or ()))
     settings = BatchSettings(selection, jobs, force, preserve, dry_run, json, verbosity)
     if decode:
-        quality, background = writing.output_quality, parse_background(transparency.background)
-        decoding = DecodeSettings(
-            *(choose_format(writing.format), kept, force, on, None, quality, background), view
-        )
+        own = parse_background(transparency.background), reduction.chosen()
+        decoding = DecodeSettings.chosen(writing, kept, force, on, *own)
         return decode_tree(folder, output, decoding, settings)
-    encoding = EncodeSettings(
-        *(wanted, pack.model, pack.plan, kept, psnr, force, on), transparency.chosen()
-    )
-    return encode_tree(folder, output, encoding, settings)
+    stated = wanted, pack.model, pack.plan, kept, psnr, force, on, transparency.chosen()
+    return encode_tree(folder, output, EncodeSettings(*stated), settings)
 
 
 def info(

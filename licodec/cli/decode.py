@@ -14,6 +14,7 @@ from licodec.cli import machine
 from licodec.cli.converting import convert_files
 from licodec.cli.naming import LIC_SUFFIX, Job, aside, command_line, decoded_name, plan_jobs
 from licodec.cli.options import Machine
+from licodec.cli.picture_options import WritingOptions
 from licodec.cli.reading import read_lic, source_name
 from licodec.cli.rendering import Notice, Verbosity, about
 from licodec.container import LicFile, LosslessFile, read_file
@@ -58,6 +59,28 @@ class DecodeSettings:
     quality: int | None = None
     background: Colour | None = None
     view: View = WHOLE
+
+    @classmethod
+    def chosen(
+        cls,
+        writing: WritingOptions,
+        metadata: frozenset[str],
+        overwrite: bool,
+        machine: Machine,
+        background: Colour | None,
+        view: View,
+    ) -> DecodeSettings:
+        """With outputs as they are asked for. Raises UsageError."""
+        return cls(
+            choose_format(writing.format),
+            metadata,
+            overwrite,
+            machine,
+            writing.compress,
+            writing.output_quality,
+            background,
+            view,
+        )
 
     @property
     def png_compression(self) -> int:
@@ -111,7 +134,11 @@ class Decoder:
         """All that changes a picture's file beside the .lic file, in JSON's types."""
         settings = self.settings
         background = settings.background and list(settings.background)
-        optional = {"quality": settings.quality, "background": background}
+        optional: dict[str, Any] = {
+            "compression": settings.compression,
+            "quality": settings.quality,
+            "background": background,
+        }
         view = {k: v for k, v in asdict(settings.view).items() if v != getattr(WHOLE, k)}
         return {
             "format": settings.format or DEFAULT_FORMAT,

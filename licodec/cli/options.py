@@ -83,15 +83,6 @@ BatchOutput = Annotated[
         help="Folder for the mirrored tree; by default DIR-lic, with --decode DIR-decoded.",
     ),
 ]
-Compress = Annotated[
-    int | None,
-    typer.Option(
-        min=0,
-        max=9,
-        help="Of PNG: 0 is soonest, 9 smallest; by default 4.",
-        show_default=False,
-    ),
-]
 MetadataKept = Annotated[
     str,
     typer.Option(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -46,6 +46,15 @@ OutputQuality = Annotated[
         show_default=False,
     ),
 ]
+Compress = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=9,
+        help="Of PNG: 0 is soonest, 9 smallest; by default 4.",
+        show_default=False,
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -78,11 +87,13 @@ class WritingOptions:
 
     format: Format = None
     output_quality: OutputQuality = None
+    compress: Compress = None
 
     def require_default(self) -> None:
         """Raises UsageError for what is said of pictures to decode."""
-        for option, value in (("--format", self.format), ("--output-quality", self.output_quality)):
+        for name, value in asdict(self).items():
             if value is not None:
+                option = "--" + name.replace("_", "-")
                 raise UsageError(f"{option} is for --decode; encoding writes .lic files")
 
 

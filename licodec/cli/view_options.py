@@ -72,6 +72,11 @@ class ReductionOptions:
         ),
     ] = None
 
+    def require_default(self) -> None:
+        """Raises UsageError for what is said of pictures to decode."""
+        if self != ReductionOptions():
+            raise UsageError("--scale and --thumbnail are for --decode")
+
     def chosen(self, crop: str | None = None) -> View:
         """The view of each picture. Raises UsageError."""
         from licodec.images.views import make_view
