@@ -21,7 +21,7 @@ from licodec.errors import BadInputError, UsageError
 from licodec.files import display_name, open_input, read_at_most
 from licodec.images import Picture, read_image, read_picture, stream_bytes
 from licodec.images.pillow import one_line
-from licodec.images.resizing import make_framing
+from licodec.images.resizing import Framing, make_framing
 from licodec.images.transparency import Transparency, parse_colour
 from licodec.images.views import make_view
 from licodec.library import Library
@@ -72,27 +72,20 @@ def encode(
     is given; a target out of reach gives the nearest file.
     `beta` (0-1, more realism) goes with any of them, and `d` with `alpha`. `objective` is what
     the adapters were trained for ("mse", "ms-ssim", "perceptual"); with it, quality and targets
-    go over alpha. A pack that lacks a mode or an objective is a UsageError, which lists what it
-    has.
+    go over alpha. A pack without a mode or an objective is a UsageError, which lists what it has.
     `crop` ("WxH+X+Y", or width, height, left, top) takes a part of the upright picture, and
     `resize` ("WxH", "W", "xH", "50%", a width or both sides; 0 keeps the shape) resizes that.
-
     Alpha is flattened onto `background`, the name of a colour, #rgb or #rrggbb. Otherwise it is
     kept where it is not opaque everywhere, and what fully transparent pixels hide only with
     `keep_hidden_colors`.
 
-    `lossless` True keeps every pixel, and takes no rate. None, the default, does so where that is
-    no larger than the file asked for, as with most screenshots and drawings, where it fits into a
-    target size, and where no network reaches a target PSNR. False never does. Raises
-    licodec.errors.
+    `lossless` True keeps every pixel, what is hidden too, and takes no rate. None, the default,
+    does so where the file is no larger for it, as with most screenshots and drawings, fits into a
+    target size, or else misses a target PSNR. False never does. Raises licodec.errors.
     """
-    framing = make_framing(crop, resize)
     behind = None if background is None else parse_colour(background)
-    given = as_picture(image)
-    picture = Transparency(behind, keep_hidden_colors).applied(framing.of(given))
-    for note in picture.notes:
-        if not isinstance(image, Picture) or note not in given.notes:  # its maker has seen those
-            warnings.warn(note, stacklevel=2)
+    transparency = Transparency(behind, keep_hidden_colors or lossless is True)
+    picture = _prepared(image, make_framing(crop, resize), transparency)
     rate = choose_rate(
         lambda mode: mode.value,
         d=d,
@@ -105,20 +98,34 @@ def encode(
         objective=objective,
         lossless=lossless,
     )
-    return _encoded(picture, rate, model, plan, backend)
+    return _encoded(picture, rate, transparency.keep_hidden, model, plan, backend)
 
 
-def _encoded(picture: Picture, rate: Rate, model: str, plan: str, backend: str | None) -> bytes:
+def _prepared(
+    image: np.ndarray | Image.Image | Picture | File, framing: Framing, transparency: Transparency
+) -> Picture:
+    """What is to be encoded of what `encode` is given, which Python's warnings go with."""
+    given = as_picture(image)
+    picture = transparency.applied(framing.of(given))
+    for note in picture.notes:
+        if not isinstance(image, Picture) or note not in given.notes:  # its maker has seen those
+            warnings.warn(note, stacklevel=3)
+    return picture
+
+
+def _encoded(
+    picture: Picture, rate: Rate, keep_hidden: bool, model: str, plan: str, backend: str | None
+) -> bytes:
     if rate.lossless:
         if (model, plan) != (DEFAULT_MODEL, DEFAULT_PLAN):
             raise UsageError("lossless coding takes no model and no plan; leave them out")
         return encode_lossless(picture).data
     codecs = shared_library(backend).open(choose_pack(model, plan))
     codecs.pack.rate_scale.setting(rate)  # refuses what the pack lacks, whatever is chosen
-    encoded = encode_without_network(picture, rate)
+    encoded = encode_without_network(picture, rate, keep_hidden)
     if encoded is None:
         codec = codecs.to_encode(picture.width, picture.height, rate)
-        encoded = encode_with_network(codec, picture, rate)
+        encoded = encode_with_network(codec, picture, rate, keep_hidden)
     return encoded.coded.data
 
 

@@ -62,7 +62,9 @@ def encode(
     from licodec.cli.encode import EncodeSettings, encode_files
 
     settings = EncodeSettings(
-        *(wanted, pack.model, pack.plan, kept, psnr, force, on), transparency.chosen(), framing
+        *(wanted, pack.model, pack.plan, kept, psnr, force, on),
+        transparency.chosen(wanted),
+        framing,
     )
     return encode_files(inputs, output, settings, verbosity)
 
@@ -130,16 +132,10 @@ def batch(
     passed over.
     """
     wanted, kept = rate.chosen(), options.parse_metadata(metadata)
-    on, verbosity = machine.chosen(), said.chosen()
-    if json and said.quiet:
-        raise UsageError("--json and --quiet exclude each other; give one of them")
+    on, verbosity = machine.chosen(), said.chosen_beside(json)
     pack.check_beside(wanted)
-    if decode and (psnr or rate != RateOptions()):
-        raise UsageError("rate options and --psnr are for encoding; --decode takes none of them")
-    (writing.require_default if not decode else transparency.require_no_encoding)()
-    view = reduction.chosen()
-    if not decode and reduction != view_options.ReductionOptions():
-        raise UsageError("--scale and --thumbnail are for --decode")
+    _check_direction(decode, psnr, rate, transparency, writing)
+    view = reduction.chosen_of_batch(decode)
 
     from licodec.batches.selection import Selection
     from licodec.cli.batch import BatchSettings, decode_tree, encode_tree
@@ -155,9 +151,22 @@ def batch(
         )
         return decode_tree(folder, output, decoding, settings)
     encoding = EncodeSettings(
-        *(wanted, pack.model, pack.plan, kept, psnr, force, on), transparency.chosen()
+        *(wanted, pack.model, pack.plan, kept, psnr, force, on), transparency.chosen(wanted)
     )
     return encode_tree(folder, output, encoding, settings)
+
+
+def _check_direction(
+    decode: bool,
+    psnr: bool,
+    rate: RateOptions,
+    transparency: TransparencyOptions,
+    writing: WritingOptions,
+) -> None:
+    """Refuse the options of a batch that are for the other direction. Raises UsageError."""
+    if decode and (psnr or rate != RateOptions()):
+        raise UsageError("rate options and --psnr are for encoding; --decode takes none of them")
+    (writing.require_default if not decode else transparency.require_no_encoding)()
 
 
 def info(

@@ -72,6 +72,12 @@ class ReductionOptions:
         ),
     ] = None
 
+    def chosen_of_batch(self, decode: bool) -> View:
+        """That of all pictures of a batch. Raises UsageError where it encodes and is to scale."""
+        if not decode and self != ReductionOptions():
+            raise UsageError("--scale and --thumbnail are for --decode")
+        return self.chosen()
+
     def chosen(self, crop: str | None = None) -> View:
         """The view of each picture. Raises UsageError."""
         from licodec.images.views import make_view
