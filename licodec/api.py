@@ -71,9 +71,9 @@ def encode(
     is given; a target out of reach gives the nearest file. `beta` (0-1, more realism) goes with any
     of them, and `d` with `alpha`. `objective` is what adapters were trained for ("mse", "ms-ssim",
     "perceptual"); with it, quality and targets go over alpha. `lossless` True keeps every pixel,
-    and takes no rate. None, the default, does so where that is no larger than the file asked for,
-    as with most screenshots, where it fits into a target size, and where no network reaches a
-    target PSNR. False never does.
+    hidden ones too, and takes no rate. None, the default, does so where that is no larger than the
+    file asked for, as with most screenshots, where it fits into a target size, and where no network
+    reaches a target PSNR. False never does.
 
     `crop` ("WxH+X+Y", or width, height, left, top) takes a part of the upright picture, and
     `resize` ("WxH", "W", "xH", "50%", a width or both sides; 0 keeps the shape) resizes that.
@@ -83,7 +83,7 @@ def encode(
     Raises licodec.errors.
     """
     behind = None if background is None else parse_colour(background)
-    transparency = Transparency(behind, keep_hidden_colors)
+    transparency = Transparency(behind, keep_hidden_colors or lossless is True)
     picture = _prepared(image, make_framing(crop, resize), transparency)
     rate = choose_rate(
         lambda mode: mode.value,
@@ -97,7 +97,7 @@ def encode(
         objective=objective,
         lossless=lossless,
     )
-    return _encoded(picture, rate, model, plan, backend)
+    return _encoded(picture, rate, transparency.keep_hidden, model, plan, backend)
 
 
 def _prepared(
@@ -112,17 +112,19 @@ def _prepared(
     return picture
 
 
-def _encoded(picture: Picture, rate: Rate, model: str, plan: str, backend: str | None) -> bytes:
+def _encoded(
+    picture: Picture, rate: Rate, keep_hidden: bool, model: str, plan: str, backend: str | None
+) -> bytes:
     if rate.lossless:
         if (model, plan) != (DEFAULT_MODEL, DEFAULT_PLAN):
             raise UsageError("lossless coding takes no model and no plan; leave them out")
         return encode_lossless(picture).data
     codecs = shared_library(backend).open(choose_pack(model, plan))
     codecs.pack.rate_scale.setting(rate)  # refuses what the pack lacks, whatever is chosen
-    encoded = encode_without_network(picture, rate)
+    encoded = encode_without_network(picture, rate, keep_hidden)
     if encoded is None:
         codec = codecs.to_encode(picture.width, picture.height, rate)
-        encoded = encode_with_network(codec, picture, rate)
+        encoded = encode_with_network(codec, picture, rate, keep_hidden)
     return encoded.coded.data
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from licodec.codec import Codec, Coded, encode_lossless, quick_bytes
 from licodec.images import Picture
@@ -28,21 +28,26 @@ class Encoded:
     codec: Codec | None = None
 
 
-def encode_without_network(picture: Picture, rate: Rate) -> Encoded | None:
+def encode_without_network(
+    picture: Picture, rate: Rate, keep_hidden: bool = True
+) -> Encoded | None:
     """The lossless file where it is demanded, or fits into a target size; else None.
 
+    Without `keep_hidden` the colours under fully transparent pixels are those that WebP codes best.
     Raises LimitError, and LicodecError where it is demanded and Pillow has no WebP.
     """
     if rate.lossless:
-        return Encoded(encode_lossless(picture))
+        return Encoded(encode_lossless(_prepared(picture, keep_hidden)))
     target = _target(picture, rate)
     if not _is_free(rate) or target is None or target.kind is not TargetKind.SIZE:
         return None
-    coded = _lossless_within(picture, target.value)
+    coded = _lossless_within(_prepared(picture, keep_hidden), target.value)
     return None if coded is None else Encoded(coded)
 
 
-def encode_with_network(codec: Codec, picture: Picture, rate: Rate) -> Encoded:
+def encode_with_network(
+    codec: Codec, picture: Picture, rate: Rate, keep_hidden: bool = True
+) -> Encoded:
     """The file at `rate` where `encode_without_network` has none.
 
     Unless the rate forbids it, that is a lossless one where the network's is larger, and where no
@@ -54,11 +59,19 @@ def encode_with_network(codec: Codec, picture: Picture, rate: Rate) -> Encoded:
         return by_network
     target = _target(picture, rate)
     if target is not None and target.kind is TargetKind.PSNR and not found.met:
-        return Encoded(encode_lossless(picture), True, codec)
+        return Encoded(encode_lossless(_prepared(picture, keep_hidden)), True, codec)
     if target is not None and target.kind is TargetKind.SIZE and found.met:
         return by_network
-    smaller = _lossless_within(picture, len(found.result.data))
+    smaller = _lossless_within(_prepared(picture, keep_hidden), len(found.result.data))
     return by_network if smaller is None else Encoded(smaller, found.met, codec)
+
+
+def _prepared(picture: Picture, keep_hidden: bool) -> Picture:
+    """The picture for WebP, which codes one colour best where networks want those around it."""
+    if keep_hidden or picture.alpha is None:
+        return picture
+    seen = picture.alpha > 0
+    return replace(picture, pixels=picture.pixels * seen[:, :, None])
 
 
 def _is_free(rate: Rate) -> bool:

@@ -150,6 +150,19 @@ def test_a_size_that_a_lossless_file_fits_into(codec: Codec) -> None:
         assert choice.encode_without_network(picture, other) is None
 
 
+def test_hidden_colours_that_need_not_be_kept_cost_nothing() -> None:
+    alpha = np.where(np.indices((120, 160)).sum(0) % 60 < 20, 0, 255).astype(np.uint8)
+    noise = np.random.default_rng(4).integers(0, 256, (120, 160, 3), dtype=np.uint8)
+    hiding = Picture(np.where(alpha[:, :, None] == 0, noise, drawing()), alpha)
+    black = len(
+        encode_lossless(replace(hiding, pixels=hiding.pixels * (alpha[:, :, None] > 0))).data
+    )
+    found = choice.encode_without_network(hiding, Rate(RateMode.SIZE, black), keep_hidden=False)
+    assert found is not None and len(found.coded.data) == black
+    demanded = licodec.encode(hiding, lossless=True)
+    assert same(licodec.decode(demanded), hiding) and len(demanded) > black
+
+
 def test_a_psnr_that_no_network_reaches(codec: Codec, photograph: Picture) -> None:
     small = Picture(photograph.pixels[:40, :40].copy())
     rate = Rate(RateMode.PSNR, 90.0)

@@ -62,7 +62,9 @@ def encode(
     from licodec.cli.encode import EncodeSettings, encode_files
 
     settings = EncodeSettings(
-        *(wanted, pack.model, pack.plan, kept, psnr, force, on), transparency.chosen(), framing
+        *(wanted, pack.model, pack.plan, kept, psnr, force, on),
+        transparency.chosen(wanted),
+        framing,
     )
     return encode_files(inputs, output, settings, verbosity)
 
@@ -124,10 +126,8 @@ def batch(
     links to folders, what is no file, and OUT within DIR are passed over.
     """
     wanted, kept = rate.chosen(), options.parse_metadata(metadata)
-    on, verbosity = machine.chosen(), said.chosen()
+    on, verbosity = machine.chosen(), said.chosen_beside(json)
     pack.check_beside(wanted)
-    if json and said.quiet:
-        raise UsageError("--json and --quiet exclude each other; give one of them")
     if decode and (psnr or rate != RateOptions()):
         raise UsageError("rate options and --psnr are for encoding; --decode takes none of them")
     if decode:
@@ -147,7 +147,7 @@ def batch(
         own = parse_background(transparency.background), reduction.chosen()
         decoding = DecodeSettings.chosen(writing, kept, force, on, *own)
         return decode_tree(folder, output, decoding, settings)
-    stated = wanted, pack.model, pack.plan, kept, psnr, force, on, transparency.chosen()
+    stated = wanted, pack.model, pack.plan, kept, psnr, force, on, transparency.chosen(wanted)
     return encode_tree(folder, output, EncodeSettings(*stated), settings)
 
 

@@ -98,9 +98,7 @@ def compare(
     wipe between.
     """
     wanted = parse_ds(ds)
-    on, verbosity = machine.chosen(), said.chosen()
-    if json and said.quiet:
-        raise UsageError("--json and --quiet exclude each other; give one of them")
+    on, verbosity = machine.chosen(), said.chosen_beside(json)
 
     from licodec.cli.compare import CompareSettings, compare_files
 

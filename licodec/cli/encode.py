@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from functools import cached_property
@@ -171,25 +172,24 @@ class Encoder:
             picture = read_source(source)
         with about(name), machine.memory_errors():
             picture = settings.transparency.applied(settings.framing.of(picture))
-        reading = time.perf_counter() - start
-        start = time.perf_counter() - reading
         kept = metadata_subset(picture, settings.metadata)
+        keep_hidden = settings.transparency.keep_hidden
         with about(name), machine.memory_errors():
-            encoded = encode_without_network(kept, settings.rate)
+            encoded = encode_without_network(kept, settings.rate, keep_hidden)
         if encoded is None:
             spent = time.perf_counter() - start
             # Opening it may take seconds, which are not this picture's.
             codec = self.codecs.to_encode(picture.width, picture.height, settings.rate)
             start = time.perf_counter() - spent
             with about(name), machine.memory_errors():
-                encoded = encode_with_network(codec, kept, settings.rate)
+                encoded = encode_with_network(codec, kept, settings.rate, keep_hidden)
         coded, missed = encoded.coded, self._missed(encoded, kept)
         result = EncodeResult(
             Job(source, target),
             size=len(coded.data),
             pixels=picture.height * picture.width,
             rate=rate_in_words(coded.header),
-            psnr=psnr(picture.pixels, coded.picture.pixels) if settings.measure_psnr else None,
+            psnr=_psnr(picture, coded) if settings.measure_psnr else None,
             seconds=time.perf_counter() - start,
             warnings=tuple(f"{name}: {note}" for note in (*picture.notes, *missed)),
             notice=machine.notice(encoded.codec, settings.machine),
@@ -265,6 +265,11 @@ def rate_setting(rate: Rate, pack: Pack) -> Setting | None:
         return pack.rate_scale.setting(rate)
     except UsageError as error:
         raise UsageError(f"{option_name(rate.mode)}: {error}") from None
+
+
+def _psnr(picture: Picture, coded: Coded) -> float:
+    """Infinite for what is lossless, whatever hidden colours have become."""
+    return math.inf if coded.d is None else psnr(picture.pixels, coded.picture.pixels)
 
 
 def rate_in_words(header: Header | LosslessHeader) -> str:

@@ -300,6 +300,12 @@ class VerbosityOptions:
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Say more.")] = False
     quiet: Quiet = False
 
+    def chosen_beside(self, json: bool) -> Verbosity:
+        """Raises UsageError where JSON is asked for as well as silence, too."""
+        if json and self.quiet:
+            raise UsageError("--json and --quiet exclude each other; give one of them")
+        return self.chosen()
+
     def chosen(self) -> Verbosity:
         """Raises UsageError where both are asked for."""
         if self.verbose and self.quiet:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from licodec.errors import UsageError
+from licodec.rate.modes import Rate
 
 if TYPE_CHECKING:
     from licodec.images.transparency import Colour, Transparency
@@ -69,8 +70,9 @@ class TransparencyOptions:
         if self.keep_hidden_colors:
             raise UsageError("--keep-hidden-colors is for encoding; --decode does not take it")
 
-    def chosen(self) -> Transparency:
-        """Raises UsageError for what is no colour, and where both are given."""
+    def chosen(self, rate: Rate) -> Transparency:
+        """With hidden colours also where the rate is lossless. Raises UsageError for what is no
+        colour, and where both are given."""
         from licodec.images.transparency import Transparency
 
         background = parse_background(self.background)
@@ -78,7 +80,7 @@ class TransparencyOptions:
             raise UsageError(
                 "--background leaves no colours hidden: give it or --keep-hidden-colors"
             )
-        return Transparency(background, self.keep_hidden_colors)
+        return Transparency(background, self.keep_hidden_colors or rate.lossless is True)
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ def test_there_and_back(run: Run, drawing: Path, tmp_path: Path) -> None:
     result = run("encode", "drawing.png", "--lossless", "--psnr", "-v")
     assert result.exit_code == 0
     assert result.stdout.count("lossless") == 1
-    assert result.stderr == "lossless WebP, without a network\n"
+    assert result.stderr == "lossless WebP, without a network\n"  # and of hidden colours nothing
     assert run("verify", "drawing.lic").stdout.startswith("drawing.lic: ok, 64x48, lossless, ")
     assert run("decode", "drawing.lic", "-o", "back.png").exit_code == 0
     assert np.array_equal(samples(tmp_path / "back.png"), samples(drawing))
@@ -55,9 +55,9 @@ def test_the_default_takes_what_is_smaller(run: Run, drawing: Path, tmp_path: Pa
         result = run("encode", "drawing.png", "-o", f"{name}.lic", *options, *ON_REFERENCE)
         assert result.exit_code == 0
         sizes[name] = (tmp_path / f"{name}.lic").stat().st_size
-    assert sizes["a"] == sizes["c"] < sizes["b"]
+    assert sizes["a"] <= sizes["c"] < sizes["b"]  # which keeps what is hidden, too
     fits = run("encode", "drawing.png", "-f", "--target-size", str(sizes["c"]), *ON_REFERENCE)
-    assert ", lossless, " in fits.stdout and fits.stderr == ""
+    assert ", lossless, " in fits.stdout
 
 
 def test_info(run: Run, drawing: Path) -> None:
