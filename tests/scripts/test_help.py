@@ -16,9 +16,9 @@ from tests.scripts.conftest import ROOT
     [
         "build_wheels",
         *("benchmark", "benchmark codecs", "benchmark commands", "benchmark published"),
-        *("command_reference", "evaluate", "exactness"),
+        *("evaluate", "exactness"),
         *("fuzz", "fuzz files", "fuzz native", "fuzz properties"),
-        *("make", "make adapters", "make golden", "make pack"),
+        *("make", "make adapters", "make golden", "make pack", "make reference"),
         *("other_processor", "peer_suite", "prepare_data"),
         *("train", "train_adapters"),
     ],
