@@ -4,6 +4,7 @@
     scripts/make.py pack run.pt --calibrate PICTURES -o base.safetensors     from a training state
     scripts/make.py adapters PACK --adapters mse=alpha.pt ... -o OUT         sets put into packs
     scripts/make.py golden                                                   files for the tests
+    scripts/make.py reference                                                docs/commands.md
 
 Each has a --help of its own.
 """
@@ -15,7 +16,7 @@ from command import command, dispatch
 
 @command
 def main(argv: list[str] | None = None) -> None:
-    dispatch(__doc__, "making", ("pack", "adapters", "golden"), argv)
+    dispatch(__doc__, "making", ("pack", "adapters", "golden", "reference"), argv)
 
 
 if __name__ == "__main__":

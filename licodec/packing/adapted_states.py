@@ -50,7 +50,8 @@ class Parts:
 
 
 def taken_apart(state: State) -> Parts:
-    """The parts of a state dict with licodec's names (see ``layouts.normalized``)."""
+    """The parts of a state dict with licodec's names (see ``layouts.normalized``). Raises
+    BadInputError where it has a weight twice."""
     inner: dict[str, Branch] = {}
     outer: dict[str, Branch] = {}
     rest = {}
@@ -64,7 +65,13 @@ def taken_apart(state: State) -> Parts:
     branches = {
         layer: [level[layer] for level in (inner, outer) if layer in level] for layer in layers
     }
-    return Parts({_plain(key, branches): value for key, value in rest.items()}, branches)
+    trunk: dict[str, Tensor] = {}
+    for key, value in rest.items():
+        name = _plain(key, branches)
+        if name in trunk:
+            raise BadInputError(f"the state dict has {name} twice, once as {key}")
+        trunk[name] = value
+    return Parts(trunk, branches)
 
 
 def _plain(key: str, layers: Iterable[str]) -> str:

@@ -48,7 +48,7 @@ def read_back(pack: Pack) -> ReadBack:
         if not isinstance(form, KeptForm):
             raise TypeError(f"packs of {own.name} never do")
         return _read(form, pack)
-    except (KeyError, TypeError, ValueError, RuntimeError):
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError):
         raise BadInputError(f"the pack {pack.title} does not keep its float network") from None
 
 

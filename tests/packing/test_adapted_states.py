@@ -136,6 +136,12 @@ def test_files_that_do_not_fit(anchor: State, alpha: State, change, message: str
     assert "\n" not in str(caught.value)
 
 
+def test_a_weight_that_is_there_twice(alpha: State) -> None:
+    twice = alpha | {f"{LAYER}.weight": alpha[f"{LAYER}.conv.weight"]}
+    with pytest.raises(BadInputError, match=rf"has {LAYER}.weight twice, once as {LAYER}"):
+        from_checkpoint(twice)
+
+
 def test_adapters_of_another_backbone(anchor: State) -> None:
     other = tiny.adapted_network("stf_8_8_all").state_dict()
     with pytest.raises(BadInputError, match="a checkpoint of stf, not of cheng-attn"):

@@ -6,7 +6,7 @@ from tests.scripts.conftest import script
 
 
 def test_the_page_is_up_to_date() -> None:
-    made = script("command_reference")
+    made = script("making.reference")
     assert made.REFERENCE.read_text(encoding="utf-8") == made.reference(), (
-        "run scripts/command_reference.py"
+        "run scripts/make.py reference"
     )

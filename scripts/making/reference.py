@@ -1,26 +1,25 @@
-#!/usr/bin/env python3
-"""Write docs/commands.md: every command, argument and option, as `--help` has them.
+"""docs/commands.md: every command, argument and option, as `--help` has them.
 
-    scripts/command_reference.py                     writes docs/commands.md
-    scripts/command_reference.py -o commands.md      writes another file
+scripts/make.py reference                     writes docs/commands.md
+scripts/make.py reference -o commands.md      writes another file
 """
 
 from __future__ import annotations
 
+import argparse
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import typer
-from command import command, parser
 
 from licodec.cli.app import EXIT_CODES, app
 
-REFERENCE = Path(__file__).resolve().parent.parent / "docs" / "commands.md"
+REFERENCE = Path(__file__).resolve().parents[2] / "docs" / "commands.md"
 HEAD = """# Commands
 
-Made from the program's own `--help` by `scripts/command_reference.py`. What rates mean is in
+Made from the program's own `--help` by `scripts/make.py reference`. What rates mean is in
 [rate.md](rate.md); who knows `cwebp`, `cjxl` or `avifenc` finds their options in
 [coming-from.md](coming-from.md).
 """
@@ -84,12 +83,9 @@ def _text(parameter: Any) -> str:
     return re.sub(r"([*<|])", r"\\\1", text)  # none of them is markup here
 
 
-@command
-def main(argv: list[str] | None = None) -> None:
-    options = parser(__doc__)
-    options.add_argument("-o", dest="output", type=Path, default=REFERENCE)
-    options.parse_args(argv).output.write_text(reference(), encoding="utf-8")
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-o", dest="output", type=Path, default=REFERENCE)
 
 
-if __name__ == "__main__":
-    main()
+def run(arguments: argparse.Namespace) -> None:
+    arguments.output.write_text(reference(), encoding="utf-8")
