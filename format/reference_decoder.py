@@ -3,6 +3,8 @@
 
     python format/reference_decoder.py FILE.lic --weights PACK.safetensors [-o OUT.ppm]
 
+A lossless file takes no weights, and Pillow for the WebP in it.
+
 Prints the SHA-256 of the decoded samples (the bytes that the pixel checksum is taken over) and
 writes them as PGM (grey), PPM (colour) or PAM (with alpha). A file or pack that breaks the
 specification gives one line on stderr and exit code 3.
@@ -17,8 +19,10 @@ from __future__ import annotations
 import argparse
 import bisect
 import hashlib
+import io
 import itertools
 import json
+import math
 import re
 import struct
 import sys
@@ -49,13 +53,15 @@ def require(condition: bool, fault: str, kind: str = "corrupt file") -> None:
 # Container -----------------------------------------------------------------------------------
 
 MAGIC = b"\x89LIC\r\n\x1a\n"
-CRITICAL_ORDER = {b"LHDR": 0, b"PLAN": 1, b"ALPH": 2, b"DATA": 4}
-ANCILLARY_PLACE = 3
+CRITICAL_ORDER = {b"LHDR": 0, b"PLAN": 1, b"BAND": 2, b"ALPH": 3, b"DATA": 5}
+ANCILLARY_PLACE = 4
 METADATA = (b"icCp", b"exIf", b"xmPp")
 WIDTHS = (2, 3, 4, 5, 6, 7, 8, 16)  # of weights, by their code in PLAN
 
 MAX_SIDE, MAX_PIXELS = 65535, 2**28
 MAX_CHUNKS, MAX_METADATA, MAX_PLAN, MAX_STREAMS = 64, 2**24, 64, 1024
+MAX_BAND_CHANNELS, MAX_BAND_SYMBOLS, MAX_SCALE = 2**13, 2**24, 2**24
+MAX_PIECES, MAX_PIECE_SIDE, MAX_PIECE_PIXELS = 1024, 16383, 2**25
 
 
 class Cursor:
@@ -98,12 +104,30 @@ class Header(NamedTuple):
     adapter_id: bytes | None
 
 
+class Bands(NamedTuple):
+    axis: int  # of planes (channels, rows, columns) along which they are cut
+    groups: list[tuple[int, int]]  # of each group the length of its bands, and their offset
+    extremes: list[tuple[int, int]]  # of each latent channel the least and the largest scale
+
+
+class Piece(NamedTuple):
+    """A part of a lossless picture, and the WebP file that holds it."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+    webp: bytes
+
+
 class File(NamedTuple):
     header: Header
     plan: tuple[int, ...] | None
-    alpha: np.ndarray | None  # uint8 (height, width)
+    bands: Bands | None
+    alpha: np.ndarray | None  # uint8 (height, width); of a lossless file in its pieces
     checksum: int
     streams: list[Stream]  # of each stream its rANS bytes and its escapes
+    pieces: list[Piece]  # of a lossless file, which has no streams
 
 
 def read_file(data: bytes) -> File:
@@ -131,11 +155,16 @@ def read_file(data: bytes) -> File:
         if header is None:
             header = read_header(content)  # at once: the picture may be over the limits
     require(position == len(data), "bytes follow the chunk DATA")
+    if not header.backbone:
+        lossless = not {b"PLAN", b"BAND", b"ALPH"} & set(chunks)
+        require(lossless, "a lossless file has a chunk PLAN, BAND or ALPH")
+        return File(header, None, None, None, *read_pieces(chunks[b"DATA"], header))
     checksum, streams = read_payload(chunks[b"DATA"], header)
     plan = read_plan(chunks[b"PLAN"]) if b"PLAN" in chunks else None
+    bands = read_bands(chunks[b"BAND"]) if b"BAND" in chunks else None
     require(header.has_alpha == (b"ALPH" in chunks), "header and chunk ALPH disagree")
     alpha = read_alpha(chunks[b"ALPH"], header) if header.has_alpha else None
-    return File(header, plan, alpha, checksum, streams)
+    return File(header, plan, bands, alpha, checksum, streams, [])
 
 
 def read_chunk(data: bytes, position: int) -> tuple[bytes, bytes, bool]:
@@ -155,14 +184,19 @@ def read_header(data: bytes) -> Header:
     width, height = cursor.varint(), cursor.varint()
     bit_depth, channels, has_alpha = cursor.u8(), cursor.u8(), cursor.u8()
     backbone = cursor.take(cursor.u8()).decode("latin-1")
-    profile, weights_id, d_fraction_bits = cursor.u8(), cursor.take(8), cursor.u8()
-    d, alpha, beta = cursor.varint(), cursor.varint(), cursor.varint()
-    adapter_id = cursor.take(8) if alpha or beta else None
-    cursor.finish()
     small = max(width, height) <= MAX_SIDE and width * height <= MAX_PIXELS
     require(small, f"a picture of {width}x{height} pixels", "over a limit")
     samples = width >= 1 and height >= 1 and bit_depth == 8 and channels in (1, 3)
     require(samples and has_alpha <= 1, "illegal size or kind of samples")
+    if not backbone:
+        coding = cursor.u8()
+        require(coding == 1, f"unknown lossless coding {coding}; a newer decoder is needed")
+        cursor.finish()
+        return Header(width, height, channels, has_alpha == 1, "", b"", 0, 0, {}, None)
+    profile, weights_id, d_fraction_bits = cursor.u8(), cursor.take(8), cursor.u8()
+    d, alpha, beta = cursor.varint(), cursor.varint(), cursor.varint()
+    adapter_id = cursor.take(8) if alpha or beta else None
+    cursor.finish()
     require(re.fullmatch("[a-z][a-z0-9-]{0,14}", backbone) is not None, "illegal backbone name")
     require(profile == 1, f"unknown arithmetic profile {profile}; a newer decoder is needed")
     mode = d_fraction_bits <= 15 and 1 <= d <= 65535 and max(alpha, beta) <= 65535
@@ -180,6 +214,27 @@ def read_plan(data: bytes) -> tuple[int, ...]:
     return tuple(WIDTHS[run & 7] for run in data for _ in range((run >> 3) + 1))
 
 
+def read_bands(data: bytes) -> Bands:
+    cursor = Cursor(data, "chunk BAND")
+    direction, count = cursor.u8(), cursor.varint()
+    require(direction <= 1 and count >= 1, "chunk BAND: direction or number of groups")
+    require(count <= MAX_STREAMS, "chunk BAND: too many groups", "over a limit")
+    groups = [(cursor.varint(), cursor.varint()) for _ in range(count)]
+    legal = all(offset < length <= MAX_SIDE for length, offset in groups)
+    require(legal, "chunk BAND: length or offset of a band")
+    count = cursor.varint()
+    require(count <= MAX_BAND_CHANNELS, "chunk BAND: too many channels", "over a limit")
+    extremes = []
+    for _ in range(count):
+        folded, span = cursor.varint(), cursor.varint()
+        least = -(folded + 1) // 2 if folded % 2 else folded // 2
+        legal = least > -MAX_SCALE and least + span < MAX_SCALE
+        require(legal, "chunk BAND: scales out of range")
+        extremes.append((least, least + span))
+    cursor.finish()
+    return Bands(direction + 1, groups, extremes)
+
+
 def read_payload(data: bytes, header: Header) -> tuple[int, list[Stream]]:
     """The pixel checksum and the streams."""
     width, height = (-(-side // 128) * 128 for side in (header.width, header.height))
@@ -192,6 +247,45 @@ def read_payload(data: bytes, header: Header) -> tuple[int, list[Stream]]:
     streams = [(cursor.take(rans), cursor.take(escapes)) for rans, escapes in lengths]
     cursor.finish()
     return checksum, streams
+
+
+def read_pieces(data: bytes, header: Header) -> tuple[int, list[Stream], list[Piece]]:
+    """The pixel checksum, no streams, and the pieces of a lossless file."""
+    width, height = header.width, header.height
+    padded = (-(-width // 128) * 128) * (-(-height // 128) * 128)
+    require(len(data) <= 64 + 12 * padded, "chunk DATA is too long", "over a limit")
+    cursor = Cursor(data, "chunk DATA")
+    checksum = int.from_bytes(cursor.take(4), "big")
+    columns, rows = cursor.varint(), cursor.varint()
+    require(1 <= columns <= width and 1 <= rows <= height, f"{columns}x{rows} pieces")
+    require(columns * rows <= MAX_PIECES, f"{columns * rows} pieces", "over a limit")
+    lengths = [cursor.varint() for _ in range(columns * rows)]
+    pieces = []
+    for number, length in enumerate(lengths):
+        row, column = divmod(number, columns)
+        left, right = (n * width // columns for n in (column, column + 1))
+        top, bottom = (n * height // rows for n in (row, row + 1))
+        piece = Piece(left, top, right - left, bottom - top, cursor.take(length))
+        check_webp(piece, header)
+        pieces.append(piece)
+    cursor.finish()
+    return checksum, [], pieces
+
+
+def check_webp(piece: Piece, header: Header) -> None:
+    """Refuse all but one lossless WebP picture of the piece's size, before anything is decoded."""
+    data, sides = piece.webp, (piece.width, piece.height)
+    small = max(sides) <= MAX_PIECE_SIDE and piece.width * piece.height <= MAX_PIECE_PIXELS
+    require(small, "a piece is too large")
+    require(len(data) >= 25, "a piece is shorter than any WebP file")
+    riff, size, webp, chunk, length, signature, bits = struct.unpack_from("<4sI4s4sIBI", data)
+    require(riff + webp + chunk == b"RIFFWEBPVP8L", "a piece is no plain lossless WebP file")
+    whole = size == len(data) - 8 and length + length % 2 == len(data) - 20
+    require(whole, "a piece is cut short or has bytes after its picture")
+    require(signature == 0x2F and bits >> 29 == 0, "a piece is of another version of WebP")
+    stated = (1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF))
+    require(stated == sides, "a piece states another size than its own")
+    require(header.has_alpha or not bits >> 28 & 1, "a piece has alpha, and the header has none")
 
 
 # Alpha ---------------------------------------------------------------------------------------
@@ -1015,12 +1109,13 @@ class SymbolReader:
     Tables are counted through `families`: those of the second follow those of the first.
     """
 
-    def __init__(self, streams: list[Stream], families: list[Tables], total: int) -> None:
+    def __init__(
+        self, streams: list[Stream], families: list[Tables], lengths: list[int]
+    ) -> None:
         self.sums = [  # of each table: 0, f_0, f_0 + f_1, ..., 2^16
             [0, *np.cumsum(f).tolist()] for family in families for f in family.frequencies
         ]
         self.offsets = [offset for family in families for offset in family.offsets]
-        lengths = stream_lengths(total)
         require(len(streams) == len(lengths), "a wrong number of streams")
         self.waiting = list(zip(streams, lengths, strict=True))
         for (rans, _), length in self.waiting:
@@ -1082,9 +1177,14 @@ def even_step(d: int, unit: int, share: int) -> int:
     return unit + divide_rne((d - unit) * share, SHARE_ONE)
 
 
-def quantization_steps(scale: Planes, lo: int, hi: int) -> Planes:
-    """The step of every position: the finer, the larger its scale is within its channel."""
+def quantization_steps(scale: Planes, lo: int, hi: int,
+                       limits: list[tuple[int, int]] | None = None) -> Planes:  # fmt: skip
+    """The step of every position: the finer, the larger its scale is within its channel, or within
+    what the file states of it."""
     least, largest = scale.min((1, 2), keepdims=True), scale.max((1, 2), keepdims=True)
+    if limits is not None:
+        least, largest = np.array(limits, np.int64).T[..., None, None]
+        scale = np.clip(scale, least, largest)
     span = np.maximum(largest - least, 1)  # where it is 0 the numerator is 0 too
     return hi - divide_rne((scale - least) * (hi - lo), span)
 
@@ -1260,19 +1360,69 @@ def check_interfaces(schedule: Json, programs: dict[str, Program], hyper_channel
 Runs = dict[str, Callable[..., list[Planes]]]  # the programs by name, with the picture's gains
 
 
+def group_shapes(schedule: Json, hyper: tuple[int, int, int]) -> list[tuple[int, int, int]]:
+    """Channels, rows and columns of the groups of planes in coding order; of the hyper-latents
+    these are `hyper`."""
+    finer = schedule["hyper_stride"] // schedule["latent_stride"]
+    rows, columns = finer * hyper[1], finer * hyper[2]
+    shapes = [hyper]
+    for step in schedule["steps"]:
+        if "phases" in step:
+            shapes += [(step["count"], rows // 2, columns // 2)] * PHASES
+        else:
+            shapes.append((step["stop"] - step["start"], rows, columns))
+    return shapes
+
+
+def band_edges(bands: Bands, group: int, size: int) -> list[tuple[int, int]]:
+    """Where the bands of a group begin and end."""
+    length, offset = bands.groups[group]
+    edges = [0, *range(length - offset, size, length), size]
+    return list(itertools.pairwise(edges))
+
+
+def band_lengths(bands: Bands, shapes: list[tuple[int, int, int]], schedule: Json,
+                 adaptive: bool) -> list[int]:  # fmt: skip
+    """Symbols of each stream of a picture with bands."""
+    scales = latent_channels(schedule) if adaptive else 0
+    fit = len(bands.groups) == len(shapes) and len(bands.extremes) == scales
+    fit &= "reach" not in schedule["steps"][0]
+    require(fit, "chunk BAND is not for the pack")
+    lengths = [
+        math.prod(shape) // shape[bands.axis] * (stop - start)
+        for group, shape in enumerate(shapes)
+        for start, stop in band_edges(bands, group, shape[bands.axis])
+    ]
+    require(max(lengths) <= MAX_BAND_SYMBOLS, "a band has too many symbols", "over a limit")
+    return lengths
+
+
 def decode_latents(pack: Pack, runs: Runs, streams: list[Stream], rows: int, columns: int,
-                   d: int) -> Planes:  # fmt: skip
+                   d: int, bands: Bands | None = None) -> Planes:  # fmt: skip
     """All latents, corrected, of a picture with hyper-latent planes of rows x columns."""
     schedule, unit = pack.schedule, 2 ** pack.schedule["latent_fraction_bits"]
-    finer = schedule["hyper_stride"] // schedule["latent_stride"]
     hyper_channels, channels = len(pack.medians), latent_channels(schedule)
-    total = rows * columns * (hyper_channels + channels * finer**2)
-    reader = SymbolReader(streams, [pack.hyper, pack.latent], total)
+    shapes = group_shapes(schedule, (hyper_channels, rows, columns))
+    if bands is None:
+        lengths = stream_lengths(sum(math.prod(shape) for shape in shapes))
+    else:
+        lengths = band_lengths(bands, shapes, schedule, not pack.step_shares and pack.steps is None)
+    reader = SymbolReader(streams, [pack.hyper, pack.latent], lengths)
+    groups = itertools.count()  # of planes, in coding order
+
+    def read_group(tables: np.ndarray) -> np.ndarray:
+        """The integers of the next group's planes, one with each of the tables."""
+        group = next(groups)
+        if bands is None:
+            return reader.read(tables.ravel()).reshape(tables.shape)
+        first = np.moveaxis(tables, bands.axis, 0)  # (rows or columns, channels, the others)
+        parts = [reader.read(first[a:b].ravel()) for a, b in band_edges(bands, group, len(first))]
+        return np.moveaxis(np.concatenate(parts).reshape(first.shape), 0, bands.axis)
 
     # Hyper-latents: each channel has a table of its own in each band of d, around its median.
     band = bisect.bisect_right(hyper_bands(schedule), d)
     tables = np.repeat(band * hyper_channels + np.arange(hyper_channels), rows * columns)
-    symbols = reader.read(tables).reshape(hyper_channels, rows, columns)
+    symbols = read_group(tables.reshape(hyper_channels, rows, columns))
     hyper_latents = (symbols.T * pack.hyper_steps + pack.medians).T
     hyper_synthesis = pack.programs[schedule["hyper_synthesis"]]
     port = hyper_synthesis.values["hyper_latents"]
@@ -1296,9 +1446,11 @@ def decode_latents(pack: Pack, runs: Runs, streams: list[Stream], rows: int, col
         elif pack.step_shares:
             steps = np.array(even_step(d, unit, pack.step_shares[i]))
         else:
-            steps = quantization_steps(scale, *step_range(d, unit, i, len(schedule["steps"])))
-        indexes = scale_indexes(scale, steps, unit, pack.thresholds)
-        q = reader.read(indexes.ravel() + len(pack.hyper.offsets)).reshape(indexes.shape)
+            limits = None if bands is None else bands.extremes[places[0][0]]
+            spread = step_range(d, unit, i, len(schedule["steps"]))
+            steps = quantization_steps(scale, *spread, limits)
+        indexes = scale_indexes(scale, steps, unit, pack.thresholds) + len(pack.hyper.offsets)
+        q = np.concatenate([read_group(part) for part in np.split(indexes, len(places))])
         decoded = np.clip(q * steps + mean, LATENT_LOW, LATENT_HIGH)
         if "residual" in step:
             (correction,) = runs[step["residual"]](context=context[0], decoded=decoded)
@@ -1425,7 +1577,7 @@ def decode(file: File, pack: Pack) -> np.ndarray:
         name: partial(program, **{gain: np.array(header.gains[gain]) for gain in program.gains})
         for name, program in pack.programs.items()
     }
-    latents = decode_latents(pack, runs, file.streams, rows, columns, header.d)
+    latents = decode_latents(pack, runs, file.streams, rows, columns, header.d, file.bands)
     (samples,) = runs[schedule["synthesis"]](latents=latents)
     samples = samples[:, : header.height, : header.width]
     if header.channels == 1:
@@ -1434,6 +1586,29 @@ def decode(file: File, pack: Pack) -> np.ndarray:
     matches = zlib.crc32(checked_bytes(pixels, file.alpha)) == file.checksum
     require(matches, "these are not the encoder's pixels", "pixel checksum mismatch")
     return pixels
+
+
+def decode_lossless(file: File) -> tuple[np.ndarray, np.ndarray | None]:
+    """Pixels uint8 (height, width, channels) and alpha (height, width), or None."""
+    from PIL import Image  # only here: decoding by a network does without Pillow
+
+    Image.MAX_IMAGE_PIXELS = None  # the sizes are checked
+    header = file.header
+    samples = np.empty((header.height, header.width, 4), np.uint8)
+    for left, top, width, height, webp in file.pieces:
+        try:
+            with Image.open(io.BytesIO(webp), formats=("WEBP",)) as image:
+                part = np.asarray(image.convert("RGBA"))
+        except (OSError, ValueError, SyntaxError, MemoryError):
+            raise Fault("corrupt file: the WebP of a piece is damaged") from None
+        samples[top : top + height, left : left + width] = part
+    pixels, alpha = samples[:, :, :3], samples[:, :, 3] if header.has_alpha else None
+    if header.channels == 1:
+        require(bool((pixels == pixels[:, :, :1]).all()), "a piece of a grey picture has colours")
+        pixels = pixels[:, :, :1]
+    matches = zlib.crc32(checked_bytes(pixels, alpha)) == file.checksum
+    require(matches, "these are not the encoder's pixels", "pixel checksum mismatch")
+    return pixels, alpha
 
 
 # The command ---------------------------------------------------------------------------------
@@ -1457,18 +1632,23 @@ def netpbm(pixels: np.ndarray, alpha: np.ndarray | None) -> bytes:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("file", type=Path, help="the picture to decode")
-    parser.add_argument("--weights", type=Path, required=True, help="the pack it names")
+    parser.add_argument("--weights", type=Path, help="the pack it names; none if it is lossless")
     parser.add_argument("-o", "--output", type=Path, help="where to write PGM, PPM or PAM")
     arguments = parser.parse_args()
     try:
         file = read_file(arguments.file.read_bytes())
-        pixels = decode(file, read_pack(arguments.weights.read_bytes()))
+        alpha = file.alpha
+        if file.header.backbone:
+            require(arguments.weights is not None, "name its pack by --weights", "weights missing")
+            pixels = decode(file, read_pack(arguments.weights.read_bytes()))
+        else:
+            pixels, alpha = decode_lossless(file)
         if arguments.output:
-            arguments.output.write_bytes(netpbm(pixels, file.alpha))
+            arguments.output.write_bytes(netpbm(pixels, alpha))
     except (Fault, OSError) as error:
         print(f"{arguments.file}: {error}", file=sys.stderr)
         return 3
-    print(hashlib.sha256(checked_bytes(pixels, file.alpha)).hexdigest())
+    print(hashlib.sha256(checked_bytes(pixels, alpha)).hexdigest())
     return 0
 
 

@@ -14,21 +14,29 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image
 
+from licodec.choice import encode_with_network, encode_without_network
+from licodec.codec import encode_lossless
 from licodec.container import MAX_LIC_FILE_BYTES, describe, read_file
-from licodec.errors import BadInputError
+from licodec.errors import BadInputError, UsageError
 from licodec.files import display_name, open_input, read_at_most
 from licodec.images import Picture, read_image, read_picture, stream_bytes
 from licodec.images.pillow import one_line
+from licodec.images.resizing import Framing, make_framing
+from licodec.images.transparency import Transparency, parse_colour
+from licodec.images.views import make_view
 from licodec.library import Library
 from licodec.packs import choose_pack
-from licodec.rate.modes import choose_rate
+from licodec.rate.modes import Rate, choose_rate
+
+DEFAULT_MODEL, DEFAULT_PLAN = "lite", "standard"
 
 # A file: its path, its bytes, or a binary stream, which is read to its end.
 File = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
 
 
 @lru_cache(maxsize=4)
-def _library(backend: str | None) -> Library:
+def shared_library(backend: str | None) -> Library:
+    """The codecs of this process on a backend, None being the fastest."""
     return Library(backend)
 
 
@@ -43,29 +51,40 @@ def encode(
     alpha: float | None = None,
     beta: float | None = None,
     objective: str | None = None,
-    model: str = "lite",
-    plan: str = "standard",
+    background: str | None = None,
+    keep_hidden_colors: bool = False,
+    crop: str | tuple[int, int, int, int] | None = None,
+    resize: str | int | tuple[int, int] | None = None,
+    lossless: bool | None = None,
+    model: str = DEFAULT_MODEL,
+    plan: str = DEFAULT_PLAN,
     backend: str | None = None,
 ) -> bytes:
     """Encode a picture into the bytes of a .lic file.
 
-    `image` is the path of a picture file, its bytes or a binary stream of them, a Pillow image,
-    a Picture, or an array of uint8, (H, W), (H, W, 1), (H, W, 3) or (H, W, 4). However a
-    picture comes, it goes the same way: orientation, alpha and metadata are kept, and Python's
-    warnings tell what is lost.
+    `image` is the path of a picture file, its bytes or a binary stream of them, a Pillow image, a
+    Picture, or an array of uint8, (H, W), (H, W, 1), (H, W, 3) or (H, W, 4). All go the same way:
+    orientation, alpha and metadata are kept, and Python's warnings tell what is lost.
 
     At most one of `d` (> 0; 1 is the default, larger is smaller), `quality` (0-100),
     `target_bpp`, `target_size` (bytes), `target_psnr` (dB) and `alpha` (0-1, larger is smaller)
-    is given; a target out of reach gives the nearest file.
-    `beta` (0-1, more realism) goes with any of them, and `d` with `alpha`. `objective` is what
-    the adapters were trained for ("mse", "ms-ssim", "perceptual"); with it, quality and targets
-    go over alpha. A pack that lacks a mode or an objective is a UsageError, which lists what it
-    has. Raises licodec.errors.
+    is given; a target out of reach gives the nearest file. `beta` (0-1, more realism) goes with any
+    of them, and `d` with `alpha`. `objective` is what adapters were trained for ("mse", "ms-ssim",
+    "perceptual"); with it, quality and targets go over alpha. `lossless` True keeps every pixel,
+    and takes no rate. None, the default, does so where that is no larger than the file asked for,
+    as with most screenshots, where it fits into a target size, and where no network reaches a
+    target PSNR. False never does.
+
+    `crop` ("WxH+X+Y", or width, height, left, top) takes a part of the upright picture, and
+    `resize` ("WxH", "W", "xH", "50%", a width or both sides; 0 keeps the shape) resizes that.
+    `background`, the name of a colour, #rgb or #rrggbb, is what alpha is flattened onto. Else alpha
+    is kept unless it is opaque, and what it hides only with `keep_hidden_colors`.
+
+    Raises licodec.errors.
     """
-    picture = as_picture(image)
-    if not isinstance(image, Picture):  # whose maker has seen its notes
-        for note in picture.notes:
-            warnings.warn(note, stacklevel=2)
+    behind = None if background is None else parse_colour(background)
+    transparency = Transparency(behind, keep_hidden_colors)
+    picture = _prepared(image, make_framing(crop, resize), transparency)
     rate = choose_rate(
         lambda mode: mode.value,
         d=d,
@@ -76,18 +95,57 @@ def encode(
         alpha=alpha,
         beta=beta,
         objective=objective,
+        lossless=lossless,
     )
-    codecs = _library(backend).open(choose_pack(model, plan))
-    codec = codecs.to_encode(picture.width, picture.height, rate)
-    return codec.encode_at(picture, rate).result.data
+    return _encoded(picture, rate, model, plan, backend)
 
 
-def decode(data: File, *, backend: str | None = None) -> Picture:
+def _prepared(
+    image: np.ndarray | Image.Image | Picture | File, framing: Framing, transparency: Transparency
+) -> Picture:
+    """The picture to code; Python's warnings tell what its maker cannot have seen."""
+    given = as_picture(image)
+    picture = transparency.applied(framing.of(given))
+    for note in picture.notes:
+        if not isinstance(image, Picture) or note not in given.notes:
+            warnings.warn(note, stacklevel=3)
+    return picture
+
+
+def _encoded(picture: Picture, rate: Rate, model: str, plan: str, backend: str | None) -> bytes:
+    if rate.lossless:
+        if (model, plan) != (DEFAULT_MODEL, DEFAULT_PLAN):
+            raise UsageError("lossless coding takes no model and no plan; leave them out")
+        return encode_lossless(picture).data
+    codecs = shared_library(backend).open(choose_pack(model, plan))
+    codecs.pack.rate_scale.setting(rate)  # refuses what the pack lacks, whatever is chosen
+    encoded = encode_without_network(picture, rate)
+    if encoded is None:
+        codec = codecs.to_encode(picture.width, picture.height, rate)
+        encoded = encode_with_network(codec, picture, rate)
+    return encoded.coded.data
+
+
+def decode(
+    data: File,
+    *,
+    crop: str | tuple[int, int, int, int] | None = None,
+    scale: str | float | None = None,
+    thumbnail: int | None = None,
+    backend: str | None = None,
+) -> Picture:
     """Decode a .lic file: its path, its bytes, or a binary stream of them.
 
-    Raises BadInputError, CorruptFileError, LimitError, WeightsMissingError, PixelChecksumError.
+    `crop` ("WxH+X+Y", or width, height, left, top) takes a part of it, for which no more is decoded
+    than it takes; the pixels' checksum, which is that of all, is then not compared. `scale` ("1/2",
+    "1/4", "1/8") divides the sides by exact means of blocks; `thumbnail` makes the longer side that
+    many pixels, if it has more. Both come behind the crop.
+
+    Raises BadInputError, CorruptFileError, LimitError, WeightsMissingError, PixelChecksumError, and
+    UsageError for a crop that is not within the picture.
     """
-    return _library(backend).decode(_file_bytes(data))
+    view = make_view(crop, scale, thumbnail)
+    return shared_library(backend).decode(_file_bytes(data), view)
 
 
 def read_info(data: File) -> dict[str, Any]:

@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
 
-from licodec.codec import CUDA, REFERENCE, Codec, pixels_per_position
-from licodec.container import LicFile, read_file
+from licodec.codec import CUDA, REFERENCE, Codec, decode_lossless, pixels_per_position
+from licodec.container import LicFile, LosslessFile, read_file
 from licodec.errors import PixelChecksumError
 from licodec.exact.backends import native
 from licodec.exact.work import multiplications
 from licodec.forks import is_fork_of_torch
 from licodec.images import Picture
+from licodec.images.views import WHOLE, View
 from licodec.packs import ENCODER_PROGRAMS, Pack, PackName, find_pack, open_pack, require_encoder
 from licodec.rate.modes import Rate
 
@@ -137,24 +138,34 @@ class Library:
                 return codecs
         return self.open(find_pack(wanted, lic.header.backbone, adapter_id))
 
-    def codec_for(self, lic: LicFile) -> Codec:
-        """The codec to decode a file with. Raises WeightsMissingError."""
+    def codec_for(self, lic: LicFile | LosslessFile) -> Codec | None:
+        """The codec to decode a file with, None where that takes no network. Raises
+        WeightsMissingError."""
+        if isinstance(lic, LosslessFile):
+            return None
         return self.codecs_for(lic).to_decode(lic.header.width, lic.header.height)
 
-    def decode(self, data: bytes) -> Picture:
+    def decode(self, data: bytes, view: View = WHOLE) -> Picture:
         """Decode the bytes of a .lic file; see `decode_with`."""
         lic = read_file(data)
-        return self.decode_with(self.codec_for(lic), lic)
+        return self.decode_with(self.codec_for(lic), lic, view)
 
-    def decode_with(self, codec: Codec, lic: LicFile) -> Picture:
-        """Decode a file with the codec that `codec_for` gave.
+    def decode_with(
+        self, codec: Codec | None, lic: LicFile | LosslessFile, view: View = WHOLE
+    ) -> Picture:
+        """Decode a file, or a view of it, with the codec that `codec_for` gave.
 
         A checksum failure is tried again on the reference backend before it is reported.
-        Raises CorruptFileError, LimitError, WeightsMissingError, PixelChecksumError.
+        Raises CorruptFileError, LimitError, WeightsMissingError, PixelChecksumError, and
+        UsageError for a crop that is not within the picture.
         """
+        if isinstance(lic, LosslessFile):
+            return view.of(decode_lossless(lic))
+        if codec is None:
+            raise ValueError("a network's file takes a codec")
         try:
-            return codec.decode(lic)
+            return codec.decode(lic, view)
         except PixelChecksumError:
             if codec.backend == REFERENCE:
                 raise
-            return self.codecs_for(lic).reference.decode(lic)
+            return self.codecs_for(lic).reference.decode(lic, view)

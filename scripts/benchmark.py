@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""What licodec costs: time, memory and, of the published networks, what exactness takes.
+"""What licodec costs: time, memory, bytes without loss and, of the published networks, what
+exactness takes.
 
     scripts/benchmark.py codecs PICTURE --rounds 7    beside CompressAI's networks
     scripts/benchmark.py commands PICTURE             of whole commands
+    scripts/benchmark.py lossless PICTURE...          beside PNG, WebP and JPEG XL
     scripts/benchmark.py decoders PICTURE             beside djxl, avifdec and dwebp
     scripts/benchmark.py batches FOLDER               of many pictures
     scripts/benchmark.py published                    of the published networks
@@ -17,7 +19,7 @@ from concurrent.futures.process import BrokenProcessPool
 
 from command import command, dispatch
 
-KINDS = ("codecs", "commands", "decoders", "batches", "published")
+KINDS = ("codecs", "commands", "lossless", "decoders", "batches", "published")
 
 
 @command

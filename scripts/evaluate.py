@@ -10,12 +10,11 @@
 
 Every picture becomes real .lic files, all overhead counted, at each d, and each is decoded
 again and must give the pixels that encoding promised. JPEG, WebP and AVIF (through Pillow)
-code the same pixels in the same run: JPEG with optimized Huffman tables and Pillow's default
-subsampling, WebP with method 6, AVIF with speed 4 and 4:4:4. Alpha and metadata are left out
-of all of them.
+code the same pixels in the same run, with the options of `licodec compare`. Alpha and metadata are
+left out of all of them.
 
 Curves are means over the pictures of bits per pixel, PSNR (over all samples of the 8-bit
-pixels) and MS-SSIM (pytorch-msssim; pictures with a side under 161 pixels are left out of it,
+pixels) and MS-SSIM (pictures with a side under 161 pixels are left out of it,
 and said so). BD-rates are the bjontegaard package's, pchip, over the range of PSNR, or of
 MS-SSIM in dB, that both curves cover, which is stated. Published curves, {name: {bpp, psnr,
 ms_ssim}}, are overlaid on the plot, and BD-rates against them given too.
@@ -74,13 +73,20 @@ from evaluation.curves import (
     saving,
 )
 from evaluation.export import box_of, export, named
-from evaluation.perceptual import require_ssimulacra2
 from evaluation.plots import plot, plot_perception
 from evaluation.results import results
 from evaluation.samples import Sample, measure
-from evaluation.sources import PILLOW_SOURCES, AdaptedSource, PackSource, Source, representable
+from evaluation.sources import (
+    PEERS,
+    AdaptedSource,
+    PackSource,
+    Source,
+    peer_source,
+    representable,
+)
 from rates import sets_at, swept
 
+from licodec.compare.measures import require_ssimulacra2
 from licodec.errors import LicodecError
 from licodec.exact.interpreter import set_threads
 from licodec.images import INPUT_SUFFIXES, read_picture
@@ -101,8 +107,8 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     add("--model", default="lite", help="a backbone, or the path of a pack")
     add("--plan", default="standard")
     add("--packs", type=Path, nargs="+", default=[], metavar="PACK", help="further packs")
-    add("--codecs", type=names, default=list(PILLOW_SOURCES),
-        help="separated by commas; '' for none")
+    add("--codecs", type=names, default=["jpeg", "webp", "avif"],
+        help="separated by commas; '' for none; there is jxl, too")
     add("--published", type=Path, help="JSON of curves to compare with")
     add("--published-names", type=names, help="which of them, separated by commas; all by default")
     add("--float", type=Path, help="training state to compare with")
@@ -169,9 +175,9 @@ def make_sources(arguments: argparse.Namespace) -> list[Source]:
     if not sources:
         raise LicodecError("neither --ds nor --alphas: give one of them")
     for name in arguments.codecs:
-        if name not in PILLOW_SOURCES:
-            raise LicodecError(f"no codec {name!r}; there are {', '.join(PILLOW_SOURCES)}")
-        sources.append(PILLOW_SOURCES[name])
+        if name not in PEERS:
+            raise LicodecError(f"no codec {name!r}; there are {', '.join(PEERS)}")
+        sources.append(peer_source(name))
     return sources
 
 

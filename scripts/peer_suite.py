@@ -4,6 +4,7 @@
     pip install "pyvips[binary]" tifffile imagecodecs opencv-python-headless
     apt install imagemagick
     scripts/peer_suite.py FOLDER
+    scripts/peer_suite.py image/tests/images --references image/tests/reference
 
 Every picture in the folder and below is read as `licodec encode` reads it, and again by a second
 reader, all of them optional: libvips (pyvips), for BMP and PPM ImageMagick. Where that one is
@@ -19,9 +20,11 @@ A line is printed for each file that is not plainly right, and a table of counts
     WRONG             other pixels, or something lost without a note; refused without a reason that
                       another reader knows; read, and its name is one of --corrupt
 
-Of a file that is WRONG it remains to be seen who is: by the format's specification, or by reference
-pictures that the suite has. ImageMagick 6 errs on BMPs of odd bit fields and on JPEG in old TIFFs,
-libvips on GIFs whose first frame is smaller than their screen.
+With --references, a folder of PNGs that are called like the suite's files (a/b.bmp.png for
+a/b.bmp), those are asked first what the pixels are. Of a file that is WRONG without one it remains
+to be seen who is, by the format's specification: ImageMagick 6 errs on BMPs of odd bit fields and
+on JPEG in old TIFFs, libvips on GIFs whose first frame is smaller than their screen, both on TIFFs
+in YCbCr with coefficients of their own.
 
 --corrupt are patterns of file names that a reader has to refuse; PngSuite's are the default.
 The exit code is 1 where any file is wrong.
@@ -37,7 +40,7 @@ from pathlib import Path
 
 from command import parser
 from peers.comparison import tolerance_of
-from peers.readers import READERS
+from peers.readers import READERS, reference_reader
 from peers.verdicts import OUTCOMES, WRONG, judge
 from tables import table
 
@@ -80,10 +83,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parse = parser(__doc__)
     parse.add_argument("folder", type=Path)
     parse.add_argument("--corrupt", action="append", metavar="PATTERN")
+    parse.add_argument("--references", type=Path, metavar="FOLDER")
     options = parse.parse_args(arguments)
     if not options.folder.is_dir():
         parse.error(f"{display_name(options.folder)} is no folder")
     corrupt = options.corrupt or PNGSUITE_CORRUPT
+    references = options.references
+    first = () if references is None else (reference_reader(options.folder, references),)
     counts: Counter[tuple[str, str]] = Counter()
     for path in pictures_in(options.folder):
         with path.open("rb") as file:
@@ -94,6 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             READERS.get(format, ()),
             tolerance_of(format, head),
             any(fnmatch.fnmatchcase(path.name, pattern) for pattern in corrupt),
+            first,
         )
         counts[format, verdict.outcome] += 1
         if verdict.why:

@@ -39,7 +39,7 @@ def tiny_pack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     ids=["grey", "one channel", "reversed view", "alpha", "pillow", "picture"],
 )
 def test_pictures_of_every_form(image: object, tiny_pack: str) -> None:
-    data = licodec.encode(image, d=2, model=tiny_pack, backend="reference")
+    data = licodec.encode(image, d=2, lossless=False, model=tiny_pack, backend="reference")
     info = licodec.read_info(data)
     decoded = licodec.decode(data, backend="reference")
     assert (info["width"], info["height"], info["d"]) == (50, 40, 2.0)
@@ -49,7 +49,8 @@ def test_pictures_of_every_form(image: object, tiny_pack: str) -> None:
 
 def test_paths(tmp_path: Path, tiny_pack: str) -> None:
     Image.fromarray(RAMP[:, :, :3]).save(tmp_path / "a.png")
-    data = licodec.encode(tmp_path / "a.png", quality=50, model=tiny_pack, backend="reference")
+    options = {"lossless": False, "model": tiny_pack, "backend": "reference"}
+    data = licodec.encode(tmp_path / "a.png", quality=50, **options)
     (tmp_path / "a.lic").write_bytes(data)
     assert licodec.read_info(tmp_path / "a.lic")["d"] == 4.0
     decoded = licodec.decode(tmp_path / "a.lic", backend="reference")

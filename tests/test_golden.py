@@ -50,6 +50,14 @@ def test_every_embedded_pack_has_golden_files() -> None:
     assert {pack.weights_id.hex() for pack in embedded} <= {path.name for path in GOLDEN.iterdir()}
 
 
+@pytest.mark.parametrize("name", [name for name in HASHES if name.startswith("lossless/")])
+def test_the_second_decoder_agrees_on_lossless_files(name: str) -> None:
+    decoder = ROOT / "format" / "reference_decoder.py"
+    command = [sys.executable, "-I", str(decoder), str(GOLDEN / name)]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert HASHES[name] in result.stdout
+
+
 @pytest.mark.parametrize("name", [name for name in HASHES if name.endswith("/alpha-d3.lic")])
 def test_the_second_decoder_agrees(name: str) -> None:
     header = read_file((GOLDEN / name).read_bytes()).header

@@ -32,7 +32,6 @@ from licodec.images import (
     output_format,
     psnr,
     read_picture,
-    write_picture,
 )
 from licodec.images import reading as reading_module
 from licodec.images import samples as samples_module
@@ -710,10 +709,10 @@ def test_reading_from_a_file_and_from_a_pipe(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("format", INPUT_FORMATS)
+@pytest.mark.parametrize("format", [f for f in INPUT_FORMATS if f not in ("HEIF", "JXL")])
 def test_damage_gives_a_picture_or_one_of_our_errors(format: str) -> None:
     chance = random.Random(format)
-    options = {"exif": exif_block(6)} if format not in ("BMP", "PPM", "GIF") else {}
+    options = {"exif": exif_block(6)} if format not in ("BMP", "PPM", "GIF", "JPEG2000") else {}
     data = saved(Image.fromarray(samples(9, 8, 3)), format, **options)
     for _ in range(120):
         damaged = bytearray(data)
@@ -837,7 +836,7 @@ def test_unknown_suffix(suffix: str) -> None:
         format_for_suffix(suffix)
 
 
-@pytest.mark.parametrize("format", [f for f in OUTPUT_FORMATS if f != "JPEG"])
+@pytest.mark.parametrize("format", [f for f in OUTPUT_FORMATS if f not in ("JPEG", "AVIF")])
 @pytest.mark.parametrize("shape", [(1, 1), (5, 7), (33, 17)])
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("alpha", [False, True])
@@ -877,8 +876,10 @@ def test_alpha_in_a_format_without(format: str) -> None:
     picture = Picture(samples(2, 2, 3), np.full((2, 2), 255, np.uint8))
     with pytest.raises(UsageError) as caught:
         encode_picture(picture, format)
+    able = ", ".join(name for name in OUTPUT_FORMATS if output_format(name).alpha)
     assert str(caught.value) == (
-        f"{format} cannot hold the picture's alpha; choose one of PNG, TIFF, WEBP"
+        f"{format} cannot hold the picture's alpha; choose one of {able}, "
+        "or flatten it (--background)"
     )
 
 
@@ -932,21 +933,6 @@ def test_xmp_of_any_bytes_in_a_png() -> None:
     with Image.open(io.BytesIO(encode_picture(picture, "PNG"))) as image:
         image.load()
         assert image.info["xmp"] == xmp
-
-
-def test_writing_to_a_file_and_a_stream(tmp_path: Path) -> None:
-    picture = Picture(samples(3, 4, 3))
-    stream = io.BytesIO()
-    write_picture(picture, stream, "PNG")
-    write_picture(picture, tmp_path / "a.png", "PNG")
-    assert (tmp_path / "a.png").read_bytes() == stream.getvalue()
-    with pytest.raises(LicodecError, match="exists already"):
-        write_picture(picture, tmp_path / "a.png", "BMP")
-    write_picture(picture, tmp_path / "a.png", "BMP", overwrite=True)
-    assert (tmp_path / "a.png").read_bytes().startswith(b"BM")
-    with pytest.raises(UsageError):
-        write_picture(Picture(samples(1, 1, 3), samples(1, 1)), tmp_path / "b.bmp", "BMP")
-    assert os.listdir(tmp_path) == ["a.png"]
 
 
 def test_writing_a_view() -> None:

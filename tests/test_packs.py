@@ -145,7 +145,7 @@ def test_programs_of_encoders_must_fit_to_encode(tmp_path: Path, place: str, nam
     pack = with_program(tiny.adapted_pack(), place, name)
     write_pack(replace(pack, adapters=()), tmp_path / "wrong.safetensors")
     wrong = read_pack(tmp_path / "wrong.safetensors")  # good enough for a decoder
-    with pytest.raises(CorruptFileError, match=f"program {place} does not take and give"):
+    with pytest.raises(CorruptFileError, match=f"program {place} does not fit"):
         PackCodecs(wrong).to_encode(64, 64, Rate())
     assert PackCodecs(wrong, "reference").to_decode(1, 1).backend == "reference"
 
@@ -161,7 +161,7 @@ def test_programs_of_encoders_may_not_ask_for_any_memory(copies: int, legal: boo
     if legal:
         require_encoder(large)
     else:
-        with pytest.raises(CorruptFileError, match="program analysis does not take and give"):
+        with pytest.raises(CorruptFileError, match="program analysis does not fit"):
             require_encoder(large)
 
 
@@ -169,9 +169,39 @@ def test_a_set_s_programs_of_encoders_must_fit_to_encode() -> None:
     pack = tiny.adapted_pack()
     place = pack.adapters[0].programs["analysis"]
     wrong = with_program(pack, place, "synthesis")
-    with pytest.raises(CorruptFileError, match=f"program {place} does not take and give"):
+    with pytest.raises(CorruptFileError, match=f"program {place} does not fit"):
         require_encoder(wrong, wrong.adapters[0])
     require_encoder(pack, pack.adapters[0])
+
+
+def without_residual_prediction(pack: Pack) -> Pack:
+    """Which only schedules with phases may do."""
+    steps = tuple(replace(step, residual=None) for step in pack.schedule.slices)
+    shorter = {
+        step.parameters: replace(program, outputs=program.outputs[:2])
+        for step in steps
+        if (program := pack.programs[step.parameters])
+    }
+    schedule = replace(pack.schedule, steps=steps)
+    return replace(pack, schedule=schedule, programs={**pack.programs, **shorter})
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        without_residual_prediction(tiny.pack()),
+        replace(tiny.pack(), schedule=replace(tiny.pack().schedule, d_low=0)),
+        replace(tiny.pack(), distortion_weight=-1),
+        replace(
+            tiny.adapted_pack(),
+            adapters=(replace(tiny.adapted_pack().adapters[0], objective="M S E"),),
+        ),
+    ],
+)
+def test_what_readers_refuse_is_not_written(tmp_path: Path, wrong: Pack) -> None:
+    with pytest.raises(CorruptFileError):
+        write_pack(wrong, tmp_path / "wrong.safetensors")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_pack_may_decode_alone(tmp_path: Path) -> None:

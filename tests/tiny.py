@@ -11,7 +11,6 @@ import torch
 from licodec.networks.adapter_sets import PRESETS, adapted_layers, attach
 from licodec.networks.lite import LiteConfig, LiteNetwork
 from licodec.packing.compiled import (
-    AdaptedNetwork,
     CalibratedNetwork,
     calibrate_network,
     compile_network,
@@ -79,10 +78,10 @@ def adapted_network(*presets: str, seed: int = 5, size: float = 0.05) -> LiteNet
 @cache
 def adapted_pack() -> Pack:
     """A pack with an adapter set for each of SETS; its anchor is that of :func:`anchor_pack`."""
-    adapted = [
-        AdaptedNetwork(objective, adapted_network(*presets, seed=seed))
+    adapted = {
+        objective: adapted_network(*presets, seed=seed)
         for seed, (objective, presets) in enumerate(SETS.items())
-    ]
+    }
     return _compiled(calibrate_network(network(), pictures()[1:2], adapted))
 
 

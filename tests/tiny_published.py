@@ -15,7 +15,7 @@ from licodec.networks import stf, tcm
 from licodec.networks.adapter_sets import PRESETS, adapted_layers, attach
 from licodec.networks.cheng_attn import ChengConfig, ChengNetwork
 from licodec.networks.published import PublishedNetwork, SlicedNetwork
-from licodec.packing.compiled import AdaptedNetwork, calibrate_network, compile_network
+from licodec.packing.compiled import calibrate_network, compile_network
 from licodec.packs import Pack
 
 SLICES = 4
@@ -85,7 +85,7 @@ def adapted_network(*sets: str) -> PublishedNetwork:
 def adapted_pack(*sets: str) -> Pack:
     built = adapted_network(*sets)
     objective = "perceptual" if "beta" in built.rate_modes else "mse"
-    adapted = [AdaptedNetwork(objective, built)]
+    adapted = {objective: built}
     calibrated = calibrate_network(built, pictures(), adapted)
     return compile_network(calibrated, plan_name="standard", card={"name": "tiny"})
 

@@ -14,12 +14,12 @@ class Made(Generic[Report]):
     """What a converter made of a source.
 
     data        the output's bytes
-    weights_id  of the networks, in hexadecimal
+    weights_id  of the networks, in hexadecimal; None where there are none
     report      what there is to say of it
     """
 
     data: bytes
-    weights_id: str
+    weights_id: str | None
     report: Report
 
 

@@ -6,7 +6,7 @@ import errno
 import os
 import sys
 from importlib import import_module
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import typer
 from typer.core import TyperGroup
@@ -43,7 +43,7 @@ class Commands(TyperGroup):
     def _made(name: str) -> Any:
         if name == "models":
             return typer.main.get_group(models)
-        return _made(name, *COMMANDS[name])
+        return _made(name, COMMANDS[name])
 
     def main(self, *args: Any, **options: Any) -> NoReturn:
         """Run the arguments given (sys.argv's by default) and exit."""
@@ -91,30 +91,58 @@ def _system_error(error: OSError) -> str:
     return where + (error.strerror or str(error))
 
 
+class Entry(NamedTuple):
+    """Where the function of a command is, and a call of it as its help shows it."""
+
+    module: str
+    function: str
+    example: str
+
+
 PLAIN, PACKS = "licodec.cli.commands", "licodec.cli.pack_commands"
-# The functions of the commands, by module and name.
 COMMANDS = {
-    "encode": (PLAIN, "encode"),
-    "decode": (PLAIN, "decode"),
-    "batch": (PLAIN, "batch"),
-    "info": (PLAIN, "info"),
-    "verify": (PLAIN, "verify"),
-    "compare": ("licodec.cli.compare_options", "compare"),
-    "quantize": (PACKS, "quantize"),
+    "encode": Entry(PLAIN, "encode", "licodec encode photo.png -o photo.lic --d 4"),
+    "decode": Entry(PLAIN, "decode", "licodec decode photo.lic -o photo.png"),
+    "batch": Entry(PLAIN, "batch", "licodec batch photographs -o archive -q 60"),
+    "info": Entry(PLAIN, "info", "licodec info --json photo.lic"),
+    "verify": Entry(PLAIN, "verify", "licodec verify archive/*.lic"),
+    "compare": Entry(
+        "licodec.cli.compare_options",
+        "compare",
+        "licodec compare photo.png --ds 1,4 --codecs webp,avif -o page.html",
+    ),
+    "quantize": Entry(
+        PACKS,
+        "quantize",
+        "licodec quantize checkpoint.pt --size 25% --calibrate photographs -o quarter.safetensors",
+    ),
 }
 MODELS_COMMANDS = {
-    "list": (PLAIN, "models_list"),
-    "verify": (PLAIN, "models_verify"),
-    "install": (PLAIN, "models_install"),
-    "import": (PACKS, "models_import"),
+    "list": Entry(PLAIN, "models_list", "licodec models list --json"),
+    "verify": Entry(PLAIN, "models_verify", "licodec models verify lite"),
+    "install": Entry(PLAIN, "models_install", "licodec models install quarter.safetensors"),
+    "import": Entry(
+        PACKS,
+        "models_import",
+        "licodec models import stf_0130_best.pth.tar --backbone stf --calibrate photographs "
+        "-o stf.safetensors",
+    ),
 }
 
 
-def _made(name: str, module: str, function: str) -> Any:
+def _made(name: str, entry: Entry) -> Any:
     """A command for Typer. Reading the declarations of all takes as long as some commands do."""
     alone = typer.Typer(add_completion=False)
-    alone.command(name)(grouped(getattr(import_module(module), function)))
+    function = getattr(import_module(entry.module), entry.function)
+    alone.command(name, help=_unwrapped(function.__doc__), epilog=f"Example: {entry.example}")(
+        grouped(function)
+    )
     return typer.main.get_command(alone)
+
+
+def _unwrapped(text: str) -> str:
+    """A docstring with a line for each paragraph: the terminal's width breaks it, not ours."""
+    return "\n\n".join(" ".join(part.split()) for part in text.split("\n\n"))
 
 
 class ModelsCommands(TyperGroup):
@@ -122,7 +150,7 @@ class ModelsCommands(TyperGroup):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        lazily: Any = Lazily(MODELS_COMMANDS, lambda name: _made(name, *MODELS_COMMANDS[name]))
+        lazily: Any = Lazily(MODELS_COMMANDS, lambda name: _made(name, MODELS_COMMANDS[name]))
         self.commands = lazily
 
 

@@ -24,7 +24,7 @@ from licodec.batches.sources import Found, check_folders, find
 from licodec.batches.work import Outcome, Record, Task, is_recognized, perform
 from licodec.batches.workers import Ask, run_in_processes
 from licodec.cli.batch_output import BatchOutput, JsonOutput, TextOutput
-from licodec.cli.decode import Decoder, DecodeSettings, suffix_of
+from licodec.cli.decode import DEFAULT_FORMAT, Decoder, DecodeSettings, check_coding, suffix_of
 from licodec.cli.encode import Encoder, EncodeSettings
 from licodec.cli.naming import LIC_SUFFIX, decoded_name, encoded_name
 from licodec.cli.options import Machine
@@ -94,9 +94,13 @@ def encode_tree(
     direction = encoding()
     tree = find_tree(folder, output, direction, batch.selection)
     encoder = Encoder(settings)  # refuses an impossible rate or model before anything is made
-    weights_id = encoder.pack.weights_id.hex()
     request = Request(
-        tree.root, tree.folder, encoder.file_settings, weights_id, batch.force, batch.preserve
+        tree.root,
+        tree.folder,
+        encoder.file_settings,
+        encoder.weights_id,
+        batch.force,
+        batch.preserve,
     )
     tools = Tools(encoder, partial(_open_encoder, settings), settings.machine)
     return _run(tree.found, request, direction, tools, batch)
@@ -106,6 +110,7 @@ def decode_tree(
     folder: str, output: str | None, settings: DecodeSettings, batch: BatchSettings
 ) -> int:
     """Decode every .lic file below a folder; returns the exit code."""
+    check_coding(settings, settings.format or DEFAULT_FORMAT, "the output")
     direction = decoding(settings.format)
     tree = find_tree(folder, output, direction, batch.selection)
     decoder = Decoder(settings)
@@ -280,7 +285,7 @@ def _prepare_worker(threads: int | None) -> None:
 
 def _open_encoder(settings: EncodeSettings, machine: Machine) -> Handle:
     encoder = Encoder(replace(settings, machine=machine))
-    encoder.codecs.require_backend()  # a machine that cannot run it ends the batch, not each file
+    encoder.require_backend()  # a machine that cannot run it ends the batch, not each file
     return partial(perform, encoder)
 
 

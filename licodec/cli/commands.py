@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import typer
 
-from licodec.cli import options
+from licodec.cli import options, view_options
+from licodec.cli.picture_options import (
+    Background,
+    TransparencyOptions,
+    WritingOptions,
+    parse_background,
+)
 from licodec.cli.rate_options import RateOptions
 from licodec.cli.streams import say
 from licodec.errors import UsageError
@@ -36,6 +42,9 @@ def encode(
     force: options.Force = False,
     rate: RateOptions,
     pack: options.ModelOptions,
+    crop: view_options.Crop = None,
+    resize: view_options.Resize = None,
+    transparency: TransparencyOptions,
     metadata: options.MetadataKept = options.ALL_METADATA,
     psnr: options.Psnr = False,
     machine: options.MachineOptions,
@@ -47,10 +56,14 @@ def encode(
     """
     wanted, kept = rate.chosen(), options.parse_metadata(metadata)
     on, verbosity = machine.chosen(), said.chosen()
+    framing = view_options.framing(crop, resize)
+    pack.check_beside(wanted)
 
     from licodec.cli.encode import EncodeSettings, encode_files
 
-    settings = EncodeSettings(wanted, pack.model, pack.plan, kept, psnr, force, on)
+    settings = EncodeSettings(
+        *(wanted, pack.model, pack.plan, kept, psnr, force, on), transparency.chosen(), framing
+    )
     return encode_files(inputs, output, settings, verbosity)
 
 
@@ -59,18 +72,21 @@ def decode(
     inputs: options.LicFiles,
     output: options.DecodeOutput = None,
     force: options.Force = False,
-    format: options.Format = None,
-    compress: options.Compress = None,
+    writing: WritingOptions,
+    background: Background = None,
+    crop: view_options.Crop = None,
+    reduction: view_options.ReductionOptions,
     metadata: options.MetadataKept = options.ALL_METADATA,
     machine: options.MachineOptions,
     said: options.VerbosityOptions,
 ) -> int:
     """Decode .lic files into pictures, the same pixels on every machine."""
     kept, on, verbosity = options.parse_metadata(metadata), machine.chosen(), said.chosen()
+    view = reduction.chosen(crop)
 
-    from licodec.cli.decode import DecodeSettings, choose_format, decode_files
+    from licodec.cli.decode import DecodeSettings, decode_files
 
-    settings = DecodeSettings(choose_format(format), kept, force, on, compress)
+    settings = DecodeSettings.chosen(writing, kept, force, on, parse_background(background), view)
     return decode_files(inputs, output, settings, verbosity)
 
 
@@ -87,7 +103,9 @@ def batch(
     dry_run: options.DryRun = False,
     rate: RateOptions,
     pack: options.ModelOptions,
-    format: options.Format = None,
+    transparency: TransparencyOptions,
+    writing: WritingOptions,
+    reduction: view_options.ReductionOptions,
     metadata: options.MetadataKept = options.ALL_METADATA,
     psnr: options.Psnr = False,
     machine: options.MachineOptions,
@@ -96,38 +114,41 @@ def batch(
 ) -> int:
     """Encode all pictures of a folder and its subfolders, or decode all .lic files of one.
 
-    The outputs form a mirrored tree. Beside them, in .licodec-batch.jsonl, stands
-    what was made of what and how. So a batch that was stopped goes on where it was,
-    and where a source or an option has changed the output is made anew. A file that
-    batch has not made is an error, unless it is what would be made; --force alone
-    replaces it. Pictures whose outputs would have one name (a.png and a.jpg in one
-    folder) keep their suffixes: a.png.lic, a.jpg.lic.
+    The outputs form a mirrored tree. Beside them, in .licodec-batch.jsonl, stands what was made of
+    what and how. So a batch that was stopped goes on where it was, and where a source or an option
+    has changed the output is made anew. A file that batch has not made is an error, unless it is
+    what would be made; --force alone replaces it. Pictures whose outputs would have one name, as
+    of a.png and a.jpg, keep their suffixes: a.png.lic, a.jpg.lic.
 
-    A bad file never stops the rest; the exit code is 1 if any failed. Names that
-    begin with a dot, links to folders, what is no file, and OUT within DIR are
-    passed over.
+    A bad file never stops the rest; the exit code is 1 if any failed. Names that begin with a dot,
+    links to folders, what is no file, and OUT within DIR are passed over.
     """
     wanted, kept = rate.chosen(), options.parse_metadata(metadata)
     on, verbosity = machine.chosen(), said.chosen()
+    pack.check_beside(wanted)
     if json and said.quiet:
         raise UsageError("--json and --quiet exclude each other; give one of them")
     if decode and (psnr or rate != RateOptions()):
         raise UsageError("rate options and --psnr are for encoding; --decode takes none of them")
-    if format is not None and not decode:
-        raise UsageError("--format is for --decode; encoding writes .lic files")
+    if decode:
+        transparency.require_no_encoding()
+    else:
+        writing.require_default()
+        reduction.require_default()
 
     from licodec.batches.selection import Selection
     from licodec.cli.batch import BatchSettings, decode_tree, encode_tree
-    from licodec.cli.decode import DecodeSettings, choose_format
+    from licodec.cli.decode import DecodeSettings
     from licodec.cli.encode import EncodeSettings
 
     selection = Selection(tuple(include or ()), tuple(exclude or ()))
     settings = BatchSettings(selection, jobs, force, preserve, dry_run, json, verbosity)
     if decode:
-        decoding = DecodeSettings(choose_format(format), kept, force, on)
+        own = parse_background(transparency.background), reduction.chosen()
+        decoding = DecodeSettings.chosen(writing, kept, force, on, *own)
         return decode_tree(folder, output, decoding, settings)
-    encoding = EncodeSettings(wanted, pack.model, pack.plan, kept, psnr, force, on)
-    return encode_tree(folder, output, encoding, settings)
+    stated = wanted, pack.model, pack.plan, kept, psnr, force, on, transparency.chosen()
+    return encode_tree(folder, output, EncodeSettings(*stated), settings)
 
 
 def info(

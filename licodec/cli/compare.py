@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 import licodec
+from licodec.choice import encode_with_network
 from licodec.cli import machine
 from licodec.cli.options import Machine
 from licodec.cli.reading import read_source, source_name
@@ -39,6 +40,7 @@ class CompareSettings:
     crop         "WxH+X+Y", "WxH" or None
     model, plan  see licodec.packs.choose_pack
     overwrite    whether the page may exist
+    lossless     see licodec.rate.modes.Rate
     as_json      whether figures are printed as JSON
     """
 
@@ -49,6 +51,7 @@ class CompareSettings:
     model: str
     plan: str
     overwrite: bool
+    lossless: bool | None
     as_json: bool
     machine: Machine
 
@@ -60,12 +63,13 @@ class _Subject:
     codecs: PackCodecs
     machine: Machine
     reporter: Reporter
+    lossless: bool | None
 
-    def __call__(self, picture: Picture, d: float) -> tuple[bytes, float, np.ndarray]:
-        rate = Rate(RateMode.D, d)
+    def __call__(self, picture: Picture, d: float) -> tuple[bytes, float | None, np.ndarray]:
+        rate = Rate(RateMode.D, d, lossless=self.lossless)
         codec = self.codecs.to_encode(picture.width, picture.height, rate)
         self.reporter.notice(machine.notice(codec, self.machine))
-        coded = codec.encode_at(picture, rate).result
+        coded = encode_with_network(codec, picture, rate).coded
         return coded.data, coded.d, coded.picture.pixels
 
     @property
@@ -121,7 +125,7 @@ def _open_subject(settings: CompareSettings, reporter: Reporter) -> _Subject:
             codecs.pack.rate_scale.setting(Rate(RateMode.D, d))
         except UsageError as error:
             raise UsageError(f"--ds: {error}") from None
-    return _Subject(codecs, settings.machine, reporter)
+    return _Subject(codecs, settings.machine, reporter, settings.lossless)
 
 
 def _plan(settings: CompareSettings, pictures: int, reporter: Reporter) -> Plan:

@@ -44,6 +44,14 @@ CropShown = Annotated[
         show_default=False,
     ),
 ]
+NoLossless = Annotated[
+    bool,
+    typer.Option(
+        "--no-lossless",
+        help="Compare what the network makes, also where encode keeps every pixel as that is no "
+        "larger.",
+    ),
+]
 PageOutput = Annotated[
     str | None,
     typer.Option(
@@ -76,6 +84,7 @@ def compare(
     codecs: Codecs = None,
     at_equal: AtEqual = Equal.SIZE,
     crop: CropShown = None,
+    no_lossless: NoLossless = False,
     pack: options.ModelOptions,
     json: options.Json = False,
     machine: options.MachineOptions,
@@ -96,6 +105,15 @@ def compare(
     from licodec.cli.compare import CompareSettings, compare_files
 
     settings = CompareSettings(
-        wanted, codecs, at_equal, crop, pack.model, pack.plan, force, json, on
+        wanted,
+        codecs,
+        at_equal,
+        crop,
+        pack.model,
+        pack.plan,
+        force,
+        False if no_lossless else None,
+        json,
+        on,
     )
     return compare_files(inputs, output, settings, verbosity)

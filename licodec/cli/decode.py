@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,21 +14,25 @@ from licodec.cli import machine
 from licodec.cli.converting import convert_files
 from licodec.cli.naming import LIC_SUFFIX, Job, aside, command_line, decoded_name, plan_jobs
 from licodec.cli.options import Machine
+from licodec.cli.picture_options import WritingOptions
 from licodec.cli.reading import read_lic, source_name
 from licodec.cli.rendering import Notice, Verbosity, about
-from licodec.container import read_file
+from licodec.container import LicFile, LosslessFile, read_file
 from licodec.descriptors import output_descriptor
 from licodec.errors import UsageError
 from licodec.files import display_name
 from licodec.images import (
     INPUT_SUFFIXES,
     PNG_COMPRESSION,
+    QUALITY_FORMATS,
     encode_picture,
     format_for_suffix,
     metadata_not_held,
     metadata_subset,
     output_format,
 )
+from licodec.images.transparency import Colour, flattened
+from licodec.images.views import WHOLE, View
 from licodec.library import Library
 
 DEFAULT_FORMAT = "PNG"
@@ -42,6 +46,9 @@ class DecodeSettings:
     metadata   kinds to keep
     overwrite  whether outputs may exist
     compression  of PNG, 0 to 9; None: the default
+    quality    of formats that have one, 0 to 100; None: the default
+    background that alpha is flattened onto; None: it is kept
+    view       what is decoded of each picture
     """
 
     format: str | None
@@ -49,6 +56,31 @@ class DecodeSettings:
     overwrite: bool
     machine: Machine
     compression: int | None = None
+    quality: int | None = None
+    background: Colour | None = None
+    view: View = WHOLE
+
+    @classmethod
+    def chosen(
+        cls,
+        writing: WritingOptions,
+        metadata: frozenset[str],
+        overwrite: bool,
+        machine: Machine,
+        background: Colour | None,
+        view: View,
+    ) -> DecodeSettings:
+        """With outputs as they are asked for. Raises UsageError."""
+        return cls(
+            choose_format(writing.format),
+            metadata,
+            overwrite,
+            machine,
+            writing.compress,
+            writing.output_quality,
+            background,
+            view,
+        )
 
     @property
     def png_compression(self) -> int:
@@ -100,9 +132,19 @@ class Decoder:
     @property
     def file_settings(self) -> dict[str, Any]:
         """All that changes a picture's file beside the .lic file, in JSON's types."""
+        settings = self.settings
+        background = settings.background and list(settings.background)
+        optional: dict[str, Any] = {
+            "compression": settings.compression,
+            "quality": settings.quality,
+            "background": background,
+        }
+        view = {k: v for k, v in asdict(settings.view).items() if v != getattr(WHOLE, k)}
         return {
-            "format": self.settings.format or DEFAULT_FORMAT,
-            "metadata": sorted(self.settings.metadata),
+            "format": settings.format or DEFAULT_FORMAT,
+            "metadata": sorted(settings.metadata),
+            **{name: value for name, value in optional.items() if value is not None},
+            **view,
         }
 
     def make(self, source: str, target: str) -> Made[DecodeResult]:
@@ -116,10 +158,12 @@ class Decoder:
             reading = time.perf_counter() - start
             codec = self.library.codec_for(lic)  # takes seconds the first time
             start = time.perf_counter() - reading
-            decoded = self.library.decode_with(codec, lic)
+            decoded = self.library.decode_with(codec, lic, settings.view)
             kept = metadata_subset(decoded, settings.metadata)
+            if settings.background is not None:
+                kept = flattened(kept, settings.background)
             chosen = settings.format or format_of(target)
-            image = encode_picture(kept, chosen, settings.png_compression)
+            image = encode_picture(kept, chosen, settings.png_compression, settings.quality)
         left_out = (
             f"{chosen} holds no {kind}; left out" for kind in metadata_not_held(kept, chosen)
         )
@@ -130,14 +174,19 @@ class Decoder:
             size=len(data),
             written=len(image),
             seconds=time.perf_counter() - start,
-            warnings=tuple(f"{name}: {note}" for note in (*decoded.notes, *left_out)),
+            warnings=tuple(f"{name}: {note}" for note in (*kept.notes, *left_out)),
             notice=machine.notice(codec, settings.machine),
         )
-        return Made(image, lic.header.weights_id.hex(), result)
+        return Made(image, weights_id_of(lic), result)
 
     def look(self, source: str, target: str) -> Look:
         """Whether a picture was decoded from a file is not to be seen without decoding it."""
         return Look(Likeness.UNKNOWN)
+
+
+def weights_id_of(lic: LicFile | LosslessFile) -> str | None:
+    """In hexadecimal; None where no network is needed."""
+    return lic.header.weights_id.hex() if isinstance(lic, LicFile) else None
 
 
 def format_of(target: str) -> str:
@@ -209,9 +258,18 @@ def decode_files(
 ) -> int:
     """Decode each input; returns the exit code, the highest of the files'."""
     jobs = plan_decoding(sources, output, settings.format)
-    if settings.compression is not None:
+    if settings.compression is not None or settings.quality is not None:
         for job in jobs:
-            if (chosen := settings.format or format_of(job.target)) != "PNG":
-                name = display_name(job.target)
-                raise UsageError(f"--compress is of PNG, and {name} is {chosen}")
+            chosen = settings.format or format_of(job.target)
+            check_coding(settings, chosen, display_name(job.target))
     return convert_files(Decoder(settings), jobs, settings.overwrite, verbosity)
+
+
+def check_coding(settings: DecodeSettings, chosen: str, name: str) -> None:
+    """Refuse what is asked of a format, that of `name`, that does not have it."""
+    if settings.compression is not None and chosen != "PNG":
+        raise UsageError(f"--compress is of PNG, and {name} is {chosen}")
+    if settings.quality is not None and chosen not in QUALITY_FORMATS:
+        raise UsageError(
+            f"--output-quality is of {', '.join(QUALITY_FORMATS)}, and {name} is {chosen}"
+        )

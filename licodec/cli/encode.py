@@ -9,6 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from licodec.batches.converter import Likeness, Look, Made
+from licodec.choice import (
+    Encoded,
+    encode_with_network,
+    encode_without_network,
+    may_be_lossless,
+)
 from licodec.cli import machine
 from licodec.cli.converting import convert_files
 from licodec.cli.naming import LIC_SUFFIX, Job, command_line, encoded_name, plan_jobs
@@ -22,11 +28,20 @@ from licodec.cli.rendering import (
     bits_per_pixel,
     decibels,
 )
-from licodec.codec import Codec, Coded, rate_fields
-from licodec.container import Header, LicFile, Metadata, read_file
+from licodec.codec import Coded, rate_fields
+from licodec.container import (
+    Header,
+    LicFile,
+    LosslessFile,
+    LosslessHeader,
+    Metadata,
+    read_file,
+)
 from licodec.errors import LicodecError, UsageError
 from licodec.files import display_name
 from licodec.images import INPUT_SUFFIXES, Picture, metadata_subset, psnr
+from licodec.images.resizing import AS_IT_IS, Framing
+from licodec.images.transparency import Transparency
 from licodec.library import PackCodecs
 from licodec.packs import Pack, choose_pack, open_pack, require_encoder
 from licodec.rate.gains import GAIN_ONE
@@ -40,8 +55,10 @@ class EncodeSettings:
 
     model, plan      see licodec.packs.choose_pack
     metadata         kinds to keep
+    transparency     what becomes of it
     measure_psnr     whether results have their PSNR
     overwrite        whether outputs may exist
+    framing          what is coded of each picture, and in which size
     """
 
     rate: Rate
@@ -51,6 +68,8 @@ class EncodeSettings:
     measure_psnr: bool
     overwrite: bool
     machine: Machine
+    transparency: Transparency = Transparency()  # noqa: RUF009  (frozen)
+    framing: Framing = AS_IT_IS
 
 
 @dataclass(frozen=True)
@@ -77,7 +96,7 @@ class EncodeResult:
 
     def line(self) -> str:
         parts = [f"{self.size} bytes", bits_per_pixel(self.size, self.pixels), self.rate]
-        if self.psnr is not None:
+        if self.psnr is not None and decibels(self.psnr) not in parts:
             parts.append(decibels(self.psnr))
         return f"{self.job}: {', '.join(parts)}, {self.seconds:.2f} s"
 
@@ -86,14 +105,29 @@ class Encoder:
     """Encodes one picture after the other with the same settings.
 
     Opening it checks pack and rate, without torch; the networks are made ready for the first
-    picture. Raises UsageError and CorruptFileError.
+    picture that needs them. Raises UsageError and CorruptFileError.
     """
 
     def __init__(self, settings: EncodeSettings) -> None:
         self.settings = settings
-        self.pack = open_pack(choose_pack(settings.model, settings.plan).path)
-        require_encoder(self.pack)
-        self.setting = rate_setting(settings.rate, self.pack)
+        self.setting = None if settings.rate.lossless else rate_setting(settings.rate, self.pack)
+
+    @cached_property
+    def pack(self) -> Pack:
+        """What encodes, where not all is to be lossless."""
+        pack = open_pack(choose_pack(self.settings.model, self.settings.plan).path)
+        require_encoder(pack)
+        return pack
+
+    @property
+    def weights_id(self) -> str | None:
+        """In hexadecimal; None where all is to be lossless."""
+        return None if self.settings.rate.lossless else self.pack.weights_id.hex()
+
+    def require_backend(self) -> None:
+        """Raise LicodecError where a backend was asked for that cannot encode here."""
+        if not self.settings.rate.lossless:
+            self.codecs.require_backend()
 
     @cached_property
     def codecs(self) -> PackCodecs:
@@ -103,11 +137,18 @@ class Encoder:
     @property
     def file_settings(self) -> dict[str, Any]:
         """All that changes a file beside its picture and the weights, in JSON's types."""
-        return {"rate": self._rate_settings, "metadata": sorted(self.settings.metadata)}
+        return {
+            "rate": self._rate_settings,
+            "lossless": self.settings.rate.lossless,
+            "metadata": sorted(self.settings.metadata),
+            **self.settings.transparency.file_settings,
+        }
 
     @property
-    def _rate_settings(self) -> dict[str, Any]:
+    def _rate_settings(self) -> dict[str, Any] | None:
         """The rate as every file states it, or the target that it was searched for."""
+        if self.settings.rate.lossless:
+            return None
         if self.setting is not None:
             stated = rate_fields(self.pack, self.setting)
             adapter_id = stated["adapter_id"]
@@ -128,13 +169,21 @@ class Encoder:
         name = source_name(source)
         with machine.memory_errors():
             picture = read_source(source)
+        with about(name), machine.memory_errors():
+            picture = settings.transparency.applied(settings.framing.of(picture))
         reading = time.perf_counter() - start
-        # Opening it may take seconds, which are not this picture's.
-        codec = self.codecs.to_encode(picture.width, picture.height, settings.rate)
         start = time.perf_counter() - reading
         kept = metadata_subset(picture, settings.metadata)
         with about(name), machine.memory_errors():
-            coded, missed = self._code(codec, kept)
+            encoded = encode_without_network(kept, settings.rate)
+        if encoded is None:
+            spent = time.perf_counter() - start
+            # Opening it may take seconds, which are not this picture's.
+            codec = self.codecs.to_encode(picture.width, picture.height, settings.rate)
+            start = time.perf_counter() - spent
+            with about(name), machine.memory_errors():
+                encoded = encode_with_network(codec, kept, settings.rate)
+        coded, missed = encoded.coded, self._missed(encoded, kept)
         result = EncodeResult(
             Job(source, target),
             size=len(coded.data),
@@ -143,9 +192,9 @@ class Encoder:
             psnr=psnr(picture.pixels, coded.picture.pixels) if settings.measure_psnr else None,
             seconds=time.perf_counter() - start,
             warnings=tuple(f"{name}: {note}" for note in (*picture.notes, *missed)),
-            notice=machine.notice(codec, settings.machine),
+            notice=machine.notice(encoded.codec, settings.machine),
         )
-        return Made(coded.data, self.pack.weights_id.hex(), result)
+        return Made(coded.data, self.weights_id, result)
 
     def look(self, source: str, target: str) -> Look:
         """Whether a file that exists was made of a picture with these settings, as far as its
@@ -155,15 +204,25 @@ class Encoder:
         except LicodecError as error:
             return Look(Likeness.OTHER, f"is no whole .lic file ({error})")
         with machine.memory_errors():
-            picture = metadata_subset(read_source(source), self.settings.metadata)
+            picture = self.settings.transparency.applied(read_source(source))
+            picture = metadata_subset(picture, self.settings.metadata)
         difference = self._difference(lic, picture)
         if difference:
             return Look(Likeness.OTHER, difference)
-        return Look(Likeness.UNKNOWN if self.setting is None else Likeness.SAME)
+        return Look(Likeness.SAME if self._is_settled(lic, picture) else Likeness.UNKNOWN)
 
-    def _difference(self, lic: LicFile, picture: Picture) -> str:
+    def _is_settled(self, lic: LicFile | LosslessFile, picture: Picture) -> bool:
+        """Whether a file without a difference can be no other than what would be made."""
+        lossless = self.settings.rate.lossless
+        if lossless is None:
+            size = sum(len(chunk.data) for chunk in lic.to_chunks())
+            by_network = isinstance(lic, LicFile) and not may_be_lossless(picture, size)
+            return self.setting is not None and by_network
+        return lossless or self.setting is not None
+
+    def _difference(self, lic: LicFile | LosslessFile, picture: Picture) -> str:
         """How a file tells that it is of another picture or other settings, or nothing."""
-        header, pack, setting = lic.header, self.pack, self.setting
+        header, wanted = lic.header, self.settings.rate.lossless
         size = f"{header.width}x{header.height}"
         if size != f"{picture.width}x{picture.height}":
             return f"is a picture of {size} pixels, not {picture.width}x{picture.height}"
@@ -171,6 +230,12 @@ class Encoder:
             return "is a picture with other channels"
         if lic.metadata != Metadata(picture.icc, picture.exif, picture.xmp):
             return "has other metadata"
+        if isinstance(header, LosslessHeader):
+            return "is lossless" if wanted is False else ""
+        return "is not lossless" if wanted else self._difference_of_rate(header)
+
+    def _difference_of_rate(self, header: Header) -> str:
+        pack, setting = self.pack, self.setting
         if header.weights_id != pack.weights_id:
             return f"was made with other weights ({header.weights_id.hex()})"
         if setting is None:
@@ -180,14 +245,12 @@ class Encoder:
             return f"was made at {rate_in_words(header)}"
         return ""
 
-    def _code(self, codec: Codec, picture: Picture) -> tuple[Coded, tuple[str, ...]]:
-        """The coding that was asked for, and a warning where the target is out of reach."""
-        rate = self.settings.rate
-        found = codec.encode_at(picture, rate)
-        coded = found.result
-        if found.met:
-            return coded, ()
-        return coded, (
+    def _missed(self, encoded: Encoded, picture: Picture) -> tuple[str, ...]:
+        """A warning where the target is out of reach."""
+        rate, coded = self.settings.rate, encoded.coded
+        if encoded.met:
+            return ()
+        return (
             f"{option_name(rate.mode)} {rate.value:g} is out of reach; the nearest file has "
             f"{_reached(rate.mode, picture, coded)}, at {rate_in_words(coded.header)}",
         )
@@ -204,8 +267,10 @@ def rate_setting(rate: Rate, pack: Pack) -> Setting | None:
         raise UsageError(f"{option_name(rate.mode)}: {error}") from None
 
 
-def rate_in_words(header: Header) -> str:
-    """ "d 2", or "alpha 0.5, beta 0.2", with d where it is not neutral."""
+def rate_in_words(header: Header | LosslessHeader) -> str:
+    """ "d 2", or "alpha 0.5, beta 0.2", with d where it is not neutral; or "lossless"."""
+    if isinstance(header, LosslessHeader):
+        return "lossless"
     values = {"alpha": header.alpha / GAIN_ONE, "beta": header.beta / GAIN_ONE}
     parts = [f"{mode} {value:.4g}" for mode, value in values.items() if value]
     if header.d_value != 1 or not parts:

@@ -12,7 +12,7 @@ from typing import Any
 from licodec.cli.reading import read_lic, source_name
 from licodec.cli.rendering import Reporter, Verbosity, about, counted, one_line
 from licodec.cli.streams import require_output
-from licodec.container import describe, read_file
+from licodec.container import Header, describe, read_file
 from licodec.descriptors import STANDARD_STREAM
 from licodec.errors import LicodecError, WeightsMissingError
 from licodec.packs import PackName, find_pack, open_pack
@@ -106,8 +106,9 @@ class _Inspector:
         data = read_lic(source)
         with about(name):
             lic = read_file(data)
-            header = lic.header
-            pack = self._installed(header.weights_id, header.backbone, header.adapter_id)
+            header, pack = lic.header, None
+            if isinstance(header, Header):
+                pack = self._installed(header.weights_id, header.backbone, header.adapter_id)
             layers = self._layers(pack.path) if pack is not None and self._with_layers else None
         return _Report(name, describe(lic), pack, layers)
 
@@ -126,13 +127,35 @@ def _plan_by_layer(pack: Path) -> Layers:
 def _lines(report: _Report) -> Iterator[tuple[str, str]]:
     """Labels and values: every header field, and the sizes of the parts."""
     fields = report.fields
-    unit = fields["d_fraction_bits"]
     samples = "grey" if fields["channels"] == 1 else "RGB"
-    pack = report.pack
     yield "size", f"{fields['size']} bytes, {fields['bpp']:.3f} bits per pixel"
     yield "format version", str(fields["format_version"])
     yield "picture", f"{fields['width']}x{fields['height']} pixels"
     yield "channels", f"{fields['channels']} ({samples}) of {fields['bit_depth']} bits"
+    if fields["lossless"]:
+        yield from _coding_lines(fields)
+    else:
+        yield from _network_lines(report)
+    for kind, label in _METADATA_NAMES.items():
+        yield label, _bytes(fields["metadata"][kind])
+    yield "payload", _payload(fields)
+    if (bands := fields["bands"]) is not None:
+        groups = counted(len(bands["groups"]), "group")
+        yield "bands", f"of {bands['direction']}, {groups} of planes; crops decode by themselves"
+    yield "overhead", f"{fields['overhead_bytes']} bytes"
+    yield "pixel checksum", fields["pixel_crc"]
+    for warning in fields["warnings"]:
+        yield "warning", warning
+
+
+def _coding_lines(fields: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "alpha plane", "in the payload" if fields["alpha_plane"] else "none"
+    yield "coding", f"lossless ({fields['coding']})"
+
+
+def _network_lines(report: _Report) -> Iterator[tuple[str, str]]:
+    fields, pack = report.fields, report.pack
+    unit = fields["d_fraction_bits"]
     yield "alpha plane", _bytes(fields["alpha_plane_bytes"])
     yield "backbone", fields["backbone"]
     yield "arithmetic", fields["profile"]
@@ -143,17 +166,18 @@ def _lines(report: _Report) -> Iterator[tuple[str, str]]:
     objective = _objective(report)
     yield "adapter set", (fields["adapter_id"] or "none") + (f" ({objective})" if objective else "")
     yield "precision plan", _plan(fields["plan"])
-    for kind, label in _METADATA_NAMES.items():
-        yield label, _bytes(fields["metadata"][kind])
-    yield (
-        "payload",
-        f"{counted(fields['streams'], 'stream')}, {fields['rans_bytes']} bytes of symbols, "
-        f"{fields['escape_bytes']} of escapes",
-    )
-    yield "overhead", f"{fields['overhead_bytes']} bytes"
-    yield "pixel checksum", fields["pixel_crc"]
-    for warning in fields["warnings"]:
-        yield "warning", warning
+
+
+def _payload(fields: dict[str, Any]) -> str:
+    if not fields["lossless"]:
+        return (
+            f"{counted(fields['streams'], 'stream')}, {fields['rans_bytes']} bytes of symbols, "
+            f"{fields['escape_bytes']} of escapes"
+        )
+    columns, rows = fields["pieces"].values()
+    count = counted(columns * rows, "piece")
+    where = f" ({columns} across, {rows} down)" if columns * rows > 1 else ""
+    return f"{count}{where}, {fields['piece_bytes']} bytes"
 
 
 def _objective(report: _Report) -> str | None:
@@ -180,6 +204,8 @@ def _details(report: _Report) -> Iterator[str]:
     for chunk in report.fields["chunks"]:
         damage = "" if chunk["intact"] else ", damaged"
         yield f"    {chunk['type']:<14} {counted(chunk['bytes'], 'byte')}{damage}"
+    if report.fields["lossless"]:
+        return
     if report.layers is None:
         yield "  plan by layer    the pack is not installed"
         return

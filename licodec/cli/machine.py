@@ -23,8 +23,10 @@ def prepare(machine: Machine) -> None:
         set_threads(machine.threads)
 
 
-def notice(codec: Codec, machine: Machine) -> Notice:
+def notice(codec: Codec | None, machine: Machine) -> Notice:
     """Which pack runs on what and why on nothing faster, with a warning where that is slow."""
+    if codec is None:
+        return Notice("lossless WebP, without a network")
     pack, rejected = codec.pack, codec.interpreter.rejected
     line = f"{pack.backbone} ({pack.plan_name}, {pack.weights_id.hex()}) on {codec.backend}"
     chosen_reference = codec.backend == REFERENCE and machine.backend is None

@@ -13,6 +13,7 @@ from licodec.cli.streams import say
 from licodec.cli.threads import limit_threads
 from licodec.errors import UsageError
 from licodec.exact.threads import MOST_THREADS
+from licodec.rate.modes import Rate
 
 MACHINE_PANEL = "Machine (never changes a pixel)"
 
@@ -40,7 +41,8 @@ Pictures = Annotated[
     list[str],
     typer.Argument(
         metavar="IN",
-        help="Pictures: PNG, JPEG, WebP, TIFF, BMP, PPM/PGM/PBM, GIF, AVIF; - is standard input.",
+        help="Pictures: PNG, JPEG, WebP, TIFF, BMP, PPM/PGM/PBM, GIF, JPEG 2000, AVIF, and with "
+        "extras HEIC and JPEG XL; - is standard input.",
         show_default=False,
     ),
 ]
@@ -79,23 +81,6 @@ BatchOutput = Annotated[
         "--output",
         metavar="OUT",
         help="Folder for the mirrored tree; by default DIR-lic, with --decode DIR-decoded.",
-    ),
-]
-Format = Annotated[
-    str | None,
-    typer.Option(
-        metavar="FORMAT",
-        help="png, jpg, webp, tiff, bmp, ppm (colour), pgm (grey) or pnm (either); by default that "
-        "of OUT's suffix, or png.",
-    ),
-]
-Compress = Annotated[
-    int | None,
-    typer.Option(
-        min=0,
-        max=9,
-        help="Of PNG: 0 is soonest, 9 smallest; by default 4.",
-        show_default=False,
     ),
 ]
 MetadataKept = Annotated[
@@ -179,6 +164,11 @@ class ModelOptions:
     plan: Annotated[str, typer.Option(metavar="PLAN", help="Which of the model's packs.")] = (
         DEFAULT_PLAN
     )
+
+    def check_beside(self, rate: Rate) -> None:
+        """Refuse a pack where no network encodes. Raises UsageError."""
+        if rate.lossless and self != ModelOptions():
+            raise UsageError("--lossless takes no --model and no --plan; leave them out")
 
 
 Threads = Annotated[

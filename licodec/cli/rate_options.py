@@ -91,6 +91,18 @@ class RateOptions:
         ),
     ] = None
 
+    lossless: Annotated[
+        bool | None,
+        typer.Option(
+            "--lossless/--no-lossless",
+            help="Keep every pixel, or never do so. By default that is done where the file is no "
+            "larger for it, as with most screenshots and drawings, where it fits into "
+            "--target-size or --target-bpp, and where --target-psnr is out of reach otherwise.",
+            show_default=False,
+            rich_help_panel=PANEL,
+        ),
+    ] = None
+
     def chosen(self) -> Rate:
         """The rate that was given, or d = 1. Raises UsageError."""
         size = None if self.target_size is None else parse_size(self.target_size)

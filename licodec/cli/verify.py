@@ -8,7 +8,7 @@ from licodec.cli import machine
 from licodec.cli.options import Machine
 from licodec.cli.reading import read_lic, source_name
 from licodec.cli.rendering import Reporter, Verbosity, about, counted
-from licodec.container import read_file
+from licodec.container import Header, read_file
 from licodec.errors import CorruptFileError, LicodecError
 from licodec.library import Library
 
@@ -52,4 +52,5 @@ def _verify(source: str, library: Library, chosen: Machine, reporter: Reporter) 
             raise CorruptFileError(f"metadata damaged (chunk {chunks}); the pixels are right")
     header = lic.header
     seconds = time.perf_counter() - start
-    return f"{name}: ok, {header.width}x{header.height}, {header.backbone}, {seconds:.2f} s"
+    by = header.backbone if isinstance(header, Header) else "lossless"
+    return f"{name}: ok, {header.width}x{header.height}, {by}, {seconds:.2f} s"

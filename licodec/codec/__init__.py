@@ -9,6 +9,7 @@ settings give the same file on every machine, and a file the same pixels.
 
 from licodec.codec.codec import CUDA, REFERENCE, Codec
 from licodec.codec.headers import rate_fields
+from licodec.codec.lossless import decode_lossless, encode_lossless, quick_bytes
 from licodec.codec.programs import pixels_per_position
 from licodec.codec.search import SharedAnalysis
 from licodec.codec.session import Analysed, Coded, Session
@@ -21,6 +22,9 @@ __all__ = [
     "Coded",
     "Session",
     "SharedAnalysis",
+    "decode_lossless",
+    "encode_lossless",
     "pixels_per_position",
+    "quick_bytes",
     "rate_fields",
 ]

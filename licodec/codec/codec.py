@@ -11,6 +11,7 @@ from licodec.codec.session import Coded, Session
 from licodec.container import LicFile
 from licodec.exact.interpreter import Interpreter
 from licodec.images import Picture
+from licodec.images.views import WHOLE, View
 from licodec.packs import ENCODER_PROGRAMS, Pack, PackAdapters, require_adapters
 from licodec.rate.conditions import Place
 from licodec.rate.modes import Rate
@@ -110,6 +111,7 @@ class Codec:
         they disagree, and WeightsMissingError where the pack lacks the file's adapter set."""
         return self.at(setting_of(self.pack, lic))
 
-    def decode(self, lic: LicFile) -> Picture:
-        """Decode a file of this pack. Raises as :meth:`session_of` and :meth:`Session.decode`."""
-        return self.session_of(lic).decode(lic)
+    def decode(self, lic: LicFile, view: View = WHOLE) -> Picture:
+        """Decode a file of this pack, or a view of it. Raises as :meth:`session_of` and
+        :meth:`Session.decode`."""
+        return self.session_of(lic).decode(lic, view)

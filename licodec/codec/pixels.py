@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -25,15 +25,26 @@ def centred(planes: np.ndarray) -> np.ndarray:
     return 2 * planes.astype(np.int16) - 255
 
 
-def assembled(strips: Iterable[np.ndarray], shape: tuple[int, int, int]) -> np.ndarray:
-    """Pixels uint8 of `shape` (H, W, C), cut out of strips (3, rows, w) from top to bottom."""
+def pixel_rows(
+    strips: Iterable[np.ndarray], corner: tuple[int, int], shape: tuple[int, int, int]
+) -> Iterator[np.ndarray]:
+    """Pixels (rows, W, C) of `shape` (H, W, C) from top to bottom, out of strips (3, rows, w) in
+    which they begin at the row and column `corner`."""
     height, width, channels = shape
-    pixels, top = np.empty(shape, np.uint8), 0
+    top, left = corner
     for strip in strips:
-        planes = strip[:, : max(0, height - top), :width]
-        planes = _grey(planes) if channels == 1 else planes
-        pixels[top : top + planes.shape[1]] = planes.transpose(1, 2, 0)
-        top += strip.shape[1]
+        planes = strip[:, max(0, top) : max(0, top + height), left : left + width]
+        top -= strip.shape[1]
+        if planes.shape[1]:
+            yield (_grey(planes) if channels == 1 else planes).transpose(1, 2, 0)
+
+
+def joined(rows: Iterable[np.ndarray], shape: tuple[int, int, int]) -> np.ndarray:
+    """Pixels of `shape` (H, W, C) that come as rows from top to bottom."""
+    pixels, top = np.empty(shape, np.uint8), 0
+    for own in rows:
+        pixels[top : top + len(own)] = own
+        top += len(own)
     return pixels
 
 
@@ -45,5 +56,24 @@ def _grey(planes: np.ndarray) -> np.ndarray:
 
 def checksum(pixels: np.ndarray, alpha: np.ndarray | None) -> int:
     """What a file says of its pixels (H, W, C) and its alpha plane (H, W)."""
-    plane = None if alpha is None else np.ascontiguousarray(alpha).data
-    return pixel_checksum(np.ascontiguousarray(pixels).data, plane)
+    check = PixelCheck()
+    check.add(pixels)
+    return check.result(alpha)
+
+
+class PixelCheck:
+    """The checksum of pixels that come from top to bottom."""
+
+    def __init__(self) -> None:
+        self._sum = pixel_checksum(b"", None)
+
+    def add(self, rows: np.ndarray) -> np.ndarray:
+        """The rows (n, W, C), which are counted."""
+        rows = np.ascontiguousarray(rows)
+        self._sum = pixel_checksum(rows.data, None, self._sum)
+        return rows
+
+    def result(self, alpha: np.ndarray | None) -> int:
+        """That of all rows, and of the alpha plane (H, W) behind them."""
+        plane = None if alpha is None else np.ascontiguousarray(alpha).data
+        return pixel_checksum(b"", plane, self._sum)

@@ -53,7 +53,7 @@ def encode_to_target(at: Open, picture: Picture, axis: Axis, target: Target) -> 
         session = at(setting)
         latents = coded(session)
         # Whatever the pixels' checksum is, the file is as long.
-        lic = session.file(picture, latents.streams, alpha_plane, pixel_crc=0)
+        lic = session.file(picture, latents, alpha_plane, pixel_crc=0)
         return len(write_file(lic)), latents
 
     found = search(axis, target, sized, lambda attempt: attempt[0])

@@ -2,32 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from licodec.codec.headers import header_of
-from licodec.codec.pixels import assembled, centred, checksum, padded_planes
+from licodec.codec.pixels import (
+    PixelCheck,
+    centred,
+    checksum,
+    joined,
+    padded_planes,
+    pixel_rows,
+)
 from licodec.codec.programs import BoundPrograms
 from licodec.container import (
+    Bands,
     Header,
     LicFile,
+    LosslessHeader,
     Metadata,
     Stream,
     check_picture_size,
     storable_plan,
     write_file,
 )
+from licodec.entropy.banded import choose_bands
 from licodec.entropy.model import EntropyModel
+from licodec.entropy.regions import decode_region
 from licodec.entropy.slices import decode_latents, encode_latents
 from licodec.errors import PixelChecksumError
+from licodec.exact.boxes import Box, Window, input_box
 from licodec.exact.planes import PlaneRunner
 from licodec.images import Picture, compress_alpha, decompress_alpha
+from licodec.images.views import WHOLE, Crop, Reduction, View
 from licodec.packs import ANALYSIS, HYPER_ANALYSIS, Pack, PackAdapters, require_encoder
 from licodec.rate.conditions import HYPER_STEPS, STEPS, value
 from licodec.rate.setting import Setting
+
+BANDED_PIXELS = 1 << 24  # with their padding, from which on planes are cut into bands
 
 
 @dataclass(frozen=True)
@@ -44,10 +59,12 @@ class Analysed:
 
 @dataclass(frozen=True)
 class CodedLatents:
-    """Streams, and the latents int16 (M, h, w) that decoding them gives."""
+    """Streams, the latents int16 (M, h, w) that decoding them gives, and the bands, where planes
+    are cut into those."""
 
     streams: tuple[Stream, ...]
     latents: np.ndarray
+    bands: Bands | None
 
 
 @dataclass(frozen=True)
@@ -55,12 +72,13 @@ class Coded:
     """One coding of a picture: the file, its header, and what decoding it gives."""
 
     data: bytes
-    header: Header
+    header: Header | LosslessHeader
     picture: Picture
 
     @property
-    def d(self) -> float:
-        return self.header.d_value
+    def d(self) -> float | None:
+        """None where no network coded it."""
+        return self.header.d_value if isinstance(self.header, Header) else None
 
 
 @dataclass(frozen=True)
@@ -139,22 +157,26 @@ class Session:
         return self.finish(picture, self.code_latents(analysed))
 
     def code_latents(self, analysed: Analysed) -> CodedLatents:
-        """Code latents, without their synthesis."""
-        model = self.entropy_model
-        return CodedLatents(*encode_latents(model, analysed.latents, analysed.hyper_latents))
+        """Code latents, without their synthesis; those of a large picture in bands."""
+        model, hyper_latents = self.entropy_model, analysed.hyper_latents
+        _, rows, columns = hyper_latents.shape
+        bands = None
+        if rows * columns * self.pack.schedule.hyper_stride**2 >= BANDED_PIXELS:
+            bands = choose_bands(model, (rows, columns))
+        return CodedLatents(*encode_latents(model, analysed.latents, hyper_latents, bands))
 
     def finish(self, picture: Picture, coded: CodedLatents) -> Coded:
         """Decode what was coded and build the file."""
         shape = picture.height, picture.width, picture.channels
         pixels = self.synthesise(coded.latents, shape)
         pixel_crc = checksum(pixels, picture.alpha)
-        lic = self.file(picture, coded.streams, alpha_chunk(picture), pixel_crc)
+        lic = self.file(picture, coded, alpha_chunk(picture), pixel_crc)
         return Coded(write_file(lic), lic.header, replace(picture, pixels=pixels))
 
     def file(
         self,
         picture: Picture,
-        streams: tuple[Stream, ...],
+        coded: CodedLatents,
         alpha_plane: bytes | None,
         pixel_crc: int,
     ) -> LicFile:
@@ -162,7 +184,8 @@ class Session:
         return LicFile(
             header=header_of(self.pack, self.setting, picture),
             plan=storable_plan(self.pack.plan),
-            streams=streams,
+            streams=coded.streams,
+            bands=coded.bands,
             pixel_crc=pixel_crc,
             alpha_plane=alpha_plane,
             metadata=Metadata(picture.icc, picture.exif, picture.xmp),
@@ -170,33 +193,81 @@ class Session:
 
     # Decoding ------------------------------------------------------------------------------
 
-    def decode(self, lic: LicFile) -> Picture:
-        """Decode a file of this setting; the picture's notes are the file's warnings.
+    def decode(self, lic: LicFile, view: View = WHOLE) -> Picture:
+        """Decode a file of this setting, or a view of it; the picture's notes are the file's
+        warnings.
 
-        Raises CorruptFileError where the payload is damaged, and PixelChecksumError where the
-        pixels are not the encoder's.
+        Of a crop no more is decoded than it takes, and the pixels' checksum, which is that of all,
+        is not compared. Raises CorruptFileError where the payload is damaged, PixelChecksumError
+        where the pixels are not the encoder's, and UsageError for a crop that is not within.
         """
-        header, schedule = lic.header, self.pack.schedule
-        shape = header.height, header.width, header.channels
+        header = lic.header
+        part = view.part(header.width, header.height)
         alpha = None
         if lic.alpha_plane is not None:
             alpha = decompress_alpha(lic.alpha_plane, header.height, header.width)
-        hyper_positions = schedule.alignment // schedule.hyper_stride
-        rows, columns = (-(-side // schedule.alignment) * hyper_positions for side in shape[:2])
-        latents = decode_latents(self.entropy_model, lic.streams, (rows, columns))
-        pixels = self.synthesise(latents, shape)
-        if checksum(pixels, alpha) != lic.pixel_crc:
+        check: PixelCheck | None = None
+        if part.is_whole(header.width, header.height):
+            rows = self._rows(self._latents(lic), (part.height, part.width, header.channels))
+            check = PixelCheck()
+            rows = map(check.add, rows)
+        else:
+            rows = self._rows_of_part(lic, part)
+            if alpha is not None:
+                alpha = alpha[part.top :, part.left :][: part.height, : part.width]
+        divisor = view.divisor(part)
+        if divisor == 1:
+            shape, plane = (part.height, part.width, header.channels), alpha
+            pixels = joined(rows, shape)
+        else:
+            pixels, plane = Reduction(divisor, alpha).of(rows)
+        if check is not None and check.result(alpha) != lic.pixel_crc:
             raise PixelChecksumError(
                 f"the decoded pixels do not match the file's checksum {lic.pixel_crc:08x} "
                 f"(backend {self.backend}): the file is damaged, or this machine miscalculates"
             )
         metadata = lic.metadata
-        return Picture(pixels, alpha, metadata.icc, metadata.exif, metadata.xmp, lic.warnings)
+        found = Picture(pixels, plane, metadata.icc, metadata.exif, metadata.xmp, lic.warnings)
+        return view.finish(found, header.width, header.height)
+
+    def _hyper_shape(self, header: Header) -> tuple[int, int]:
+        schedule = self.pack.schedule
+        positions = schedule.alignment // schedule.hyper_stride
+        rows, columns = (
+            -(-side // schedule.alignment) * positions for side in (header.height, header.width)
+        )
+        return rows, columns
+
+    def _latents(self, lic: LicFile) -> np.ndarray:
+        """All latents, int16 (M, h, w). Raises CorruptFileError."""
+        hyper_shape = self._hyper_shape(lic.header)
+        return decode_latents(self.entropy_model, lic.streams, hyper_shape, lic.bands)
+
+    def _rows_of_part(self, lic: LicFile, part: Crop) -> Iterator[np.ndarray]:
+        """The pixels (rows, W, C) of a part, from top to bottom. Raises CorruptFileError."""
+        schedule, model, header = self.pack.schedule, self.entropy_model, lic.header
+        hyper_shape, stride = self._hyper_shape(header), schedule.latent_stride
+        _, height, width = model.latent_shape(hyper_shape)
+        whole = Box(0, height, 0, width)
+        pixels = Box(part.top, part.top + part.height, part.left, part.left + part.width)
+        read = input_box(self.runner(schedule.synthesis), pixels.coarser(stride), whole)
+        if lic.bands is None:
+            latents = Window(self._latents(lic), whole).of(read)
+        else:
+            latents = decode_region(model, lic.streams, hyper_shape, lic.bands, read).planes
+        corner = part.top - stride * read.top, part.left - stride * read.left
+        return self._rows(latents, (part.height, part.width, header.channels), corner)
+
+    def _rows(
+        self, latents: np.ndarray, shape: tuple[int, int, int], corner: tuple[int, int] = (0, 0)
+    ) -> Iterator[np.ndarray]:
+        """What latents int16 (M, h, w) give, as :func:`pixel_rows` yields it."""
+        strips = self.runner(self.pack.schedule.synthesis).strips({"latents": latents})
+        return pixel_rows((strip for (strip,) in strips), corner, shape)
 
     def synthesise(self, latents: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
         """Latents int16 (M, h, w) to pixels uint8 of `shape` (height, width, channels)."""
-        strips = self.runner(self.pack.schedule.synthesis).strips({"latents": latents})
-        return assembled((strip for (strip,) in strips), shape)
+        return joined(self._rows(latents, shape), shape)
 
 
 def alpha_chunk(picture: Picture) -> bytes | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -29,8 +29,9 @@ LICODEC = "licodec"
 class Subject(Protocol):
     """licodec, as far as it is compared."""
 
-    def __call__(self, picture: Picture, d: float) -> tuple[bytes, float, np.ndarray]:
-        """The file at a d, the d that it states, and the pixels that decoding gives."""
+    def __call__(self, picture: Picture, d: float) -> tuple[bytes, float | None, np.ndarray]:
+        """The file at a d, the d that it states (None: it is lossless), and the pixels that
+        decoding gives."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ class Coding:
     setting  of the codec, by its name: {"d": 4.0}
     size     bytes
     crop     (h, w, C) of the decoded pixels
+    lossless  whether licodec has chosen to keep every pixel
     """
 
     codec: str
@@ -71,6 +73,7 @@ class Coding:
     size: int
     quality: Quality
     crop: np.ndarray
+    lossless: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,9 +128,11 @@ def compare(
     levels = []
     for d in plan.ds:
         data, stated, decoded = subject(mine, d)
-        first = bench.coding(LICODEC, {"d": stated}, len(data), decoded)
+        at = d if stated is None else stated
+        coding = bench.coding(LICODEC, {"d": at}, len(data), decoded)
+        first = replace(coding, lossless=stated is None)
         advance()
-        levels.append(Level(stated, (first, *bench.beside(first, advance))))
+        levels.append(Level(at, (first, *bench.beside(first, advance))))
     step = -(-max(picture.width, picture.height) // THUMBNAIL_SIDE)
     return Compared(
         name,

@@ -55,7 +55,7 @@ class Measure:
     def text(self, quality: Quality) -> str:
         """The value as a person reads it; equal pixels have no PSNR."""
         value = self.value(quality)
-        if value is None:
+        if value is None or math.isnan(value):
             return "-"
         return f"{value:.{self.digits}f}" if math.isfinite(value) else "lossless"
 
@@ -84,8 +84,17 @@ def groups_of(picture: Compared) -> tuple[Group, ...]:
 
 
 def _row(coding: Coding, pixels: int) -> Row:
-    setting, bpp = setting_in_words([coding.setting]), 8 * coding.size / pixels
+    setting, bpp = codings_in_words([coding]), 8 * coding.size / pixels
     return Row(coding.codec, setting, coding.size, bpp, coding.quality)
+
+
+def codings_in_words(codings: Sequence[Coding]) -> str:
+    """Their settings, and how many of them are lossless though their settings are not."""
+    words = setting_in_words([coding.setting for coding in codings])
+    count = sum(coding.lossless for coding in codings)
+    if not count:
+        return words
+    return f"{words}, " + ("lossless" if count == len(codings) else f"{count} lossless")
 
 
 def setting_in_words(settings: Sequence[Mapping[str, float]]) -> str:
@@ -117,11 +126,11 @@ def _mean_rows(codings: Sequence[Sequence[Coding]], pixels: Sequence[int]) -> It
             qualities = [coding.quality for coding in own]
             yield Row(
                 first.codec,
-                setting_in_words([coding.setting for coding in own]),
+                codings_in_words(own),
                 _mean([coding.size for coding in own]),
                 _mean([8 * c.size / n for c, n in zip(own, pixels, strict=True)]),
                 Quality(
-                    _mean([quality.psnr for quality in qualities]),
+                    _mean_psnr([quality.psnr for quality in qualities]),
                     _mean_of_all([quality.ms_ssim for quality in qualities]),
                     _mean_of_all([quality.ssimulacra2 for quality in qualities]),
                 ),
@@ -130,6 +139,12 @@ def _mean_rows(codings: Sequence[Sequence[Coding]], pixels: Sequence[int]) -> It
 
 def _mean(values: Sequence[float]) -> float:
     return math.fsum(values) / len(values)
+
+
+def _mean_psnr(values: Sequence[float]) -> float:
+    """Infinite where all are, and no number where some are."""
+    infinite = sum(map(math.isinf, values))
+    return _mean(values) if infinite in (0, len(values)) else math.nan
 
 
 def _mean_of_all(values: Sequence[float | None]) -> float | None:
@@ -159,4 +174,6 @@ def _coding_to_json(coding: Coding, picture: Compared) -> dict[str, Any]:
         for name, value in asdict(coding.quality).items()
     }
     bpp = 8 * coding.size / picture.pixels
-    return {"codec": coding.codec, **coding.setting, "size": coding.size, "bpp": bpp, **quality}
+    lossless = {"lossless": True} if coding.lossless else {}
+    sizes = {"size": coding.size, "bpp": bpp}
+    return {"codec": coding.codec, **coding.setting, **lossless, **sizes, **quality}

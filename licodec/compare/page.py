@@ -20,10 +20,10 @@ from licodec.compare.figures import (
     Group,
     Measure,
     Row,
+    codings_in_words,
     groups_of,
     mean_groups,
     measured,
-    setting_in_words,
 )
 from licodec.compare.matching import Equal
 from licodec.compare.measures import SSIMULACRA2, Quality
@@ -264,7 +264,7 @@ def _select(name: str, kind: str, options: Mapping[str, str], chosen: str) -> st
 def _crop(
     picture: Compared, coding: Coding, row: Row, level: int, measures: Sequence[Measure]
 ) -> str:
-    title = f"{coding.codec}, {setting_in_words([coding.setting])}"
+    title = f"{coding.codec}, {codings_in_words([coding])}"
     values = [f"<em>{_bytes(row.size)}</em> bytes", f"<em>{row.bpp:.3f}</em> bpp"]
     values += [_with_name(measure, row.quality) for measure in measures]
     spans = " ".join(f"<span>{value}</span>" for value in values)

@@ -2,8 +2,8 @@
 
 The module is traced with ``torch.fx`` (:mod:`licodec.compiler.graphs`), every value gets a grid
 (:mod:`licodec.compiler.grids`), and each leaf (convolution, ReLU, addition, concatenation, pixel
-shuffle, gain, scalar table, ...) becomes a few operations: here, in :mod:`licodec.compiler.leaves`
-or by rules that the caller brings.
+shuffle, gain, scalar table, ...) becomes a few operations by its rule
+(:mod:`licodec.compiler.rules`).
 """
 
 from __future__ import annotations
@@ -11,9 +11,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from types import MappingProxyType
-from typing import TypedDict, Unpack
+from typing import Unpack
 
 import numpy as np
 from torch import Tensor, fx, nn
@@ -21,38 +19,28 @@ from torch import Tensor, fx, nn
 from licodec.compiler.forms import (
     OWN,
     ByKnot,
+    Calibrated,
     Compiled,
     Condition,
+    Convolved,
     Grid,
-    LayerSteps,
+    Place,
     Source,
+    Value,
 )
 from licodec.compiler.graphs import is_item
-from licodec.compiler.grids import (
-    ACTIVATIONS,
-    WIDEST,
-    Emitted,
-    GridAssignment,
-    Rules,
-    Tables,
-)
-from licodec.compiler.leaves import FUNCTIONS, MODULES
+from licodec.compiler.grids import GridAssignment
+from licodec.compiler.leaves import WIDEST, numbers
 from licodec.compiler.ranges import RANGE_MARGIN
+from licodec.compiler.rules import ACTIVATIONS, Emitted
 from licodec.compiler.weight_steps import quantize_weight
 from licodec.exact.operations import KINDS
 from licodec.exact.program import Operation, Port, Program
 from licodec.rate.conditions import PREFIX
+from licodec.rate.gains import GAIN_ONE
 
 LARGEST_BIAS = 2**30  # in integers; where a bias is larger, the weights take a coarser step
-GAIN_ONE = 2**23  # what the largest gain of a channel, over all knots, counts
-
-
-class Place(TypedDict, total=False):
-    """How a convolution's kernel is laid on planes: attributes of conv2d."""
-
-    stride: int
-    padding: int
-    groups: int
+LARGEST_GAIN = 2**23  # what the largest gain of a channel, over all knots, counts
 
 
 class Compilation(GridAssignment):
@@ -61,17 +49,14 @@ class Compilation(GridAssignment):
     def __init__(
         self,
         source: Source,
-        traced: fx.GraphModule,
-        ranges: Mapping[str, tuple[float, float]],
+        calibrated: Calibrated,
         widths: Callable[[str], int],
         activation_bits: int,
-        tables: Tables,
-        rules: Rules,
     ) -> None:
-        super().__init__(source, traced, ranges, activation_bits, tables, rules)
+        super().__init__(source, calibrated, activation_bits)
         self.widths_of = widths
         self.beside: dict[str, dict[str, str]] = {}  # Compiled.conditions
-        self.layer_steps: dict[str, LayerSteps] = {}  # Compiled.layers
+        self.layers: dict[str, Convolved] = {}
         self.operations: list[Operation] = []
         self.tensors: dict[str, np.ndarray] = {}
         self.widths: dict[str, int] = {}
@@ -156,6 +141,11 @@ class Compilation(GridAssignment):
         self.widths[f"{self.source.name}.{self.counter + 1}.weight"] = width
         return self.emit(kind, inputs, tensors, conditions, **attributes)
 
+    def moved(self, kind: str, value: str, channels: int, **attributes: int) -> str:
+        """Emit an operation that leaves the integers of `value` as they are."""
+        output = self.emit(kind, [value], None, None, **attributes)
+        return self.place(output, self.grids[value], channels)
+
     def requantize(
         self,
         value: str,
@@ -178,8 +168,8 @@ class Compilation(GridAssignment):
         """The same of `value` times `gain`, which depends on the condition."""
         largest = np.max([np.abs(table).max(0) for table in gain.values()], 0)
         largest = np.maximum(largest, np.finfo(np.float32).tiny)
-        counts = {name: np.rint(table / largest * GAIN_ONE) for name, table in gain.items()}
-        tensors = {"multiplier": (steps * largest / (GAIN_ONE * grid.step)).astype(np.float32)}
+        counts = {name: np.rint(table / largest * LARGEST_GAIN) for name, table in gain.items()}
+        tensors = {"multiplier": (steps * largest / (LARGEST_GAIN * grid.step)).astype(np.float32)}
         conditions = {"multiplier": counts}
         output = self.emit("requantize", [value], tensors, conditions, low=low, high=grid.high)
         return self.place(output, grid, len(steps))
@@ -198,15 +188,6 @@ class Compilation(GridAssignment):
             return value
         return self.requantize(value, self.channel_steps[value], grid, grid.low)
 
-    def table(self, node: fx.Node, function: Callable[[np.ndarray], np.ndarray]) -> str:
-        x = self.uniform(self.operand(node))
-        grid_in = self.reached(node.all_input_nodes[0], self.grids[x])
-        grid_out = self.node_grids[node.name]
-        argument = np.arange(grid_in.low, grid_in.high + 1) * grid_in.step
-        entries = np.clip(np.rint(function(argument) / grid_out.step), grid_out.low, grid_out.high)
-        output = self.emit("table", [x], {"table": entries.astype(np.int32)}, low=grid_in.low)
-        return self.place(output, grid_out, self.channels(x))
-
     def reached(self, node: fx.Node, grid: Grid) -> Grid:
         """`grid`, the node's, cut to what calibration saw and some margin: a table's domain, beyond
         which it keeps its last value."""
@@ -215,22 +196,6 @@ class Compilation(GridAssignment):
         return Grid(grid.step, low, high)
 
     # Convolutions --------------------------------------------------------------------
-
-    def conditioned_convolution(self, node: fx.Node, condition: Condition) -> str:
-        """What the condition `node` and the convolution before it make."""
-        (before,) = node.all_input_nodes
-        module = self.module_of(before, nn.Conv2d)
-        if module is None or not self.is_conditioned(before):
-            raise ValueError(f"{self.source.name}: {node.name} is behind no convolution of its own")
-        return self.convolution(
-            before,
-            str(before.target),
-            module.weight,
-            module.bias,
-            condition,
-            made=node,
-            **place_of(module),
-        )
 
     def convolution(
         self,
@@ -251,7 +216,8 @@ class Compilation(GridAssignment):
         x, node = self.operand(node), made or node
         acc, steps = self.accumulated(x, layer, kernel, bias, condition, **place)
         grid, users = self.node_grids[node.name], list(node.users)
-        self.layer_steps[layer] = LayerSteps(self.channel_steps[x], steps, grid.step)
+        operation, path = len(self.operations) - 1, str(made.target) if made else None
+        self.layers[layer] = Convolved(operation, self.channel_steps[x], steps, grid.step, path)
         activation = None
         if len(users) == 1 and self.is_folded(users[0]):
             activation = self.module_of(users[0], ACTIVATIONS)
@@ -273,16 +239,14 @@ class Compilation(GridAssignment):
     ) -> tuple[str, np.ndarray]:
         """The sums of a convolution of the value `x`, and what they count in, (O,)."""
         width = self.widths_of(f"{self.source.name}.{layer}")
-        weights = kernel.detach().cpu().double().numpy()
+        weights = numbers(kernel)
         groups = place.get("groups", 1)
         if x in self.orders:
             weights = weights[:, self.ordered(x)]
         # The operand's channel steps become part of the weights, group by group.
         steps = self.channel_steps[x].reshape(groups, 1, -1, 1, 1)
         weights = (weights.reshape(groups, -1, *weights.shape[1:]) * steps).reshape(weights.shape)
-        constant = np.zeros(len(weights))
-        if bias is not None:
-            constant = bias.detach().cpu().double().numpy()
+        constant = np.zeros(len(weights)) if bias is None else numbers(bias)
         offset = {OWN: np.zeros(1)} if condition is None else condition.offset
         constants = {name: constant + table for name, table in offset.items()}
         most = np.max([np.abs(np.atleast_2d(table)).max(0) for table in constants.values()], 0)
@@ -303,33 +267,21 @@ class Compilation(GridAssignment):
         """Emit what `node` computes and return its value's name."""
         if node.op == "placeholder":
             return self.port_of(node)
-        module = self.module_of(node, nn.Module)
-        if rule := self.rule_of(module):
-            return rule.emit(self, node, module)
         if is_item(node) and isinstance(index := node.args[1], int):
             return self.aliases[node.all_input_nodes[0].name][index]
-        if isinstance(module, nn.Conv2d):
-            if self.is_conditioned(node):
-                return self.operand(node)  # the condition emits it
-            weights = module.weight, module.bias
-            return self.convolution(node, str(node.target), *weights, **place_of(module))
-        if any(x in self.orders for x in self.operands(node)):
+        rule = self.rule_of(node)
+        if rule is None:
+            raise ValueError(f"{self.source.name}: no rule for {node.format_node()}")
+        read = [self.aliases.get(operand.name) for operand in node.all_input_nodes]
+        if not rule.takes_order and not self.orders.keys().isdisjoint(read):
             raise ValueError(f"{self.source.name}: {node.name} reads channels in another order")
-        if self.is_folded(node):
-            return self.operand(node)
-        emit = FUNCTIONS.get(node.target) if module is None else MODULES.get(type(module))
-        if emit is not None:
-            return emit(self, node, module)
-        if module is not None and (function := self.tables.get(type(module))):
-            return self.table(node, partial(function, module))
-        raise ValueError(f"{self.source.name}: no rule for {node.format_node()}")
+        return rule.emit(self, node, self.module_of(node, nn.Module))
 
     def port_of(self, node: fx.Node) -> str:
         """The port that an argument's planes come in by."""
         port = self.ports[node.name]
-        self.place(port, self.source.inputs[port], self.source.channels[port])
-        if port in self.source.steps:
-            self.channel_steps[port] = np.asarray(self.source.steps[port])
+        given = self.source.inputs[port]
+        self.grids[port], self.channel_steps[port] = given.grid, given.steps
         return port
 
     def is_constant(self, node: fx.Node) -> bool:
@@ -349,31 +301,21 @@ class Compilation(GridAssignment):
         for node in self.traced.graph.nodes:
             if node.op != "output" and not self.is_constant(node):
                 self.aliases[node.name] = self.value_of(node)
-        names, grids, steps = [], {}, {}
-        for output_name, node in self.outputs().items():
-            value = self.value_named(node)
-            final = self.source.outputs[output_name].final
+        names, outputs = [], {}
+        for name, node in self.outputs().items():
+            value, final = self.value_named(node), self.source.outputs[name].final
             if final is not None:
                 value = self.requantize(value, self.channel_steps[value], final, final.low)
             names.append(value)
-            grids[output_name] = self.grids[value]
-            steps[output_name] = self.channel_steps[value]
+            outputs[name] = Value(self.grids[value], self.channel_steps[value])
         ports = tuple(
-            Port(name, self.source.channels[name], grid.low, grid.high)
-            for name, grid in self.source.inputs.items()
+            Port(name, len(value.steps), value.grid.low, value.grid.high)
+            for name, value in self.source.inputs.items()
         )
-        ports += tuple(Port(name, None, 0, most) for name, most in self.source.numbers.items())
+        ports += tuple(Port(name, None, 0, GAIN_ONE) for name in self.source.numbers)
         program = Program(self.source.name, ports, tuple(self.operations), tuple(names))
-        kept = self.beside, self.layer_steps
-        return Compiled(program, self.tensors, self.widths, grids, steps, *kept)
-
-
-def place_of(module: nn.Conv2d) -> Place:
-    """Raises ValueError for padding by a name."""
-    padding = module.padding[0]
-    if isinstance(padding, str):
-        raise ValueError(f"a convolution with padding {module.padding!r}")
-    return {"stride": module.stride[0], "padding": padding, "groups": module.groups}
+        kept = self.beside, self.layers
+        return Compiled(program, self.tensors, self.widths, outputs, *kept)
 
 
 def _multiplier(values: np.ndarray) -> np.ndarray:
@@ -383,23 +325,13 @@ def _multiplier(values: np.ndarray) -> np.ndarray:
 
 
 def compile_module(
-    source: Source,
-    traced: fx.GraphModule,
-    ranges: Mapping[str, tuple[float, float]],
-    widths: Callable[[str], int],
-    activation_bits: int,
-    tables: Tables,
-    rules: Rules = MappingProxyType({}),
+    source: Source, calibrated: Calibrated, widths: Callable[[str], int], activation_bits: int
 ) -> Compiled:
     """Compile one traced module.
 
-    ranges           what the grid of every node should hold, from ``ranges.RangeRecorder``
     widths           bits of a weight (2-8, or 16) by "program.layer" name
     activation_bits  bits of every grid the caller does not fix (8-16)
-    tables           the scalar modules and their functions, evaluated here once in float64
-    rules            the caller's, by the leaf's class; they come before the ones here
 
     Raises ValueError where the module holds something that has no rule.
     """
-    compilation = Compilation(source, traced, ranges, widths, activation_bits, tables, rules)
-    return compilation.compile()
+    return Compilation(source, calibrated, widths, activation_bits).compile()

@@ -7,24 +7,18 @@ import operator
 import torch
 from torch import fx, nn
 
-from licodec.networks.compiled_leaves import ChannelGain, ChannelOffset, FirstChannels, Narrowed
+from licodec.compiler.rules import LEAVES
 
 
 class LeafTracer(fx.Tracer):
-    """Traces down to the modules the rules know."""
-
-    def __init__(self, leaves: tuple[type[nn.Module], ...]) -> None:
-        super().__init__()
-        self.leaves = leaves
+    """Traces down to the modules that the rules know."""
 
     def is_leaf_module(self, module: nn.Module, qualified_name: str) -> bool:
-        known = (*self.leaves, ChannelGain, ChannelOffset, FirstChannels, Narrowed)
-        return isinstance(module, known) or super().is_leaf_module(module, qualified_name)
+        return isinstance(module, LEAVES) or super().is_leaf_module(module, qualified_name)
 
 
-def trace(module: nn.Module, table_leaves: tuple[type[nn.Module], ...]) -> fx.GraphModule:
-    graph = LeafTracer(table_leaves).trace(module)
-    return fx.GraphModule(module, graph)
+def trace(module: nn.Module) -> fx.GraphModule:
+    return fx.GraphModule(module, LeafTracer().trace(module))
 
 
 def output_nodes(traced: fx.GraphModule) -> list[fx.Node]:

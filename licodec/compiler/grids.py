@@ -7,78 +7,33 @@ are stated by the caller, the others come from the calibrated ranges.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
-import numpy as np
 from torch import fx, nn
 
-from licodec.compiler.forms import Grid, Source
+from licodec.compiler.forms import Calibrated, Grid, Source
 from licodec.compiler.graphs import is_concat, is_item, is_sum, output_nodes
+from licodec.compiler.leaves import CONTEXT_BITS, WIDEST
 from licodec.compiler.ranges import RANGE_MARGIN
-from licodec.networks.compiled_leaves import ChannelGain, FirstChannels, Narrowed
-
-if TYPE_CHECKING:
-    from licodec.compiler.compilation import Compilation
+from licodec.compiler.rules import ACTIVATIONS, CONDITIONS, RULES, TABLES, Rule
+from licodec.networks.compiled_leaves import ChannelGain, Narrowed
 
 M = TypeVar("M", bound=nn.Module)
 
-GRID_KEEPERS = (  # move integers, as they are
-    nn.Identity,
-    nn.PixelShuffle,
-    nn.PixelUnshuffle,
-    FirstChannels,
-)
-ACTIVATIONS = (nn.ReLU, nn.LeakyReLU)  # straight behind a convolution they are part of it
-WIDEST = 16  # bits of a value that a convolution reads
 LEAST_REACH = 1e-4  # of a grid: what is always 0 needs one, too
-CONTEXT_BITS = 2  # further bits of latents that features are made of: their range is far wider
-
-Emitted = str | tuple[str, ...]  # the value of a node, or the values where it gives several
-
-
-@dataclass(frozen=True)
-class Rule:
-    """How one kind of leaf is compiled.
-
-    emit          emits what a node of that kind computes, given its module, and returns its value
-    keeps_grid    its results are its operand's integers, as they are
-    further_bits  that a grid has for what is added on it to such a node's results, unless a table
-                  reads the sum
-    conditions    it is the condition of the convolution that it reads, and emits that, too
-    """
-
-    emit: Callable[[Compilation, fx.Node, Any], Emitted]
-    keeps_grid: bool = False
-    further_bits: int = 0
-    conditions: bool = False
-
-
-Rules = Mapping[type[nn.Module], Rule]
-Tables = Mapping[type[nn.Module], Callable[[Any, np.ndarray], np.ndarray]]
 
 
 class GridAssignment:
     """A traced module, and the grid that each of its nodes is on; arguments are those of
     ``compilation.compile_module``."""
 
-    def __init__(
-        self,
-        source: Source,
-        traced: fx.GraphModule,
-        ranges: Mapping[str, tuple[float, float]],
-        activation_bits: int,
-        tables: Tables,
-        rules: Rules,
-    ) -> None:
-        self.source, self.traced, self.ranges = source, traced, ranges
-        self.activation_bits, self.tables, self.rules = activation_bits, tables, rules
-        self.keepers = (*GRID_KEEPERS, *(kind for kind, rule in rules.items() if rule.keeps_grid))
-        self.conditions = tuple(kind for kind, rule in rules.items() if rule.conditions)
-        self.modules = dict(traced.named_modules())
+    def __init__(self, source: Source, calibrated: Calibrated, activation_bits: int) -> None:
+        self.source, self.activation_bits = source, activation_bits
+        self.traced, self.ranges = calibrated.traced, calibrated.ranges
+        self.modules = dict(self.traced.named_modules())
         self.node_grids: dict[str, Grid] = {}
-        arguments = [n.name for n in traced.graph.nodes if n.op == "placeholder"]
+        arguments = [n.name for n in self.traced.graph.nodes if n.op == "placeholder"]
         self.ports = dict(zip(arguments, source.inputs, strict=True))
 
     # Nodes ---------------------------------------------------------------------------
@@ -87,9 +42,12 @@ class GridAssignment:
         module = self.modules.get(str(node.target)) if node.op == "call_module" else None
         return module if isinstance(module, kind) else None
 
-    def rule_of(self, module: nn.Module | None) -> Rule | None:
-        """The caller's rule for a module's class, or else for the nearest one it derives from."""
-        return next((self.rules[kind] for kind in type(module).__mro__ if kind in self.rules), None)
+    def rule_of(self, node: fx.Node) -> Rule | None:
+        """That of its module's class, or of the nearest one that it derives from, or that of its
+        function."""
+        module = self.module_of(node, nn.Module)
+        kinds = (node.target,) if module is None else type(module).__mro__
+        return next((RULES[kind] for kind in kinds if kind in RULES), None)
 
     def is_folded(self, node: fx.Node) -> bool:
         """A ReLU or LeakyReLU straight behind a convolution, or its condition, that nothing else
@@ -97,14 +55,13 @@ class GridAssignment:
         if self.module_of(node, ACTIVATIONS) is None:
             return False
         (operand,) = node.all_input_nodes
-        layers: tuple[type[nn.Module], ...] = (nn.Conv2d, *self.conditions)
-        behind = self.module_of(operand, layers)
+        behind = self.module_of(operand, (nn.Conv2d, *CONDITIONS))
         return behind is not None and len(operand.users) == 1
 
     def is_conditioned(self, node: fx.Node) -> bool:
         """A convolution that the condition behind it emits."""
         users = list(node.users)
-        return len(users) == 1 and self.module_of(users[0], self.conditions) is not None
+        return len(users) == 1 and self.module_of(users[0], CONDITIONS) is not None
 
     def is_brought_to_sum(self, operand: fx.Node, node: fx.Node) -> bool:
         """An input whose grid, made for other ends, the sum `node` does not share."""
@@ -128,7 +85,7 @@ class GridAssignment:
     def assign_grids(self) -> None:
         """Group the nodes that must share a grid and choose one for each group."""
         nodes = {node.name: node for node in self.traced.graph.nodes}
-        fixed = {argument: self.source.inputs[port] for argument, port in self.ports.items()}
+        fixed = {argument: self.source.inputs[port].grid for argument, port in self.ports.items()}
         fixed |= self.stated_grids()
         for members in self.groups(list(nodes.values())):
             stated = {fixed[name]: name for name in members if name in fixed}
@@ -154,12 +111,9 @@ class GridAssignment:
             return name
 
         for node in nodes:
-            if (
-                is_sum(node)
-                or is_item(node)
-                or self.module_of(node, self.keepers)
-                or self.is_made_narrow(node)
-            ):
+            rule = self.rule_of(node)
+            keeps_grid = is_item(node) or (rule is not None and rule.keeps_grid)
+            if is_sum(node) or keeps_grid or self.is_made_narrow(node):
                 for operand in node.all_input_nodes:
                     if not self.is_brought_to_sum(operand, node):
                         parent[find(operand.name)] = find(node.name)
@@ -186,8 +140,8 @@ class GridAssignment:
         if any(self.module_of(node, ChannelGain) for node in members):
             bits += CONTEXT_BITS
         users = (user for node in members for user in node.users)
-        if not any(self.module_of(user, tuple(self.tables)) for user in users):  # long tables
-            rules = (self.rule_of(self.module_of(node, nn.Module)) for node in members)
+        if not any(self.module_of(user, TABLES) for user in users):  # long tables
+            rules = map(self.rule_of, members)
             bits += max((rule.further_bits for rule in rules if rule), default=0)
         limits = [module.bits for node in members if (module := self.module_of(node, Narrowed))]
         return min(bits, *limits, WIDEST)

@@ -14,6 +14,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from licodec.compiler.forms import Grid
 from licodec.exact.operations import KINDS
 from licodec.exact.operations.attention import SCORE_LIMIT
 from licodec.exact.operations.normalization import RADICAND_LIMIT
@@ -32,19 +33,6 @@ LARGEST_BIAS = 2**31 - 1
 
 
 @dataclass(frozen=True)
-class Span:
-    """Integers from `low` to `high`, each standing for itself times `step`."""
-
-    step: float
-    low: int
-    high: int
-
-    @property
-    def largest(self) -> int:
-        return max(-self.low, self.high)
-
-
-@dataclass(frozen=True)
 class Form:
     """An operation's tensors and attributes, and what its result's integers count in.
 
@@ -57,7 +45,7 @@ class Form:
 
 
 def layernorm_form(
-    gain: np.ndarray, bias: np.ndarray, epsilon: float, x: Span, result: Span
+    gain: np.ndarray, bias: np.ndarray, epsilon: float, x: Grid, result: Grid
 ) -> Form:
     """LayerNorm over channels with gain and bias (C,), from grid `x` to grid `result`.
 
@@ -83,7 +71,7 @@ def layernorm_form(
 
 
 def attention_form(
-    relative_bias: np.ndarray, scale: float, product_steps: np.ndarray, depth: int, x: Span,
+    relative_bias: np.ndarray, scale: float, product_steps: np.ndarray, depth: int, x: Grid,
     window: int, shift: int,
 ) -> Form:  # fmt: skip
     """Window attention, softmax(scale * q k + bias) v.
@@ -113,14 +101,14 @@ def attention_form(
     return Form(tensors, attributes, np.array([x.step]))
 
 
-def igdn_form(gamma: np.ndarray, beta: np.ndarray, x: Span, width: int) -> Form:
+def igdn_form(gamma: np.ndarray, beta: np.ndarray, x: Grid, width: int) -> Form:
     """x * sqrt(beta + gamma x^2), gamma (C, C) and beta (C,) as they are used, not negative;
     gamma in integers of `width` bits. The result is a sum."""
     tensors, attributes, root_steps = _normalization(gamma, beta, x, width)
     return Form(tensors, attributes, x.step * root_steps)
 
 
-def gdn_form(gamma: np.ndarray, beta: np.ndarray, x: Span, width: int, largest: float) -> Form:
+def gdn_form(gamma: np.ndarray, beta: np.ndarray, x: Grid, width: int, largest: float) -> Form:
     """x / sqrt(beta + gamma x^2), as in ``igdn_form``; results up to `largest` are kept."""
     tensors, attributes, root_steps = _normalization(gamma, beta, x, width)
     # In units of 2^-f the result is x * 2^(k+f) / r, and r counts in root_steps.
@@ -136,7 +124,7 @@ def gdn_form(gamma: np.ndarray, beta: np.ndarray, x: Span, width: int, largest: 
 
 
 def _normalization(
-    gamma: np.ndarray, beta: np.ndarray, x: Span, width: int
+    gamma: np.ndarray, beta: np.ndarray, x: Grid, width: int
 ) -> tuple[dict[str, np.ndarray], dict[str, int], np.ndarray]:
     """Tensors, attributes, and (C,) what the integer roots count in."""
     highest = 2 ** (width - 1) - 1
@@ -159,7 +147,7 @@ def _normalization(
 
 
 def _fault(
-    kind: str, channels: int, x: Span, tensors: Tensors, attributes: Mapping[str, int]
+    kind: str, channels: int, x: Grid, tensors: Tensors, attributes: Mapping[str, int]
 ) -> str | None:
     """What is not legal of an operation on such an operand, or None."""
     operand = ValueInfo(channels, x.low, x.high, Fraction(1))

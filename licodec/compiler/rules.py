@@ -1,160 +1,95 @@
-"""How the compiler turns the published networks' leaves into operations."""
+"""How each kind of leaf is compiled: the one table of all of them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
-from torch import Tensor, fx, nn
+from torch import fx, nn
 
-from licodec.compiler.compilation import Compilation, place_of
-from licodec.compiler.forms import Grid
-from licodec.compiler.grids import Rule, Tables
-from licodec.compiler.lowering import Span, attention_form, gdn_form, igdn_form, layernorm_form
+from licodec.compiler import leaves
 from licodec.networks.adapter_branches import Gain, MatrixProduct, PlaneMatrixProduct
+from licodec.networks.base_entropy import Phase
+from licodec.networks.compiled_leaves import ChannelGain, ChannelOffset, FirstChannels, Narrowed
+from licodec.networks.conditions import Conditioned, ConditionedOffset, StepSizes
+from licodec.networks.latent_views import LogMagnitude
 from licodec.networks.layers import (
     GDN,
     ChannelNorm,
     HalfTanh,
     Halves,
-    InverseGDN,
     MaskedConvolution,
     NeighbourStack,
     PointwiseLinear,
+    ScaleExponential,
     StochasticDepth,
 )
 from licodec.networks.swin import TableAsGrid, WindowAttention
 
+if TYPE_CHECKING:
+    from licodec.compiler.compilation import Compilation
 
-def _numbers(values: Tensor) -> np.ndarray:
-    return values.detach().cpu().double().numpy()
-
-
-def _span(grid: Grid) -> Span:
-    return Span(grid.step, grid.low, grid.high)
+Emitted = str | tuple[str, ...]  # the value of a node, or the values where it gives several
 
 
-def _linear(compilation: Compilation, node: fx.Node, module: PointwiseLinear) -> str:
-    kernel = module.weight[:, :, None, None]
-    return compilation.convolution(node, str(node.target), kernel, module.bias)
+@dataclass(frozen=True)
+class Rule:
+    """How one kind of leaf is compiled.
+
+    emit          emits what a node of that kind computes, given its module, which is None for a
+                  function, and returns its value
+    keeps_grid    its results are its operand's integers, as they are
+    further_bits  that a grid has for what is added on it to such a node's results, unless a table
+                  reads the sum
+    takes_order   it may be given channels in another order
+    """
+
+    emit: Callable[[Compilation, fx.Node, Any], Emitted]
+    keeps_grid: bool = False
+    further_bits: int = 0
+    takes_order: bool = False
 
 
-def _masked(compilation: Compilation, node: fx.Node, module: MaskedConvolution) -> str:
-    kernel = module.weight * module.visible()
-    place = place_of(module)
-    return compilation.convolution(node, str(node.target), kernel, module.bias, **place)
+# Scalar functions, which become tables: evaluated in binary64, they are what the table holds.
+TABLES = (nn.GELU, nn.Sigmoid, HalfTanh, LogMagnitude, ScaleExponential)
+CONDITIONS = (Conditioned, ConditionedOffset)  # parts of the convolution before them
+ACTIVATIONS = (nn.ReLU, nn.LeakyReLU)  # straight behind a convolution they are part of it
 
-
-def _matrix_product(compilation: Compilation, node: fx.Node, module: PlaneMatrixProduct) -> str:
-    matrix = node.all_input_nodes[1]
-    kernel = compilation.constants[matrix.name].T[:, :, None, None]
-    return compilation.convolution(node, str(matrix.target), kernel, None)
-
-
-def _gain(compilation: Compilation, node: fx.Node, module: Gain) -> str:
-    """The branch times the number that stands for the mode's value in [0, 1]."""
-    x, grid = compilation.operand(node), compilation.node_grids[node.name]
-    one = compilation.source.numbers[module.mode]
-    steps = compilation.channel_steps[x] * (module.largest / one)
-    return compilation.requantize(
-        compilation.emit("scale", [x, module.mode]), steps, grid, grid.low
-    )
-
-
-def _norm(compilation: Compilation, node: fx.Node, module: ChannelNorm) -> str:
-    operand = compilation.operand(node)
-    x, order = compilation.uniform(operand), compilation.ordered(operand)
-    grid = compilation.node_grids[node.name]
-    gain, bias = _numbers(module.weight)[order], _numbers(module.bias)[order]
-    form = layernorm_form(gain, bias, module.eps, _span(compilation.grids[x]), _span(grid))
-    output = compilation.emit("layernorm", [x], form.tensors, None, **form.attributes)
-    if operand in compilation.orders:
-        compilation.orders[output] = order
-    return compilation.place(output, grid, len(order))
-
-
-def _attention(compilation: Compilation, node: fx.Node, module: WindowAttention) -> str:
-    x = compilation.uniform(compilation.operand(node))
-    grid, channels = compilation.grids[x], compilation.channels(x) // 3
-    bias = _numbers(compilation.constants[node.all_input_nodes[1].name])
-    form = attention_form(
-        bias,
-        module.scale,
-        np.full(module.heads, grid.step**2),
-        channels // module.heads,
-        _span(grid),
-        module.size,
-        module.shift,
-    )
-    output = compilation.emit("window_attention", [x], form.tensors, None, **form.attributes)
-    return compilation.place(output, grid, channels)
-
-
-def _normalization(compilation: Compilation, node: fx.Node, module: GDN) -> str:
-    x, grid = compilation.uniform(compilation.operand(node)), compilation.node_grids[node.name]
-    width = compilation.widths_of(f"{compilation.source.name}.{node.target}")
-    beta, gamma = map(_numbers, module.constants())
-    span = _span(compilation.grids[x])
-    if isinstance(module, InverseGDN):
-        kind, form = "igdn", igdn_form(gamma, beta, span, width)
-    else:
-        largest = max(-grid.low, grid.high) * grid.step
-        kind, form = "gdn", gdn_form(gamma, beta, span, width, largest)
-    result = compilation.weighted(kind, [x], form.tensors, width, None, **form.attributes)
-    return compilation.requantize(result, form.steps, grid, grid.low)
-
-
-def _halves(compilation: Compilation, node: fx.Node, module: Halves) -> tuple[str, ...]:
-    x = compilation.operand(node)
-    count, steps = compilation.channels(x), compilation.channel_steps[x]
-    halves = []
-    for start in (0, count // 2):
-        stop = start + count // 2
-        half = compilation.emit("split", [x], start=start, stop=stop)
-        compilation.place(half, compilation.grids[x], count // 2)
-        compilation.channel_steps[half] = steps[start:stop]
-        halves.append(half)
-    return tuple(halves)
-
-
-def _neighbours(compilation: Compilation, node: fx.Node, module: NeighbourStack) -> str:
-    """Depth from space, whose channels come in another order: what reads them follows it."""
-    x = compilation.operand(node)
-    count = compilation.channels(x)
-    output = compilation.emit("pixel_unshuffle", [x], factor=2)
-    # Channel 4 c + 2 row + column is channel c + count (2 column + row) of the float value.
-    channel, row, column = np.unravel_index(np.arange(4 * count), (count, 2, 2))
-    compilation.orders[output] = channel + count * (2 * column + row)
-    return compilation.place(output, compilation.grids[x], 4 * count)
-
-
-def _identity(compilation: Compilation, node: fx.Node, module: nn.Module) -> str:
-    return compilation.operand(node)
-
-
-def _error_function(x: np.ndarray) -> np.ndarray:
-    return torch.special.erf(torch.from_numpy(x)).numpy()
-
-
-RULES: Mapping[type[nn.Module], Rule] = {
-    PointwiseLinear: Rule(_linear),
-    MaskedConvolution: Rule(_masked),
-    PlaneMatrixProduct: Rule(_matrix_product),
-    Gain: Rule(_gain, further_bits=2),  # a layer and its branch may nearly cancel out
-    ChannelNorm: Rule(_norm),
-    WindowAttention: Rule(_attention),
-    GDN: Rule(_normalization),
-    Halves: Rule(_halves, keeps_grid=True),
-    NeighbourStack: Rule(_neighbours, keeps_grid=True),
-    StochasticDepth: Rule(_identity, keeps_grid=True),  # in evaluation mode
+# By a module's class, or else the nearest one that it derives from; functions by themselves.
+RULES: Mapping[object, Rule] = {
+    nn.Conv2d: Rule(leaves.convolution, takes_order=True),
+    MaskedConvolution: Rule(leaves.masked, takes_order=True),
+    PointwiseLinear: Rule(leaves.linear, takes_order=True),
+    PlaneMatrixProduct: Rule(leaves.matrix_product, takes_order=True),
+    **dict.fromkeys(CONDITIONS, Rule(leaves.conditioned)),
+    StepSizes: Rule(leaves.step_sizes),
+    nn.ReLU: Rule(leaves.relu),
+    nn.LeakyReLU: Rule(leaves.leaky_relu),
+    **dict.fromkeys(TABLES, Rule(leaves.table)),
+    GDN: Rule(leaves.normalization),
+    ChannelNorm: Rule(leaves.layernorm, takes_order=True),
+    WindowAttention: Rule(leaves.attention),
+    Gain: Rule(leaves.gain, further_bits=2),  # a layer and its branch may nearly cancel out
+    ChannelGain: Rule(leaves.channel_gain),
+    ChannelOffset: Rule(leaves.channel_offset),
+    Narrowed: Rule(leaves.narrowed),
+    operator.add: Rule(leaves.total),
+    torch.add: Rule(leaves.total),
+    operator.mul: Rule(leaves.product),
+    torch.mul: Rule(leaves.product),
+    torch.cat: Rule(leaves.concatenation),
+    nn.Identity: Rule(leaves.identity, keeps_grid=True),
+    StochasticDepth: Rule(leaves.identity, keeps_grid=True),  # in evaluation mode
+    FirstChannels: Rule(leaves.first_channels, keeps_grid=True),
+    Halves: Rule(leaves.halves, keeps_grid=True),
+    Phase: Rule(leaves.phase, keeps_grid=True),
+    nn.PixelShuffle: Rule(leaves.pixel_shuffle, keeps_grid=True),
+    nn.PixelUnshuffle: Rule(leaves.pixel_unshuffle, keeps_grid=True),
+    NeighbourStack: Rule(leaves.neighbours, keeps_grid=True),
 }
 
-TABLES: Tables = {
-    nn.GELU: lambda module, x: 0.5 * x * (1 + _error_function(x / np.sqrt(2))),
-    nn.Sigmoid: lambda module, x: 1 / (1 + np.exp(-x)),
-    HalfTanh: lambda module, x: 0.5 * np.tanh(x),
-}
-
-# What tracing stops at beside PyTorch's own modules: these, and what parameters alone go through.
-LEAVES = (*RULES, *TABLES, MatrixProduct, TableAsGrid)
+# What tracing stops at: these, and what parameters alone go through.
+LEAVES = (*(kind for kind in RULES if isinstance(kind, type)), MatrixProduct, TableAsGrid)

@@ -3,16 +3,18 @@
 Normative in format/SPEC.md. Nothing here imports torch.
 """
 
+from licodec.container.bands import Bands
 from licodec.container.chunks import MAGIC, Chunk
 from licodec.container.file import (
     LicFile,
+    LosslessFile,
     Metadata,
     Stream,
     pixel_checksum,
     read_file,
     write_file,
 )
-from licodec.container.header import Header
+from licodec.container.header import Header, LosslessHeader, PictureHeader
 from licodec.container.limits import (
     MAX_LIC_FILE_BYTES,
     MAX_METADATA_BYTES,
@@ -21,6 +23,7 @@ from licodec.container.limits import (
     MAX_STREAMS,
     check_picture_size,
 )
+from licodec.container.pieces import Grid, Piece, smallest_grid
 from licodec.container.plan import storable_plan
 from licodec.container.summary import describe
 
@@ -31,15 +34,22 @@ __all__ = [
     "MAX_PIXELS",
     "MAX_SIDE",
     "MAX_STREAMS",
+    "Bands",
     "Chunk",
+    "Grid",
     "Header",
     "LicFile",
+    "LosslessFile",
+    "LosslessHeader",
     "Metadata",
+    "PictureHeader",
+    "Piece",
     "Stream",
     "check_picture_size",
     "describe",
     "pixel_checksum",
     "read_file",
+    "smallest_grid",
     "storable_plan",
     "write_file",
 ]

@@ -7,20 +7,24 @@ a size that the file declares.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from io import BytesIO
 
 import construct
 
+from licodec.container.bands import Bands, pack_bands, unpack_bands
 from licodec.container.chunks import LAST_CHUNK, Chunk, read_chunks, write_chunks
 from licodec.container.fields import VarInt, parse_fields
-from licodec.container.header import Header, pack_header, unpack_header
+from licodec.container.header import Header, LosslessHeader, pack_header, unpack_header
 from licodec.container.limits import MAX_STREAMS, check_alpha_size, check_payload_size
+from licodec.container.pieces import Grid, pack_pieces, unpack_pieces
 from licodec.container.plan import pack_plan, unpack_plan
 from licodec.errors import CorruptFileError, LimitError
 
 HEADER = b"LHDR"
 PLAN = b"PLAN"
+BANDS = b"BAND"
 ALPHA = b"ALPH"
 PAYLOAD = LAST_CHUNK
 ICC = b"icCp"
@@ -28,8 +32,8 @@ EXIF = b"exIf"
 XMP = b"xmPp"
 
 # The order of a file's parts. Ancillary chunks of any type share one place.
-_PLACES = {HEADER: 0, PLAN: 1, ALPHA: 2, PAYLOAD: 4}
-_ANCILLARY_PLACE = 3
+_PLACES = {HEADER: 0, PLAN: 1, BANDS: 2, ALPHA: 3, PAYLOAD: 5}
+_ANCILLARY_PLACE = 4
 _METADATA = (ICC, EXIF, XMP)
 
 
@@ -55,28 +59,12 @@ class Metadata:
     xmp: bytes | None = None
 
 
-@dataclass(frozen=True)
-class LicFile:
-    """A .lic file.
+class _Ancillary:
+    """What files of both kinds have beside their pictures."""
 
-    header       see Header
-    plan         widths in bits of the weighted operations; None: the pack's
-    streams      at least one
-    pixel_crc    CRC-32 of the decoded pixels, see `pixel_checksum`
-    alpha_plane  compressed alpha plane as it stands in the file; exactly where the header says
-    metadata     ICC, Exif, XMP
-    unknown      ancillary chunks of types that this version does not define, in order
-    damaged      ancillary chunks whose CRC is wrong; never written
-    """
-
-    header: Header
-    plan: tuple[int, ...] | None
-    streams: tuple[Stream, ...]
-    pixel_crc: int
-    alpha_plane: bytes | None = None
-    metadata: Metadata = Metadata()
-    unknown: tuple[Chunk, ...] = ()
-    damaged: tuple[Chunk, ...] = ()
+    metadata: Metadata
+    unknown: tuple[Chunk, ...]
+    damaged: tuple[Chunk, ...]
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -87,19 +75,76 @@ class LicFile:
             for chunk in self.damaged
         )
 
+    def _ancillary_chunks(self) -> Iterator[Chunk]:
+        """In the order in which they are written, without the damaged."""
+        own = self.metadata
+        for name, content in ((ICC, own.icc), (EXIF, own.exif), (XMP, own.xmp)):
+            if content is not None:
+                yield Chunk(name, content)
+        yield from self.unknown
+
+
+@dataclass(frozen=True)
+class LosslessFile(_Ancillary):
+    """A .lic file whose picture is coded without loss, by no network.
+
+    grid, pieces  see `container.pieces`
+    The others are those of a LicFile.
+    """
+
+    header: LosslessHeader
+    grid: Grid
+    pieces: tuple[bytes, ...]
+    pixel_crc: int
+    metadata: Metadata = Metadata()
+    unknown: tuple[Chunk, ...] = ()
+    damaged: tuple[Chunk, ...] = ()
+
+    def to_chunks(self) -> tuple[Chunk, ...]:
+        """The chunks of this file in the order in which they are written, without the damaged."""
+        return (
+            Chunk(HEADER, pack_header(self.header)),
+            *self._ancillary_chunks(),
+            Chunk(PAYLOAD, pack_pieces(self.pixel_crc, self.grid, self.pieces)),
+        )
+
+
+@dataclass(frozen=True)
+class LicFile(_Ancillary):
+    """A .lic file whose picture is coded by a network.
+
+    header       see Header
+    plan         widths in bits of the weighted operations; None: the pack's
+    streams      at least one
+    pixel_crc    CRC-32 of the decoded pixels, see `pixel_checksum`
+    alpha_plane  compressed alpha plane as it stands in the file; exactly where the header says
+    metadata     ICC, Exif, XMP
+    bands        how planes are cut into streams; None: not at all, streams run across them
+    unknown      ancillary chunks of types that this version does not define, in order
+    damaged      ancillary chunks whose CRC is wrong; never written
+    """
+
+    header: Header
+    plan: tuple[int, ...] | None
+    streams: tuple[Stream, ...]
+    pixel_crc: int
+    alpha_plane: bytes | None = None
+    metadata: Metadata = Metadata()
+    bands: Bands | None = None
+    unknown: tuple[Chunk, ...] = ()
+    damaged: tuple[Chunk, ...] = ()
+
     def to_chunks(self) -> tuple[Chunk, ...]:
         """The chunks of this file in the order in which they are written, without the damaged."""
         optional = (
             (PLAN, None if self.plan is None else pack_plan(self.plan)),
+            (BANDS, None if self.bands is None else pack_bands(self.bands)),
             (ALPHA, self.alpha_plane),
-            (ICC, self.metadata.icc),
-            (EXIF, self.metadata.exif),
-            (XMP, self.metadata.xmp),
         )
         return (
             Chunk(HEADER, pack_header(self.header)),
             *(Chunk(name, content) for name, content in optional if content is not None),
-            *self.unknown,
+            *self._ancillary_chunks(),
             Chunk(PAYLOAD, _pack_payload(self.pixel_crc, self.streams)),
         )
 
@@ -108,16 +153,19 @@ _PAYLOAD_HEAD = construct.Struct("pixel_checksum" / construct.Int32ub, "stream_c
 _STREAM_SIZES = construct.Struct("rans_length" / VarInt, "escapes_length" / VarInt)
 
 
-def pixel_checksum(pixels: bytes | memoryview, alpha: bytes | memoryview | None) -> int:
+def pixel_checksum(
+    pixels: bytes | memoryview, alpha: bytes | memoryview | None, before: int = 0
+) -> int:
     """CRC-32 of decoded pixels: uint8 (H, W, C) row by row, then the alpha plane (H, W) if any.
 
-    Takes C-contiguous buffers (of a NumPy array: `array.data`); others raise BufferError.
+    Takes C-contiguous buffers (of a NumPy array: `array.data`); others raise BufferError. `before`
+    is that of the rows above.
     """
-    checksum = zlib.crc32(pixels)
+    checksum = zlib.crc32(pixels, before)
     return checksum if alpha is None else zlib.crc32(alpha, checksum)
 
 
-def read_file(data: bytes) -> LicFile:
+def read_file(data: bytes) -> LicFile | LosslessFile:
     """Parse a whole file and check all that does not need its pack.
 
     Raises CorruptFileError or LimitError. A damaged ancillary chunk is no error: see
@@ -143,6 +191,14 @@ def read_file(data: bytes) -> LicFile:
             contents[chunk.type] = chunk.data
         else:
             unknown.append(chunk)
+    metadata = Metadata(contents.get(ICC), contents.get(EXIF), contents.get(XMP))
+    if isinstance(header, LosslessHeader):
+        for name in (PLAN, BANDS, ALPHA):
+            if name in contents:
+                raise CorruptFileError(f"file is lossless and has a chunk {name.decode()}")
+        pixel_crc, grid, pieces = unpack_pieces(contents[PAYLOAD], header)
+        beside = metadata, tuple(unknown), tuple(damaged)
+        return LosslessFile(header, grid, pieces, pixel_crc, *beside)
     pixel_crc, streams = _unpack_payload(contents[PAYLOAD], header)
     return LicFile(
         header=header,
@@ -150,13 +206,14 @@ def read_file(data: bytes) -> LicFile:
         streams=streams,
         pixel_crc=pixel_crc,
         alpha_plane=_check_alpha(contents.get(ALPHA), header),
-        metadata=Metadata(contents.get(ICC), contents.get(EXIF), contents.get(XMP)),
+        bands=unpack_bands(contents[BANDS]) if BANDS in contents else None,
+        metadata=metadata,
         unknown=tuple(unknown),
         damaged=tuple(damaged),
     )
 
 
-def write_file(lic: LicFile) -> bytes:
+def write_file(lic: LicFile | LosslessFile) -> bytes:
     """The bytes of a file; damaged chunks are left out.
 
     Raises LimitError for what is over the limits, CorruptFileError for a value that the format

@@ -1,6 +1,7 @@
 """The `LHDR` chunk: everything needed to decode the payload, besides the pack it names.
 
-Normative in format/SPEC.md, "Header".
+Normative in format/SPEC.md, "Header". A lossless file names no backbone, and has other fields from
+there on.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import re
 from dataclasses import asdict, dataclass
 from dataclasses import fields as dataclass_fields
 from io import BytesIO
+from typing import Any
 
 import construct
 
@@ -25,16 +27,42 @@ MAX_STEP_FRACTION_BITS = 15
 _PROFILE_NUMBERS = {"int-1": 1}
 _PROFILE_NAMES = {number: name for name, number in _PROFILE_NUMBERS.items()}
 _BACKBONE = re.compile(rf"[a-z][a-z0-9-]{{0,{MAX_BACKBONE_BYTES - 1}}}")
+_CODING_NUMBERS = {"webp": 1}
+_CODING_NAMES = {number: name for name, number in _CODING_NUMBERS.items()}
 _NEWER = "a newer licodec may be needed"
 
 
 @dataclass(frozen=True)
-class Header:
-    """What the header chunk says, in the file's own integers.
+class PictureHeader:
+    """What every header says of its picture.
 
     width, height    pixels of the picture, unpadded
     channels         1 (greyscale) or 3 (RGB)
-    has_alpha        whether an `ALPH` chunk follows
+    has_alpha        whether the picture has alpha: in an `ALPH` chunk, or in lossless pieces
+    """
+
+    width: int
+    height: int
+    channels: int
+    has_alpha: bool
+
+
+@dataclass(frozen=True)
+class LosslessHeader(PictureHeader):
+    """The header of a lossless file.
+
+    coding     how the pieces are coded: "webp"
+    bit_depth  bits of a sample; 8
+    """
+
+    coding: str = "webp"
+    bit_depth: int = 8
+
+
+@dataclass(frozen=True)
+class Header(PictureHeader):
+    """The header of a picture coded by a network, in the file's own integers.
+
     backbone         network family: a lower-case letter, then letters, digits and hyphens
     weights_id       8 bytes that name the pack
     d                rate mode, in units of 2^-d_fraction_bits; neutral is 2^d_fraction_bits
@@ -44,10 +72,6 @@ class Header:
     bit_depth        bits of a sample; 8
     """
 
-    width: int
-    height: int
-    channels: int
-    has_alpha: bool
     backbone: str
     weights_id: bytes
     d_fraction_bits: int
@@ -68,7 +92,7 @@ class Header:
         return Gains(self.alpha, self.beta)
 
 
-_LAYOUT = construct.Struct(
+_PICTURE_LAYOUT = construct.Struct(
     "format_version" / construct.Const(FORMAT_VERSION, construct.Byte),
     "width" / VarInt,
     "height" / VarInt,
@@ -76,6 +100,9 @@ _LAYOUT = construct.Struct(
     "channels" / construct.Byte,
     "has_alpha" / construct.Byte,
     "backbone" / construct.Prefixed(construct.Byte, construct.GreedyBytes),
+)
+_LOSSLESS_LAYOUT = construct.Struct("coding" / construct.Byte, construct.Terminated)
+_NETWORK_LAYOUT = construct.Struct(
     "profile" / construct.Byte,
     "weights_id" / construct.Bytes(IDENTIFIER_BYTES),
     "d_fraction_bits" / construct.Byte,
@@ -88,20 +115,26 @@ _LAYOUT = construct.Struct(
 )
 
 
-def pack_header(header: Header) -> bytes:
+def pack_header(header: Header | LosslessHeader) -> bytes:
     """The data of the `LHDR` chunk.
 
     Raises as `unpack_header` does, so that no header is written that cannot be read.
     """
+    _check_picture(header)
+    if isinstance(header, LosslessHeader):
+        if header.coding not in _CODING_NUMBERS:
+            raise CorruptFileError(f"chunk LHDR: lossless coding {header.coding!a} is not known")
+        fields = asdict(header) | {"backbone": b"", "coding": _CODING_NUMBERS[header.coding]}
+        return _PICTURE_LAYOUT.build(fields) + _LOSSLESS_LAYOUT.build(fields)
     _check(header)
     fields = asdict(header) | {
         "backbone": header.backbone.encode("ascii"),
         "profile": _PROFILE_NUMBERS[header.profile],
     }
-    return _LAYOUT.build(fields)
+    return _PICTURE_LAYOUT.build(fields) + _NETWORK_LAYOUT.build(fields)
 
 
-def unpack_header(data: bytes) -> Header:
+def unpack_header(data: bytes) -> Header | LosslessHeader:
     """Parse and check the data of an `LHDR` chunk.
 
     Raises CorruptFileError, and LimitError for a picture over the limits.
@@ -111,27 +144,51 @@ def unpack_header(data: bytes) -> Header:
         raise CorruptFileError(
             f"file has format version {data[0]}, this licodec reads {FORMAT_VERSION}; {_NEWER}"
         )
-    fields = parse_fields(_LAYOUT, BytesIO(data), "LHDR")
+    stream = BytesIO(data)
+    fields = parse_fields(_PICTURE_LAYOUT, stream, "LHDR")
     if fields.has_alpha > 1:
         raise CorruptFileError(f"chunk LHDR: has alpha is {fields.has_alpha}, neither 0 nor 1")
-    if fields.profile not in _PROFILE_NAMES:
+    fields["has_alpha"] = fields.has_alpha == 1
+    if not fields.backbone:
+        return _lossless_header(fields | parse_fields(_LOSSLESS_LAYOUT, stream, "LHDR"))
+    return _network_header(fields | parse_fields(_NETWORK_LAYOUT, stream, "LHDR"))
+
+
+def _lossless_header(fields: dict[str, Any]) -> LosslessHeader:
+    if fields["coding"] not in _CODING_NAMES:
         raise CorruptFileError(
-            f"file needs arithmetic profile {fields.profile}, this licodec has "
+            f"file needs lossless coding {fields['coding']}, this licodec has "
+            f"{', '.join(_CODING_NUMBERS)}; {_NEWER}"
+        )
+    read = {"coding": _CODING_NAMES[fields["coding"]]}
+    header = LosslessHeader(**_named(LosslessHeader, fields) | read)
+    _check_picture(header)
+    return header
+
+
+def _network_header(fields: dict[str, Any]) -> Header:
+    if fields["profile"] not in _PROFILE_NAMES:
+        raise CorruptFileError(
+            f"file needs arithmetic profile {fields['profile']}, this licodec has "
             f"{', '.join(_PROFILE_NUMBERS)}; {_NEWER}"
         )
     # Every byte is a Latin-1 character, and _check refuses those that may not be there.
     read = {
-        "has_alpha": fields.has_alpha == 1,
-        "backbone": fields.backbone.decode("latin-1"),
-        "profile": _PROFILE_NAMES[fields.profile],
+        "backbone": fields["backbone"].decode("latin-1"),
+        "profile": _PROFILE_NAMES[fields["profile"]],
     }
-    header = Header(**{own.name: fields[own.name] for own in dataclass_fields(Header)} | read)
+    header = Header(**_named(Header, fields) | read)
+    _check_picture(header)
     _check(header)
     return header
 
 
-def _check(header: Header) -> None:
-    """Refuse what the format does not allow. Raises CorruptFileError or LimitError."""
+def _named(kind: type[PictureHeader], fields: dict[str, Any]) -> dict[str, Any]:
+    return {own.name: fields[own.name] for own in dataclass_fields(kind)}
+
+
+def _check_picture(header: Header | LosslessHeader) -> None:
+    """Refuse a picture that the format does not allow. Raises CorruptFileError or LimitError."""
     if header.width < 1 or header.height < 1:
         raise CorruptFileError(f"chunk LHDR: picture of {header.width}x{header.height} pixels")
     check_picture_size(header.width, header.height)
@@ -141,6 +198,10 @@ def _check(header: Header) -> None:
         raise CorruptFileError(
             f"chunk LHDR: channels are {header.channels}, neither 1 nor 3; {_NEWER}"
         )
+
+
+def _check(header: Header) -> None:
+    """Refuse what the format does not allow of a network's file. Raises CorruptFileError."""
     if not _BACKBONE.fullmatch(header.backbone):
         raise CorruptFileError(
             f"chunk LHDR: backbone {header.backbone!a} is not a name of 1 to "

@@ -62,12 +62,7 @@ class StreamReader:
                 f"payload: {len(streams)} streams where the picture has {len(self._lengths)}"
             )
         for stream, length in zip(streams, self._lengths, strict=True):
-            largest = WORD * length + STATE_BYTES
-            if len(stream.rans) % WORD or not STATE_BYTES <= len(stream.rans) <= largest:
-                raise CorruptFileError("payload: a stream's length is not legal")
-            state = int.from_bytes(stream.rans[:STATE_BYTES], "little")
-            if not STATE_LOW <= state < STATE_HIGH:
-                raise CorruptFileError("payload: a stream's first state is not legal")
+            require_legal(stream, length)
         self._streams = streams
         self._next = 0
         self._begin()
@@ -89,3 +84,14 @@ class StreamReader:
                 if self._next < len(self._streams):
                     self._begin()
         return np.concatenate(parts) if parts else np.zeros(0, np.int32)
+
+
+def require_legal(stream: Stream, symbols: int) -> None:
+    """Raise CorruptFileError unless a stream can begin, and be as long, as one of so many
+    symbols."""
+    largest = WORD * symbols + STATE_BYTES
+    if len(stream.rans) % WORD or not STATE_BYTES <= len(stream.rans) <= largest:
+        raise CorruptFileError("payload: a stream's length is not legal")
+    state = int.from_bytes(stream.rans[:STATE_BYTES], "little")
+    if not STATE_LOW <= state < STATE_HIGH:
+        raise CorruptFileError("payload: a stream's first state is not legal")

@@ -20,7 +20,7 @@ from licodec.entropy.coder_tables import (
 from licodec.entropy.escapes import BYTES_LEFT, DAMAGED, LARGEST_BYTES
 from licodec.errors import CorruptFileError
 from licodec.exact import native
-from licodec.exact.native.arrays import address
+from licodec.exact.native.arrays import INT32, address
 
 BUCKETS = 256  # RANS_BUCKETS of rans.h, whose structures follow
 FAULTS = {4: CUT_OFF, 5: DAMAGED}  # of enum rans_fault; the others are mistakes of a caller
@@ -62,10 +62,9 @@ class _Writer(_Buffers):
     _fields_ = (("fault", c_int64),)
 
 
-_PREPARE = ("rans_prepare", c_int64, POINTER(_Tables))
-_ARRAYS = (c_void_p, c_int64, c_void_p)  # indexes, their count, values
-_DECODE = ("rans_decode", c_int64, POINTER(_Tables), POINTER(_Reader), *_ARRAYS)
-_ENCODE = ("rans_encode", c_int64, POINTER(_Tables), POINTER(_Writer), *_ARRAYS)
+_TABLES = POINTER(_Tables)
+_DECODE = (_TABLES, POINTER(_Reader), INT32, c_int64, INT32)
+_ENCODE = (_TABLES, POINTER(_Writer), INT32, c_int64, INT32)
 
 
 class NativeCoder:
@@ -91,7 +90,7 @@ class NativeCoder:
             address(starts, np.int64),
             address(firsts, np.uint16),
         )
-        if (illegal := native.function(*_PREPARE)(self.tables)) >= 0:
+        if (illegal := native.function("rans_prepare", c_int64, _TABLES)(self.tables)) >= 0:
             raise ValueError(f"frequency table {illegal} is not legal")
 
     def encode(self, values: np.ndarray, indexes: np.ndarray) -> Stream:
@@ -101,13 +100,8 @@ class NativeCoder:
         writer = _Writer(
             address(words, np.uint8), len(words), 0, address(escapes, np.uint8), len(escapes), 0, 0
         )
-        done = native.function(*_ENCODE)(
-            self.tables,
-            writer,
-            address(indexes, np.int32),
-            len(indexes),
-            address(values, np.int32),
-        )
+        run = native.function("rans_encode", c_int64, *_ENCODE)
+        done = run(self.tables, writer, indexes, len(indexes), values)
         if writer.fault:
             raise ValueError(f"integer {done} cannot be coded: fault {writer.fault}")
         return Stream(
@@ -140,13 +134,8 @@ class NativeDecoder:
     def read(self, indexes: np.ndarray) -> np.ndarray:
         indexes = np.ascontiguousarray(indexes, np.int32)
         values = np.empty(len(indexes), np.int32)
-        done = native.function(*_DECODE)(
-            self._coder.tables,
-            self._reader,
-            address(indexes, np.int32),
-            len(indexes),
-            address(values, np.int32),
-        )
+        run = native.function("rans_decode", c_int64, *_DECODE)
+        done = run(self._coder.tables, self._reader, indexes, len(indexes), values)
         if fault := self._reader.fault:
             if fault in FAULTS:
                 raise CorruptFileError(FAULTS[fault])

@@ -7,32 +7,41 @@ computed from the latents and written, or read. Normative counterpart: format/SP
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from licodec.container.bands import Bands
 from licodec.container.file import Stream
 from licodec.entropy.adaptive import LATENT_HIGH, LATENT_LOW, divide_half_even
+from licodec.entropy.banded import BandReader, BandWriter, extremes_in, require_bands
 from licodec.entropy.escapes import LARGEST_MAGNITUDE
 from licodec.entropy.forms import fastest
-from licodec.entropy.model import EntropyModel
+from licodec.entropy.model import EntropyModel, Extremes
+from licodec.entropy.parts import (
+    CHANNELS,
+    HYPER_GROUP,
+    BandOrder,
+    Order,
+    Part,
+    channel_blocks,
+    group_of,
+)
 from licodec.entropy.rans import StreamReader, StreamWriter
 from licodec.entropy.wavefronts import NeighbourPlanes, longest_wavefront, wavefronts
-from licodec.errors import CorruptFileError
 from licodec.exact.schedule import (
     LATENTS,
     NEIGHBOURS,
+    PHASES,
     PREVIOUS,
     PhaseStep,
     SliceStep,
     WavefrontStep,
 )
 
-BLOCK_SYMBOLS = 1 << 20  # symbols whose 64-bit intermediates are alive at a time
-
 # An index of latents (M, h, w) that gives (C, H, W): which ones are coded.
-Where = slice | tuple[slice, slice | np.ndarray, slice | np.ndarray]
+Where = tuple[slice, slice | np.ndarray, slice | np.ndarray]
 
 # Takes (mean, step, table indexes), each (C, H, W) but for a step that is one number,
 # (1, 1, 1), and what of the latents they belong to;
@@ -42,19 +51,62 @@ Exchange = Callable[[np.ndarray, np.ndarray, np.ndarray, Where], np.ndarray]
 # Takes coded integers and their table indexes, each (n,), in coding order.
 Consume = Callable[[np.ndarray, np.ndarray], None]
 
+# Takes which of the latents' channels a slice has, and their scales (C, h, w), whole planes.
+FindExtremes = Callable[[slice, np.ndarray], Extremes]
+
+
+def measured(channels: slice, scale: np.ndarray) -> Extremes:
+    """The extremes of each channel."""
+    return scale.min((1, 2)), scale.max((1, 2))
+
+
+def _stated(bands: Bands) -> FindExtremes:
+    """Those that a file states."""
+    return lambda channels, scale: extremes_in(bands, channels)
+
 
 def encode_latents(
-    model: EntropyModel, latents: np.ndarray, hyper_latents: np.ndarray
-) -> tuple[tuple[Stream, ...], np.ndarray]:
+    model: EntropyModel,
+    latents: np.ndarray,
+    hyper_latents: np.ndarray,
+    bands: Bands | None = None,
+) -> tuple[tuple[Stream, ...], np.ndarray, Bands | None]:
     """Code latents (M, h, w) int16 in units of 2^-g, and hyper-latents (Z, H, W) integers.
 
-    Returns the streams and the decoded latents, int16 (M, h, w).
+    Returns the streams, the decoded latents, int16 (M, h, w), and `bands` with the extremes of
+    scales, where steps follow from those.
     """
-    writer = StreamWriter(model.coder_tables(), hyper_latents.size + latents.size)
     symbols = _hyper_symbols(model, hyper_latents)
-    writer.write(symbols.ravel(), model.hyper_indexes(symbols.shape))
-    decoded = Walk(model, _coding(model, latents, writer.write)).latents(symbols)
-    return writer.finish(), decoded
+    if bands is None:
+        writer = StreamWriter(model.coder_tables(), hyper_latents.size + latents.size)
+        decoded = _encode(model, latents, symbols, writer.write, CHANNELS, measured)
+        return writer.finish(), decoded, None
+    found: list[tuple[int, int]] = []
+
+    def noted(channels: slice, scale: np.ndarray) -> Extremes:
+        extremes = measured(channels, scale)
+        found.extend(zip(*(bound.tolist() for bound in extremes), strict=True))
+        return extremes
+
+    by_band = BandWriter(model.coder_tables())
+    note = noted if model.adapts else measured
+    decoded = _encode(model, latents, symbols, by_band.write, BandOrder(bands), note)
+    return by_band.finish(), decoded, replace(bands, extremes=tuple(found))
+
+
+def _encode(
+    model: EntropyModel,
+    latents: np.ndarray,
+    symbols: np.ndarray,
+    write: Consume,
+    order: Order,
+    extremes: FindExtremes,
+) -> np.ndarray:
+    """Write the hyper-latents' integers and code the latents; what those decode to."""
+    indexes = model.hyper_indexes(symbols.shape)
+    for part in order.parts(HYPER_GROUP, symbols.shape):
+        write(order.flat(symbols[part]), order.flat(indexes[part]))
+    return Walk(model, _coding(model, latents, write, order), order, extremes).latents(symbols)
 
 
 def observe_latents(
@@ -66,19 +118,36 @@ def observe_latents(
 
 
 def decode_latents(
-    model: EntropyModel, streams: tuple[Stream, ...], hyper_shape: tuple[int, int]
+    model: EntropyModel,
+    streams: tuple[Stream, ...],
+    hyper_shape: tuple[int, int],
+    bands: Bands | None = None,
 ) -> np.ndarray:
     """The inverse of :func:`encode_latents`: int16 (M, h, w). Raises CorruptFileError."""
-    reader = StreamReader(model.coder_tables(), model.symbol_count(*hyper_shape), streams)
-    shape = (len(model.tables.medians), *hyper_shape)
-    symbols = reader.read(model.hyper_indexes(shape)).reshape(shape)
+    tables = model.coder_tables()
+    reader: StreamReader | BandReader
+    if bands is None:
+        reader = StreamReader(tables, model.symbol_count(hyper_shape), streams)
+        order: Order = CHANNELS
+    else:
+        require_bands(model, bands)
+        reader = BandReader(tables, bands, model.group_shapes(hyper_shape), streams)
+        order = BandOrder(bands)
+    extremes: FindExtremes = measured
+    if bands is not None and model.adapts:
+        extremes = _stated(bands)
 
     def exchange(
         mean: np.ndarray, step: np.ndarray, indexes: np.ndarray, where: Where
     ) -> np.ndarray:
-        return reader.read(indexes.ravel()).reshape(indexes.shape)
+        return order.planes(reader.read(order.flat(indexes)), indexes.shape)
 
-    return Walk(model, exchange).latents(symbols)
+    symbols = np.empty((len(model.tables.medians), *hyper_shape), np.int32)
+    indexes = model.hyper_indexes(symbols.shape)
+    for part in order.parts(HYPER_GROUP, symbols.shape):
+        wanted = indexes[part]
+        symbols[part] = order.planes(reader.read(order.flat(wanted)), wanted.shape)
+    return Walk(model, exchange, order, extremes).latents(symbols)
 
 
 def _hyper_symbols(model: EntropyModel, hyper_latents: np.ndarray) -> np.ndarray:
@@ -91,7 +160,9 @@ def _hyper_symbols(model: EntropyModel, hyper_latents: np.ndarray) -> np.ndarray
     return np.clip(symbols, -LARGEST_MAGNITUDE, LARGEST_MAGNITUDE)
 
 
-def _coding(model: EntropyModel, latents: np.ndarray, consume: Consume) -> Exchange:
+def _coding(
+    model: EntropyModel, latents: np.ndarray, consume: Consume, order: Order = CHANNELS
+) -> Exchange:
     """The encoder's side of the walk: quantize `latents` (M, h, w), hand on what is coded."""
     offset, weight, form = model.first_latent_table, model.distortion_weight, fastest()
 
@@ -105,7 +176,7 @@ def _coding(model: EntropyModel, latents: np.ndarray, consume: Consume) -> Excha
             costs = model.latent_costs
             coded = form.rdoq_symbols(residual, step, indexes - offset, costs, weight)
         coded = np.clip(coded, -LARGEST_MAGNITUDE, LARGEST_MAGNITUDE)
-        consume(coded.ravel(), indexes.ravel())
+        consume(order.flat(coded), order.flat(indexes))
         return coded
 
     return exchange
@@ -113,10 +184,13 @@ def _coding(model: EntropyModel, latents: np.ndarray, consume: Consume) -> Excha
 
 @dataclass(frozen=True)
 class Walk:
-    """One walk through the schedule; `exchange` codes integers, or reads them."""
+    """One walk through the schedule; `exchange` codes integers, or reads them, of the parts that
+    `order` cuts planes into."""
 
     model: EntropyModel
     exchange: Exchange
+    order: Order = CHANNELS
+    extremes: FindExtremes = measured
 
     def latents(self, symbols: np.ndarray) -> np.ndarray:
         """The decoded latents, int16 (M, h, w), behind the hyper-latents' integers (Z, H, W).
@@ -124,14 +198,8 @@ class Walk:
         Raises CorruptFileError where those are out of range.
         """
         model, schedule = self.model, self.model.schedule
-        hyper_latents = symbols * model.hyper_steps + model.hyper_medians
-        if (
-            hyper_latents.min() < model.hyper_port.low
-            or hyper_latents.max() > model.hyper_port.high
-        ):
-            raise CorruptFileError("payload: a hyper-latent is out of range")
         outputs = model.runners[schedule.hyper_synthesis](
-            {"hyper_latents": hyper_latents.astype(np.int16)}
+            {"hyper_latents": model.hyper_latents(symbols)}
         )
         features = dict(zip(schedule.features, outputs, strict=True))
         (first, *_) = schedule.steps
@@ -141,12 +209,12 @@ class Walk:
         context: np.ndarray | None = None
         for index, step in enumerate(schedule.steps):
             if isinstance(step, PhaseStep):
-                context = self._phases(step, features, decoded)
+                context = self._phases(step, index, features, decoded)
             elif isinstance(step, SliceStep):
                 self._slice(step, index, features, decoded)
         if schedule.residual is not None and context is not None:  # which phases give
             residual = model.runners[schedule.residual]
-            _correct(decoded, residual({"context": context, LATENTS: decoded}))
+            correct(decoded, residual({"context": context, LATENTS: decoded}))
         return decoded
 
     def _parameters(
@@ -171,7 +239,7 @@ class Walk:
         if step.residual is not None:
             own = decoded[step.start : step.stop]
             residual = self.model.runners[step.residual]
-            _correct(own, residual({"context": contexts[0], "decoded": own}))
+            correct(own, residual({"context": contexts[0], "decoded": own}))
 
     def code_slice(
         self,
@@ -181,26 +249,28 @@ class Walk:
         scale: np.ndarray,
         decoded: np.ndarray,
     ) -> None:
-        """Code one slice of which mean and scale (C, h, w) are known, channel block by channel
-        block."""
-        for part in _channel_blocks(scale.shape):
-            where = slice(step.start + part.start, step.start + part.stop)
-            steps = self.model.steps_of(scale[part], index, where)
-            decoded[where] = self._coded(mean[part], scale[part], steps, where)
+        """Code one slice of which mean and scale (C, h, w) are known, part by part."""
+        least, largest = self.extremes(slice(step.start, step.stop), scale)
+        for part in self.order.parts(group_of(self.model.schedule, index), scale.shape):
+            own = part[0]
+            where = (slice(step.start + own.start, step.start + own.stop), *part[1:])
+            scales = scale[part]
+            steps = self.model.steps_of(scales, index, where[0], (least[own], largest[own]))
+            decoded[where] = self._coded(mean[part], scales, steps, where)
 
     def _phases(
-        self, step: PhaseStep, features: Mapping[str, np.ndarray], decoded: np.ndarray
+        self, step: PhaseStep, index: int, features: Mapping[str, np.ndarray], decoded: np.ndarray
     ) -> np.ndarray:
         """Code one step by phases into `decoded` (M, h, w); returns its context."""
         mean, scale, context = self._parameters(step, {**features, LATENTS: decoded})
         assert self.model.steps is not None  # as such steps are in schedules with knots alone
-        for phase, start in enumerate(step.phases):
-            row, column = divmod(phase, 2)
-            for part in _channel_blocks((step.count, *scale.shape[1:])):
-                own = slice(phase * step.count + part.start, phase * step.count + part.stop)
-                channels = slice(start + part.start, start + part.stop)
-                where = (channels, slice(row, None, 2), slice(column, None, 2))
-                steps = self.model.steps[channels, None, None]
+        shape = (step.count, *scale.shape[1:])
+        for phase in range(PHASES):
+            for part in self.order.parts(group_of(self.model.schedule, index, phase), shape):
+                first = phase * step.count
+                own = (slice(first + part[0].start, first + part[0].stop), *part[1:])
+                where = places(step, phase, part)
+                steps = self.model.steps[where[0], None, None]
                 decoded[where] = self._coded(mean[own], scale[own], steps, where)
         return context
 
@@ -233,22 +303,26 @@ class Walk:
         self, mean: np.ndarray, scale: np.ndarray, steps: np.ndarray, where: Where
     ) -> np.ndarray:
         """Code some latents, (C, H, W) each but `steps`, which broadcasts; what they decode to."""
-        model, form = self.model, fastest()
-        indexes = form.scale_indexes(scale, steps, model.unit, model.tables.thresholds)
-        coded = self.exchange(mean, steps, indexes + model.first_latent_table, where)
-        return form.dequantize(coded, steps, mean)
+        indexes = self.model.latent_indexes(scale, steps)
+        coded = self.exchange(mean, steps, indexes, where)
+        return fastest().dequantize(coded, steps, mean)
 
 
-def _correct(decoded: np.ndarray, predicted: tuple[np.ndarray, ...]) -> None:
+def places(step: PhaseStep, phase: int, part: Part) -> tuple[slice, slice, slice]:
+    """What of the latents a part of the planes (G, h / 2, w / 2) of a phase is."""
+    channels, rows, columns = part
+    first = step.phases[phase]
+    row, column = divmod(phase, 2)
+    return (
+        slice(first + channels.start, first + channels.stop),
+        slice(2 * rows.start + row, 2 * rows.stop, 2),
+        slice(2 * columns.start + column, 2 * columns.stop, 2),
+    )
+
+
+def correct(decoded: np.ndarray, predicted: tuple[np.ndarray, ...]) -> None:
     """Add what residual prediction gives to latents (C, H, W) int16, in place."""
     (correction,) = predicted
-    for part in _channel_blocks(decoded.shape):
+    for part in channel_blocks(decoded.shape):
         corrected = decoded[part].astype(np.int32) + correction[part]
         decoded[part] = np.clip(corrected, LATENT_LOW, LATENT_HIGH)
-
-
-def _channel_blocks(shape: tuple[int, ...]) -> Iterator[slice]:
-    """Slices of the channels of (C, H, W), each of about BLOCK_SYMBOLS values."""
-    block = max(1, BLOCK_SYMBOLS // (shape[1] * shape[2]))
-    for start in range(0, shape[0], block):
-        yield slice(start, min(start + block, shape[0]))

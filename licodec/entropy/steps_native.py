@@ -10,7 +10,7 @@ import numpy as np
 
 from licodec.entropy.quantization import SymbolCosts
 from licodec.exact import native
-from licodec.exact.native.arrays import address
+from licodec.exact.native.arrays import INT16, INT32, address
 
 
 class _Planes(ctypes.Structure):
@@ -33,15 +33,12 @@ class _Costs(ctypes.Structure):
     )
 
 
-_TWO, _THREE = (c_void_p,) * 2, (c_void_p,) * 3  # arrays
-_ADAPTIVE = ("steps_adaptive", None, c_void_p, c_int64, c_int64, *_TWO, c_int32, c_int32, c_void_p)
-_INDEXES = ("steps_indexes", None, POINTER(_Planes), c_void_p, c_int32, c_void_p, c_int64, c_void_p)
-_DEQUANTIZE = ("steps_dequantize", None, POINTER(_Planes), *_THREE)
-_NEAREST = ("steps_nearest", None, POINTER(_Planes), *_TWO)
-_THRIFTY = (
-    *("steps_rdoq", c_int64, POINTER(_Planes), *_TWO),
-    *(POINTER(_Costs), c_int64, c_void_p),
-)
+_PLANES, _COSTS = POINTER(_Planes), POINTER(_Costs)
+_ADAPTIVE = (INT32, c_int64, c_int64, INT32, INT32, c_int32, c_int32, INT32)
+_INDEXES = (_PLANES, INT32, c_int32, INT32, c_int64, INT32)
+_DEQUANTIZE = (_PLANES, INT32, INT16, INT16)
+_NEAREST = (_PLANES, INT32, INT32)
+_THRIFTY = (_PLANES, INT32, INT32, _COSTS, c_int64, INT32)
 
 
 def _planes(shape: tuple[int, ...], steps: np.ndarray) -> _Planes:
@@ -65,15 +62,8 @@ def adaptive_steps(
     """As :func:`licodec.entropy.adaptive.adaptive_steps`; int32."""
     scale, least, largest = map(_integers, (scale, least, largest))
     found = np.empty(scale.shape, np.int32)
-    native.function(*_ADAPTIVE)(
-        address(scale, np.int32),
-        len(scale),
-        scale[0].size,
-        address(least, np.int32),
-        address(largest, np.int32),
-        *steps,
-        address(found, np.int32),
-    )
+    run = native.function("steps_adaptive", None, *_ADAPTIVE)
+    run(scale, len(scale), scale[0].size, least, largest, *steps, found)
     return found
 
 
@@ -83,28 +73,17 @@ def scale_indexes(
     """As :func:`licodec.entropy.adaptive.scale_indexes`; int32."""
     scale, step, thresholds = map(_integers, (scale, step, thresholds))
     indexes = np.empty(scale.shape, np.int32)
-    native.function(*_INDEXES)(
-        _planes(scale.shape, step),
-        address(scale, np.int32),
-        unit,
-        address(thresholds, np.int32),
-        len(thresholds),
-        address(indexes, np.int32),
-    )
+    run = native.function("steps_indexes", None, *_INDEXES)
+    run(_planes(scale.shape, step), scale, unit, thresholds, len(thresholds), indexes)
     return indexes
 
 
 def dequantize(symbols: np.ndarray, step: np.ndarray, mean: np.ndarray) -> np.ndarray:
     """As :func:`licodec.entropy.adaptive.dequantize`."""
     symbols, step = map(_integers, (symbols, step))
-    mean = np.ascontiguousarray(mean, np.int16)
     latents = np.empty(symbols.shape, np.int16)
-    native.function(*_DEQUANTIZE)(
-        _planes(symbols.shape, step),
-        address(symbols, np.int32),
-        address(mean, np.int16),
-        address(latents, np.int16),
-    )
+    run = native.function("steps_dequantize", None, *_DEQUANTIZE)
+    run(_planes(symbols.shape, step), symbols, np.ascontiguousarray(mean, np.int16), latents)
     return latents
 
 
@@ -112,9 +91,8 @@ def nearest_symbols(residual: np.ndarray, step: np.ndarray) -> np.ndarray:
     """As :func:`licodec.entropy.quantization.nearest_symbols`; int32."""
     residual, step = map(_integers, (residual, step))
     symbols = np.empty(residual.shape, np.int32)
-    native.function(*_NEAREST)(
-        _planes(residual.shape, step), address(residual, np.int32), address(symbols, np.int32)
-    )
+    run = native.function("steps_nearest", None, *_NEAREST)
+    run(_planes(residual.shape, step), residual, symbols)
     return symbols
 
 
@@ -124,15 +102,10 @@ def rdoq_symbols(
     """As :func:`licodec.entropy.quantization.rdoq_symbols`; int32."""
     residual, step, indexes = map(_integers, (residual, step, indexes))
     arrays = [_integers(array) for array in (costs.costs, costs.starts, costs.low, costs.high)]
+    given = _Costs(len(costs.starts), *(address(array, np.int32) for array in arrays))
     symbols = np.empty(residual.shape, np.int32)
-    chosen = native.function(*_THRIFTY)(
-        _planes(residual.shape, step),
-        address(residual, np.int32),
-        address(indexes, np.int32),
-        _Costs(len(costs.starts), *(address(array, np.int32) for array in arrays)),
-        weight,
-        address(symbols, np.int32),
-    )
+    run = native.function("steps_rdoq", c_int64, *_THRIFTY)
+    chosen = run(_planes(residual.shape, step), residual, indexes, given, weight, symbols)
     if chosen < residual.size:
         raise IndexError(f"the index of symbol {chosen} names no table")
     return symbols

@@ -28,6 +28,10 @@ class StripGeometry:
     unit: int
     halo: int
 
+    def reached(self, start: int) -> int:
+        """The first row that outputs from row `start` on depend on, in a plane without an end."""
+        return start - start % self.unit - self.halo
+
 
 def strip_geometry(checked: CheckedProgram) -> StripGeometry:
     """Walk the program backwards and add up how far each output looks, in input rows."""

@@ -59,7 +59,10 @@ class TrialsAt:
 
     @torch.inference_mode()
     def loss(self, widths: Widths) -> float:
-        """lambda * 255^2 * MSE + bpp with the layers named in `widths` quantized."""
+        """lambda * 255^2 * MSE + bpp with the layers named in `widths` quantized, wherever they
+        are."""
+        same = self._searched.form.same_weights
+        widths = {**widths, **{n: widths[own] for n, own in same.items() if own in widths}}
         for replay in self.replays.values():
             own = replay.name + "."
             replay.widths = {n.removeprefix(own): b for n, b in widths.items() if n.startswith(own)}
@@ -85,7 +88,7 @@ class Trials:
     def __init__(self, searched: Searchable, pixels: Tensor, settings: TrialSettings) -> None:
         self._searched = searched
         calibrated = searched.calibrate(pixels)
-        steps = operand_steps(searched.form, calibrated, settings.activation_bits)
+        steps = operand_steps(searched.form, calibrated)
 
         def replays() -> dict[str, Replay]:
             return {
@@ -107,11 +110,13 @@ class Trials:
 
     @property
     def layers(self) -> tuple[Layer, ...]:
-        """Every weighted layer of encoder and decoder with the widths to choose from."""
+        """Every weighted layer of encoder and decoder, once, with the widths to choose from."""
         found = []
         for replay in self.at[0].replays.values():
             for target, module, kind in replay.layers:
                 name = f"{replay.name}.{target}"
+                if name in self._searched.form.same_weights:
+                    continue
                 widths = choices(kind.least, self._searched.form.standard_width(name))
                 found.append(Layer(name, kind.weight(module).numel(), widths))
         return tuple(found)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from licodec.errors import BadInputError, UsageError
 from licodec.files import display_name, save_atomically
 from licodec.fmpq.curves import Layer
 
-FORMAT = 1
+FORMAT = 2
 KIND = "licodec sensitivities"
 
 Values = Mapping[tuple[str, int], float]  # zeta by layer and width
@@ -72,37 +72,20 @@ def resumed(path: Path, fingerprint: str) -> Values:
 
 def write_state(state: Sensitivities, path: Path) -> None:
     """Raises LicodecError where the file cannot be written."""
-    rows = []
-    for layer in state.layers:
-        values = ((b, state.values.get((layer.name, b))) for b in layer.choices)
-        zeta = {str(width): value for width, value in values if value is not None}
-        rows.append(
-            {
-                "name": layer.name,
-                "weights": layer.weights,
-                "choices": list(layer.choices),
-                "zeta": zeta,
-            }
-        )
-    data = {
-        "kind": KIND,
-        "format": FORMAT,
-        "fingerprint": state.fingerprint,
-        "float_loss": state.float_loss,
-        "layers": rows,
-    }
+    values = [[name, width, value] for (name, width), value in state.values.items()]
+    data = {"kind": KIND, "format": FORMAT, **asdict(state), "values": values}
     save_atomically(path, json.dumps(data, indent=1).encode("ascii"), overwrite=True)
 
 
 def _from_json(data: Any) -> Sensitivities:
     if data["kind"] != KIND or data["format"] != FORMAT:
         raise ValueError("another kind of file")
-    layers, values = [], {}
-    for row in data["layers"]:
-        layer = Layer(str(row["name"]), int(row["weights"]), tuple(map(int, row["choices"])))
-        layers.append(layer)
-        for width, value in row["zeta"].items():
-            if int(width) not in layer.choices or not math.isfinite(float(value)):
-                raise ValueError("a value that no search measures")
-            values[layer.name, int(width)] = float(value)
-    return Sensitivities(str(data["fingerprint"]), float(data["float_loss"]), tuple(layers), values)
+    layers = tuple(
+        Layer(str(row["name"]), int(row["weights"]), tuple(map(int, row["choices"])))
+        for row in data["layers"]
+    )
+    values = {(str(name), int(width)): float(value) for name, width, value in data["values"]}
+    known = {(layer.name, width) for layer in layers for width in layer.choices}
+    if not values.keys() <= known or not all(map(math.isfinite, values.values())):
+        raise ValueError("a value that no search measures")
+    return Sensitivities(str(data["fingerprint"]), float(data["float_loss"]), layers, values)

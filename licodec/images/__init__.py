@@ -1,8 +1,8 @@
 """Pictures in and out: what Pillow reads and writes, reduced to 8-bit grey or RGB plus alpha.
 
 A picture that is read becomes 1 channel (grey) or 3 (RGB) of 8 bits and, where the file has
-transparency, an alpha plane of 8 bits (kept also where it is opaque everywhere). However it
-comes, as a path, bytes, a stream or a Pillow image, it goes the same way:
+transparency, an alpha plane of 8 bits (licodec.images.transparency says what of it is encoded).
+However it comes, as a path, bytes, a stream or a Pillow image, it goes the same way:
 
     Pillow mode            becomes        with a note where something is lost
     ---------------------  -------------  ---------------------------------------------------
@@ -20,7 +20,8 @@ comes, as a path, bytes, a stream or a Pillow image, it goes the same way:
     I, of a PGM            grey           16-bit samples, as I;16
     16 bits a channel, as  grey or RGB    Pillow gives 8-bit samples only: the high byte of
     RGB, RGBA, LA, CMYK                   PNG and TIFF samples, rounded ones of PPM; noted
-    10 or 12 bits of AVIF  RGB            by Pillow, noted
+    10 or 12 bits of AVIF  RGB            by Pillow, noted; those of HEIC, JPEG XL and JPEG 2000
+                                          by their libraries
     I, any other           error          32-bit or signed integers: no stated range
     F                      error          floating point: no stated range
     LAB, HSV, others       error
@@ -33,7 +34,9 @@ files are refused. Damage that libjpeg warns of is noted, as Pillow does not pas
 JPEG that lacks its end marker alone is read. A PNG's
 chunks are checked here, by libpng's rules (licodec.images.png_chunks): what is damaged beside the
 pixels is left out with a note. The transparent colour of a 16-bit RGB PNG is compared exactly, but
-for an image that Pillow has decoded. Of an AVIF the clean aperture alone is taken, with a note.
+for an image that Pillow has decoded. HEIC and JPEG XL are read by extras (licodec.images.heif,
+jxl); of JPEG 2000 licodec.images.jp2 checks what Pillow does not. Of an AVIF the clean aperture
+alone is taken, with a note.
 
 The Exif orientation (1 to 8) is applied to the pixels and the tag set to 1, in Exif and, where
 Exif has the tag, in XMP; the sides in Exif follow, and a thumbnail, which does not, is left out
@@ -45,7 +48,8 @@ numbers is kept as an ICC profile made of them, with a note, and where none says
 dropped with one, as are IPTC, extended XMP and gain maps. A PNG's cICP goes before its profile.
 Resolution outside Exif and comments are not kept. Of an animation the first frame is taken, of the
 several pictures in a phone's MPO (a JPEG followed by others) or a PPM the first, each with a note;
-a TIFF of several pages, and one of a stack or volume, is refused.
+a TIFF of several pages that are no previews of one is refused, and so is one of a stack or volume,
+and a JPEG XL that moves.
 
 Sizes are checked against licodec.container.limits before any pixel is decoded, instead of
 Pillow's own lower limit. Reading holds Pillow's copy of the pixels (4 bytes a pixel for RGB)
@@ -57,49 +61,28 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from licodec.images.alpha import compress_alpha, decompress_alpha
-from licodec.images.formats import INPUT_FORMATS, INPUT_FORMATS_TEXT, INPUT_SUFFIXES
-from licodec.images.picture import METADATA_KINDS, Picture, metadata_subset, psnr
-from licodec.images.sources import MAX_PICTURE_FILE_BYTES, stream_bytes
-from licodec.images.writing import (
-    OUTPUT_FORMATS,
-    OUTPUT_SUFFIXES,
-    PNG_COMPRESSION,
-    OutputFormat,
-    encode_picture,
-    format_for_suffix,
-    metadata_not_held,
-    output_format,
-    write_picture,
-)
+from licodec.images.alpha import compress_alpha as compress_alpha
+from licodec.images.alpha import decompress_alpha as decompress_alpha
+from licodec.images.formats import INPUT_FORMATS as INPUT_FORMATS
+from licodec.images.formats import INPUT_FORMATS_TEXT as INPUT_FORMATS_TEXT
+from licodec.images.formats import INPUT_SUFFIXES as INPUT_SUFFIXES
+from licodec.images.picture import METADATA_KINDS as METADATA_KINDS
+from licodec.images.picture import Picture as Picture
+from licodec.images.picture import metadata_subset as metadata_subset
+from licodec.images.picture import psnr as psnr
+from licodec.images.sources import MAX_PICTURE_FILE_BYTES as MAX_PICTURE_FILE_BYTES
+from licodec.images.sources import stream_bytes as stream_bytes
+from licodec.images.writing import OUTPUT_FORMATS as OUTPUT_FORMATS
+from licodec.images.writing import PNG_COMPRESSION as PNG_COMPRESSION
+from licodec.images.writing import QUALITY_FORMATS as QUALITY_FORMATS
+from licodec.images.writing import encode_picture as encode_picture
+from licodec.images.writing import format_for_suffix as format_for_suffix
+from licodec.images.writing import metadata_not_held as metadata_not_held
+from licodec.images.writing import output_format as output_format
 
 if TYPE_CHECKING:
-    from licodec.images.reading import read_image, read_picture
-
-__all__ = [
-    "INPUT_FORMATS",
-    "INPUT_FORMATS_TEXT",
-    "INPUT_SUFFIXES",
-    "MAX_PICTURE_FILE_BYTES",
-    "METADATA_KINDS",
-    "OUTPUT_FORMATS",
-    "OUTPUT_SUFFIXES",
-    "PNG_COMPRESSION",
-    "OutputFormat",
-    "Picture",
-    "compress_alpha",
-    "decompress_alpha",
-    "encode_picture",
-    "format_for_suffix",
-    "metadata_not_held",
-    "metadata_subset",
-    "output_format",
-    "psnr",
-    "read_image",
-    "read_picture",
-    "stream_bytes",
-    "write_picture",
-]
+    from licodec.images.reading import read_image as read_image
+    from licodec.images.reading import read_picture as read_picture
 
 
 def __getattr__(name: str) -> Any:

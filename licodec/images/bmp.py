@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from licodec.container.limits import check_picture_size
-from licodec.errors import BadInputError, LimitError
+from licodec.errors import BadInputError
 from licodec.images.formats import BMP_HEADERS
 from licodec.images.metadata import Found
 from licodec.images.samples import eight_bits, row_bands
@@ -50,8 +50,13 @@ class _Header:
     palette: np.ndarray
     offset: int
 
+    @property
+    def direction(self) -> int:
+        """1 where the top row comes first, else -1."""
+        return 1 if self.top_down else -1
 
-def read_bmp(stream: BinaryIO, name: str) -> tuple[Image.Image, Found]:
+
+def read_bmp(stream: BinaryIO) -> tuple[Image.Image, Found]:
     """The picture, of mode P, RGB or RGBA, and the profile in its header.
 
     Raises BadInputError for what is damaged, cut short or of a kind that is not read, LimitError
@@ -59,18 +64,16 @@ def read_bmp(stream: BinaryIO, name: str) -> tuple[Image.Image, Found]:
     """
     with from_start(stream):
         try:
-            header, found = _header(stream, name)
+            header, found = _header(stream)
             stream.seek(header.offset)
             decode = _palette_image if header.bits <= 8 else _colour_image
             image, notes = decode(stream, header)
         except (struct.error, ValueError) as error:
-            raise BadInputError(
-                f"{name}: a BMP file that is damaged or cut short ({error})"
-            ) from error
+            raise BadInputError(f"a BMP file that is damaged or cut short ({error})") from error
     return image, Found(icc=found.icc, notes=(*found.notes, *notes))
 
 
-def _header(stream: BinaryIO, name: str) -> tuple[_Header, Found]:
+def _header(stream: BinaryIO) -> tuple[_Header, Found]:
     start = stream.read(_FILE_HEADER_BYTES + 4)
     offset, size = struct.unpack_from("<II", start, 10)
     if size not in BMP_HEADERS:
@@ -82,13 +85,10 @@ def _header(stream: BinaryIO, name: str) -> tuple[_Header, Found]:
     else:
         width, height, _, bits = struct.unpack_from("<iiHH", fields)
         compression, _, _, _, colours = struct.unpack_from("<IIiiI", fields.ljust(36, b"\0"), 12)
-    try:
-        check_picture_size(width, abs(height))
-    except LimitError as error:
-        raise LimitError(f"{name}: {error}") from None
+    check_picture_size(width, abs(height))
     if width < 1 or not height:
         raise ValueError(f"{width}x{height} pixels")
-    _check_kind(size, bits, compression, name)
+    _check_kind(size, bits, compression)
     masks = _PLAIN_MASKS.get(bits, (0, 0, 0, 0))
     if compression in (_BITFIELDS, _ALPHA_BITFIELDS):
         # Behind the oldest header, inside of the later ones.
@@ -110,7 +110,7 @@ def _header(stream: BinaryIO, name: str) -> tuple[_Header, Found]:
     return header, _found(stream, fields)
 
 
-def _check_kind(size: int, bits: int, compression: int, name: str) -> None:
+def _check_kind(size: int, bits: int, compression: int) -> None:
     """Refuse what is not read, by its name."""
     os2 = size in _OS2_HEADERS
     kinds = {
@@ -123,7 +123,7 @@ def _check_kind(size: int, bits: int, compression: int, name: str) -> None:
         names = _OS2_COMPRESSION_NAMES if os2 else _COMPRESSION_NAMES
         coding = names.get(compression, f"compression {compression}")
         kind = f"{bits}-bit pixels" if compression == _RGB else f"{coding} and {bits}-bit pixels"
-        raise BadInputError(f"{name}: a BMP of {kind}, which is not read; convert it to 24 bits")
+        raise BadInputError(f"a BMP of {kind}, which is not read; convert it to 24 bits")
 
 
 def _found(stream: BinaryIO, fields: bytes) -> Found:
@@ -138,17 +138,6 @@ def _found(stream: BinaryIO, fields: bytes) -> Found:
     if len(fields) >= 104 and space == _CALIBRATED and any(fields[56:104]):
         return Found(notes=("BMP colour endpoints and gamma left out",))
     return Found()
-
-
-def _indices(stream: BinaryIO, header: _Header) -> tuple[np.ndarray, list[str]]:
-    """Palette indices, (H, W) uint8, top row first, and what is not as it should be."""
-    if header.compression != _RGB:
-        return _run_lengths(stream.read(), header)
-    rows = _rows(_stored(stream, header), header)
-    if header.bits < 8:
-        shifts = np.arange(8 - header.bits, -1, -header.bits, dtype=np.uint8)
-        rows = (rows[:, :, None] >> shifts) & (2**header.bits - 1)
-    return rows.reshape(header.height, -1)[:, : header.width], []
 
 
 def _stride(header: _Header) -> int:
@@ -172,8 +161,9 @@ def _rows(data: bytes, header: _Header) -> np.ndarray:
     return rows if header.top_down else rows[::-1]
 
 
-def _run_lengths(data: bytes, header: _Header) -> tuple[np.ndarray, list[str]]:
-    """Indices of RLE8 or RLE4, and what is not as it should be; pixels that are skipped are 0."""
+def _run_lengths(data: bytes, header: _Header) -> tuple[bytearray, list[str]]:
+    """Indices of RLE8 or RLE4, row by row, and what is not as it should be; pixels that are
+    skipped are 0."""
     width = header.width
     indices = bytearray(width * header.height)
     two = header.compression == _RLE4
@@ -209,9 +199,7 @@ def _run_lengths(data: bytes, header: _Header) -> tuple[np.ndarray, list[str]]:
         painted += room
         too_long |= room < count
         x += count
-    rows = np.frombuffer(indices, np.uint8).reshape(header.height, width)
-    notes = _run_length_notes(data[at : at + 2], too_long, len(indices) - painted)
-    return rows[::-1] if header.top_down else rows, notes
+    return indices, _run_length_notes(data[at : at + 2], too_long, len(indices) - painted)
 
 
 def _pair(data: bytes, at: int) -> tuple[int, int]:
@@ -222,22 +210,14 @@ def _pair(data: bytes, at: int) -> tuple[int, int]:
 
 def _run_length_notes(end: bytes, too_long: bool, skipped: int) -> list[str]:
     """What to say of run lengths, given where they end and how many pixels they skip."""
-    notes = []
-    if too_long:
-        notes.append(
-            "the BMP is damaged (run lengths beyond the end of a row): "
-            "parts of the picture may be wrong"
-        )
-    if not end:
-        notes.append("the BMP's run lengths have no end marker")
-    elif end != _END_OF_PICTURE:
-        notes.append(
-            "the BMP is damaged (run lengths beyond the last row): "
-            "parts of the picture may be wrong"
-        )
-    if skipped:
-        notes.append(f"{skipped} pixels that the BMP's run lengths skip taken as its first colour")
-    return notes
+    damaged = "the BMP is damaged (run lengths beyond the {}): parts of the picture may be wrong"
+    notes = {
+        damaged.format("end of a row"): too_long,
+        "the BMP's run lengths have no end marker": not end,
+        damaged.format("last row"): end not in (b"", _END_OF_PICTURE),
+        f"{skipped} pixels that the BMP's run lengths skip taken as its first colour": skipped,
+    }
+    return [note for note, is_so in notes.items() if is_so]
 
 
 def _palette_image(stream: BinaryIO, header: _Header) -> tuple[Image.Image, list[str]]:
@@ -245,15 +225,20 @@ def _palette_image(stream: BinaryIO, header: _Header) -> tuple[Image.Image, list
 
     Beyond the palette is black.
     """
-    indices, notes = _indices(stream, header)
-    if indices.max() >= len(header.palette):
+    size, notes = (header.width, header.height), list[str]()
+    if header.compression == _RGB:
+        raw = "P" if header.bits == 8 else f"P;{header.bits}"
+        layout = (raw, _stride(header), header.direction)
+        image = Image.frombuffer("P", size, _stored(stream, header), "raw", *layout)
+    else:
+        indices, notes = _run_lengths(stream.read(), header)
+        image = Image.frombuffer("P", size, indices, "raw", "P", 0, -header.direction)
+    if any(image.histogram()[len(header.palette) :]):
         notes.append("pixels of colours beyond the BMP's palette taken as black")
     palette = np.zeros((256, 3), np.uint8)
     palette[: len(header.palette)] = header.palette
-    size = (header.width, header.height)
     if (header.palette == header.palette[:, :1]).all():
-        return Image.frombuffer("L", size, palette[indices, 0], "raw", "L", 0, 1), notes
-    image = Image.frombuffer("P", size, np.ascontiguousarray(indices), "raw", "P", 0, 1)
+        return image.point(palette[:, 0].tolist(), "L"), notes
     image.putpalette(palette.tobytes())
     return image, notes
 
@@ -263,9 +248,8 @@ def _colour_image(stream: BinaryIO, header: _Header) -> tuple[Image.Image, list[
     data = _stored(stream, header)
     size = (header.width, header.height)
     if header.bits == 24:
-        direction = 1 if header.top_down else -1
-        stride = _stride(header)
-        return Image.frombuffer("RGB", size, data, "raw", "BGR", stride, direction), []
+        layout = ("BGR", _stride(header), header.direction)
+        return Image.frombuffer("RGB", size, data, "raw", *layout), []
     rows = _rows(data, header)
     words = rows.view(f"<u{header.bits // 8}")[:, : header.width]
     masks = header.masks if header.masks[3] else header.masks[:3]

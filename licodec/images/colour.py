@@ -9,13 +9,16 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
+import numpy as np
+
 Point = tuple[float, float]
-Vector = tuple[float, float, float]
 
 _D65 = (0.3127, 0.3290)
-_D50_XYZ = (0.9642, 1.0, 0.8249)
+_D50_XYZ = np.array((0.9642, 1.0, 0.8249))
 _ILLUMINANT_C = (0.310, 0.316)
-_BRADFORD = ((0.8951, 0.2664, -0.1614), (-0.7502, 1.7135, 0.0367), (0.0389, -0.0685, 1.0296))
+_BRADFORD = np.array(
+    ((0.8951, 0.2664, -0.1614), (-0.7502, 1.7135, 0.0367), (0.0389, -0.0685, 1.0296))
+)
 
 # The tolerances within which a stated space is sRGB, as libpng has them or closer.
 _SAME_POINT = 0.002
@@ -57,14 +60,8 @@ class ColourSpace:
             and abs(1 / self.curve.gamma - 1 / 2.2) <= _SAME_GAMMA
         )
         known = ColourSpace().points
-        return same_curve and (
-            channels == 1
-            or all(
-                abs(x - y) <= _SAME_POINT
-                for mine, theirs in zip(self.points, known, strict=True)
-                for x, y in zip(mine, theirs, strict=True)
-            )
-        )
+        same_points = np.allclose(self.points, known, rtol=0, atol=_SAME_POINT)
+        return same_curve and (channels == 1 or same_points)
 
 
 # Rec. ITU-T H.273, "ColourPrimaries": white, red, green, blue. 2 is "unspecified".
@@ -115,84 +112,60 @@ def transfer_name(transfer: int) -> str:
 def icc_profile(space: ColourSpace, channels: int) -> bytes | None:
     """The profile, ICC version 4, of samples of 1 (grey) or 3 (RGB) channels.
 
-    None where the points span no colours, as those of a damaged file may.
+    None where the points span no colours or a profile does not hold the numbers, as those of a
+    damaged file may.
     """
-    curve = _parametric(space.curve)
-    white = _xyz(space.white)
-    if white is None:
-        return None
-    if channels == 1:
-        return _profile(b"GRAY", {b"wtpt": _xyz_tag(_D50_XYZ), b"kTRC": curve})
-    columns = _columns(space, white)
-    adaptation = _adaptation(white)
-    if columns is None or adaptation is None:
-        return None
-    adapted = [_times(adaptation, column) for column in columns]
-    flat = [value for row in adaptation for value in row]
+    tags = {b"wtpt": _xyz_tag(_D50_XYZ)}
     try:
-        tags = {
-            b"wtpt": _xyz_tag(_D50_XYZ),
-            b"chad": b"sf32" + bytes(4) + b"".join(map(_fixed, flat)),
-            **{name: _xyz_tag(xyz) for name, xyz in zip(_COLUMN_TAGS, adapted, strict=True)},
-            **dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve),
-        }
-    except struct.error:  # a value that 16 bits before the point do not hold
+        curve = _parametric(space.curve)
+        white = _xyz(space.white)
+        if channels == 1:
+            return _profile(b"GRAY", {**tags, b"kTRC": curve})
+        # XYZ of full red, green and blue, which together are white.
+        primaries = np.stack([_xyz(point) for point in (space.red, space.green, space.blue)])
+        amounts = _times(_inverse(primaries.T), white)
+        adaptation = _adaptation(white)
+        tags[b"chad"] = b"sf32" + bytes(4) + b"".join(map(_fixed, adaptation.flat))
+        for tag, amount, primary in zip(_COLUMN_TAGS, amounts, primaries, strict=True):
+            tags[tag] = _xyz_tag(_times(adaptation, amount * primary))
+    except (ArithmeticError, ValueError, struct.error):
         return None
-    return _profile(b"RGB ", tags)
+    return _profile(b"RGB ", {**tags, **dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve)})
 
 
 _COLUMN_TAGS = (b"rXYZ", b"gXYZ", b"bXYZ")
 
 
-def _xyz(point: Point) -> Vector | None:
+def _xyz(point: Point) -> np.ndarray:
     x, y = point
-    return None if y <= 0 else (x / y, 1.0, (1 - x - y) / y)
+    if y <= 0:
+        raise ValueError("a point without light")
+    return np.array((x / y, 1.0, (1 - x - y) / y))
 
 
-def _columns(space: ColourSpace, white: Vector) -> list[Vector] | None:
-    """XYZ of full red, green and blue, which together are white."""
-    xyz = [_xyz(point) for point in (space.red, space.green, space.blue)]
-    if None in xyz:
-        return None
-    primaries = [v for v in xyz if v is not None]
-    inverse = _inverse(tuple(zip(*primaries, strict=True)))
-    if inverse is None:
-        return None
-    amounts = _times(inverse, white)
-    return [(a * v[0], a * v[1], a * v[2]) for a, v in zip(amounts, primaries, strict=True)]
-
-
-def _adaptation(white: Vector) -> tuple[Vector, ...] | None:
+def _adaptation(white: np.ndarray) -> np.ndarray:
     """Bradford's matrix from a white to D50, in which ICC profiles state colours."""
-    inverse = _inverse(_BRADFORD)
     source, target = _times(_BRADFORD, white), _times(_BRADFORD, _D50_XYZ)
-    if inverse is None or 0 in source:
-        return None
-    scaled = [
-        tuple(value * t / s for value in row)
-        for row, s, t in zip(_BRADFORD, source, target, strict=True)
-    ]
-    columns = [_times(inverse, column) for column in zip(*scaled, strict=True)]
-    return tuple(zip(*columns, strict=True))
+    if 0 in source:
+        raise ValueError("a white that no eye sees")
+    scaled = _BRADFORD * target[:, None] / source[:, None]
+    inverse = _inverse(_BRADFORD)
+    return np.stack([_times(inverse, column) for column in scaled.T], axis=1)
 
 
-def _times(matrix: tuple[Vector, ...], vector: Vector) -> Vector:
-    x, y, z = (a * vector[0] + b * vector[1] + c * vector[2] for a, b, c in matrix)
-    return (x, y, z)
+def _times(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:
+    """Not by BLAS: the same bits on every machine."""
+    return (matrix * vector).sum(axis=1)
 
 
-def _inverse(m: tuple[Vector, ...]) -> tuple[Vector, ...] | None:
+def _inverse(matrix: np.ndarray) -> np.ndarray:
     """Of a 3x3 matrix, by cofactors: the same bits on every machine."""
-    (a, b, c), (d, e, f), (g, h, i) = m
-    cofactors = (
-        (e * i - f * h, c * h - b * i, b * f - c * e),
-        (f * g - d * i, a * i - c * g, c * d - a * f),
-        (d * h - e * g, b * g - a * h, a * e - b * d),
-    )
-    determinant = a * cofactors[0][0] + b * cofactors[1][0] + c * cofactors[2][0]
+    a, b, c = matrix
+    cofactors = np.stack((np.cross(b, c), np.cross(c, a), np.cross(a, b)), axis=1)
+    determinant = (a * cofactors[:, 0]).sum()
     if abs(determinant) < 1e-9:
-        return None
-    return tuple((x / determinant, y / determinant, z / determinant) for x, y, z in cofactors)
+        raise ValueError("points that span no colours")
+    return cofactors / determinant
 
 
 def _profile(space: bytes, tags: dict[bytes, bytes]) -> bytes:
@@ -226,7 +199,7 @@ def _fixed(value: float) -> bytes:
     return struct.pack(">i", round(value * 65536))
 
 
-def _xyz_tag(xyz: Vector) -> bytes:
+def _xyz_tag(xyz: np.ndarray) -> bytes:
     return b"XYZ " + bytes(4) + b"".join(map(_fixed, xyz))
 
 

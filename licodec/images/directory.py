@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from PIL import Image
+from PIL.ExifTags import IFD
+from PIL.ExifTags import Base as Tag
 
 from licodec.images.colour import ColourSpace, Curve
 from licodec.images.metadata import Found, as_bytes, upright_xmp
 
-_EXIF_DIRECTORY = 0x8769
-_GPS_DIRECTORY = 0x8825
-_INTEROPERABILITY_DIRECTORY = 0xA005
-ORIENTATION = 0x0112
-_TRANSFER_FUNCTION, _WHITE_POINT, _PRIMARIES, _XMP = 301, 318, 319, 700
-_IPTC, _PHOTOSHOP, _ICC, _PHOTOSHOP_LAYERS = 33723, 34377, 34675, 37724
+_PHOTOSHOP_LAYERS = 37724
 # Tags of a TIFF directory that describe the picture and not where and how its samples lie:
 # description, make, model, resolution and its unit, software, date, artist, host, rating,
 # copyright, and the titles, comments, authors, keywords and subjects of Windows.
@@ -28,11 +25,11 @@ def described_exif(source: Image.Exif, tags: frozenset[int]) -> bytes | None:
         if tag in source:
             exif[tag] = source[tag]
     directories = False
-    for tag in (_EXIF_DIRECTORY, _GPS_DIRECTORY):
+    for tag in (IFD.Exif, IFD.GPSInfo):
         fields = {
             key: value
             for key, value in source.get_ifd(tag).items()
-            if key != _INTEROPERABILITY_DIRECTORY  # an offset into the old block
+            if key != IFD.Interop  # an offset into the old block
         }
         if fields:
             exif.get_ifd(tag).update(fields)
@@ -43,18 +40,18 @@ def described_exif(source: Image.Exif, tags: frozenset[int]) -> bytes | None:
 def found_in_directory(tags: Image.Exif) -> Found:
     """Profile, Exif and XMP that a TIFF's own directory holds."""
     notes = []
-    if _IPTC in tags or b"8BIM\x04\x04" in (as_bytes(tags.get(_PHOTOSHOP)) or b""):
+    if Tag.IPTCNAA in tags or b"8BIM\x04\x04" in (as_bytes(tags.get(Tag.ImageResources)) or b""):
         notes.append("IPTC left out")
     if _PHOTOSHOP_LAYERS in tags:
         notes.append("Photoshop's layers left out")
-    xmp = as_bytes(tags.get(_XMP))
+    xmp = as_bytes(tags.get(Tag.XMLPacket))
     colour = _stated_colour(tags)
-    if _TRANSFER_FUNCTION in tags and _ICC not in tags:
+    if Tag.TransferFunction in tags and Tag.InterColorProfile not in tags:
         primaries = "primaries and " if colour is not None else ""
         notes.append(f"TIFF {primaries}transfer function left out")
         colour = None
     return Found(
-        icc=as_bytes(tags.get(_ICC)),
+        icc=as_bytes(tags.get(Tag.InterColorProfile)),
         exif=described_exif(tags, DESCRIPTIVE_TAGS),
         xmp=None if xmp is None else upright_xmp(xmp),
         colour=colour,
@@ -66,8 +63,8 @@ def found_in_directory(tags: Image.Exif) -> Found:
 def _stated_colour(tags: Image.Exif) -> ColourSpace | None:
     """The primaries that the directory states, with TIFF's transfer function, gamma 2.2."""
     try:
-        white = [float(value) for value in tags.get(_WHITE_POINT, (0.3127, 0.3290))]
-        points = [float(value) for value in tags[_PRIMARIES]]
+        white = [float(value) for value in tags.get(Tag.WhitePoint, (0.3127, 0.3290))]
+        points = [float(value) for value in tags[Tag.PrimaryChromaticities]]
         red, green, blue = zip(points[::2], points[1::2], strict=True)
         return ColourSpace((white[0], white[1]), red, green, blue, Curve(2.2))
     except (LookupError, TypeError, ValueError, ArithmeticError):

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from importlib.util import find_spec
 
-_AVIF = find_spec("PIL._avif") is not None  # Pillow can be built without it
-INPUT_FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "PPM", "GIF", *(["AVIF"] if _AVIF else []))
-INPUT_FORMATS_TEXT = f"PNG, JPEG, WebP, TIFF, BMP, PPM/PGM/PBM, GIF{', AVIF' if _AVIF else ''}"
-INPUT_SUFFIXES = frozenset(
-    (
-        *(".png", ".apng"),
-        *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
-        ".webp",
-        *(".tif", ".tiff"),
-        *(".bmp", ".dib"),
-        *(".ppm", ".pgm", ".pbm", ".pnm"),
-        ".gif",
-        *([".avif"] if _AVIF else []),
-    )
+# What is read: Pillow's name, what the format is called, and the endings of files' names.
+_FORMATS = (
+    ("PNG", "PNG", ".png .apng"),
+    ("JPEG", "JPEG", ".jpg .jpeg .jpe .jfif .mpo"),
+    ("WEBP", "WebP", ".webp"),
+    ("TIFF", "TIFF", ".tif .tiff"),
+    ("BMP", "BMP", ".bmp .dib"),
+    ("PPM", "PPM/PGM/PBM", ".ppm .pgm .pbm .pnm"),
+    ("GIF", "GIF", ".gif"),
+    ("JPEG2000", "JPEG 2000", ".jp2 .j2k .jpx .jpf .j2c .jpc"),
+    ("AVIF", "AVIF", ".avif"),
+    ("HEIF", "HEIC", ".heic .heif .hif"),
+    ("JXL", "JPEG XL", ".jxl"),
 )
+# Pillow can be built without AVIF; the others are extras.
+_PACKAGES = {"AVIF": "PIL._avif", "HEIF": "pillow_heif", "JXL": "pillow_jxl"}
+_READ = [f for f in _FORMATS if f[0] not in _PACKAGES or find_spec(_PACKAGES[f[0]])]
+INPUT_FORMATS = tuple(name for name, _, _ in _READ)
+INPUT_FORMATS_TEXT = ", ".join(text for _, text, _ in _READ)
+INPUT_SUFFIXES = frozenset(suffix for _, _, suffixes in _READ for suffix in suffixes.split())
 
 # How many of a file's first bytes tell its format.
 HEAD_BYTES = 64
@@ -26,18 +32,22 @@ HEAD_BYTES = 64
 PNG_START = b"\x89PNG\r\n\x1a\n"
 JPEG_START = b"\xff\xd8"
 TIFF_STARTS = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
+JP2_STARTS = (b"\x00\x00\x00\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51")
+JXL_STARTS = (b"\xff\x0a", b"\x00\x00\x00\x0cJXL \r\n\x87\n")
+HEIC_BRANDS = frozenset((b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis"))
 BMP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)  # bytes of what follows the first 14
 _READ_STARTS = (
-    (b"\xff\xd8\xff", "JPEG"),
-    (b"GIF8", "GIF"),
-    *((start, "TIFF") for start in TIFF_STARTS),
+    (rb"RIFF....WEBP", "WebP"),
+    (rb".PNG", "PNG"),  # with its line ends or top bits changed, as its signature is there to show
+    (rb"BM....\0\0\0\0", "BMP"),
+    (rb"P[1-6]\s", "PPM"),
+    (rb"\xff\xd8\xff", "JPEG"),
+    (rb"GIF8", "GIF"),
+    (b"|".join(map(re.escape, JP2_STARTS)), "JPEG 2000"),
+    (b"|".join(map(re.escape, TIFF_STARTS)), "TIFF"),
 )
 # What people try all the same: the error names it.
-_OTHER_STARTS = (
-    (b"\xff\x0a", "JPEG XL"),
-    (b"\x00\x00\x00\x0cJXL \r\n\x87\n", "JPEG XL"),
-    (b"\x00\x00\x00\x0cjP  \r\n\x87\n", "JPEG 2000"),
-    (b"\xff\x4f\xff\x51", "JPEG 2000"),
+_OTHER_STARTS: tuple[tuple[bytes | tuple[bytes, ...], str], ...] = (
     (b"II\xbc\x01", "JPEG XR"),
     (b"8BPS", "Photoshop"),
     (b"v/1\x01", "OpenEXR"),
@@ -47,16 +57,8 @@ _OTHER_STARTS = (
     (b"P7\n", "PAM"),
     (b"PF", "floating-point PFM"),
     (b"%PDF", "PDF"),
-    (b"FUJIFILMCCD-RAW", "camera raw"),
-    (b"IIRO", "camera raw"),
-    (b"IIRS", "camera raw"),
-    (b"MMOR", "camera raw"),
-    (b"IIU\x00", "camera raw"),
+    ((b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\x00"), "camera raw"),
 )
-_OTHER_BRANDS = {
-    **dict.fromkeys((b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis"), "HEIC"),
-    b"crx ": "camera raw",
-}
 
 
 def is_bmp(head: bytes) -> bool:
@@ -66,25 +68,15 @@ def is_bmp(head: bytes) -> bool:
 
 def damaged_format(head: bytes) -> str | None:
     """The format that a file with these first bytes is of, among those that are read."""
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "WebP"
     if brands(head) & {b"avif", b"avis"}:
-        return "AVIF" if _AVIF else None
-    if head[1:4] == b"PNG":
-        return "PNG"  # with its line ends or top bits changed, as its signature is there to show
-    if head[:2] == b"BM" and head[6:10] == bytes(4):
-        return "BMP"
-    if head[:1] == b"P" and head[1:2] in b"123456" and head[2:3].isspace():
-        return "PPM"
-    return next((name for start, name in _READ_STARTS if head.startswith(start)), None)
+        return "AVIF" if "AVIF" in INPUT_FORMATS else None
+    return next((name for p, name in _READ_STARTS if re.match(p, head, re.DOTALL)), None)
 
 
 def foreign_format(head: bytes) -> str | None:
     """The name of a well-known format that is not read, by a file's first bytes."""
-    named = brands(head)
-    for brand, name in _OTHER_BRANDS.items():
-        if brand in named:
-            return name
+    if b"crx " in brands(head):
+        return "camera raw"
     return next((name for start, name in _OTHER_STARTS if head.startswith(start)), None)
 
 

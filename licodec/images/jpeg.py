@@ -11,7 +11,7 @@ from PIL import Image
 
 from licodec.errors import BadInputError
 from licodec.images.metadata import Found
-from licodec.images.sources import from_start
+from licodec.images.sources import contents
 
 _SOS, _EOI, _APP1, _APP2, _APP11 = 0xDA, 0xD9, 0xE1, 0xE2, 0xEB
 # Start-of-frame markers by what they announce; those of libjpeg-turbo are not named.
@@ -32,13 +32,12 @@ _NO_DAMAGE = "bad ICC marker"
 _TOO_SHORT = "remature end of"
 
 
-def refuse_unread_jpeg(stream: BinaryIO, name: str) -> None:
+def refuse_unread_jpeg(data: bytes) -> None:
     """Refuse a JPEG of a kind that is not decoded, which Pillow would call damaged.
 
-    Leaves the stream where it was. Raises BadInputError.
+    Raises BadInputError.
     """
-    with from_start(stream):
-        frame = _frame(stream)
+    frame = _frame(data)
     if frame is None:
         return
     marker, body = frame
@@ -51,9 +50,7 @@ def refuse_unread_jpeg(stream: BinaryIO, name: str) -> None:
     if kind is None and components not in (1, 3, 4):
         kind = f"{components}-component"
     if kind is not None:
-        raise BadInputError(
-            f"{name}: a {kind} JPEG, which is not read; convert it to an 8-bit one first"
-        )
+        raise BadInputError(f"a {kind} JPEG, which is not read; convert it to an 8-bit one first")
 
 
 def _decodes_lossless() -> bool:
@@ -63,16 +60,13 @@ def _decodes_lossless() -> bool:
     return version is not None and int(version.partition(".")[0]) >= 3
 
 
-def ended_jpeg(stream: BinaryIO) -> BinaryIO | None:
+def ended_jpeg(data: bytes) -> BinaryIO | None:
     """A copy with the end marker that a JPEG lacks, where all of its pixels are there.
 
     None for one that has an end, and for one whose last scan is cut short or that lacks scans: of
-    those Pillow says that they are truncated. Leaves the stream where it was.
+    those Pillow says that they are truncated.
     """
-    with from_start(stream):
-        frame = _frame(stream)
-        stream.seek(0)
-        data = stream.read()
+    frame = _frame(data)
     if frame is None or _end(data) is not None or not _has_all_scans(data, *frame):
         return None
     data += bytes((0xFF, _EOI))
@@ -101,7 +95,7 @@ def _has_all_scans(data: bytes, frame: int, header: bytes) -> bool:
     return not missing
 
 
-def examine_jpeg(image: Image.Image, stream: BinaryIO | None, name: str) -> Found:
+def examine_jpeg(image: Image.Image, stream: BinaryIO | None) -> Found:
     """What of the picture or beside it is lost: damage, and blocks that are not kept."""
     notes = []
     if _IPTC_RESOURCE in image.info.get("photoshop", {}):
@@ -112,10 +106,8 @@ def examine_jpeg(image: Image.Image, stream: BinaryIO | None, name: str) -> Foun
         notes.append("no marker says whether its CMYK is inverted; taken as Adobe has it")
     if stream is None:
         return Found(notes=tuple(notes))
-    with from_start(stream):
-        segments = list(_segments(stream))
-        stream.seek(0)
-        data = stream.read()
+    data = contents(stream)
+    segments = list(_segments(data))
     if any(_is_profile(*segment) for segment in segments) and not image.info.get("icc_profile"):
         notes.append("ICC profile that is incomplete left out")
     if any(marker == _APP1 and body.startswith(_EXTENDED_XMP) for marker, body in segments):
@@ -131,26 +123,21 @@ def examine_jpeg(image: Image.Image, stream: BinaryIO | None, name: str) -> Foun
     return Found(notes=tuple(notes))
 
 
-def _segments(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
+def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
     """Marker and contents of the segments before the first scan, as far as the file reaches."""
-    stream.seek(2)
-    while (byte := stream.read(1)) and byte == b"\xff":
-        while byte == b"\xff":
-            byte = stream.read(1)
-        marker = byte[0] if byte else _SOS
+    for marker, at in _markers(data):
         if marker in (_SOS, _EOI):
             return
-        length = int.from_bytes(stream.read(2), "big")
-        yield marker, stream.read(max(0, length - 2))
+        yield marker, data[at + 2 : at + int.from_bytes(data[at : at + 2], "big")]
 
 
 def _is_profile(marker: int, body: bytes) -> bool:
     return marker == _APP2 and body.startswith(b"ICC_PROFILE\0")
 
 
-def _frame(stream: BinaryIO) -> tuple[int, bytes] | None:
+def _frame(data: bytes) -> tuple[int, bytes] | None:
     """Marker and contents of the frame header: bits, height, width, components; None without."""
-    return next((s for s in _segments(stream) if s[0] in _FRAMES and len(s[1]) >= 6), None)
+    return next((s for s in _segments(data) if s[0] in _FRAMES and len(s[1]) >= 6), None)
 
 
 def _end(data: bytes) -> int | None:

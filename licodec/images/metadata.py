@@ -6,9 +6,10 @@ survive to the byte. An Exif block is held as its bare TIFF structure ("II*" or 
 
 from __future__ import annotations
 
+import contextlib
 import re
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -99,7 +100,7 @@ def bare_exif(block: bytes) -> bytes | None:
 
 def exif_orientation(exif: bytes) -> int | None:
     """The value of the Orientation tag in the first directory; None where there is none."""
-    field = _first_directory(exif).get(_ORIENTATION_TAG)
+    field = _first_directory(exif)[0].get(_ORIENTATION_TAG)
     return None if field is None else field.value(exif)
 
 
@@ -110,19 +111,24 @@ def upright_exif(exif: bytes, width: int, height: int) -> bytes:
     exchanged.
     """
     patched = bytearray(exif)
-    first = _first_directory(exif)
+    first, _ = _first_directory(exif)
     if _ORIENTATION_TAG in first:
         first[_ORIENTATION_TAG].put(patched, _UPRIGHT)
+    return resized_exif(bytes(patched), (height, width), (width, height))
+
+
+def resized_exif(exif: bytes, before: tuple[int, int], sides: tuple[int, int]) -> bytes:
+    """The block for a picture of other sides (width, height): where it states those `before`."""
+    patched = bytearray(exif)
+    first, _ = _first_directory(exif)
     for pointer, tags in _SIDE_TAGS.items():
         directory = first
         if pointer is not None:
-            directory = _directory(exif, first[pointer].value(exif)) if pointer in first else {}
-        across, down = (directory.get(tag) for tag in tags)
-        if across is None or down is None:
-            continue
-        if (across.value(exif), down.value(exif)) == (height, width):
-            across.put(patched, width)
-            down.put(patched, height)
+            directory = _directory(exif, first[pointer].value(exif))[0] if pointer in first else {}
+        fields = [directory[tag] for tag in tags if tag in directory]
+        if tuple(field.value(exif) for field in fields) == before:
+            for field, side in zip(fields, sides, strict=True):
+                field.put(patched, side)
     return bytes(patched)
 
 
@@ -131,7 +137,7 @@ def without_thumbnail(exif: bytes) -> bytes | None:
 
     The directory is no longer referred to; the thumbnail itself goes where it stands last.
     """
-    link = _next_link(exif)
+    _, link = _first_directory(exif)
     if link is None:
         return None
     order = _BYTE_ORDERS[exif[:4]]
@@ -140,7 +146,7 @@ def without_thumbnail(exif: bytes) -> bytes | None:
         return None
     patched = bytearray(exif)
     struct.pack_into(order + "I", patched, link, 0)
-    start, length = (_directory(exif, second).get(tag) for tag in _THUMBNAIL_TAGS)
+    start, length = (_directory(exif, second)[0].get(tag) for tag in _THUMBNAIL_TAGS)
     if start is not None and length is not None:
         begin = start.value(exif)
         if link + 4 <= begin < len(exif) <= begin + length.value(exif) + 1:
@@ -178,42 +184,30 @@ class _Field:
         return struct.unpack_from(self.format, block, self.offset)[0]
 
     def put(self, block: bytearray, value: int) -> None:
-        struct.pack_into(self.format, block, self.offset, value)
+        """Where it holds the value: sides may grow beyond a byte."""
+        with contextlib.suppress(struct.error):
+            struct.pack_into(self.format, block, self.offset, value)
 
 
-def _first_directory(exif: bytes) -> dict[int, _Field]:
+def _first_directory(exif: bytes) -> tuple[dict[int, _Field], int | None]:
     order = _BYTE_ORDERS.get(exif[:4])
     if order is None or len(exif) < 8:
-        return {}
+        return {}, None
     return _directory(exif, struct.unpack_from(order + "I", exif, 4)[0])
 
 
-def _directory(exif: bytes, offset: int) -> dict[int, _Field]:
-    """The fields of one unsigned value each, by tag; of a tag that stands twice the first."""
+def _directory(exif: bytes, offset: int) -> tuple[dict[int, _Field], int | None]:
+    """The fields of one unsigned value each, by tag, of a tag that stands twice the first; and
+    where the directory refers to the next one. A cut block holds fewer than it says, and None.
+    """
+    if offset + 2 > len(exif):
+        return {}, None
     fields: dict[int, _Field] = {}
     order = _BYTE_ORDERS[exif[:4]]
-    for entry in _entries(exif, order, offset):
+    (count,) = struct.unpack_from(order + "H", exif, offset)
+    link = offset + 2 + 12 * count
+    for entry in range(offset + 2, min(link, len(exif) - 11), 12):
         tag, kind, values = struct.unpack_from(order + "HHI", exif, entry)
         if values == 1 and kind in _FIELD_FORMATS:
             fields.setdefault(tag, _Field(entry + 8, order + _FIELD_FORMATS[kind]))
-    return fields
-
-
-def _entries(exif: bytes, order: str, offset: int) -> Iterator[int]:
-    """Where the entries of a directory begin; a cut block holds fewer than it says."""
-    if offset + 2 <= len(exif):
-        (count,) = struct.unpack_from(order + "H", exif, offset)
-        yield from range(offset + 2, min(offset + 2 + 12 * count, len(exif) - 11), 12)
-
-
-def _next_link(exif: bytes) -> int | None:
-    """Where the first directory refers to the second one; None in a cut block."""
-    order = _BYTE_ORDERS.get(exif[:4])
-    if order is None or len(exif) < 8:
-        return None
-    (offset,) = struct.unpack_from(order + "I", exif, 4)
-    if offset + 2 > len(exif):
-        return None
-    (count,) = struct.unpack_from(order + "H", exif, offset)
-    link = offset + 2 + 12 * count
-    return link if link + 4 <= len(exif) else None
+    return fields, link if link + 4 <= len(exif) else None

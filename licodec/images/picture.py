@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from licodec.errors import BadInputError, UsageError
 
@@ -62,6 +63,13 @@ class Picture:
     @property
     def channels(self) -> int:
         return self.pixels.shape[2]
+
+    def to_image(self) -> Image.Image:
+        """The pixels as a Pillow image, L, LA, RGB or RGBA."""
+        image = Image.fromarray(self.pixels[:, :, 0] if self.channels == 1 else self.pixels)
+        if self.alpha is not None:
+            image.putalpha(Image.fromarray(self.alpha))
+        return image
 
 
 def metadata_subset(picture: Picture, keep: set[str] | frozenset[str]) -> Picture:

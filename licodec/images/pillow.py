@@ -42,14 +42,15 @@ _ERRNOS_OF_DAMAGE = (None, errno.EINVAL)
 
 @contextlib.contextmanager
 def pillow_errors(name: str, head: bytes) -> Iterator[None]:
-    """Turn what Pillow raises while it reads into our errors; `head` is the file's first bytes.
+    """Turn what Pillow raises while it reads into our errors, and begin all of them with `name`;
+    `head` is the file's first bytes.
 
     What the system raises because the file cannot be read passes, see `files.open_input`.
     """
     try:
         yield
-    except LicodecError:
-        raise
+    except LicodecError as error:
+        raise type(error)(f"{name}: {error}") from error
     except UnidentifiedImageError:
         raise BadInputError(f"{name}: {_unidentified(head)}") from None
     except Image.DecompressionBombError as error:

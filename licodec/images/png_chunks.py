@@ -16,10 +16,11 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from licodec.container.limits import check_picture_size
-from licodec.errors import BadInputError, LimitError
+from licodec.errors import BadInputError
 from licodec.images.sources import from_start
 
 _SIGNATURE_BYTES = 8
+_HEADER = struct.Struct(">IIBBBBB")
 _BLOCK_BYTES = 2**20
 _INFLATED_BYTES = 2**16  # at a time
 _MOST_CHUNK_BYTES = 2**31 - 1
@@ -54,18 +55,17 @@ class SoundPng:
     notes: tuple[str, ...]
 
 
-def sound_png(stream: BinaryIO, name: str) -> SoundPng:
+def sound_png(stream: BinaryIO) -> SoundPng:
     """The file without what is damaged beside its pixels; leaves the stream where it was.
 
     Raises BadInputError where its structure or its pixels' data is damaged, or a chunk is needed
     that is not known; LimitError where the picture is too large.
     """
     with from_start(stream):
-        walk = _Walk(name)
-        for chunk in _chunks(stream):
-            walk.take(chunk, stream)
+        walk = _Walk()
+        for chunk in chunks(stream):
+            walk.take(chunk)
             if chunk.kind == b"IEND":
-                stream.seek(chunk.end)
                 walk.take_rest(stream.read().strip(b"\0"))
                 break
         walk.finish()
@@ -81,10 +81,14 @@ def sound_png(stream: BinaryIO, name: str) -> SoundPng:
 
 
 @dataclass(frozen=True)
-class _Chunk:
+class Chunk:
+    """start: where it begins; length: as it is stated; is_intact: None where it is cut short."""
+
     start: int
     kind: bytes
     length: int
+    body: bytes
+    is_intact: bool | None
 
     @property
     def end(self) -> int:
@@ -103,14 +107,16 @@ class _Chunk:
         return f", and with it {_MEANINGS[self.kind]}" if self.kind in _MEANINGS else ""
 
 
-def _chunks(stream: BinaryIO) -> Iterator[_Chunk]:
-    """As far as the file reaches; whoever takes one may move the stream."""
-    at = _SIGNATURE_BYTES
-    while stream.seek(at) == at and len(head := stream.read(8)) == 8:
+def chunks(stream: BinaryIO) -> Iterator[Chunk]:
+    """As far as the file reaches; the stream is behind the chunk that comes."""
+    size = stream.seek(0, io.SEEK_END)
+    at = stream.seek(_SIGNATURE_BYTES)
+    while len(head := stream.read(8)) == 8:
         length, kind = struct.unpack(">I4s", head)
-        chunk = _Chunk(at, kind, length)
-        yield chunk
-        at = chunk.end
+        body, stated = stream.read(min(length, size - at)), stream.read(4)
+        intact = zlib.crc32(body, zlib.crc32(kind)) == int.from_bytes(stated, "big")
+        yield Chunk(at, kind, length, body, intact if len(stated) == 4 else None)
+        at += 12 + length
 
 
 @dataclass
@@ -121,7 +127,6 @@ class _Walk:
     is_whole  nothing is left out
     """
 
-    name: str
     header: bytes = b""
     entries: int | None = None  # of the palette
     data: _PixelData | None = None
@@ -136,29 +141,28 @@ class _Walk:
     def colour(self) -> int:
         return self.header[9]
 
-    def take(self, chunk: _Chunk, stream: BinaryIO) -> None:
-        """Check the chunk whose contents the stream stands at."""
+    def take(self, chunk: Chunk) -> None:
         if self.ended:
             return
         if not self.header and chunk.kind != b"IHDR":
             known = chunk.kind in _CRITICAL or not chunk.is_critical
-            raise self._unread(chunk) if not known else self._damaged("its header is missing")
+            raise _unread(chunk) if not known else _damaged("its header is missing")
         valid = re.fullmatch(rb"[A-Za-z]{4}", chunk.kind) and chunk.length <= _MOST_CHUNK_BYTES
         if not valid:
             self._cut_off("a chunk of no valid type or length")
         elif chunk.kind == b"IDAT":
-            self._take_data(chunk, stream)
+            self._take_data(chunk)
         elif chunk.is_critical and chunk.kind not in _CRITICAL:
-            raise self._unread(chunk)
+            raise _unread(chunk)
         else:
             self.in_data = False
-            self._take_other(chunk, stream)
+            self._take_other(chunk)
 
     def finish(self) -> None:
         if not self.header:
-            raise self._damaged("its header is missing")
+            raise _damaged("its header is missing")
         if self.data is None:
-            raise self._damaged("it has no data for its pixels")
+            raise _damaged("it has no data for its pixels")
         self._check_data()
         if not self.ended:
             self._cut_off("its end chunk is missing")
@@ -168,30 +172,31 @@ class _Walk:
         if rest:
             self.notes.append(f"{len(rest)} bytes behind the end of the picture left out")
 
-    def _take_data(self, chunk: _Chunk, stream: BinaryIO) -> None:
+    def _take_data(self, chunk: Chunk) -> None:
         if self.data is None:
             if self.colour == _PALETTE and self.entries is None:
-                raise self._damaged("it has no palette in front of its pixels")
+                raise _damaged("it has no palette in front of its pixels")
             self.data, self.in_data = _PixelData(_inflated_size(self.header)), True
         if not self.in_data:
             self._leave_out("pixels' data apart from the rest left out")
             return
-        if not self.data.add(stream, chunk.length):
-            raise self._damaged("the checksum of its pixels' data is wrong")
+        self.data.add(chunk.body)
+        if chunk.is_intact is False:  # a file that is cut short lacks pixels
+            raise _damaged("the checksum of its pixels' data is wrong")
         self.kept.append((chunk.start, chunk.end))
 
-    def _take_other(self, chunk: _Chunk, stream: BinaryIO) -> None:
-        body, intact = _contents(stream, chunk)
+    def _take_other(self, chunk: Chunk) -> None:
+        body, intact = chunk.body, chunk.is_intact
         if intact is None:
             self._cut_off(f"its {chunk.label} chunk is cut short")
         elif not intact and chunk.kind == b"IEND":
             self._cut_off("its end chunk is damaged")
         elif not intact and chunk.is_critical:
-            raise self._damaged(f"the checksum of its {chunk.label} chunk is wrong")
+            raise _damaged(f"the checksum of its {chunk.label} chunk is wrong")
         elif chunk.kind == b"IHDR":
-            self._take_header(chunk, body)
+            self._take_header(chunk)
         elif chunk.kind == b"PLTE":
-            self._take_palette(chunk, body)
+            self._take_palette(chunk)
         elif chunk.kind == b"IEND":
             self.ended = True
         elif not intact:
@@ -206,41 +211,38 @@ class _Walk:
             self.found.setdefault(chunk.kind, body if len(body) <= _BLOCK_BYTES else b"")
             self.kept.append((chunk.start, chunk.end))
 
-    def _take_header(self, chunk: _Chunk, body: bytes) -> None:
+    def _take_header(self, chunk: Chunk) -> None:
         if self.header:
-            raise self._damaged("it has two headers")
-        if len(body) != 13:
-            raise self._damaged("its header has not the right length")
-        width, height, bits, colour, compression, filters, interlaced = struct.unpack(
-            ">IIBBBBB", body
-        )
-        methods = compression or filters or interlaced > 1
-        if not width or not height or bits not in _BITS.get(colour, ()) or methods:
-            raise self._damaged(
+            raise _damaged("it has two headers")
+        if len(chunk.body) != _HEADER.size:
+            raise _damaged("its header has not the right length")
+        width, height, bits, colour, *methods = _HEADER.unpack(chunk.body)
+        known = methods in ([0, 0, 0], [0, 0, 1])  # compression, filters, interlaced
+        if not width or not height or bits not in _BITS.get(colour, ()) or not known:
+            compression, filters, interlaced = methods
+            raise _damaged(
                 f"its header states {width}x{height} pixels of {bits} bits, colour type {colour}, "
                 f"methods {compression}, {filters} and {interlaced}, which no PNG has"
             )
-        try:
-            check_picture_size(width, height)
-        except LimitError as error:
-            raise LimitError(f"{self.name}: {error}") from None
-        self.header = body
+        check_picture_size(width, height)
+        self.header = chunk.body
         self.kept.append((chunk.start, chunk.end))
 
-    def _take_palette(self, chunk: _Chunk, body: bytes) -> None:
+    def _take_palette(self, chunk: Chunk) -> None:
+        size = len(chunk.body)
         if self.data is not None or self.colour in (0, 4):
             self._leave_out("palette that is out of place left out")
         elif self.entries is not None:
-            raise self._damaged("it has two palettes")
-        elif len(body) % 3 or not 0 < len(body) <= 768:
+            raise _damaged("it has two palettes")
+        elif size % 3 or not 0 < size <= 768:
             if self.colour == _PALETTE:
-                raise self._damaged(f"its palette has {len(body)} bytes")
+                raise _damaged(f"its palette has {size} bytes")
             self._leave_out("suggested palette that is not valid left out")
         else:
-            self.entries = len(body) // 3
+            self.entries = size // 3
             self.kept.append((chunk.start, chunk.end))
 
-    def _is_misplaced(self, chunk: _Chunk, body: bytes) -> bool:
+    def _is_misplaced(self, chunk: Chunk, body: bytes) -> bool:
         """Whether a chunk is not as, or not where, its type has to be."""
         if chunk.kind == b"tRNS":
             lengths = {0: (2,), 2: (6,), _PALETTE: range(1, (self.entries or 0) + 1)}
@@ -263,9 +265,9 @@ class _Walk:
         if data is None or data.is_damaged:  # which Pillow reports
             return
         if data.size < data.wanted:
-            raise self._damaged("it has data for a part of its pixels only")
+            raise _damaged("it has data for a part of its pixels only")
         if not data.is_complete:
-            raise self._damaged("its pixels' data is cut short behind the pixels")
+            raise _damaged("its pixels' data is cut short behind the pixels")
 
     def _leave_out(self, note: str) -> None:
         self.is_whole = False
@@ -275,26 +277,20 @@ class _Walk:
     def _cut_off(self, why: str) -> None:
         """Take the file to end here, which costs no pixels where they came before."""
         if self.data is None:
-            raise self._damaged(why)
+            raise _damaged(why)
         self.ended = True
         self._leave_out(f"the PNG is damaged behind its pixels ({why}): what follows is left out")
 
-    def _damaged(self, why: str) -> BadInputError:
-        return BadInputError(f"{self.name}: a PNG file that is damaged or cut short: {why}")
 
-    def _unread(self, chunk: _Chunk) -> BadInputError:
-        return BadInputError(
-            f"{self.name}: a PNG whose pixels depend on a chunk of a kind that is not known "
-            f"({chunk.label}); convert it to a plain PNG first"
-        )
+def _damaged(why: str) -> BadInputError:
+    return BadInputError(f"a PNG file that is damaged or cut short: {why}")
 
 
-def _contents(stream: BinaryIO, chunk: _Chunk) -> tuple[bytes, bool | None]:
-    """A chunk's contents, and whether their checksum is right; None where they are cut short."""
-    body, stated = stream.read(chunk.length), stream.read(4)
-    if len(body) < chunk.length or len(stated) < 4:
-        return body, None
-    return body, zlib.crc32(body, zlib.crc32(chunk.kind)) == int.from_bytes(stated, "big")
+def _unread(chunk: Chunk) -> BadInputError:
+    return BadInputError(
+        f"a PNG whose pixels depend on a chunk of a kind that is not known ({chunk.label}); "
+        "convert it to a plain PNG first"
+    )
 
 
 class _PixelData:
@@ -315,15 +311,9 @@ class _PixelData:
     def _is_too_long(self) -> bool:
         return self.size > self.wanted + _BLOCK_BYTES
 
-    def add(self, stream: BinaryIO, length: int) -> bool:
-        """Take a chunk's contents in; False where the checksum behind them is wrong."""
-        checksum = zlib.crc32(b"IDAT")
-        while length and (block := stream.read(min(length, _BLOCK_BYTES))):
-            checksum = zlib.crc32(block, checksum)
-            length -= len(block)
-            self._inflate(block)
-        stated = stream.read(4)  # fewer in a file that is cut short, as Pillow will find
-        return len(stated) < 4 or int.from_bytes(stated, "big") == checksum
+    def add(self, body: bytes) -> None:
+        for at in range(0, len(body), _BLOCK_BYTES):
+            self._inflate(body[at : at + _BLOCK_BYTES])
 
     def _inflate(self, block: bytes) -> None:
         try:
@@ -339,7 +329,7 @@ class _PixelData:
 
 def _inflated_size(header: bytes) -> int:
     """Bytes of all rows, with their filters, that an IHDR chunk announces."""
-    width, height, bits, colour, _, _, interlaced = struct.unpack(">IIBBBBB", header)
+    width, height, bits, colour, _, _, interlaced = _HEADER.unpack(header)
     depth = bits * _SAMPLES[colour]
     passes = _ADAM7 if interlaced else ((0, 0, 1, 1),)
     sizes = (

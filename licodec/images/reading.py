@@ -4,101 +4,74 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
-
-# The plugins are imported by name: Image.open would otherwise import every one Pillow has.
-from PIL import (
-    AvifImagePlugin,  # noqa: F401
-    GifImagePlugin,  # noqa: F401
-    Image,
-    JpegImagePlugin,  # noqa: F401
-    MpoImagePlugin,  # noqa: F401
-    PngImagePlugin,  # noqa: F401
-    PpmImagePlugin,  # noqa: F401
-    TiffImagePlugin,  # noqa: F401
-    UnidentifiedImageError,
-    WebPImagePlugin,  # noqa: F401
-)
+from PIL import Image, UnidentifiedImageError
 
 from licodec.container.limits import check_picture_size
-from licodec.errors import BadInputError, LimitError
+from licodec.errors import BadInputError
+from licodec.images import formats, tiff
+from licodec.images import metadata as meta
 from licodec.images.avif import examine_avif
 from licodec.images.bmp import read_bmp
 from licodec.images.colour import icc_profile
 from licodec.images.directory import found_in_directory
-from licodec.images.formats import (
-    HEAD_BYTES,
-    INPUT_FORMATS,
-    JPEG_START,
-    PNG_START,
-    TIFF_STARTS,
-    is_bmp,
-)
 from licodec.images.gif import examine_gif
+from licodec.images.heif import examine_heif, open_heif
+from licodec.images.jp2 import examine_jp2
 from licodec.images.jpeg import ended_jpeg, examine_jpeg, refuse_unread_jpeg
-from licodec.images.metadata import (
-    Found,
-    bare_exif,
-    exif_orientation,
-    found_in_info,
-    icc_colour_space,
-    icc_fits,
-    merged,
-    upright_exif,
-    upright_xmp,
-    without_thumbnail,
-)
+from licodec.images.jxl import read_jxl
+from licodec.images.metadata import Found, merged
 from licodec.images.picture import Picture
 from licodec.images.pillow import libtiff_for_all, pillow_errors, pillow_limits_lifted
 from licodec.images.png import found_in_chunks, found_in_text, lacks_colours, set_exact_alpha
 from licodec.images.png_chunks import sound_png
 from licodec.images.ppm import examine_ppm
 from licodec.images.samples import Coding, coding_of, reading_of, tiles_of, upright_samples
-from licodec.images.sources import from_start, seekable
-from licodec.images.tiff import (
-    Layout,
-    layout_of,
-    refuse_coefficients,
-    refuse_misread,
-    set_small_palette,
-    tags_at,
-    tiff_notes,
-)
+from licodec.images.sources import contents, from_start, seekable
 from licodec.images.tiff_samples import conversion_notes, decoded
 
+# The plugins are imported by name: Image.open would otherwise import every one Pillow has.
+for _plugin in ("Avif", "Gif", "Jpeg", "Jpeg2K", "Mpo", "Png", "Ppm", "Tiff", "WebP"):
+    import_module(f"PIL.{_plugin}ImagePlugin")
 
-def _examine_png(image: Image.Image, stream: BinaryIO | None, name: str) -> Found:
-    sound = None if stream is None else sound_png(stream, name)
-    return found_in_chunks({} if sound is None else sound.chunks, image.info)
+
+def _examine_png(image: Image.Image, stream: BinaryIO | None) -> Found:
+    chunks = {} if stream is None else sound_png(stream).chunks
+    return found_in_chunks(chunks, image.info)
 
 
-def _examine_tiff(image: Image.Image, stream: BinaryIO | None, name: str) -> Found:
+def _examine_tiff(image: Image.Image, stream: BinaryIO | None) -> Found:
     if stream is None:
-        refuse_misread(image, name)
+        tiff.refuse_misread(image)
     else:
-        refuse_coefficients(image, name)
-        set_small_palette(image)
+        tiff.refuse_coefficients(image)
+        tiff.set_small_palette(image)
     return found_in_directory(image.getexif())
 
 
-_Examine = Callable[[Image.Image, BinaryIO | None, str], Found]
-_EXAMINERS: dict[str, _Examine] = {
+_EXAMINERS: dict[str | None, Callable[[Image.Image, Any], Found]] = {
     "AVIF": examine_avif,
     "GIF": examine_gif,
+    "HEIF": examine_heif,
     "JPEG": examine_jpeg,
+    "JPEG2000": examine_jp2,
     "MPO": examine_jpeg,
     "PNG": _examine_png,
     "PPM": examine_ppm,
     "TIFF": _examine_tiff,
 }
+# Those that say something of images that Pillow has decoded, too.
+_EXAMINE_DECODED = ("JPEG", "MPO", "PNG", "TIFF")
 # Those of the others are opened on their own.
-_OWN_FORMATS = ("BMP", "PNG", "TIFF")
-_PILLOW_FORMATS = tuple(format for format in INPUT_FORMATS if format not in _OWN_FORMATS)
+_OWN_FORMATS = ("BMP", "HEIF", "JXL", "PNG", "TIFF")
+_PILLOW_FORMATS = tuple(format for format in formats.INPUT_FORMATS if format not in _OWN_FORMATS)
 
 
 @dataclass(frozen=True)
@@ -116,6 +89,10 @@ class _Opened:
     found: Found
     orientation: int | None = None
 
+    def without(self, *notes: str) -> _Opened:
+        """The same, and what of it is lost or odd, one phrase each."""
+        return dataclasses.replace(self, found=merged(self.found, Found(notes=notes)))
+
 
 def read_picture(source: Path | bytes | BinaryIO, name: str) -> Picture:
     """Read a picture from a file, its bytes or a binary stream; `name` is for messages.
@@ -124,14 +101,14 @@ def read_picture(source: Path | bytes | BinaryIO, name: str) -> Picture:
     over the limits of licodec.container.limits (before its pixels are decoded).
     """
     with seekable(source, name) as stream:
-        head = stream.read(HEAD_BYTES)
+        head = stream.read(formats.HEAD_BYTES)
         if not head:
             raise BadInputError(f"{name}: the file is empty")
         stream.seek(0)
         with pillow_errors(name, head), pillow_limits_lifted():
-            opened = _open(stream, head, name)
+            opened = _open(stream, head)
             with opened.image:
-                return _picture(opened, name)
+                return _picture(opened)
 
 
 def read_image(image: Image.Image, name: str) -> Picture:
@@ -142,20 +119,11 @@ def read_image(image: Image.Image, name: str) -> Picture:
     """
     with pillow_errors(name, b""), pillow_limits_lifted():
         stream = _undecoded(image)
-        if stream is None:
-            return _picture(_examined(image, None, name), name)
-        if image.format == "BMP":
-            return _picture(_open_bmp(stream, name), name)
-        if image.format == "JPEG" and ended_jpeg(stream) is not None:
-            with from_start(stream):
-                return _picture(_open_jpeg(stream, name), name)
-        if image.format == "PNG" and image.tell() == 0:
-            with from_start(stream):
-                return _picture(_open_png(stream, name), name)
-        if image.format == "TIFF":
-            with from_start(stream):
-                return _picture(_open_tiff(stream, name, image.tell()), name)
-        return _picture(_examined(image, stream, name), name)
+        opener = None if stream is None else _opener(image, stream)
+        if stream is None or opener is None:
+            return _picture(_examined(image, stream))
+        with from_start(stream):
+            return _picture(opener(stream))
 
 
 def _undecoded(image: Image.Image) -> BinaryIO | None:
@@ -166,64 +134,83 @@ def _undecoded(image: Image.Image) -> BinaryIO | None:
     return stream
 
 
-def _open(stream: BinaryIO, head: bytes, name: str) -> _Opened:
-    if head.startswith(TIFF_STARTS):
-        return _open_tiff(stream, name)
-    if is_bmp(head):
-        return _open_bmp(stream, name)
-    if head.startswith(PNG_START):
-        return _open_png(stream, name)
-    if head.startswith(JPEG_START):
-        refuse_unread_jpeg(stream, name)
-        return _open_jpeg(stream, name)
-    return _examined(Image.open(stream, formats=_PILLOW_FORMATS), stream, name)
+def _opener(image: Image.Image, stream: BinaryIO) -> Callable[[BinaryIO], _Opened] | None:
+    """What opens the file of an image better than Pillow has; None where nothing does."""
+    match image.format:
+        case "BMP":
+            return _open_bmp
+        case "TIFF":
+            return functools.partial(_open_tiff, page=image.tell())
+        case "PNG" if image.tell() == 0:
+            return _open_png
+        case "JPEG" if ended_jpeg(contents(stream)) is not None:
+            return _open_jpeg
+    return None
 
 
-def _open_bmp(stream: BinaryIO, name: str) -> _Opened:
-    image, found = read_bmp(stream, name)
+def _open(stream: BinaryIO, head: bytes) -> _Opened:
+    if head.startswith(formats.TIFF_STARTS):
+        return _open_tiff(stream)
+    if formats.is_bmp(head):
+        return _open_bmp(stream)
+    if head.startswith(formats.PNG_START):
+        return _open_png(stream)
+    if head.startswith(formats.JPEG_START):
+        refuse_unread_jpeg(contents(stream))
+        return _open_jpeg(stream)
+    if head.startswith(formats.JXL_STARTS):
+        return _open_jxl(stream)
+    if formats.brands(head) & formats.HEIC_BRANDS:
+        return _examined(open_heif(stream), stream)
+    return _examined(Image.open(stream, formats=_PILLOW_FORMATS), stream)
+
+
+def _open_bmp(stream: BinaryIO) -> _Opened:
+    image, found = read_bmp(stream)
     return _Opened(image, Coding(), found)
 
 
-def _open_jpeg(stream: BinaryIO, name: str) -> _Opened:
-    ended = ended_jpeg(stream)
-    whole = stream if ended is None else ended
-    opened = _examined(Image.open(whole, formats=_PILLOW_FORMATS), whole, name)
+def _open_jpeg(stream: BinaryIO) -> _Opened:
+    ended = ended_jpeg(contents(stream))
+    source = ended or stream
+    opened = _examined(Image.open(source, formats=_PILLOW_FORMATS), source)
     if ended is None:
         return opened
-    lost = Found(notes=("the JPEG has no end marker; all of its pixels are there",))
-    return dataclasses.replace(opened, found=merged(opened.found, lost))
+    return opened.without("the JPEG has no end marker; all of its pixels are there")
 
 
-def _open_png(stream: BinaryIO, name: str) -> _Opened:
-    sound = sound_png(stream, name)
+def _open_jxl(stream: BinaryIO) -> _Opened:
+    image, found = read_jxl(stream)
+    return _Opened(image, coding_of(image), found)
+
+
+def _open_png(stream: BinaryIO) -> _Opened:
+    sound = sound_png(stream)
     image = Image.open(sound.stream, formats=("PNG",))
-    lost = Found(notes=(*sound.notes, *_frames_left_out(image)))
-    found = merged(found_in_chunks(sound.chunks, image.info), lost)
-    coding = coding_of(image)
+    found = found_in_chunks(sound.chunks, image.info)
+    opened = _Opened(image, coding_of(image), found).without(*sound.notes, *_frames_left_out(image))
     set_exact_alpha(image, sound.stream)
     if lacks_colours(image):
-        found = merged(found, Found(notes=("pixels of colours beyond the palette taken as black",)))
-    return _Opened(image, coding, found)
+        return opened.without("pixels of colours beyond the palette taken as black")
+    return opened
 
 
-def _open_tiff(stream: BinaryIO, name: str, page: int | None = None) -> _Opened:
+def _open_tiff(stream: BinaryIO, page: int | None = None) -> _Opened:
     """By Pillow where it reads the samples right, else by tifffile."""
-    layout = layout_of(stream, name, page)
-    lost = Found(notes=tiff_notes(layout))
+    layout = tiff.layout_of(stream, page)
     image = _by_pillow(stream, layout) if layout.for_pillow else None
     if image is not None:
-        opened = _examined(image, stream, name)
-        return dataclasses.replace(opened, found=merged(opened.found, lost))
-    image = decoded(stream, layout, name)
-    tags = tags_at(stream, layout)
+        return _examined(image, stream).without(*tiff.tiff_notes(layout))
+    image = decoded(stream, layout)
+    tags = tiff.tags_at(stream, layout)
     found = Found(notes=("metadata of a big-endian BigTIFF left out",))
     if tags is not None:
         found = found_in_directory(tags)
-    found = merged(Found(notes=conversion_notes(layout)), found, lost)
-    return _Opened(image, Coding(), found, layout.orientation)
+    found = merged(Found(notes=conversion_notes(layout)), found)
+    return _Opened(image, Coding(), found, layout.orientation).without(*tiff.tiff_notes(layout))
 
 
-def _by_pillow(stream: BinaryIO, layout: Layout) -> Image.Image | None:
+def _by_pillow(stream: BinaryIO, layout: tiff.Layout) -> Image.Image | None:
     """The picture as Pillow opens it; None where it does not know this kind of samples."""
     whole = libtiff_for_all() if layout.for_libtiff else contextlib.nullcontext()
     try:
@@ -235,24 +222,21 @@ def _by_pillow(stream: BinaryIO, layout: Layout) -> Image.Image | None:
     return image
 
 
-def _examined(image: Image.Image, stream: BinaryIO | None, name: str) -> _Opened:
+def _examined(image: Image.Image, stream: BinaryIO | None) -> _Opened:
     """An image that Pillow has opened, with what its file says besides."""
-    _check_size(image, name)
-    examine = _EXAMINERS.get(image.format or "")
-    found = Found() if examine is None else examine(image, stream, name)
+    _check_size(image)
+    known = stream is not None or image.format in _EXAMINE_DECODED
+    examine = _EXAMINERS.get(image.format) if known else None
+    opened = _Opened(image, coding_of(image), examine(image, stream) if examine else Found())
     # To count a GIF's frames is to decode others in the place of one that is decoded.
     countable = stream is not None or image.format != "GIF"
-    frames = Found(notes=_frames_left_out(image) if countable else ())
-    return _Opened(image, coding_of(image), merged(found, frames))
+    return opened.without(*(_frames_left_out(image) if countable else ()))
 
 
-def _check_size(image: Image.Image, name: str) -> None:
-    try:
-        check_picture_size(image.width, image.height)
-    except LimitError as error:
-        raise LimitError(f"{name}: {error}") from None
+def _check_size(image: Image.Image) -> None:
+    check_picture_size(image.width, image.height)
     if not image.width or not image.height:
-        raise BadInputError(f"{name}: a picture of {image.width}x{image.height} has no pixels")
+        raise BadInputError(f"a picture of {image.width}x{image.height} has no pixels")
 
 
 def _frames_left_out(image: Image.Image) -> tuple[str, ...]:
@@ -261,27 +245,27 @@ def _frames_left_out(image: Image.Image) -> tuple[str, ...]:
     count = getattr(image, "n_frames", 1)
     if count == 1:
         return ()
-    if image.format == "MPO":
-        return (f"only the first of the {count} pictures in the MPO file taken",)
+    if which := {"MPO": "first", "HEIF": "primary one"}.get(image.format or ""):
+        return (f"only the {which} of the {count} pictures in the {image.format} file taken",)
     frame = image.tell() + 1
     which = "the first" if frame == 1 else f"number {frame}"
     return (f"only {which} of the {count} frames of the animation taken",)
 
 
-def _picture(opened: _Opened, name: str) -> Picture:
+def _picture(opened: _Opened) -> Picture:
     """The picture of an image that was opened: decoded, converted, turned, with its metadata."""
     image = opened.image
-    _check_size(image, name)
+    _check_size(image)
     image.load()
     if opened.found.aperture is not None:
         image = image.crop(opened.found.aperture)
     lost: list[str] = []
-    reading = reading_of(image, opened.coding, name, lost)
-    found = merged(opened.found, found_in_info(image.info), found_in_text(image.info))
-    exif = None if found.exif is None else bare_exif(found.exif)
+    reading = reading_of(image, opened.coding, lost)
+    found = merged(opened.found, meta.found_in_info(image.info), found_in_text(image.info))
+    exif = None if found.exif is None else meta.bare_exif(found.exif)
     orientation = opened.orientation
     if exif is not None:
-        orientation = exif_orientation(exif) or orientation
+        orientation = meta.exif_orientation(exif) or orientation
     pixels, alpha = upright_samples(image, reading, orientation)
     height, width, channels = pixels.shape
     if alpha is None and opened.coding.covered is not None:
@@ -292,8 +276,8 @@ def _picture(opened: _Opened, name: str) -> Picture:
     if found.exif is not None and exif is None:
         lost.append("damaged Exif left out")
     if exif is not None:
-        if xmp is not None and exif_orientation(exif) is not None:
-            xmp = upright_xmp(xmp)
+        if xmp is not None and meta.exif_orientation(exif) is not None:
+            xmp = meta.upright_xmp(xmp)
         exif = _upright(exif, width, height, lost)
     return Picture(pixels, alpha, icc, exif, xmp, (*lost, *found.notes))
 
@@ -310,8 +294,8 @@ def _kept_profile(found: Found, channels: int, lost: list[str]) -> bytes | None:
     """The profile, or one made of the colour space stated, where it fits the samples."""
     colour_name = "grey" if channels == 1 else "RGB"
     icc = found.icc
-    if icc is not None and not icc_fits(icc, channels):
-        space = icc_colour_space(icc)
+    if icc is not None and not meta.icc_fits(icc, channels):
+        space = meta.icc_colour_space(icc)
         kind = f"for {space} samples" if space else "that is damaged"
         lost.append(f"ICC profile {kind} left out, the picture is {colour_name}")
         icc = None
@@ -327,9 +311,9 @@ def _kept_profile(found: Found, channels: int, lost: list[str]) -> bytes | None:
 
 def _upright(exif: bytes, width: int, height: int, lost: list[str]) -> bytes:
     """The block for a picture that has been turned; its thumbnail has not."""
-    if exif_orientation(exif) in range(2, 9):
-        cut = without_thumbnail(exif)
+    if meta.exif_orientation(exif) in range(2, 9):
+        cut = meta.without_thumbnail(exif)
         if cut is not None:
             lost.append("the thumbnail in Exif left out, it is not upright")
             exif = cut
-    return upright_exif(exif, width, height)
+    return meta.upright_exif(exif, width, height)

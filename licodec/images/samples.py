@@ -99,27 +99,22 @@ _PLAIN_READINGS = {
 }
 
 
-def reading_of(image: Image.Image, coding: Coding, name: str, notes: list[str]) -> Reading:
+def reading_of(image: Image.Image, coding: Coding, notes: list[str]) -> Reading:
     """How to read a loaded image; notes what that loses. Raises BadInputError."""
     mode = image.mode
     if mode.startswith("I;16") or (mode == "I" and image.format == "PPM"):
         bits = coding.bits if coding.bits in (12, 16) else 16
         notes.append(f"{bits}-bit samples reduced to 8")
         key = image.info.get("transparency")
-        return Reading(
-            mode,
-            1,
-            maximum=2**bits - 1,
-            inverted=coding.inverted,
-            key=(key,) if isinstance(key, int) else None,
-        )
+        grey_key = (key,) if isinstance(key, int) else None
+        return Reading(mode, 1, maximum=2**bits - 1, inverted=coding.inverted, key=grey_key)
     if mode in ("I", "F"):
         kind = "floating-point" if mode == "F" else "32-bit or signed integer"
         raise BadInputError(
-            f"{name}: {kind} samples have no stated range; convert the picture to 8 or 16 bits"
+            f"{kind} samples have no stated range; convert the picture to 8 or 16 bits"
         )
     if mode not in _PLAIN_READINGS:
-        raise BadInputError(f"{name}: a picture of mode {mode}; convert it to RGB first")
+        raise BadInputError(f"a picture of mode {mode}; convert it to RGB first")
     if coding.bits > 8:
         how = "rounded" if image.format == "PPM" else "their high bytes"
         notes.append(f"{coding.bits}-bit samples reduced to 8 ({how})")
@@ -194,28 +189,27 @@ def row_bands(height: int, width: int) -> Iterator[slice]:
         yield slice(top, min(top + rows, height))
 
 
+# What makes the rows and columns of a file of an upright picture's: steps down and to the right,
+# and whether the file's rows are columns.
+_STORED = {
+    2: (1, -1, False),
+    3: (-1, -1, False),
+    4: (-1, 1, False),
+    5: (1, 1, True),
+    6: (1, -1, True),
+    7: (-1, -1, True),
+    8: (-1, 1, True),
+}
+
+
 def _as_stored(upright: np.ndarray, orientation: int | None) -> np.ndarray:
     """The view of an upright array whose rows and columns are those of the file.
 
     No orientation and illegal ones count as 1, as viewers have it.
     """
-    match orientation:
-        case 2:
-            return upright[:, ::-1]
-        case 3:
-            return upright[::-1, ::-1]
-        case 4:
-            return upright[::-1]
-        case 5:
-            return upright.swapaxes(0, 1)
-        case 6:  # the file's rows are upright columns, read from the right
-            return upright[:, ::-1].swapaxes(0, 1)
-        case 7:
-            return upright[::-1, ::-1].swapaxes(0, 1)
-        case 8:  # the file's rows are upright columns, each read from below
-            return upright[::-1].swapaxes(0, 1)
-        case _:
-            return upright
+    down, right, turned = _STORED.get(orientation or 1, (1, 1, False))
+    view = upright[::down, ::right]
+    return view.swapaxes(0, 1) if turned else view
 
 
 def eight_bits(values: np.ndarray, maximum: int, inverted: bool = False) -> np.ndarray:

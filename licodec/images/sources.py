@@ -57,3 +57,9 @@ def from_start(stream: BinaryIO) -> Iterator[BinaryIO]:
         yield stream
     finally:
         stream.seek(position)
+
+
+def contents(stream: BinaryIO) -> bytes:
+    """All of the stream's bytes; leaves it where it was."""
+    with from_start(stream):
+        return stream.read()

@@ -14,47 +14,28 @@ import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import BinaryIO
 
 from PIL import Image, ImagePalette, TiffImagePlugin
+from PIL.ExifTags import Base as Tag
 
 from licodec.container.limits import check_picture_size
-from licodec.errors import BadInputError, LimitError
+from licodec.errors import BadInputError
 from licodec.images.sources import from_start
 
-
-class _Tag(IntEnum):
-    """Tags of integers, of which `_directory` reads the values."""
-
-    NEW_SUBFILE_TYPE = 254
-    SUBFILE_TYPE = 255
-    WIDTH = 256
-    HEIGHT = 257
-    BITS = 258
-    COMPRESSION = 259
-    PHOTOMETRIC = 262
-    DESCRIPTION = 270
-    STRIPS = 273
-    ORIENTATION = 274
-    SAMPLES = 277
-    ROWS_PER_STRIP = 278
-    PLANAR = 284
-    TILE_WIDTH = 322
-    TILE_HEIGHT = 323
-    TILES = 324
-    SUB_DIRECTORIES = 330
-    INK_SET = 332
-    EXTRA_SAMPLES = 338
-    SAMPLE_FORMAT = 339
-    DEPTH = 32997
-    TILE_DEPTH = 32998
-
-
-_COEFFICIENTS, _SUBSAMPLING, _DNG_VERSION = 529, 530, 50706
+_DEPTH, _TILE_DEPTH = 32997, 32998  # which Pillow does not name
+# Tags of integers, of which `_directory` reads the values.
+_TAGS = frozenset(
+    (
+        *(Tag.NewSubfileType, Tag.SubfileType, Tag.ImageWidth, Tag.ImageLength, Tag.BitsPerSample),
+        *(Tag.Compression, Tag.PhotometricInterpretation, Tag.ImageDescription, Tag.StripOffsets),
+        *(Tag.Orientation, Tag.SamplesPerPixel, Tag.RowsPerStrip, Tag.PlanarConfiguration),
+        *(Tag.TileWidth, Tag.TileLength, Tag.TileOffsets, Tag.SubIFDs, Tag.InkSet),
+        *(Tag.ExtraSamples, Tag.SampleFormat, _DEPTH, _TILE_DEPTH),
+    )
+)
 _ASSOCIATED, _UNASSOCIATED, _COREL_ALPHA = 1, 2, 999
 
-_TAGS = frozenset(_Tag)
 # Struct formats of the field types that hold unsigned integers, LONG8 and offsets among them; a
 # text is its bytes.
 _INTEGERS = {1: "B", 2: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
@@ -90,7 +71,8 @@ class Layout:
     """How a TIFF states its picture: the values of the tags of these names.
 
     index       of its directory in the file's chain
-    pages       how many pictures the file has
+    pages       how many pictures the file has, of which none is a preview of another
+    beside      how many previews and masks it has
     offset      of that directory
     bits        of every sample
     extra       meanings of the samples beyond the colours'
@@ -101,6 +83,7 @@ class Layout:
 
     index: int
     pages: int
+    beside: int
     offset: int
     width: int
     height: int
@@ -155,7 +138,7 @@ class Layout:
         )
 
 
-def layout_of(stream: BinaryIO, name: str, page: int | None = None) -> Layout:
+def layout_of(stream: BinaryIO, page: int | None = None) -> Layout:
     """The layout of the one picture in a TIFF, or of a page; leaves the stream where it was.
 
     Raises BadInputError for what is not one picture, or one of samples that have no right
@@ -167,24 +150,23 @@ def layout_of(stream: BinaryIO, name: str, page: int | None = None) -> Layout:
         except struct.error:  # not even a whole header
             file = None
     if file is None or not file.chain:
-        raise BadInputError(f"{name}: a TIFF file that is damaged or cut short")
-    pages = _pages(file, name)
+        raise BadInputError("a TIFF file that is damaged or cut short")
+    pages = _pages(file)
     if page is None and len(pages) > 1:
         raise BadInputError(
-            f"{name}: a TIFF of {len(pages)} pages; licodec takes single pictures, "
-            "so split it first"
+            f"a TIFF of {len(pages)} pages; licodec takes single pictures, so split it first"
         )
     index = page if page is not None and page < len(file.chain) else pages[0]
-    layout = _layout(file, index, len(pages), name)
-    _check_segments(file.chain[index], layout, name)
-    stacked = _stacked(file.chain[index].get(_Tag.DESCRIPTION, ()), layout)
-    end = _value(file.chain[index], _Tag.STRIPS, 0) + stacked * layout.stored_bytes
+    layout = _layout(file, index, len(pages))
+    _check_segments(file.chain[index], layout)
+    stacked = _stacked(file.chain[index].get(Tag.ImageDescription, ()), layout)
+    end = _value(file.chain[index], Tag.StripOffsets, 0) + stacked * layout.stored_bytes
     with from_start(stream):
         size = stream.seek(0, io.SEEK_END)
     # Programs that take one of the pictures out may leave the description as it is.
     if stacked > 1 and layout.compression == 1 and end <= size:
         raise BadInputError(
-            f"{name}: a stack of {stacked} pictures in one page of a TIFF; licodec takes single "
+            f"a stack of {stacked} pictures in one page of a TIFF; licodec takes single "
             "pictures, so split it first"
         )
     return layout
@@ -206,12 +188,12 @@ def _file(stream: BinaryIO) -> _File:
     big = 43 in head[2:4]
     # Canon's CR2, whose first directory does not say what it is, and stands right behind this.
     if head[8:11] == b"CR\2" and struct.unpack_from(order + "I", head, 4) == (16,):
-        return _File(order, big, [{_Tag.PHOTOMETRIC: (_COLOUR_FILTERS,)}], [])
+        return _File(order, big, [{Tag.PhotometricInterpretation: (_COLOUR_FILTERS,)}], [])
     (offset,) = struct.unpack_from(order + ("Q" if big else "I"), head, 8 if big else 4)
     chain = list(_chain(stream, order, big, offset))
     inner = [
         directory
-        for offset in (chain[0].get(_Tag.SUB_DIRECTORIES, ()) if chain else ())
+        for offset in (chain[0].get(Tag.SubIFDs, ()) if chain else ())
         for directory in itertools.islice(_chain(stream, order, big, offset), 1)
     ]
     return _File(order, big, chain, inner)
@@ -244,9 +226,9 @@ def _directory(stream: BinaryIO, order: str, big: bool, offset: int) -> tuple[Di
     for start in range(0, min(count, 65_535) * size, size):
         tag, kind, values, field = struct.unpack_from(order + entry, data, start)
         directory[tag] = ()
-        if tag in (_Tag.STRIPS, _Tag.TILES):
+        if tag in (Tag.StripOffsets, Tag.TileOffsets):
             directory[_SEGMENTS] = (values,)
-        if tag == _Tag.DESCRIPTION:
+        if tag == Tag.ImageDescription:
             values = min(values, _MOST_VALUES)  # where a stack is described
         if tag not in _TAGS or kind not in _INTEGERS or values > _MOST_VALUES:
             continue
@@ -260,41 +242,40 @@ def _directory(stream: BinaryIO, order: str, big: bool, offset: int) -> tuple[Di
     return directory, following
 
 
-def _pages(file: _File, name: str) -> list[int]:
+def _pages(file: _File) -> list[int]:
     """Which directories are pictures: no previews and no masks. Raises BadInputError."""
     chain = file.chain
     pages = [i for i, d in enumerate(chain) if not _is_preview(d) and not _is_mask(d)]
     raw = [i for i, d in enumerate(chain) if _is_raw(d)]
     if raw and pages and pages[0] < raw[0] and len(pages) > 1:
         raise BadInputError(
-            f"{name}: a TIFF whose directory {raw[0] + 1} is a camera's raw picture, which licodec "
+            f"a TIFF whose directory {raw[0] + 1} is a camera's raw picture, which licodec "
             "does not develop, behind other pages; take out the page that you want first"
         )
-    if raw or _DNG_VERSION in chain[0] or any(map(_is_raw, file.inner)):
+    if raw or Tag.DNGVersion in chain[0] or any(map(_is_raw, file.inner)):
         raise BadInputError(
-            f"{name}: a camera's raw file, which licodec does not develop; "
-            "convert it to TIFF or JPEG first"
+            "a camera's raw file, which licodec does not develop; convert it to TIFF or JPEG first"
         )
     if not pages:
         raise BadInputError(
-            f"{name}: a TIFF whose directories are previews of a picture elsewhere in it, as in "
+            "a TIFF whose directories are previews of a picture elsewhere in it, as in "
             "cameras' raw files; convert it to a TIFF of one picture first"
         )
     return pages
 
 
 def _is_raw(directory: Directory) -> bool:
-    return _value(directory, _Tag.PHOTOMETRIC, 0) in (_COLOUR_FILTERS, _LINEAR_RAW)
+    return _value(directory, Tag.PhotometricInterpretation, 0) in (_COLOUR_FILTERS, _LINEAR_RAW)
 
 
 def _is_preview(directory: Directory) -> bool:
-    return bool(_value(directory, _Tag.NEW_SUBFILE_TYPE, 0) & 1) or (
-        _value(directory, _Tag.SUBFILE_TYPE, 0) == 2
+    return bool(_value(directory, Tag.NewSubfileType, 0) & 1) or (
+        _value(directory, Tag.SubfileType, 0) == 2
     )
 
 
 def _is_mask(directory: Directory) -> bool:
-    return bool(_value(directory, _Tag.NEW_SUBFILE_TYPE, 0) & 4)
+    return bool(_value(directory, Tag.NewSubfileType, 0) & 4)
 
 
 def _value(directory: Directory, tag: int, default: int) -> int:
@@ -313,37 +294,35 @@ def _stacked(description: tuple[int, ...], layout: Layout) -> int:
     return 1
 
 
-def _layout(file: _File, index: int, pages: int, name: str) -> Layout:
+def _layout(file: _File, index: int, pages: int) -> Layout:
     """The layout that a directory states, where it is one that has a right reading."""
     tags = file.chain[index]
-    width, height = _value(tags, _Tag.WIDTH, 0), _value(tags, _Tag.HEIGHT, 0)
+    width, height = _value(tags, Tag.ImageWidth, 0), _value(tags, Tag.ImageLength, 0)
     if not width or not height:
-        raise BadInputError(f"{name}: a TIFF file that is damaged: it states no size")
-    try:
-        check_picture_size(width, height)
-        check_picture_size(_value(tags, _Tag.TILE_WIDTH, 1), _value(tags, _Tag.TILE_HEIGHT, 1))
-    except LimitError as error:
-        raise LimitError(f"{name}: {error}") from None
-    compression = _value(tags, _Tag.COMPRESSION, 1)
-    photometric = _value(tags, _Tag.PHOTOMETRIC, _WHITE_IS_ZERO)
+        raise BadInputError("a TIFF file that is damaged: it states no size")
+    check_picture_size(width, height)
+    check_picture_size(_value(tags, Tag.TileWidth, 1), _value(tags, Tag.TileLength, 1))
+    compression = _value(tags, Tag.Compression, 1)
+    photometric = _value(tags, Tag.PhotometricInterpretation, _WHITE_IS_ZERO)
     if compression == _OLD_JPEG:
         photometric = _YCBCR  # as Pillow and libtiff have it
     if photometric not in _COLOURS:
         kind = _PHOTOMETRIC_NAMES.get(photometric, f"of photometric interpretation {photometric}")
-        raise BadInputError(f"{name}: a TIFF picture in {kind}; convert it to RGB first")
+        raise BadInputError(f"a TIFF picture in {kind}; convert it to RGB first")
     colours = _COLOURS[photometric]
-    samples = _value(tags, _Tag.SAMPLES, colours if compression == _OLD_JPEG else 1)
-    bits = tags.get(_Tag.BITS, ())[:samples] or (1,)
-    _check_samples(tags, bits, samples - colours, name)
-    if photometric == _SEPARATED and _value(tags, _Tag.INK_SET, 1) != 1:
-        raise BadInputError(f"{name}: inks that are not CMYK; convert the picture to RGB first")
-    extra = tags.get(_Tag.EXTRA_SAMPLES, ())[: samples - colours]
+    samples = _value(tags, Tag.SamplesPerPixel, colours if compression == _OLD_JPEG else 1)
+    bits = tags.get(Tag.BitsPerSample, ())[:samples] or (1,)
+    _check_samples(tags, bits, samples - colours)
+    if photometric == _SEPARATED and _value(tags, Tag.InkSet, 1) != 1:
+        raise BadInputError("inks that are not CMYK; convert the picture to RGB first")
+    extra = tags.get(Tag.ExtraSamples, ())[: samples - colours]
     if photometric == _RGB and samples == 4 and not extra:
         extra = (_UNASSOCIATED,)  # what writers that do not say so mean
     extra += (0,) * (samples - colours - len(extra))
     return Layout(
         index=index,
         pages=pages,
+        beside=len(file.chain) - pages,
         offset=tags[_OFFSET][0],
         width=width,
         height=height,
@@ -351,38 +330,38 @@ def _layout(file: _File, index: int, pages: int, name: str) -> Layout:
         bits=bits[0],
         samples=samples,
         extra=extra,
-        separate=_value(tags, _Tag.PLANAR, 1) == 2,
+        separate=_value(tags, Tag.PlanarConfiguration, 1) == 2,
         compression=compression,
-        orientation=_value(tags, _Tag.ORIENTATION, 1),
+        orientation=_value(tags, Tag.Orientation, 1),
         big_endian=file.order == ">",
         big=file.big,
     )
 
 
-def _check_segments(tags: Directory, layout: Layout, name: str) -> None:
+def _check_segments(tags: Directory, layout: Layout) -> None:
     """Refuse a directory with fewer strips or tiles than its picture has, the rest of which Pillow
     would show black."""
-    if _Tag.TILES in tags:
-        width, height = _value(tags, _Tag.TILE_WIDTH, 0), _value(tags, _Tag.TILE_HEIGHT, 0)
+    if Tag.TileOffsets in tags:
+        width, height = _value(tags, Tag.TileWidth, 0), _value(tags, Tag.TileLength, 0)
     else:
-        width, height = layout.width, _value(tags, _Tag.ROWS_PER_STRIP, 2**32 - 1)
+        width, height = layout.width, _value(tags, Tag.RowsPerStrip, 2**32 - 1)
     if not width or not height:
-        raise BadInputError(f"{name}: a TIFF file that is damaged: strips or tiles of no size")
+        raise BadInputError("a TIFF file that is damaged: strips or tiles of no size")
     wanted = -(-layout.width // width) * -(-layout.height // height)
     wanted *= layout.samples if layout.separate else 1
     if layout.compression != _OLD_JPEG and _value(tags, _SEGMENTS, 0) < wanted:
         raise BadInputError(
-            f"{name}: a TIFF file that is damaged: it has data for a part of its pixels only"
+            "a TIFF file that is damaged: it has data for a part of its pixels only"
         )
 
 
-def _check_samples(tags: Directory, bits: tuple[int, ...], extra: int, name: str) -> None:
+def _check_samples(tags: Directory, bits: tuple[int, ...], extra: int) -> None:
     """Refuse samples that are not unsigned integers of one width up to 16 bits."""
-    formats = set(tags.get(_Tag.SAMPLE_FORMAT, ())) or {1}
+    formats = set(tags.get(Tag.SampleFormat, ())) or {1}
     if extra < 0 or 0 in bits:
-        raise BadInputError(f"{name}: a TIFF file that is damaged: fewer samples than colours")
-    if _value(tags, _Tag.DEPTH, 1) > 1 or _value(tags, _Tag.TILE_DEPTH, 1) > 1:
-        raise BadInputError(f"{name}: a volume, not a picture; take a slice of it first")
+        raise BadInputError("a TIFF file that is damaged: fewer samples than colours")
+    if _value(tags, _DEPTH, 1) > 1 or _value(tags, _TILE_DEPTH, 1) > 1:
+        raise BadInputError("a volume, not a picture; take a slice of it first")
     if 3 in formats:
         kind = "floating-point"
     elif formats != {1}:
@@ -391,14 +370,12 @@ def _check_samples(tags: Directory, bits: tuple[int, ...], extra: int, name: str
         kind = "32-bit or signed integer" if max(bits) == 32 else f"{max(bits)}-bit"
     elif len(set(bits)) > 1:
         raise BadInputError(
-            f"{name}: samples of unequal bits ({', '.join(map(str, bits))}); "
+            f"samples of unequal bits ({', '.join(map(str, bits))}); "
             "convert the picture to 8 or 16 bits"
         )
     else:
         return
-    raise BadInputError(
-        f"{name}: {kind} samples have no stated range; convert the picture to 8 or 16 bits"
-    )
+    raise BadInputError(f"{kind} samples have no stated range; convert the picture to 8 or 16 bits")
 
 
 def tiff_notes(layout: Layout) -> tuple[str, ...]:
@@ -408,6 +385,8 @@ def tiff_notes(layout: Layout) -> tuple[str, ...]:
         notes.append("samples of unspecified meaning left out")
     if layout.pages > 1:
         notes.append(f"only page {layout.index + 1} of the file's {layout.pages} pages taken")
+    if layout.beside:
+        notes.append(f"{layout.beside} previews or masks beside the picture left out")
     return tuple(notes)
 
 
@@ -421,15 +400,18 @@ def tags_at(stream: BinaryIO, layout: Layout) -> Image.Exif | None:
     return tags
 
 
-def refuse_coefficients(image: Image.Image, name: str) -> None:
+def refuse_coefficients(image: Image.Image) -> None:
     """Refuse YCbCr whose coefficients state no conversion. Raises BadInputError."""
     tags = getattr(image, "tag_v2", {})
-    if tags.get(_Tag.PHOTOMETRIC) != _YCBCR or tags.get(_Tag.COMPRESSION) in (_OLD_JPEG, _JPEG):
+    if tags.get(Tag.PhotometricInterpretation) != _YCBCR or tags.get(Tag.Compression) in (
+        _OLD_JPEG,
+        _JPEG,
+    ):
         return
-    coefficients = tags.get(_COEFFICIENTS, (0.299, 0.587, 0.114))
+    coefficients = tags.get(Tag.YCbCrCoefficients, (0.299, 0.587, 0.114))
     if not all(0 < float(value) < 1 for value in coefficients):
         raise BadInputError(
-            f"{name}: a TIFF in YCbCr whose coefficients ({', '.join(map(str, coefficients))}) "
+            f"a TIFF in YCbCr whose coefficients ({', '.join(map(str, coefficients))}) "
             "state no conversion to RGB; it is damaged"
         )
 
@@ -440,20 +422,22 @@ def set_small_palette(image: Image.Image) -> None:
     The colour map of a TIFF has 16 bits; that of some old writers has not, and Pillow shows it
     black. A map without large values is taken as libtiff takes it.
     """
-    colours = getattr(image, "tag_v2", {}).get(TiffImagePlugin.COLORMAP, ())
+    colours = getattr(image, "tag_v2", {}).get(Tag.ColorMap, ())
     if image.palette is not None and any(colours) and max(colours) < 256:
         image.palette = ImagePalette.raw("RGB;L", bytes(colours))
 
 
-def refuse_misread(image: Image.Image, name: str) -> None:
+def refuse_misread(image: Image.Image) -> None:
     """Refuse a TIFF that Pillow has decoded already, and wrongly. Raises BadInputError."""
     tags = getattr(image, "tag_v2", {})
-    if tags.get(_Tag.COMPRESSION, 1) != 1:
+    if tags.get(Tag.Compression, 1) != 1:
         return
-    planes = tags.get(_Tag.PLANAR, 1) == 2 and max(tags.get(_Tag.BITS, (1,))) > 8
-    signed = set(tags.get(_Tag.SAMPLE_FORMAT, (1,))) != {1}
-    units = tuple(tags.get(_SUBSAMPLING, (2, 2))) != (1, 1)
-    if planes or signed or (tags.get(_Tag.PHOTOMETRIC) == _YCBCR and units):
+    planes = (
+        tags.get(Tag.PlanarConfiguration, 1) == 2 and max(tags.get(Tag.BitsPerSample, (1,))) > 8
+    )
+    signed = set(tags.get(Tag.SampleFormat, (1,))) != {1}
+    units = tuple(tags.get(Tag.YCbCrSubSampling, (2, 2))) != (1, 1)
+    if planes or signed or (tags.get(Tag.PhotometricInterpretation) == _YCBCR and units):
         raise BadInputError(
-            f"{name}: Pillow decodes this kind of TIFF wrongly; give licodec the file itself"
+            "Pillow decodes this kind of TIFF wrongly; give licodec the file itself"
         )

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image
 
-from licodec.errors import BadInputError, LicodecError, LimitError
+from licodec.errors import BadInputError
 from licodec.images.pillow import PILLOW_ERRORS, one_line
 from licodec.images.samples import eight_bits, row_bands
 from licodec.images.sources import from_start
@@ -18,7 +18,7 @@ _WHITE_IS_ZERO, _BLACK_IS_ZERO, _PALETTE, _CMYK, _YCBCR = 0, 1, 3, 5, 6
 _JPEG_COMPRESSIONS = {6, 7, 34892, 33007}
 
 
-def decoded(stream: BinaryIO, layout: Layout, name: str) -> Image.Image:
+def decoded(stream: BinaryIO, layout: Layout) -> Image.Image:
     """The picture of a TIFF as an image of 8-bit samples in Pillow's modes, as it is stored.
 
     16-bit samples are rounded. Leaves the stream where it was. Raises BadInputError where the
@@ -26,13 +26,13 @@ def decoded(stream: BinaryIO, layout: Layout, name: str) -> Image.Image:
     """
     subsampled = layout.photometric == _YCBCR and layout.compression not in _JPEG_COMPRESSIONS
     if subsampled or (layout.premultiplied and layout.photometric in (_PALETTE, _CMYK)):
-        raise _not_read(layout, name, "convert it to RGB first")
+        raise _not_read(layout, "convert it to RGB first")
     try:
         import imagecodecs  # noqa: F401 (tifffile decodes little without it)
         import tifffile
     except ImportError as error:
         advice = "`pip install 'licodec[tiff]'` may read it, or convert it to 8-bit RGB"
-        raise _not_read(layout, name, advice) from error
+        raise _not_read(layout, advice) from error
     # What it has to say about odd files is said by our errors.
     logging.getLogger("tifffile").addHandler(logging.NullHandler())
     failures = (*PILLOW_ERRORS, NotImplementedError, tifffile.TiffFileError)
@@ -40,13 +40,9 @@ def decoded(stream: BinaryIO, layout: Layout, name: str) -> Image.Image:
         with from_start(stream), tifffile.TiffFile(stream) as file:
             page = file.pages[layout.index]
             return _image(_planes(page, layout, _palette(page, layout)), layout)
-    except LicodecError:
-        raise
-    except MemoryError as error:
-        raise LimitError(f"{name}: not enough memory to decode the picture") from error
     except failures as error:
         raise BadInputError(
-            f"{name}: a TIFF ({layout}) that cannot be decoded: {one_line(error)}; "
+            f"a TIFF ({layout}) that cannot be decoded: {one_line(error)}; "
             "it may be damaged, or of a kind that is not read: convert it to 8-bit RGB"
         ) from error
 
@@ -61,8 +57,8 @@ def conversion_notes(layout: Layout) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _not_read(layout: Layout, name: str, advice: str) -> BadInputError:
-    return BadInputError(f"{name}: a TIFF of a kind that is not read ({layout}); {advice}")
+def _not_read(layout: Layout, advice: str) -> BadInputError:
+    return BadInputError(f"a TIFF of a kind that is not read ({layout}); {advice}")
 
 
 def _palette(page: Any, layout: Layout) -> np.ndarray | None:
@@ -77,29 +73,20 @@ def _palette(page: Any, layout: Layout) -> np.ndarray | None:
 
 
 def _planes(page: Any, layout: Layout, palette: np.ndarray | None) -> np.ndarray:
-    """Colours and alpha, (H, W, samples) uint8, segment by segment."""
-    # Which planes each sample becomes.
-    colours = 3 if palette is not None else 1
-    targets = {sample: slice(sample, sample + colours) for sample in range(layout.colours)}
-    count = layout.colours if palette is None else colours
-    if layout.alpha is not None:
-        targets[layout.alpha] = slice(count, count + 1)
-        count += 1
-    planes = np.zeros((layout.height, layout.width, count), np.uint8)
-    for data, (plane, _, top, left, _), _ in page.segments(maxworkers=1):
-        if data is None:
-            raise ValueError("a strip or tile is missing")
-        block = data[0, : layout.height - top, : layout.width - left]
-        columns = slice(left, left + block.shape[1])
-        stored = [plane] if layout.separate else range(layout.samples)
-        for rows in row_bands(*block.shape[:2]):
-            region = planes[top + rows.start : top + rows.stop, columns]
-            for i, sample in enumerate(stored):
-                values = block[rows, :, i : i + 1]
-                if palette is not None and sample == 0:
-                    region[:, :, targets[sample]] = palette[values[:, :, 0]]
-                elif sample in targets:
-                    region[:, :, targets[sample]] = eight_bits(values, 2**layout.bits - 1)
+    """Colours and alpha, (H, W, samples) uint8."""
+    if 0 in page.databytecounts:
+        raise ValueError("a strip or tile is missing")
+    # (planes, 1, height, width, samples of each plane)
+    stored = np.moveaxis(page.asarray(maxworkers=1, squeeze=False)[:, 0], 0, -1)
+    stored = stored.reshape(layout.height, layout.width, layout.samples)
+    used = [*range(layout.colours), *([] if layout.alpha is None else [layout.alpha])]
+    colours = layout.colours if palette is None else 3
+    planes = np.empty((layout.height, layout.width, colours + len(used) - layout.colours), np.uint8)
+    for rows in row_bands(layout.height, layout.width):
+        values = stored[rows][:, :, used]
+        planes[rows, :, -len(used) :] = eight_bits(values, 2**layout.bits - 1)
+        if palette is not None:
+            planes[rows, :, :3] = palette[values[:, :, 0]]
     return planes
 
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-import numpy as np
-from PIL import Image, PngImagePlugin, TiffImagePlugin
+from PIL import ExifTags, Image, PngImagePlugin, TiffImagePlugin
 
 from licodec.errors import LicodecError, LimitError, UsageError
-from licodec.files import save_atomically
-from licodec.images.directory import DESCRIPTIVE_TAGS, ORIENTATION, described_exif
+from licodec.images.directory import DESCRIPTIVE_TAGS, described_exif
+from licodec.images.formats import INPUT_FORMATS
 from licodec.images.metadata import EXIF_PREFIX
 from licodec.images.picture import METADATA_KINDS, Picture
 from licodec.images.pillow import PILLOW_ERRORS, one_line
@@ -33,57 +31,44 @@ class OutputFormat:
     alpha     whether it holds an alpha plane
     metadata  which of icc, exif, xmp it holds
     max_side  pixels
-    options   for Pillow's save
+    options   for Pillow's save, which give way to a quality, 0 to 100; none where it has none
     channels  that its pictures may have; grey ones are written in colour where it is 3 alone
     variant_of  Pillow's name, where that is another
     """
 
     name: str
     suffixes: tuple[str, ...]
-    alpha: bool
-    metadata: frozenset[str]
-    max_side: int
+    alpha: bool = False
+    metadata: frozenset[str] = frozenset()
+    max_side: int = 2**31 - 1
     options: Mapping[str, Any] = field(default_factory=dict)
     channels: tuple[int, ...] = (1, 3)
     variant_of: str | None = None
 
 
-_ALL_METADATA = frozenset(METADATA_KINDS)
+_ALL = frozenset(METADATA_KINDS)
+# A quality at which a decoded picture loses little; exact: also the colours under transparent
+# pixels.
+_NEAR, _LOSSLESS = {"quality": 95, "subsampling": "4:4:4"}, {"lossless": True, "exact": True}
 _OUTPUT_FORMATS = {
     output.name: output
     for output in (
-        OutputFormat("PNG", (".png",), True, _ALL_METADATA, 2**31 - 1),
+        OutputFormat("PNG", (".png",), alpha=True, metadata=_ALL),
         # The first of a suffix counts: .pnm is either of the two that follow.
-        OutputFormat("PNM", (".pnm",), False, frozenset(), 2**31 - 1, variant_of="PPM"),
-        OutputFormat("PPM", (".ppm", ".pnm"), False, frozenset(), 2**31 - 1, channels=(3,)),
-        OutputFormat(
-            "PGM",
-            (".pgm", ".pnm"),
-            False,
-            frozenset(),
-            2**31 - 1,
-            channels=(1,),
-            variant_of="PPM",
-        ),
-        OutputFormat("BMP", (".bmp",), False, frozenset(), 2**31 - 1),
+        OutputFormat("PNM", (".pnm",), variant_of="PPM"),
+        OutputFormat("PPM", (".ppm", ".pnm"), channels=(3,)),
+        OutputFormat("PGM", (".pgm", ".pnm"), channels=(1,), variant_of="PPM"),
+        OutputFormat("BMP", (".bmp",)),
         # Not compressed: Pillow's compressed TIFFs cannot hold the Exif and GPS directories.
-        OutputFormat("TIFF", (".tif", ".tiff"), True, _ALL_METADATA, 2**31 - 1),
-        # 4:4:4, and a quality at which a decoded picture loses little.
-        OutputFormat(
-            "JPEG",
-            (".jpg", ".jpeg"),
-            False,
-            _ALL_METADATA,
-            65_500,
-            {"quality": 95, "subsampling": 0},
-        ),
-        # exact: also the colours under transparent pixels.
-        OutputFormat(
-            "WEBP", (".webp",), True, _ALL_METADATA, 16_383, {"lossless": True, "exact": True}
-        ),
+        OutputFormat("TIFF", (".tif", ".tiff"), alpha=True, metadata=_ALL),
+        OutputFormat("JPEG", (".jpg", ".jpeg"), False, _ALL, 65_500, _NEAR),
+        OutputFormat("AVIF", (".avif",), True, _ALL, 65_535, _NEAR),
+        OutputFormat("WEBP", (".webp",), True, _ALL, 16_383, _LOSSLESS),
     )
+    if output.name != "AVIF" or "AVIF" in INPUT_FORMATS
 }
 OUTPUT_FORMATS = tuple(_OUTPUT_FORMATS)
+QUALITY_FORMATS = tuple(output.name for output in _OUTPUT_FORMATS.values() if output.options)
 OUTPUT_SUFFIXES = tuple(
     dict.fromkeys(suffix for output in _OUTPUT_FORMATS.values() for suffix in output.suffixes)
 )
@@ -117,27 +102,31 @@ def output_format(name: str) -> OutputFormat:
     return _OUTPUT_FORMATS[format_for_suffix("." + name)]
 
 
-def encode_picture(picture: Picture, format: str, compression: int = PNG_COMPRESSION) -> bytes:
+def encode_picture(
+    picture: Picture,
+    format: str,
+    compression: int = PNG_COMPRESSION,
+    quality: int | None = None,
+) -> bytes:
     """The picture as a file of an output format, with the metadata that it holds; `compression` is
-    PNG's, 0 (largest and soonest) to 9.
+    PNG's, 0 (largest and soonest) to 9, `quality` that of the formats that have one, 0 to 100.
 
-    Raises UsageError where the format cannot hold the picture or its metadata; metadata of a
-    kind that the format lacks is left out, see `metadata_not_held`.
+    Raises UsageError where the format cannot hold the picture or its metadata, or has no quality;
+    metadata of a kind that the format lacks is left out, see `metadata_not_held`.
     """
     output = output_format(format)
+    if quality is not None and not output.options:
+        raise UsageError(f"{output.name} has no quality; {', '.join(QUALITY_FORMATS)} have")
     _check_holds(picture, output)
-    pixels = picture.pixels
+    image = picture.to_image()
     if picture.channels not in output.channels:  # grey, as all colours alike
-        pixels = np.repeat(pixels, 3, axis=2)
-    image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
-    if picture.alpha is not None:
-        image.putalpha(Image.fromarray(picture.alpha))
+        image = image.convert("RGB")
     stream = io.BytesIO()
     try:
         image.save(
             stream,
             format=output.variant_of or output.name,
-            **(output.options if output.name != "PNG" else {"compress_level": compression}),
+            **_coding_options(output, compression, quality),
             **_metadata_options(picture, output),
         )
     except MemoryError as error:
@@ -148,20 +137,6 @@ def encode_picture(picture: Picture, format: str, compression: int = PNG_COMPRES
             "choose PNG, or leave its metadata out (--metadata none)"
         ) from error
     return stream.getvalue()
-
-
-def write_picture(
-    picture: Picture, target: Path | BinaryIO, format: str, overwrite: bool = False
-) -> None:
-    """Write the picture to a file (see `files.save_atomically`) or to a binary stream.
-
-    Raises as `encode_picture` and `files.save_atomically`.
-    """
-    data = encode_picture(picture, format)
-    if isinstance(target, Path):
-        save_atomically(target, data, overwrite)
-    else:
-        target.write(data)
 
 
 def metadata_not_held(picture: Picture, format: str) -> tuple[str, ...]:
@@ -176,7 +151,10 @@ def metadata_not_held(picture: Picture, format: str) -> tuple[str, ...]:
 def _check_holds(picture: Picture, output: OutputFormat) -> None:
     if picture.alpha is not None and not output.alpha:
         able = ", ".join(other.name for other in _OUTPUT_FORMATS.values() if other.alpha)
-        raise UsageError(f"{output.name} cannot hold the picture's alpha; choose one of {able}")
+        raise UsageError(
+            f"{output.name} cannot hold the picture's alpha; choose one of {able}, "
+            "or flatten it (--background)"
+        )
     if picture.channels > max(output.channels):
         raise UsageError(
             f"{output.name} holds grey pictures alone, and this one has colours; choose PPM or PNM"
@@ -196,9 +174,20 @@ def _check_holds(picture: Picture, output: OutputFormat) -> None:
                 )
 
 
+def _coding_options(
+    output: OutputFormat, compression: int, quality: int | None
+) -> Mapping[str, Any]:
+    if output.name == "PNG":
+        return {"compress_level": compression}
+    if quality is None:
+        return output.options
+    # Colours at half the resolution where little is asked for, as most programs have it.
+    return {"quality": quality, "subsampling": "4:4:4" if quality >= 90 else "4:2:0"}
+
+
 def _held_metadata(picture: Picture, output: OutputFormat) -> frozenset[str]:
-    # WebP has colour samples only, for which a profile of grey ones is wrong.
-    if output.name == "WEBP" and picture.channels == 1:
+    # These have colour samples only, for which a profile of grey ones is wrong.
+    if output.name in ("WEBP", "AVIF") and picture.channels == 1:
         return output.metadata - {"icc"}
     return output.metadata
 
@@ -236,7 +225,7 @@ def _tiff_directory(exif: bytes | None, xmp: bytes | None) -> Image.Exif:
         if exif is not None:
             source = Image.Exif()
             source.load(exif)
-            described = described_exif(source, DESCRIPTIVE_TAGS | {ORIENTATION})
+            described = described_exif(source, DESCRIPTIVE_TAGS | {ExifTags.Base.Orientation})
             if described is not None:
                 directory.load(described)
     except PILLOW_ERRORS as error:

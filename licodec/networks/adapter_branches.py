@@ -9,7 +9,6 @@ fixed gain can be folded into its layer. Names are those of the published checkp
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -60,8 +59,17 @@ class PlaneMatrixProduct(nn.Module):
 
 
 class Branch(nn.Module):
-    """What is added to a layer, times its gain."""
+    """What is added to a layer, times its gain.
 
+    LAYER, TWICE  what the layer is called beside a branch of this kind, and beside a second one
+    BRANCH        what the branch is
+    WEIGHTED      where in the layer the module with its weights is
+    """
+
+    LAYER: ClassVar[str]
+    TWICE: ClassVar[str]
+    BRANCH: ClassVar[str]
+    WEIGHTED: ClassVar[tuple[str, ...]] = ()
     gain: Gain
 
     def folded_into(self, layer: Any) -> None:
@@ -72,6 +80,8 @@ class Branch(nn.Module):
 
 class LowRankBranch(Branch):
     """LoRA (Hu et al., ICLR 2022): x @ W_a (in, rank) @ W_b (rank, out)."""
+
+    LAYER, TWICE, BRANCH = "linear", "linear_with_lora", "lora"
 
     def __init__(self, layer: nn.Linear, rank: int, gain: Gain) -> None:
         super().__init__()
@@ -95,6 +105,8 @@ class ConvolutionBranch(Branch):
     a bias where the layer has one.
     """
 
+    LAYER, TWICE, BRANCH = "conv", "conv_with_adapter", "adapter"
+
     def __init__(self, layer: nn.Conv2d, rank: int, gain: Gain) -> None:
         super().__init__()
         self.conv1 = _grouped(layer, rank, rank)
@@ -114,6 +126,9 @@ class ConvolutionBranch(Branch):
 
 class SubpixelBranch(Branch):
     """A grouped convolution to 4 * rank channels, depth-to-space by 2, a 1x1 convolution."""
+
+    LAYER, TWICE, BRANCH = "subpel_conv", "subpel_conv_with_adapter", "adapter"
+    WEIGHTED = ("0",)  # before the pixel shuffle
 
     def __init__(self, convolution: nn.Conv2d, factor: int, rank: int, gain: Gain) -> None:
         super().__init__()
@@ -137,6 +152,9 @@ class SubpixelBranch(Branch):
         if layer.bias is not None:
             bias = mixing @ bias.reshape(-1, phases) + _bias(self.conv2)[:, None]
             layer.bias += self.gain.largest * bias.flatten()
+
+
+KINDS = (LowRankBranch, ConvolutionBranch, SubpixelBranch)
 
 
 def _grouped(layer: nn.Conv2d, out_channels: int, groups: int) -> nn.Conv2d:
@@ -176,63 +194,25 @@ def _dense(convolution: nn.Conv2d) -> tuple[Tensor, Tensor]:
 
 
 class Adapted(nn.Module):
-    """A layer and its branch, under the attribute names LAYER and BRANCH.
-
-    WEIGHTED is where in the layer the module with its weights is.
-    """
-
-    LAYER: ClassVar[str]
-    BRANCH: ClassVar[str]
-    WEIGHTED: ClassVar[tuple[str, ...]] = ()
+    """A layer and its branch, under `names`; the layer may be an adapted one itself."""
 
     def __init__(self, layer: nn.Module, branch: Branch) -> None:
         super().__init__()
-        self.add_module(self.LAYER, layer)
-        self.add_module(self.BRANCH, branch)
+        self.names = branch.TWICE if isinstance(layer, Adapted) else branch.LAYER, branch.BRANCH
+        self.add_module(self.names[0], layer)
+        self.add_module(self.names[1], branch)
 
     @property
     def layer(self) -> nn.Module:
-        return getattr(self, self.LAYER)
+        return getattr(self, self.names[0])
 
     @property
     def branch(self) -> Branch:
-        return getattr(self, self.BRANCH)
+        return getattr(self, self.names[1])
 
     def forward(self, x: Tensor) -> Tensor:
-        return getattr(self, self.LAYER)(x) + getattr(self, self.BRANCH)(x)
-
-
-class AdaptedLinear(Adapted):
-    LAYER, BRANCH = "linear", "lora"
-
-
-class AdaptedConvolution(Adapted):
-    LAYER, BRANCH = "conv", "adapter"
-
-
-class AdaptedSubpixel(Adapted):
-    LAYER, BRANCH = "subpel_conv", "adapter"
-    WEIGHTED = ("0",)  # before the pixel shuffle
-
-
-class TwiceAdaptedLinear(Adapted):
-    LAYER, BRANCH = "linear_with_lora", "lora"
-
-
-class TwiceAdaptedConvolution(Adapted):
-    LAYER, BRANCH = "conv_with_adapter", "adapter"
-
-
-class TwiceAdaptedSubpixel(Adapted):
-    LAYER, BRANCH = "subpel_conv_with_adapter", "adapter"
-    WEIGHTED = AdaptedSubpixel.WEIGHTED
-
-
-TWICE: Mapping[type[Adapted], type[Adapted]] = {
-    AdaptedLinear: TwiceAdaptedLinear,
-    AdaptedConvolution: TwiceAdaptedConvolution,
-    AdaptedSubpixel: TwiceAdaptedSubpixel,
-}
+        layer, branch = self.names
+        return getattr(self, layer)(x) + getattr(self, branch)(x)
 
 
 def adapted(layer: nn.Module, rank: int, gain: Gain) -> Adapted | None:
@@ -240,19 +220,8 @@ def adapted(layer: nn.Module, rank: int, gain: Gain) -> Adapted | None:
 
     A layer that has a branch gets a second one of the same kind around it.
     """
-    if isinstance(layer, Adapted) and (twice := TWICE.get(type(layer))):
-        branch = _branch(layer.layer, rank, gain)
-        return None if branch is None else twice(layer, branch)
-    branch = _branch(layer, rank, gain)
-    match branch:
-        case LowRankBranch():
-            return AdaptedLinear(layer, branch)
-        case ConvolutionBranch():
-            return AdaptedConvolution(layer, branch)
-        case SubpixelBranch():
-            return AdaptedSubpixel(layer, branch)
-        case _:
-            return None
+    branch = _branch(layer.layer if isinstance(layer, Adapted) else layer, rank, gain)
+    return None if branch is None else Adapted(layer, branch)
 
 
 def _branch(layer: nn.Module, rank: int, gain: Gain) -> Branch | None:

@@ -252,15 +252,20 @@ def freeze_all_but(network: nn.Module, mode: str) -> None:
         parameter.requires_grad_(True)
 
 
+def plain(module: nn.Module) -> nn.Module:
+    """A module without the branches around it."""
+    while isinstance(module, Adapted):
+        module = module.layer
+    return module
+
+
 def anchor_of(network: Whole) -> Whole:
     """A copy in evaluation mode, on the CPU, without adapters."""
 
     def strip(module: nn.Module) -> None:
         for name, child in list(module.named_children()):
-            while isinstance(child, Adapted):
-                child = child.layer
-            setattr(module, name, child)
-            strip(child)
+            setattr(module, name, plain(child))
+            strip(plain(child))
 
     anchor = copy.deepcopy(network).cpu().eval()
     strip(anchor)
@@ -285,8 +290,8 @@ def plain_path(module: nn.Module, path: str) -> tuple[str, bool]:
     for name in path.split("."):
         if not isinstance(module, Adapted):
             names.append(name)
-        elif name == module.BRANCH:
-            return ".".join((*names, *module.WEIGHTED)), True
+        elif name == module.names[1]:
+            return ".".join((*names, *module.branch.WEIGHTED)), True
         module = getattr(module, name)
     return ".".join(names), False
 
@@ -294,11 +299,7 @@ def plain_path(module: nn.Module, path: str) -> tuple[str, bool]:
 def plain_submodule(module: nn.Module, path: str) -> nn.Module:
     """What is at `path` in `module` without adapters, where `module` may have them."""
     for name in path.split("."):
-        while isinstance(module, Adapted):
-            module = module.layer
-        module = getattr(module, name)
-    while isinstance(module, Adapted):
-        module = module.layer
+        module = plain(getattr(plain(module), name))
     return module
 
 
@@ -322,7 +323,7 @@ def merge(network: nn.Module) -> None:
         while isinstance(layer, Adapted):
             branches.append(layer.branch)
             layer = layer.layer
-        weighted = layer.get_submodule(".".join(outer.WEIGHTED))
+        weighted = layer.get_submodule(".".join(outer.branch.WEIGHTED))
         for branch in branches:
             branch.folded_into(weighted)
         network.get_submodule(parent).add_module(child, layer)

@@ -30,7 +30,6 @@ from licodec.networks.base_transforms import (
     GROUPS,
     LATENT_UNIT,
     MEAN_STEP,
-    PIXEL_UNIT,
     Analysis,
     BaseConfig,
     HyperAnalysis,
@@ -38,16 +37,15 @@ from licodec.networks.base_transforms import (
     Synthesis,
     dct_basis,
 )
-from licodec.networks.block_bases import COLORS, mean_basis
+from licodec.networks.block_bases import COLORS, PIXEL_UNIT, mean_basis
 from licodec.networks.conditions import StepSizes, knots, set_conditions
-from licodec.networks.entropy_models import gaussian_likelihood, rdoq
+from licodec.networks.entropy_models import DISTORTION_WEIGHT, gaussian_likelihood, rdoq
 from licodec.networks.network import Network
 
 PHASES = 4  # of a 2x2 grid of latent positions, row by row
 STEP_ORDER = (0, 3, 2, 1)  # step k codes group p ^ STEP_ORDER[k] at phase p
 OTHER_HYPER_DEVIATION = 3.0
 HYPER_STEP_EXPONENT = 0.5  # of d, at first
-DISTORTION_WEIGHT = 20.0  # bits that an error of one step is worth to the encoder
 
 
 def interleaved(planes: list[Tensor]) -> Tensor:
@@ -74,6 +72,7 @@ class BaseNetwork(Network):
     def __init__(self, config: BaseConfig | None = None) -> None:
         super().__init__()
         self.config = config = config or BaseConfig()
+        self.latents, self.hyper_latents = config.latents, config.hyper_latents
         basis, deviation = dct_basis(config.latents)
         deviation = deviation / LATENT_UNIT
         means, mean_deviation = mean_basis(deviation[:COLORS])

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +12,7 @@ from licodec.networks.block_bases import (
     BLOCK,
     COLORS,
     HYPER_BLOCK,
+    PIXEL_UNIT,
     block_basis,
     frequencies,
     linear_transform,
@@ -25,7 +24,6 @@ from licodec.networks.latent_views import LogMagnitude, normalizing_gain
 from licodec.networks.layers import ResidualUnit, narrow_relu, scaled, shrunk
 
 GROUPS = 4  # of channels
-PIXEL_UNIT = 16.0  # both transforms see (level of 8 bits - 127.5) / PIXEL_UNIT
 LATENT_UNIT = 20.0  # levels: a latent of the linear path is a coefficient over this
 MEAN_STEP = 6.0  # latents that a hyper-latent of the block means counts in
 
@@ -46,12 +44,6 @@ class BaseConfig:
     @property
     def latents(self) -> int:
         return COLORS + GROUPS * self.group
-
-    @classmethod
-    def stated(cls, data: Mapping[str, object]) -> BaseConfig:
-        """From what a state or a card says. Raises TypeError for other hyper-parameters."""
-        own: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
-        return cls(**own)
 
 
 def dct_basis(count: int) -> tuple[Tensor, Tensor]:

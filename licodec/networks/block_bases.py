@@ -11,6 +11,9 @@ from licodec.networks.layers import bias_of
 
 BLOCK = 16  # pixels per latent position, each way
 COLORS = 3
+# Both transforms see (pixel - 127.5) / PIXEL_UNIT in levels of 8 bits: about the size of a
+# quantization step, so that one learning rate suits the weights on either side of the latents.
+PIXEL_UNIT = 16.0
 HYPER_BLOCK = 4  # latent positions per hyper-latent, each way
 
 

@@ -21,9 +21,15 @@ from licodec.networks.blocks import (
     ResidualBlockUpsample,
     ResidualBlockWithStride,
 )
-from licodec.networks.layers import MaskedConvolution, bias_of, conv3x3, subpixel_convolution
+from licodec.networks.layers import (
+    MaskedConvolution,
+    alternated,
+    bias_of,
+    conv3x3,
+    subpixel_convolution,
+)
 from licodec.networks.lite import straight_through_round
-from licodec.networks.priors import FactorizedPrior, gaussian_likelihood
+from licodec.networks.priors import FactorizedPrior, learning_likelihood
 from licodec.networks.published import PublishedNetwork
 
 REACH = 2  # rows above and columns beside a position that its context holds
@@ -68,34 +74,27 @@ class ChengNetwork(PublishedNetwork):
             ResidualBlock(n),
             subpixel_convolution(n, 3),
         )
-        self.h_a = nn.Sequential(
+        self.h_a = alternated(
+            nn.LeakyReLU,
             conv3x3(n, n),
-            nn.LeakyReLU(),
             conv3x3(n, n),
-            nn.LeakyReLU(),
             conv3x3(n, n, stride=2),
-            nn.LeakyReLU(),
             conv3x3(n, n),
-            nn.LeakyReLU(),
             conv3x3(n, n, stride=2),
         )
         middle = n * 3 // 2
-        self.h_s = nn.Sequential(
+        self.h_s = alternated(
+            nn.LeakyReLU,
             conv3x3(n, n),
-            nn.LeakyReLU(),
             subpixel_convolution(n, n),
-            nn.LeakyReLU(),
             conv3x3(n, middle),
-            nn.LeakyReLU(),
             subpixel_convolution(middle, middle),
-            nn.LeakyReLU(),
             conv3x3(middle, 2 * n),
         )
-        self.entropy_parameters = nn.Sequential(
+        self.entropy_parameters = alternated(
+            nn.LeakyReLU,
             nn.Conv2d(4 * n, n * 10 // 3, 1),
-            nn.LeakyReLU(),
             nn.Conv2d(n * 10 // 3, n * 8 // 3, 1),
-            nn.LeakyReLU(),
             nn.Conv2d(n * 8 // 3, 2 * n, 1),
         )
         self.context_prediction = MaskedConvolution(n, 2 * n, 2 * REACH + 1, padding=REACH)
@@ -121,7 +120,7 @@ class ChengNetwork(PublishedNetwork):
             coded = residual + torch.rand_like(y) - 0.5
         else:
             coded = straight_through_round(residual)
-        return rounded, gaussian_likelihood(coded, scale)
+        return rounded, learning_likelihood(coded, scale)
 
     def decoded_from(self, y: Tensor, features: Tensor) -> Tensor:
         """What decoding gives of the latents `y` (N, M, h, w), given h_s's features."""

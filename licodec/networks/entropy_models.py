@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+Floor = Callable[[Tensor, float], Tensor]
+
 LIKELIHOOD_FLOOR = 1e-9
 SCALE_FLOOR = 0.11  # the published lower bound on a Gaussian's scale, in quantization steps
+DISTORTION_WEIGHT = 20.0  # bits that an error of one quantization step is worth to the encoder
 
 
 class EntropyBottleneck(nn.Module):
@@ -69,21 +73,16 @@ class EntropyBottleneck(nn.Module):
         return mass.reshape(shape).transpose(0, 1).clamp_min(LIKELIHOOD_FLOOR)
 
 
-def gaussian_likelihood(value: Tensor, scale: Tensor) -> Tensor:
+def gaussian_likelihood(value: Tensor, scale: Tensor, floored: Floor = torch.clamp_min) -> Tensor:
     """Mass of the unit interval around `value` under a zero-mean Gaussian, elementwise.
 
-    `value` and `scale` are in quantization steps; the scale is floored at SCALE_FLOOR.
+    `value` and `scale` are in quantization steps; the scale and the mass are `floored`, at
+    SCALE_FLOOR and at LIKELIHOOD_FLOOR.
     """
-    scale = scale.clamp_min(SCALE_FLOOR)
-    value = value.abs()
-    return gaussian_mass(value, scale).clamp_min(LIKELIHOOD_FLOOR)
-
-
-def gaussian_mass(value: Tensor, scale: Tensor) -> Tensor:
-    """The same for `value` >= 0, without any floor."""
+    value, scale = value.abs(), floored(scale, SCALE_FLOOR)
     upper = 0.5 * torch.erfc((value - 0.5) / scale * (1 / math.sqrt(2)))
     lower = 0.5 * torch.erfc((value + 0.5) / scale * (1 / math.sqrt(2)))
-    return upper - lower
+    return floored(upper - lower, LIKELIHOOD_FLOOR)
 
 
 @torch.no_grad()

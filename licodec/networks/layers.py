@@ -8,6 +8,8 @@ leaves only.
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -64,6 +66,17 @@ class ResidualUnit(nn.Module):
 def narrow_relu() -> nn.Sequential:
     """A ReLU whose result has 8 bits in the exact form."""
     return nn.Sequential(nn.ReLU(), Narrowed(8))
+
+
+def named(**layers: nn.Module) -> nn.Sequential:
+    """Layers in turn, under their names."""
+    return nn.Sequential(OrderedDict(layers))
+
+
+def alternated(activation: Callable[[], nn.Module], *layers: nn.Module) -> nn.Sequential:
+    """Layers in turn, with an activation between each two."""
+    pairs = [module for layer in layers for module in (layer, activation())]
+    return nn.Sequential(*pairs[:-1])
 
 
 def downsample(in_channels: int, out_channels: int, factor: int = 2) -> nn.Sequential:

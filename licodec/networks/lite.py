@@ -14,7 +14,6 @@ Each transform and each slice's networks are compiled into one program
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass
 
 import torch
@@ -24,6 +23,7 @@ from licodec.networks.block_bases import (
     BLOCK,
     COLORS,
     HYPER_BLOCK,
+    PIXEL_UNIT,
     block_basis,
     frequencies,
     linear_transform,
@@ -31,25 +31,27 @@ from licodec.networks.block_bases import (
     strongest,
 )
 from licodec.networks.compiled_leaves import FirstChannels, Narrowed
-from licodec.networks.entropy_models import EntropyBottleneck, gaussian_likelihood, rdoq
+from licodec.networks.entropy_models import (
+    DISTORTION_WEIGHT,
+    EntropyBottleneck,
+    gaussian_likelihood,
+    rdoq,
+)
 from licodec.networks.latent_views import LogMagnitude, normalizing_gain
 from licodec.networks.layers import (
     HalfTanh,
     ResidualUnit,
     ScaleExponential,
+    alternated,
     bias_of,
     downsample,
+    named,
     narrow_relu,
     scaled,
     shrunk,
     upsample,
 )
 from licodec.networks.rate_modes import RateModes
-
-# Both transforms see (pixel - 127.5) / PIXEL_UNIT in levels of 8 bits: about the size of a
-# quantization step, so that one learning rate suits the weights on either side of the latents.
-PIXEL_UNIT = 16.0
-DISTORTION_WEIGHT = 20.0  # bits that an error of one quantization step is worth to the encoder
 
 
 @dataclass(frozen=True)
@@ -87,11 +89,6 @@ def dct_basis(count: int) -> tuple[Tensor, Tensor]:
     deviation = torch.stack([start / falling for start in (1500.0, 330.0, 150.0)])
     order = strongest(deviation, count)
     return block_basis(order), deviation.flatten()[order].float()
-
-
-def named(**layers: nn.Module) -> nn.Sequential:
-    """Layers in turn, under their names."""
-    return nn.Sequential(OrderedDict(layers))
 
 
 class Analysis(nn.Module):
@@ -165,15 +162,12 @@ class HyperAnalysis(nn.Module):
         super().__init__()
         width = config.context_width
         self.gain, self.magnitude = normalizing_gain(deviation), LogMagnitude()
-        self.layers = nn.Sequential(
+        self.layers = alternated(
+            narrow_relu,
             nn.Conv2d(2 * config.latents, width, 1),
-            narrow_relu(),
             nn.Conv2d(width, width, 3, padding=1),
-            narrow_relu(),
             downsample(width, width),
-            narrow_relu(),
             nn.Conv2d(width, width, 3, padding=1),
-            narrow_relu(),
             downsample(width, config.hyper_latents),
         )
         # The block means' second level.
@@ -199,15 +193,12 @@ class HyperSynthesis(nn.Module):
         super().__init__()
         width = config.context_width
         self.gain = normalizing_gain(deviation)
-        self.layers = nn.Sequential(
+        self.layers = alternated(
+            narrow_relu,
             nn.Conv2d(config.hyper_latents, width, 3, padding=1),
-            narrow_relu(),
             upsample(width, width),
-            narrow_relu(),
             nn.Conv2d(width, width, 3, padding=1),
-            narrow_relu(),
             upsample(width, config.hyper_features),
-            narrow_relu(),
             nn.Conv2d(config.hyper_features, config.hyper_features, 3, padding=1),
         )
         # The inverse of that of the hyper-analysis, which may look at neighbours.
@@ -356,6 +347,7 @@ class LiteNetwork(RateModes):
     def __init__(self, config: LiteConfig | None = None) -> None:
         super().__init__("lite")
         self.config = config = config or LiteConfig()
+        self.latents, self.hyper_latents = config.latents, config.hyper_latents
         basis, deviation = dct_basis(config.latents)
         deviation = deviation / self.INITIAL_STEP
         self.analysis = Analysis(config, basis, self.INITIAL_STEP)

@@ -7,9 +7,8 @@ from torch import Tensor, nn
 
 from licodec.networks.entropy_models import (
     LIKELIHOOD_FLOOR,
-    SCALE_FLOOR,
     EntropyBottleneck,
-    gaussian_mass,
+    gaussian_likelihood,
 )
 from licodec.networks.layers import lower_bound
 from licodec.networks.lite import straight_through_round
@@ -49,10 +48,6 @@ class FactorizedPrior(EntropyBottleneck):
         return decoded, lower_bound(self.mass(coded), LIKELIHOOD_FLOOR)
 
 
-def gaussian_likelihood(value: Tensor, scale: Tensor) -> Tensor:
-    """Mass of the unit interval around `value` under a zero-mean Gaussian, elementwise.
-
-    `value` and `scale` are in quantization steps. Scales below the floor still learn.
-    """
-    mass = gaussian_mass(value.abs(), lower_bound(scale, SCALE_FLOOR))
-    return lower_bound(mass, LIKELIHOOD_FLOOR)
+def learning_likelihood(value: Tensor, scale: Tensor) -> Tensor:
+    """:func:`gaussian_likelihood`, with which scales below the floor still learn."""
+    return gaussian_likelihood(value, scale, lower_bound)

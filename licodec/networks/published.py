@@ -10,16 +10,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from licodec.networks.layers import (
-    HalfTanh,
-)
+from licodec.networks.layers import HalfTanh, alternated
 from licodec.networks.lite import adaptive_step, straight_through_round
-from licodec.networks.priors import FactorizedPrior, gaussian_likelihood
+from licodec.networks.priors import FactorizedPrior, learning_likelihood
 from licodec.networks.rate_modes import RateModes
 
 
@@ -33,7 +32,6 @@ class PublishedNetwork(RateModes, ABC):
     """
 
     entropy_bottleneck: FactorizedPrior
-    latents: int  # channels, M
     g_a: nn.Module
     g_s: nn.Module
     h_a: nn.Module
@@ -42,6 +40,10 @@ class PublishedNetwork(RateModes, ABC):
     def analysis(self) -> nn.Module:
         """Pixels (N, 3, H, W) in [0, 1] -> latents (N, M, h, w)."""
         return self.g_a
+
+    @property
+    def hyper_latents(self) -> int:  # type: ignore[override]  # its prior has as many
+        return self.entropy_bottleneck.channels
 
     @property
     def hyper_analysis(self) -> nn.Module:
@@ -63,15 +65,11 @@ class PublishedNetwork(RateModes, ABC):
         """Latents and decoded hyper-latents -> (decoded latents, likelihoods)."""
 
     def forward(self, x: Tensor) -> dict:
-        y = self.analysis(self.padded(x))
+        y = self.analysis(padded(x, self.ALIGNMENT))
         z_hat, z_likelihoods = self.entropy_bottleneck(self.hyper_analysis(y))
         y_hat, y_likelihoods = self.code_latents(y, z_hat)
         x_hat = self.synthesis(y_hat)[..., : x.shape[2], : x.shape[3]]
         return {"x_hat": x_hat, "likelihoods": {"y": y_likelihoods, "z": z_likelihoods}}
-
-    def padded(self, x: Tensor) -> Tensor:
-        """`x` with sides that are multiples of ALIGNMENT."""
-        return padded(x, self.ALIGNMENT)
 
 
 def padded(x: Tensor, alignment: int) -> Tensor:
@@ -198,7 +196,7 @@ class SlicedNetwork(PublishedNetwork):
             residual = (own - mean) / step
             rounded = straight_through_round(residual)
             coded = residual + torch.rand_like(residual) - 0.5 if self.training else rounded
-            likelihoods.append(gaussian_likelihood(coded, scale / step))
+            likelihoods.append(learning_likelihood(coded, scale / step))
             y_hat = rounded * step + mean
             decoded.append(y_hat + self.residual_prediction(index)(context, y_hat))
         return torch.cat(decoded, 1), torch.cat(likelihoods, 1)
@@ -206,8 +204,5 @@ class SlicedNetwork(PublishedNetwork):
 
 def context_network(in_channels: int, widths: Sequence[int]) -> nn.Sequential:
     """3x3 convolutions to `widths` in turn with GELU between them."""
-    layers: list[nn.Module] = []
-    for width in widths:
-        layers += [nn.Conv2d(in_channels, width, 3, padding=1), nn.GELU()]
-        in_channels = width
-    return nn.Sequential(*layers[:-1])
+    pairs = pairwise((in_channels, *widths))
+    return alternated(nn.GELU, *(nn.Conv2d(*pair, 3, padding=1) for pair in pairs))

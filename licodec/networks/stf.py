@@ -7,7 +7,7 @@ Module names are those of the published checkpoints.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,7 +18,9 @@ from licodec.networks.layers import (
     NeighbourStack,
     PointwiseLinear,
     StochasticDepth,
+    alternated,
     conv3x3,
+    named,
     subpixel_convolution,
 )
 from licodec.networks.priors import FactorizedPrior
@@ -41,15 +43,13 @@ class StfConfig:
     slices: int = 12
 
 
-class Mlp(nn.Module):
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.fc1 = PointwiseLinear(channels, 4 * channels)
-        self.act = nn.GELU()
-        self.fc2 = PointwiseLinear(4 * channels, channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(self.act(self.fc1(x)))
+def mlp(channels: int) -> nn.Sequential:
+    """A two-layer network at every position."""
+    return named(
+        fc1=PointwiseLinear(channels, 4 * channels),
+        act=nn.GELU(),
+        fc2=PointwiseLinear(4 * channels, channels),
+    )
 
 
 class SwinBlock(nn.Module):
@@ -60,7 +60,7 @@ class SwinBlock(nn.Module):
         self.norm1 = ChannelNorm(channels)
         self.attn = SwinAttention(channels, heads, WINDOW, shift)
         self.norm2 = ChannelNorm(channels)
-        self.mlp = Mlp(channels)
+        self.mlp = mlp(channels)
         self.drop = StochasticDepth(drop)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -68,72 +68,47 @@ class SwinBlock(nn.Module):
         return x + self.drop(self.mlp(self.norm2(x)))
 
 
-class PatchMerging(nn.Module):
+def patch_merging(channels: int) -> nn.Sequential:
     """(N, C, 2h, 2w) -> (N, 2C, h, w)."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.stack = NeighbourStack()
-        self.norm = ChannelNorm(4 * channels)
-        self.reduction = PointwiseLinear(4 * channels, 2 * channels, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.reduction(self.norm(self.stack(x)))
+    return named(
+        stack=NeighbourStack(),
+        norm=ChannelNorm(4 * channels),
+        reduction=PointwiseLinear(4 * channels, 2 * channels, bias=False),
+    )
 
 
-class PatchSplit(nn.Module):
+def patch_split(channels: int) -> nn.Sequential:
     """(N, C, h, w) -> (N, C / 2, 2h, 2w)."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.norm = ChannelNorm(channels)
-        self.reduction = PointwiseLinear(channels, 2 * channels, bias=False)
-        self.shuffle = nn.PixelShuffle(2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.shuffle(self.reduction(self.norm(x)))
+    return named(
+        norm=ChannelNorm(channels),
+        reduction=PointwiseLinear(channels, 2 * channels, bias=False),
+        shuffle=nn.PixelShuffle(2),
+    )
 
 
-class Stage(nn.Module):
+def patch_embedding(width: int) -> nn.Sequential:
+    """Pixels (N, 3, 2h, 2w) -> (N, width, h, w)."""
+    return named(proj=nn.Conv2d(3, width, 2, 2), norm=ChannelNorm(width))
+
+
+def stage(
+    channels: int, heads: int, drops: Sequence[float], downsample: nn.Module
+) -> nn.Sequential:
     """Swin blocks, every second one with shifted windows, then a change of resolution.
 
     `drops` has one probability of stochastic depth per block.
     """
-
-    def __init__(
-        self, channels: int, heads: int, drops: Sequence[float], downsample: nn.Module
-    ) -> None:
-        super().__init__()
-        shifts = itertools.cycle((0, WINDOW // 2))
-        self.blocks = nn.Sequential(
-            *(
-                SwinBlock(channels, heads, shift, drop)
-                for drop, shift in zip(drops, shifts, strict=False)
-            )
-        )
-        self.downsample = downsample  # the published name, in the synthesis too
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.downsample(self.blocks(x))
-
-
-class PatchEmbed(nn.Module):
-    """Pixels (N, 3, 2h, 2w) -> (N, width, h, w)."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.proj = nn.Conv2d(3, width, 2, 2)
-        self.norm = ChannelNorm(width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.norm(self.proj(x))
+    shifts = itertools.cycle((0, WINDOW // 2))
+    blocks = (SwinBlock(channels, heads, *own) for own in zip(shifts, drops, strict=False))
+    # The published names, in the synthesis too.
+    return named(blocks=nn.Sequential(*blocks), downsample=downsample)
 
 
 def stages(
     widths: Sequence[int],
     depths: Sequence[int],
     heads: Sequence[int],
-    change: type[PatchMerging] | type[PatchSplit],
+    change: Callable[[int], nn.Module],
 ) -> nn.ModuleList:
     """The stages of one transform; all but the last end in `change`."""
     drops = torch.linspace(0, LARGEST_DROP, sum(depths), device="cpu").tolist()
@@ -141,7 +116,7 @@ def stages(
     for i, (width, depth, head) in enumerate(zip(widths, depths, heads, strict=True)):
         last = i == len(widths) - 1
         end = nn.Identity() if last else change(width)
-        built.append(Stage(width, head, drops[start : start + depth], end))
+        built.append(stage(width, head, drops[start : start + depth], end))
         start += depth
     return nn.ModuleList(built)
 
@@ -149,15 +124,12 @@ def stages(
 def hyper_synthesis() -> nn.Sequential:
     """Hyper-latents (N, 192, h / 4, w / 4) -> features (N, 384, h, w)."""
     e, d, c, b, a = reversed(HYPER_WIDTHS)
-    return nn.Sequential(
+    return alternated(
+        nn.GELU,
         conv3x3(e, d),
-        nn.GELU(),
         subpixel_convolution(d, c),
-        nn.GELU(),
         conv3x3(c, b),
-        nn.GELU(),
         subpixel_convolution(b, a),
-        nn.GELU(),
         conv3x3(a, a),
     )
 
@@ -171,23 +143,20 @@ class StfNetwork(SlicedNetwork):
         super().__init__(backbone, a, config.slices, config.slices // 2)
         self.config = config
         widths = [config.width << i for i in range(len(config.depths))]
-        self.patch_embed = PatchEmbed(config.width)
-        self.layers = stages(widths, config.depths, config.heads, PatchMerging)
-        self.syn_layers = stages(widths[::-1], config.depths[::-1], config.heads[::-1], PatchSplit)
+        self.patch_embed = patch_embedding(config.width)
+        self.layers = stages(widths, config.depths, config.heads, patch_merging)
+        self.syn_layers = stages(widths[::-1], config.depths[::-1], config.heads[::-1], patch_split)
         self.end_conv = nn.Sequential(
             nn.Conv2d(config.width, 4 * config.width, 5, padding=2),
             nn.PixelShuffle(2),
             conv3x3(config.width, 3),
         )
-        self.h_a = nn.Sequential(
+        self.h_a = alternated(
+            nn.GELU,
             conv3x3(a, a),
-            nn.GELU(),
             conv3x3(a, b),
-            nn.GELU(),
             conv3x3(b, c, stride=2),
-            nn.GELU(),
             conv3x3(c, d),
-            nn.GELU(),
             conv3x3(d, e, stride=2),
         )
         self.h_mean_s = hyper_synthesis()

@@ -23,8 +23,10 @@ from licodec.networks.layers import (
     ChannelNorm,
     Halves,
     PointwiseLinear,
+    alternated,
     conv1x1,
     conv3x3,
+    named,
     subpixel_convolution,
 )
 from licodec.networks.priors import FactorizedPrior
@@ -57,9 +59,9 @@ class TransformerBlock(nn.Module):
         self.ln1 = ChannelNorm(channels)
         self.msa = GridAttention(channels, channels // head, size, shift)
         self.ln2 = ChannelNorm(channels)
-        self.mlp = nn.Sequential(
+        self.mlp = alternated(
+            nn.GELU,
             PointwiseLinear(channels, 4 * channels),
-            nn.GELU(),
             PointwiseLinear(4 * channels, channels),
         )
 
@@ -91,16 +93,12 @@ def mixed_blocks(width: int, head: int, size: int, count: int) -> list[nn.Module
     return [MixedBlock(width, head, size, size // 2 if i % 2 else 0) for i in range(count)]
 
 
-class WindowBlocks(nn.Module):
+def window_blocks(channels: int, head: int, size: int) -> nn.Sequential:
     """Two transformer blocks, the second one with shifted windows."""
-
-    def __init__(self, channels: int, head: int, size: int) -> None:
-        super().__init__()
-        self.block_1 = TransformerBlock(channels, head, size, 0)
-        self.block_2 = TransformerBlock(channels, head, size, size // 2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.block_2(self.block_1(x))
+    return named(
+        block_1=TransformerBlock(channels, head, size, 0),
+        block_2=TransformerBlock(channels, head, size, size // 2),
+    )
 
 
 class WindowAttentionBlock(AttentionBlock):
@@ -108,7 +106,7 @@ class WindowAttentionBlock(AttentionBlock):
 
     def __init__(self, channels: int) -> None:
         super().__init__(ATTENTION_WIDTH)
-        self.non_local_block = WindowBlocks(ATTENTION_WIDTH, ATTENTION_HEAD, WINDOW)
+        self.non_local_block = window_blocks(ATTENTION_WIDTH, ATTENTION_HEAD, WINDOW)
         self.in_conv = conv1x1(channels, ATTENTION_WIDTH)
         self.out_conv = conv1x1(ATTENTION_WIDTH, channels)
 

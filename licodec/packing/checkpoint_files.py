@@ -30,23 +30,27 @@ def read_checkpoint(path: Path) -> object:
     """
     with open_input(path) as file:
         start = file.read(512)
-    if SAFETENSORS_START.match(start):
-        return _read_safetensors(path)
-    _require_checkpoint(path.name, path, start)
-    return _read_saved(path)
+    try:
+        if SAFETENSORS_START.match(start):
+            return _read_safetensors(path)
+        if (other := _what_else(path, start)) is not None:
+            raise BadInputError(other)
+        return _read_saved(path)
+    except BadInputError as error:
+        raise BadInputError(f"{path.name}: {error}") from None
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
     """The tensors of a safetensors file by name. Raises BadInputError."""
     if is_pack(path):
         raise BadInputError(
-            f"{path.name}: a weights pack, which is imported already: put it in place with "
+            "a weights pack, which is imported already: put it in place with "
             "'licodec models install'"
         )
     try:
         return safetensors.torch.load_file(path)
     except (OSError, safetensors.SafetensorError):
-        raise BadInputError(f"{path.name}: {DAMAGED}") from None
+        raise BadInputError(DAMAGED) from None
 
 
 def _read_saved(path: Path) -> object:
@@ -55,60 +59,40 @@ def _read_saved(path: Path) -> object:
         with open_input(path) as file:  # by its name torch.load would judge what it is
             return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise BadInputError(f"{path.name}: {_refusal(str(error))}") from None
+        raise BadInputError(_refusal(str(error))) from None
     except MemoryError:
-        raise BadInputError(f"{path.name}: asks for more memory than there is") from None
-    except (
-        RuntimeError,
-        EOFError,
-        ValueError,
-        TypeError,
-        KeyError,
-        IndexError,
-        AttributeError,
-        AssertionError,
-        OSError,
-        UnicodeDecodeError,
-        zipfile.BadZipFile,
-    ):
-        # What the reader raises depends on where the file stops making sense.
-        raise BadInputError(f"{path.name}: {DAMAGED}") from None
+        raise BadInputError("asks for more memory than there is") from None
+    except Exception:  # what the reader raises depends on where the file stops making sense
+        raise BadInputError(DAMAGED) from None
 
 
-def _require_checkpoint(name: str, path: Path, start: bytes) -> None:
-    """Raise BadInputError where the first bytes are those of something else."""
+def _what_else(path: Path, start: bytes) -> str | None:
+    """What a file with these first bytes is, if it is nothing that torch.save wrote."""
     if not start:
-        raise BadInputError(f"{name}: the file is empty")
+        return "the file is empty"
     if start.startswith(ZIP_START):
         if not zipfile.is_zipfile(path):
-            raise BadInputError(
-                f"{name}: truncated: the archive has no end; download or copy it again"
-            )
+            return "truncated: the archive has no end; download or copy it again"
         try:
             with zipfile.ZipFile(path) as archive:
                 members = archive.namelist()
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
-            raise BadInputError(f"{name}: the archive is damaged; download it again") from None
-        if not any(re.fullmatch(r"[^/]+/data\.pkl", member) for member in members):
-            raise BadInputError(
-                f"{name}: a zip archive without tensors, not a checkpoint that torch.save wrote"
-            )
-        return
+            return "the archive is damaged; download it again"
+        saved = any(re.fullmatch(r"[^/]+/data\.pkl", member) for member in members)
+        without = "a zip archive without tensors, not a checkpoint that torch.save wrote"
+        return None if saved else without
     if start.startswith(PICKLE_START):
-        return
+        return None
     text = start.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     if text.startswith((b"<!doctype", b"<html", b"<?xml", b"<head", b"<!--")):
-        raise BadInputError(
-            f"{name}: a web page, not a checkpoint: open the link in a browser and download "
-            "the file itself"
+        return (
+            "a web page, not a checkpoint: open the link in a browser and download the file itself"
         )
     if text.startswith(b"version https://git-lfs"):
-        raise BadInputError(
-            f"{name}: a Git LFS pointer, not the checkpoint itself: run 'git lfs pull'"
-        )
+        return "a Git LFS pointer, not the checkpoint itself: run 'git lfs pull'"
     if all(byte in b"\t\n\r\f" or byte >= 0x20 for byte in start):
-        raise BadInputError(f"{name}: a text file, not a checkpoint")
-    raise BadInputError(f"{name}: not a checkpoint: no file that torch.save writes starts so")
+        return "a text file, not a checkpoint"
+    return "not a checkpoint: no file that torch.save writes starts so"
 
 
 def _refusal(message: str) -> str:

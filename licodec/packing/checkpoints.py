@@ -16,8 +16,17 @@ from licodec.errors import BadInputError, UsageError
 from licodec.files import display_name
 from licodec.networks.adapter_sets import AdapterSet, attach, attach_to_layer, gains
 from licodec.networks.network import Network
+from licodec.packing.adapted_states import (
+    Parts,
+    arranged,
+    listed,
+    sets_of,
+    taken_apart,
+    with_adapters,
+)
 from licodec.packing.checkpoint_files import read_checkpoint
-from licodec.packing.layouts import adapters_in, normalized
+from licodec.packing.layouts import normalized
+from licodec.packing.read_back import read_back
 from licodec.packing.registry import (
     BACKBONES,
     OTHER_NAMES,
@@ -25,10 +34,7 @@ from licodec.packing.registry import (
     recognise,
     same_network,
 )
-from licodec.packing.separate_adapters import with_adapters
 from licodec.packs import is_pack, read_pack
-
-NAMED = 3  # keys that a message names before it counts the rest
 
 Source = str | Path | Mapping[str, object]
 """A file, or a dict as torch.load gives it: a state dict, or one that holds it as "state_dict"."""
@@ -38,13 +44,13 @@ Source = str | Path | Mapping[str, object]
 class Checkpoint:
     """What a checkpoint holds, whose name is for messages.
 
-    state     weights by licodec's names
+    parts     its weights by licodec's names
     stated    hyper-parameters that it names
     adapters  the sets that it describes, in the order of their attachment
     """
 
     name: str
-    state: Mapping[str, Tensor]
+    parts: Parts
     stated: Mapping[str, object]
     adapters: tuple[AdapterSet, ...]
 
@@ -58,10 +64,10 @@ class Checkpoint:
             described = ()  # a module of that name
         try:
             adapters = tuple(AdapterSet.from_data(data) for data in described)
-            state = normalized(state)
+            parts = taken_apart(normalized(state))
         except BadInputError as error:
             raise BadInputError(f"{name}: {error}") from None
-        return cls(name, state, stated if isinstance(stated, Mapping) else {}, adapters)
+        return cls(name, parts, stated if isinstance(stated, Mapping) else {}, adapters)
 
     @classmethod
     def read(cls, source: Source, unnamed: str = "checkpoint") -> Checkpoint:
@@ -69,10 +75,6 @@ class Checkpoint:
         if isinstance(source, Mapping):
             return cls.of(unnamed, source)
         return cls.of(display_name(Path(source).name), read_checkpoint(Path(source)))
-
-    @property
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        return {key: tuple(value.shape) for key, value in self.state.items()}
 
 
 def load_network(
@@ -95,23 +97,23 @@ def load_network(
         backbone = OTHER_NAMES.get(backbone, backbone)
         if backbone not in known:
             raise UsageError(f"backbone {backbone!r} is not known: give one of {', '.join(known)}")
-    keep = any(BACKBONES[name].recover for name in known)
+    keep = any(BACKBONES[name].ours for name in known)
     if keep and not isinstance(source, Mapping) and is_pack(Path(source)):
         if adapters:
             raise takes_no_adapters(display_name(source))
-        return _recovered(Path(source), backbone)
+        return _read_back(Path(source), backbone)
     checkpoint = Checkpoint.read(source)
-    found = BACKBONES.get(backbone or recognise(checkpoint.shapes) or "")
-    if adapters and found is not None and found.largest is None:
+    found = BACKBONES.get(backbone or recognise(checkpoint.parts.shapes) or "")
+    if adapters and found is not None and found.ours:
         raise takes_no_adapters(checkpoint.name)
     network = _network(checkpoint, backbone, known)
     if not adapters:
         return network
-    files: dict[str, Mapping[str, Tensor]] = {}
+    files: dict[str, Parts] = {}
     for i, file in enumerate(adapters):
         own = Checkpoint.read(file, f"adapters {i + 1}")
-        files[own.name if own.name not in files else f"{own.name} ({i + 1})"] = own.state
-    whole = with_adapters(checkpoint.state, files, network.backbone)
+        files[own.name if own.name not in files else f"{own.name} ({i + 1})"] = own.parts
+    whole = with_adapters(checkpoint.parts, files, network.backbone)
     name = f"{checkpoint.name} with {', '.join(files)}"
     return _network(Checkpoint(name, whole, {}, ()), network.backbone, known)
 
@@ -120,7 +122,7 @@ def takes_no_adapters(name: str) -> UsageError:
     """What to raise where adapters are named beside one of our own networks."""
     return UsageError(
         f"{name}: of no published backbone; packs of our own get adapters by "
-        "scripts/add_adapters.py: leave --adapters and --objective out"
+        "scripts/make.py: leave --adapters and --objective out"
     )
 
 
@@ -142,20 +144,19 @@ def adapter_sets(path: Path) -> tuple[AdapterSet, ...]:
     return () if is_pack(path) else Checkpoint.read(path).adapters
 
 
-def _recovered(path: Path, backbone: str | None) -> Network:
+def _read_back(path: Path, backbone: str | None) -> Network:
     pack = read_pack(path)
-    own = BACKBONES.get(pack.backbone)
-    if own is None or own.recover is None or backbone not in (None, own.name):
-        readable = " and ".join(name for name, each in BACKBONES.items() if each.recover)
+    ours = [name for name in BACKBONES if BACKBONES[name].ours]
+    if pack.backbone not in ours or backbone not in (None, pack.backbone):
         raise BadInputError(
             f"{display_name(path)}: a pack of {pack.backbone}; packs are read back of "
-            f"{readable}, as what they are: give a checkpoint"
+            f"{' and '.join(ours)}, as what they are: give a checkpoint"
         )
-    return own.recover(pack)
+    return read_back(pack).network
 
 
 def _network(checkpoint: Checkpoint, backbone: str | None, known: Sequence[str]) -> Network:
-    name, shapes = checkpoint.name, checkpoint.shapes
+    name, parts, shapes = checkpoint.name, checkpoint.parts, checkpoint.parts.shapes
     found = recognise(shapes)
     wanted = backbone or found
     if wanted is None or wanted not in known:
@@ -169,17 +170,18 @@ def _network(checkpoint: Checkpoint, backbone: str | None, known: Sequence[str])
     try:
         with torch.device("meta"):  # the weights that follow replace every parameter
             network = chosen.build(chosen.name, shapes, checkpoint.stated)
-            if chosen.largest is None:
+            if chosen.largest is None:  # one of ours
                 for described in checkpoint.adapters:
                     attach(network, described)
             else:  # whatever a training state says: the keys tell
-                for adapter in adapters_in(shapes, chosen.largest):
+                for adapter in sets_of(parts, chosen.largest):
                     (layer,) = adapter.layers
                     attach_to_layer(network, layer, adapter)
     except SizeError as error:
         raise BadInputError(f"{name}: not a checkpoint of {chosen.name}: {error}") from None
-    _require_match(name, network, shapes)
-    weights = {key: _weights(name, key, value) for key, value in checkpoint.state.items()}
+    state = arranged(parts, network)
+    _require_match(name, network, {key: tuple(value.shape) for key, value in state.items()})
+    weights = {key: _weights(name, key, value) for key, value in state.items()}
     network.load_state_dict(weights, assign=True)
     return network.eval()
 
@@ -207,12 +209,6 @@ def _require_match(name: str, network: Network, shapes: Mapping[str, tuple[int, 
         raise BadInputError(
             f"{name}: not a checkpoint of {network.backbone}: of its keys, {'; '.join(problems)}"
         )
-
-
-def listed(keys: Sequence[str]) -> str:
-    """Some keys as a message names them: the first few, and how many more."""
-    rest = f" and {len(keys) - NAMED} more" if len(keys) > NAMED else ""
-    return ", ".join(keys[:NAMED]) + rest
 
 
 def _weights(name: str, key: str, value: Tensor) -> Tensor:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 import numpy as np
 from torch import Tensor
 
-from licodec.compiler.forms import Grid
+from licodec.compiler.forms import Calibrated, Grid
 from licodec.entropy.adaptive import SHARE_ONE
 from licodec.entropy.tables import tables_to_tensors
 from licodec.errors import BadInputError
 from licodec.networks.adapter_sets import anchor_of, gains
 from licodec.networks.network import Network
-from licodec.packing.exact_form import Calibrated, ExactForm, calibrate
+from licodec.packing.exact_form import ExactForm, calibrate
 from licodec.packing.programs import Packing
 from licodec.packing.registry import form_of
 from licodec.packing.stand_ins import StandIns
@@ -24,28 +25,17 @@ from licodec.rate.gains import ALPHA, BETA, MODES
 
 
 @dataclass(frozen=True)
-class AdaptedNetwork:
-    """A network with adapters that were trained on the one that is compiled.
-
-    objective  what they were trained for, by which encoders choose them
-    """
-
-    objective: str
-    network: Network
-
-
-@dataclass(frozen=True)
 class CalibratedNetwork:
     """A network and those with adapters for it, ready to be compiled at any plan.
 
     form     of the network
     parts    its own, with their ranges
-    adapted  by objective: the forms of the networks with adapters and their parts
+    adapted  the same of the networks with adapters, by what the adapters were trained for
     """
 
     form: ExactForm
     parts: Mapping[str, Calibrated]
-    adapted: Mapping[str, tuple[ExactForm, Mapping[str, Calibrated]]] = field(default_factory=dict)
+    adapted: Mapping[str, CalibratedNetwork] = field(default_factory=dict)
 
 
 def prepared(network: Network) -> ExactForm:
@@ -57,31 +47,37 @@ def prepared(network: Network) -> ExactForm:
 
 
 def calibrate_network(
-    network: Network, pictures: Sequence[Tensor], adapted: Sequence[AdaptedNetwork] = ()
+    network: Network,
+    pictures: Sequence[Tensor],
+    adapted: Mapping[str, Network] = MappingProxyType({}),
 ) -> CalibratedNetwork:
-    """Calibrate `network` without its adapters, and those of `adapted` with theirs; see
-    :func:`calibrate`."""
-    form = prepared(anchor_of(network))
-    return CalibratedNetwork(form, calibrate(form, pictures), calibrate_adapted(adapted, pictures))
+    """Calibrate `network` without its adapters, and those of `adapted` with theirs, by what they
+    were trained for; see :func:`calibrate`."""
+    return replace(
+        _calibrated(anchor_of(network), pictures), adapted=calibrate_adapted(adapted, pictures)
+    )
 
 
 def calibrate_adapted(
-    adapted: Sequence[AdaptedNetwork], pictures: Sequence[Tensor]
-) -> dict[str, tuple[ExactForm, dict[str, Calibrated]]]:
-    """The forms of networks with adapters and their parts with their ranges, by objective."""
-    forms = {one.objective: prepared(copy.deepcopy(one.network).cpu()) for one in adapted}
-    return {name: (form, calibrate(form, pictures)) for name, form in forms.items()}
+    adapted: Mapping[str, Network], pictures: Sequence[Tensor]
+) -> dict[str, CalibratedNetwork]:
+    """The second half of it."""
+    copies = {name: copy.deepcopy(network).cpu() for name, network in adapted.items()}
+    return {name: _calibrated(network, pictures) for name, network in copies.items()}
 
 
-def operand_steps(
-    form: ExactForm, calibrated: Mapping[str, Calibrated], activation_bits: int
-) -> dict[str, np.ndarray]:
+def _calibrated(network: Network, pictures: Sequence[Tensor]) -> CalibratedNetwork:
+    form = prepared(network)
+    return CalibratedNetwork(form, calibrate(form, pictures))
+
+
+def operand_steps(form: ExactForm, calibrated: Mapping[str, Calibrated]) -> dict[str, np.ndarray]:
     """What the operand of every convolution counts in, (channels,) by "program.layer" name.
 
     The steps become part of the weights that read it, so whoever rounds weights as the compiler
     does must know them.
     """
-    packing = Packing(form, calibrated, form.standard_width, activation_bits)
+    packing = Packing(form, calibrated, form.standard_width)
     form.connect(packing, form.hyper_grid(calibrated))
     return {layer: steps.operand for layer, steps in packing.layers.items()}
 
@@ -92,25 +88,22 @@ def compile_network(
     plan_name: str,
     card: Mapping[str, object],
     widths: Callable[[str], int] | None = None,
-    activation_bits: int | None = None,
 ) -> Pack:
     """Compile a network into a pack.
 
     `widths` gives the bits of a weight by "program.layer" name, by default those of the hand-made
-    plan, `activation_bits` those of every grid that coding does not fix, by default the
-    backbone's. Each network with adapters becomes an adapter set; they change nothing of the
-    rest. Raises ValueError where something fits no legal operation, and BadInputError for
-    adapters that a pack cannot describe.
+    plan. Each network with adapters becomes an adapter set; they change nothing of the rest.
+    Raises ValueError where something fits no legal operation, and BadInputError for adapters that
+    a pack cannot describe.
     """
     form = calibrated.form
-    bits = activation_bits or form.ACTIVATION_BITS
-    packing = Packing(form, calibrated.parts, widths or form.standard_width, bits)
+    packing = Packing(form, calibrated.parts, widths or form.standard_width)
     hyper = form.hyper_grid(calibrated.parts)
     schedule = form.schedule(form.connect(packing, hyper))
     for name, other in form.SHARED.items():
         packing.share(name, other)
     adapters = tuple(
-        _adapter_set(packing, objective, *own, hyper, schedule.d_unit)
+        _adapter_set(packing, objective, own, hyper, schedule.d_unit)
         for objective, own in calibrated.adapted.items()
     )
     pack = Pack(
@@ -127,15 +120,11 @@ def compile_network(
 
 
 def _adapter_set(
-    packing: Packing,
-    objective: str,
-    form: ExactForm,
-    calibrated: Mapping[str, Calibrated],
-    hyper: Grid,
-    unit: int,
+    packing: Packing, objective: str, calibrated: CalibratedNetwork, hyper: Grid, unit: int
 ) -> PackAdapters:
     """Compile the stand-ins of one set beside the anchor's programs."""
-    stand_ins = StandIns(packing, objective, form.parts(), calibrated)
+    form = calibrated.form
+    stand_ins = StandIns(packing, objective, form.parts(), calibrated.parts)
     form.connect(stand_ins, hyper)
     found = {gain.mode: gain for gain in gains(form.network)}
     if BETA in found and found[BETA].d != 1:

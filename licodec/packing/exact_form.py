@@ -10,23 +10,23 @@ import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from functools import cached_property
+from itertools import accumulate, pairwise, product
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 
-from licodec.compiler.forms import Grid, Output
+from licodec.compiler.forms import Calibrated, Grid, Output, Value
 from licodec.compiler.graphs import trace
-from licodec.compiler.grids import Rules, Tables
 from licodec.compiler.ranges import RangeRecorder
 from licodec.entropy.tables import EntropyTables
-from licodec.exact.schedule import Schedule, Step
-from licodec.networks.adapter_branches import Adapted
-from licodec.networks.layers import bias_of
+from licodec.exact.schedule import PREVIOUS, Schedule, SliceStep, Step
+from licodec.networks.rate_modes import RateModes
 from licodec.packing.tables import SCALE_FRACTION_BITS, hyper_tables, latent_tables
 from licodec.packs import Pack
+from licodec.rate.gains import MODES
 
 if TYPE_CHECKING:
     from licodec.packing.programs import Packing
@@ -38,41 +38,16 @@ COLORS = 3
 CALIBRATION_DS = (0.5, 1.0, 4.0, 12.0)
 BETWEEN = (0.25, 0.5, 0.75)  # values of alpha and beta, for ranges, between their ends
 
-Ranges = Mapping[str, tuple[float, float]]
 # What runs each part that is compiled, by program: planes in, planes out.
 Programs = Mapping[str, Callable[..., Any]]
 Rate = Mapping[str, float]  # the values of a network's rate modes
-
-
-@dataclass(frozen=True)
-class Calibrated:
-    """A traced part and the least and largest value of each of its nodes."""
-
-    traced: fx.GraphModule
-    ranges: Ranges
-
-
-@dataclass(frozen=True)
-class Value:
-    """Planes that go from one program to another: the range, and what each channel counts in."""
-
-    grid: Grid
-    steps: np.ndarray
-
-    @classmethod
-    def on(cls, grid: Grid, channels: int) -> Value:
-        return cls(grid, np.full(channels, grid.step))
-
-    def equals(self, other: Value) -> bool:
-        return self.grid == other.grid and np.array_equal(self.steps, other.steps)
+Values = Mapping[str, Value]  # by port
 
 
 class Target(Protocol):
     """What the parts of a network are added to, in coding order."""
 
-    def add(
-        self, name: str, inputs: Mapping[str, Value], outputs: Mapping[str, Output]
-    ) -> dict[str, Value]:
+    def add(self, name: str, inputs: Values, outputs: Mapping[str, Output]) -> Values:
         """Add one part; its outputs."""
 
 
@@ -94,21 +69,19 @@ class Coded:
 class ExactForm(ABC):
     """The exact form of one float network.
 
-    LEAVES           what tracing its parts stops at
-    RULES, TABLES    of the leaves that the compiler does not know by itself
     ACTIVATION_BITS  of the grids that coding does not fix
+    LATENTS          what latents are coded on
     FEATURES         names of the hyper-synthesis' results
-    HYPER_LATENTS    the grid of hyper-latents, where it is the same for every network
+    CENTRED_PIXELS, PIXELS  what the analysis takes, and the synthesis gives
     SHARED           programs that use the equal tensors of another one
     D_RANGE          least and largest d
     """
 
-    LEAVES: ClassVar[tuple[type[nn.Module], ...]]
-    RULES: ClassVar[Rules]
-    TABLES: ClassVar[Tables]
     ACTIVATION_BITS: ClassVar[int] = 12
+    LATENTS: ClassVar[Grid] = LATENTS
     FEATURES: ClassVar[tuple[str, ...]]
-    HYPER_LATENTS: ClassVar[Grid]
+    CENTRED_PIXELS: ClassVar[Grid]
+    PIXELS: ClassVar[Output]
     SHARED: ClassVar[Mapping[str, str]] = {}
     D_RANGE: ClassVar[tuple[float, float]] = (0.25, 64.0)
 
@@ -129,8 +102,32 @@ class ExactForm(ABC):
     # The float network ---------------------------------------------------------------
 
     @abstractmethod
+    def entropy_parts(self) -> dict[str, nn.Module]:
+        """The modules between hyper-synthesis and synthesis, by program, in coding order."""
+
     def parts(self) -> dict[str, nn.Module]:
         """The modules that are compiled, by program, those of the decoder in coding order first."""
+        network = self.network
+        return {
+            "hyper_synthesis": network.hyper_synthesis,
+            **self.entropy_parts(),
+            "synthesis": network.synthesis,
+            "analysis": network.analysis,
+            "hyper_analysis": network.hyper_analysis,
+        }
+
+    @cached_property
+    def same_weights(self) -> Mapping[str, str]:
+        """Layers that several parts have in common: by the names that they have in later parts, the
+        one in the first, "program.layer" both."""
+        first: dict[nn.Module, str] = {}
+        found = {}
+        for program, part in self.parts().items():
+            for path, module in part.named_modules():
+                name = f"{program}.{path}"
+                if (own := first.setdefault(module, name)) != name:
+                    found[name] = own
+        return found
 
     @abstractmethod
     def rates(self) -> Sequence[Rate]:
@@ -147,14 +144,36 @@ class ExactForm(ABC):
 
     # The pack ------------------------------------------------------------------------
 
+    @abstractmethod
     def hyper_grid(self, calibrated: Mapping[str, Calibrated]) -> Grid:
         """What hyper-latents are coded on."""
-        return self.HYPER_LATENTS
+
+    def analysed(self) -> Output:
+        """What the analysis gives."""
+        return Output(self.LATENTS)
+
+    def hyper_analysed(self, hyper: Grid) -> Output:
+        """What the hyper-analysis gives."""
+        return Output(hyper)
 
     @abstractmethod
+    def connect_entropy(self, target: Target, features: Values) -> tuple[Step, ...]:
+        """Add :meth:`entropy_parts`; the steps that run them."""
+
     def connect(self, target: Target, hyper: Grid) -> tuple[Step, ...]:
         """Add every part, in the order of :meth:`parts`, with the grids that coding fixes; the
         steps that latents are decoded in."""
+        hyper_latents = {"hyper_latents": Value.on(hyper, self.network.hyper_latents)}
+        fixed = {"block_means": Output(self.LATENTS)}
+        outputs = {name: fixed.get(name, Output()) for name in self.FEATURES}
+        features = target.add("hyper_synthesis", hyper_latents, outputs)
+        steps = self.connect_entropy(target, features)
+        latents = {"latents": Value.on(self.LATENTS, self.network.latents)}
+        target.add("synthesis", latents, {"pixels": self.PIXELS})
+        pixels = {"pixels": Value.on(self.CENTRED_PIXELS, COLORS)}
+        target.add("analysis", pixels, {"latents": self.analysed()})
+        target.add("hyper_analysis", latents, {"hyper_latents": self.hyper_analysed(hyper)})
+        return steps
 
     def schedule(self, steps: tuple[Step, ...]) -> Schedule:
         low, high = (round(d * 2**LATENT_FRACTION_BITS) for d in self.D_RANGE)
@@ -197,18 +216,16 @@ def run_by(parts: Mapping[str, nn.Module], programs: Programs) -> Iterator[None]
 
 
 @torch.no_grad()
-def calibrate(
-    form: ExactForm, pictures: Iterable[Tensor], rates: Sequence[Rate] | None = None
-) -> dict[str, Calibrated]:
+def calibrate(form: ExactForm, pictures: Iterable[Tensor]) -> dict[str, Calibrated]:
     """Trace every part and record its ranges on `pictures`, each (N, 3, H, W) in [0, 1] with
-    sides that are multiples of the network's alignment, at `rates`, by default the form's.
+    sides that are multiples of the network's alignment, at the form's rates.
 
     Raises ValueError where a value is not finite.
     """
-    traced = {name: trace(part, form.LEAVES) for name, part in form.parts().items()}
+    traced = {name: trace(part) for name, part in form.parts().items()}
     recorders = {name: RangeRecorder(own) for name, own in traced.items()}
     programs = {name: recorder.run for name, recorder in recorders.items()}
-    rates = form.rates() if rates is None else rates
+    rates = form.rates()
     for picture in pictures:
         form.run(programs, picture, rates)
     found = {name: Calibrated(traced[name], r.ranges) for name, r in recorders.items()}
@@ -218,29 +235,29 @@ def calibrate(
     return found
 
 
-def with_ranges(form: ExactForm, ranges: Mapping[str, Ranges]) -> dict[str, Calibrated]:
-    """Every part traced, with ranges that were recorded before."""
-    parts = form.parts().items()
-    return {name: Calibrated(trace(part, form.LEAVES), ranges[name]) for name, part in parts}
+def connect_slices(
+    target: Target, slices: Sequence[int], first: Values, later: Values, scales: Grid
+) -> tuple[Step, ...]:
+    """Add the parameters and the residual prediction of `slices` of so many channels, each given
+    those before it; `first` and `later` are the features that the first slice and the others
+    read."""
+    steps = []
+    for i, (start, stop) in enumerate(pairwise(accumulate(slices, initial=0))):
+        read = {**later, PREVIOUS: Value.on(LATENTS, start)} if start else first
+        names = f"parameters.{i}", f"residual.{i}"
+        coded = {"mean": Output(LATENTS), "scale": Output(scales), "context": Output()}
+        made = target.add(names[0], read, coded)
+        read = {"context": made["context"], "decoded": Value.on(LATENTS, stop - start)}
+        target.add(names[1], read, {"correction": Output(LATENTS)})
+        steps.append(SliceStep(start, stop, *names))
+    return tuple(steps)
 
 
-def calibration_gains(modes: Sequence[str]) -> list[Rate]:
-    """Where the ranges of adapted parts are measured: every end of `modes` and three places
-    between."""
+def calibration_gains(network: RateModes) -> list[Rate]:
+    """Where the ranges of a network with adapters are measured: every end of its modes and three
+    places between."""
+    modes = [mode for mode in MODES if mode in network.rate_modes]
     if not modes:
         return []
     places = [*product((0.0, 1.0), repeat=len(modes)), *((x,) * len(modes) for x in BETWEEN)]
     return [dict(zip(modes, place, strict=True)) for place in places]
-
-
-@torch.no_grad()
-def shift_pixels(synthesis: nn.Module, by: float) -> None:
-    """Add `by` to what the last convolution of a synthesis of `lite` or `base` gives, in place.
-
-    Their pixels are centred in float and count from 0 in packs.
-    """
-    for layer in synthesis.get_submodule("fine").children():
-        while isinstance(layer, Adapted):
-            layer = layer.layer
-        if isinstance(layer, nn.Conv2d):
-            bias_of(layer).add_(by)

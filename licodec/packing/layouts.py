@@ -1,19 +1,16 @@
 """The layouts of published state dicts, brought to one.
 
-Known are: prefixes ``module.``, three generations of names in the entropy bottleneck,
-buffers that are made anew here, and adapters around layers, which are read off the keys.
+Known are: prefixes ``module.``, three generations of names in the entropy bottleneck, and buffers
+that are made anew here. Adapters around layers: :mod:`licodec.packing.adapted_states`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TypeVar
 
 from licodec.errors import BadInputError
-from licodec.networks.adapter_branches import TWICE
-from licodec.networks.adapter_sets import AdapterSet
-from licodec.rate.gains import ALPHA, BETA
 
 Value = TypeVar("Value")
 
@@ -61,41 +58,3 @@ def normalized_key(key: str) -> str:
             kind = _PRIOR_KINDS.get(match["kind"], match["kind"])
             return f"{_PRIOR}_{kind}{match['index']}"
     return key
-
-
-_INNER = {form.LAYER for form in TWICE.values()}  # a layer that has a branch already
-_FIRST_OF_BRANCH = re.compile(r"(?P<layer>.+)\.(lora\.W_a|adapter\.conv1\.weight)")
-
-
-def adapters_in(
-    shapes: Mapping[str, tuple[int, ...]], largest: Mapping[str, float]
-) -> Iterator[AdapterSet]:
-    """The adapters that a state dict with these shapes holds, one layer each, inner ones first.
-
-    `largest` gives the gain of each rate mode at 1, which no checkpoint holds.
-    """
-    found = [(m["layer"], key) for key in shapes if (m := _FIRST_OF_BRANCH.fullmatch(key))]
-    layers = {layer for layer, _ in found}
-    stacked = []
-    for layer, key in found:
-        outer, _, last = layer.rpartition(".")
-        rank, mode = _rank(shapes, layer, key), ALPHA
-        if last in _INNER and outer in layers:
-            layer = outer
-        elif any(f"{layer}.{inner}" in layers for inner in _INNER):
-            mode = BETA
-        adapter = AdapterSet(mode, rank, largest[mode], (layer,))
-        if mode == BETA:
-            stacked.append(adapter)
-        else:
-            yield adapter
-    yield from stacked
-
-
-def _rank(shapes: Mapping[str, tuple[int, ...]], layer: str, key: str) -> int:
-    """The rank of a branch, from the parameter behind its middle; 0 where it is malformed."""
-    if key.endswith(".W_a"):
-        shape = shapes[key]
-        return shape[1] if len(shape) == 2 else 0
-    shape = shapes.get(f"{layer}.adapter.conv2.weight", ())
-    return shape[1] if len(shape) == 4 else 0

@@ -18,7 +18,7 @@ from licodec.networks.adapter_sets import gains
 from licodec.networks.network import Network
 from licodec.networks.published import padded
 from licodec.packing.calibration import as_tensor
-from licodec.packing.compiled import AdaptedNetwork, calibrate_network, compile_network
+from licodec.packing.compiled import calibrate_network, compile_network
 from licodec.packing.fitting import Observed, fitted_tables
 from licodec.packing.registry import BACKBONES
 from licodec.packs import Pack, write_pack
@@ -38,9 +38,6 @@ class PackSettings:
     plan_name          name of the precision plan
     card               what it says of itself
     widths             bits of a weight by "program.layer"; None: the hand-made plan's
-    activation_bits    of every grid that coding does not fix, 8 to 16; None: the backbone's
-    distortion_weight  bits that an error of one quantization step is worth to the encoder; None:
-                       the backbone's
     objective          what the network's adapters were trained for; None: PERCEPTUAL where they
                        have beta, else DEFAULT_OBJECTIVE
     name               of the network's checkpoint, for messages
@@ -49,8 +46,6 @@ class PackSettings:
     plan_name: str
     card: Mapping[str, object]
     widths: Callable[[str], int] | None = None
-    activation_bits: int | None = None
-    distortion_weight: float | None = None
     objective: str | None = None
     name: str = ""
 
@@ -60,7 +55,7 @@ def compile_pack(network: Network, pictures: Sequence[np.ndarray], settings: Pac
     it has any. Raises BadInputError where it has no exact form."""
     modes = {gain.mode for gain in gains(network)}
     objective = settings.objective or (PERCEPTUAL if BETA in modes else DEFAULT_OBJECTIVE)
-    adapted = [AdaptedNetwork(objective, network)] if modes else []
+    adapted = {objective: network} if modes else {}
     pixels = [padded(as_tensor(picture), network.ALIGNMENT) for picture in pictures]
     try:
         pack = compile_network(
@@ -68,11 +63,10 @@ def compile_pack(network: Network, pictures: Sequence[np.ndarray], settings: Pac
             plan_name=settings.plan_name,
             card=settings.card,
             widths=settings.widths,
-            activation_bits=settings.activation_bits,
         )
     except ValueError as error:
         raise no_exact_form(settings.name, error) from None
-    weight = settings.distortion_weight or BACKBONES[pack.backbone].distortion_weight
+    weight = BACKBONES[pack.backbone].distortion_weight
     return pack if weight is None else replace(pack, distortion_weight=round(weight * COST_UNIT))
 
 

@@ -8,28 +8,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from licodec.compiler.compilation import compile_module
-from licodec.compiler.forms import Compiled, LayerSteps, Output, Source
+from licodec.compiler.forms import Calibrated, Compiled, Convolved, Output, Source
 from licodec.exact.program import Program
-from licodec.packing.exact_form import Calibrated, ExactForm, Ranges, Value
+from licodec.packing.exact_form import ExactForm, Values
 from licodec.rate.conditions import PREFIX
-from licodec.rate.gains import GAIN_ONE
-
-
-def source_of(
-    name: str,
-    inputs: Mapping[str, Value],
-    outputs: Mapping[str, Output],
-    numbers: tuple[str, ...] = (),
-) -> Source:
-    """What the compiler must know of a part that reads `inputs` and these gains."""
-    return Source(
-        name,
-        {port: value.grid for port, value in inputs.items()},
-        {port: len(value.steps) for port, value in inputs.items()},
-        outputs,
-        {port: value.steps for port, value in inputs.items()},
-        dict.fromkeys(numbers, GAIN_ONE),
-    )
 
 
 @dataclass
@@ -37,46 +19,38 @@ class Packing:
     """The programs of a pack as they are compiled, one after the other, with weights of the bits
     that `widths` gives by "program.layer" name.
 
-    added       what each of them reads and makes
+    added       what each part reads and makes
     conditions  of adapter sets, by their objective, see ``compiler.forms.Compiled``
-    layers      what the integers of each convolution stand for, by "program.layer" name
+    layers      the convolutions of the parts, by "program.layer" name
     """
 
     form: ExactForm
     calibrated: Mapping[str, Calibrated]
     widths: Callable[[str], int]
-    activation_bits: int
     programs: dict[str, Program] = field(default_factory=dict)
     tensors: dict[str, np.ndarray] = field(default_factory=dict)
     stored_widths: dict[str, int] = field(default_factory=dict)
-    added: dict[str, tuple[Mapping[str, Value], dict[str, Value]]] = field(default_factory=dict)
+    added: dict[str, tuple[Values, Values]] = field(default_factory=dict)
     conditions: dict[str, dict[str, str]] = field(default_factory=dict)
-    layers: dict[str, LayerSteps] = field(default_factory=dict)
+    layers: dict[str, Convolved] = field(default_factory=dict)
 
-    def add(
-        self, name: str, inputs: Mapping[str, Value], outputs: Mapping[str, Output]
-    ) -> dict[str, Value]:
+    def add(self, name: str, inputs: Values, outputs: Mapping[str, Output]) -> Values:
         """Compile one part; its outputs."""
-        part = self.calibrated[name]
-        made = self.compile(source_of(name, inputs, outputs), part, part.ranges, self.widths)
-        self.added[name] = inputs, made
-        return made
+        source = Source(name, inputs, outputs)
+        made = self.compile(source, self.calibrated[name], self.widths)
+        self.added[name] = inputs, made.outputs
+        self.layers |= {f"{name}.{layer}": own for layer, own in made.layers.items()}
+        for objective, tensors in made.conditions.items():
+            self.conditions.setdefault(objective, {}).update(tensors)
+        return made.outputs
 
-    def compile(
-        self, source: Source, part: Calibrated, ranges: Ranges, widths: Callable[[str], int]
-    ) -> dict[str, Value]:
-        """Compile one program into the pack; its outputs."""
-        leaves = self.form.TABLES, self.form.RULES
-        compiled: Compiled = compile_module(
-            source, part.traced, ranges, widths, self.activation_bits, *leaves
-        )
+    def compile(self, source: Source, part: Calibrated, widths: Callable[[str], int]) -> Compiled:
+        """Compile one program into the pack."""
+        compiled = compile_module(source, part, widths, self.form.ACTIVATION_BITS)
         self.programs[source.name] = compiled.program
         self.tensors.update(compiled.tensors)
         self.stored_widths.update(compiled.widths)
-        self.layers |= {f"{source.name}.{layer}": s for layer, s in compiled.layers.items()}
-        for objective, tensors in compiled.conditions.items():
-            self.conditions.setdefault(objective, {}).update(tensors)
-        return _values(compiled)
+        return compiled
 
     def share(self, name: str, other: str) -> None:
         """Let the program `name` use the tensors of the program `other` that equal its own; not
@@ -97,9 +71,3 @@ class Packing:
                 self.stored_widths.pop(replaced, None)
             operations.append(replace(operation, tensors=tensors))
         self.programs[name] = replace(self.programs[name], operations=tuple(operations))
-
-
-def _values(compiled: Compiled) -> dict[str, Value]:
-    """The outputs of a program."""
-    grids, steps = compiled.output_grids, compiled.output_steps
-    return {output: Value(grid, steps[output]) for output, grid in grids.items()}

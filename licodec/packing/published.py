@@ -17,35 +17,31 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from licodec.compiler.forms import Grid, Output
+from licodec.compiler.forms import Calibrated, Grid, Output, Value
 from licodec.compiler.graphs import output_nodes
-from licodec.compiler.rules import LEAVES, RULES, TABLES
-from licodec.exact.schedule import NEIGHBOURS, PREVIOUS, SliceStep, Step, WavefrontStep
+from licodec.exact.schedule import NEIGHBOURS, Step, WavefrontStep
 from licodec.networks.adapter_sets import gains
 from licodec.networks.cheng_attn import REACH, ChengNetwork
 from licodec.networks.compiled_leaves import ChannelOffset, FirstChannels
 from licodec.networks.layers import bias_of
 from licodec.networks.lite import adaptive_step
-from licodec.networks.priors import gaussian_likelihood
+from licodec.networks.priors import learning_likelihood
 from licodec.networks.published import PublishedNetwork, SlicedNetwork
 from licodec.packing.exact_form import (
     CALIBRATION_DS,
     COLORS,
     LATENTS,
-    Calibrated,
     Coded,
     ExactForm,
     Programs,
     Rate,
     Target,
-    Value,
+    Values,
     calibration_gains,
+    connect_slices,
 )
 from licodec.packing.tables import SCALE_FRACTION_BITS
-from licodec.rate.gains import MODES
 
-# 2 * pixel - 255, as the encoder gives them, of pixels in [0, 1] less one half.
-CENTRED_PIXELS = Grid(1 / 510, -255, 255)
 PIXELS = Grid(1 / 255, 0, 255)
 SCALES = Grid(2.0**-SCALE_FRACTION_BITS, -(2**18), 2**18)  # raw: they may be negative
 LEAST_REACH, MOST_REACH = 2**4, 2**14  # of the hyper-latents' port
@@ -61,8 +57,10 @@ def _without_d(rate: Rate) -> Rate:
 class PublishedForm(ExactForm):
     """What both ways of coding latents have in common."""
 
-    LEAVES, RULES, TABLES = LEAVES, RULES, TABLES
     ACTIVATION_BITS = 16
+    # 2 * pixel - 255, as the encoder gives them, of pixels in [0, 1] less one half.
+    CENTRED_PIXELS = Grid(1 / 510, -255, 255)
+    PIXELS = Output(PIXELS)
     network: PublishedNetwork
 
     def check(self) -> None:
@@ -80,19 +78,17 @@ class PublishedForm(ExactForm):
         return medians - torch.round(medians)
 
     def parts(self) -> dict[str, nn.Module]:
-        network, rests = self.network, self.rests
+        found, rests = super().parts(), self.rests
         half = ChannelOffset(torch.full((COLORS,), 0.5))
-        return {
-            "hyper_synthesis": nn.Sequential(ChannelOffset(rests), network.hyper_synthesis),
-            **self.entropy_parts(),
-            "synthesis": network.synthesis,
-            "analysis": nn.Sequential(half, network.analysis),
-            "hyper_analysis": nn.Sequential(network.hyper_analysis, ChannelOffset(-rests)),
+        shifted = {
+            "hyper_synthesis": nn.Sequential(ChannelOffset(rests), found["hyper_synthesis"]),
+            "analysis": nn.Sequential(half, found["analysis"]),
+            "hyper_analysis": nn.Sequential(found["hyper_analysis"], ChannelOffset(-rests)),
         }
+        return {**found, **shifted}
 
     def rates(self) -> Sequence[Rate]:
-        modes = [mode for mode in MODES if mode in self.network.rate_modes]
-        return calibration_gains(modes) or [{"d": d} for d in CALIBRATION_DS]
+        return calibration_gains(self.network) or [{"d": d} for d in CALIBRATION_DS]
 
     def run(self, programs: Programs, pixels: Tensor, rates: Sequence[Rate]) -> None:
         """The synthesis also sees noise of unit variance: at 16 bits a range that is too wide
@@ -119,10 +115,6 @@ class PublishedForm(ExactForm):
         return (found,) if isinstance(found, Tensor) else found
 
     @abstractmethod
-    def entropy_parts(self) -> dict[str, nn.Module]:
-        """The modules between hyper-synthesis and synthesis, by program, in coding order."""
-
-    @abstractmethod
     def decoded(
         self, programs: Programs, y: Tensor, features: Features, ds: Sequence[float]
     ) -> Iterator[Tensor]:
@@ -135,9 +127,9 @@ class PublishedForm(ExactForm):
         """Decoded latents and likelihoods as the network's forward gives them at `d`, every part
         run once. Raises ValueError for a d that the network does not take."""
 
-    @abstractmethod
-    def connect_entropy(self, target: Target, features: Mapping[str, Value]) -> tuple[Step, ...]:
-        """Add :meth:`entropy_parts`; the steps that run them."""
+    def analysed(self) -> Output:
+        # STF's last sums are the latents: they are taken on a finer grid than they are given on.
+        return Output(final=LATENTS)
 
     def hyper_grid(self, calibrated: Mapping[str, Calibrated]) -> Grid:
         """Integers that hold the prior's tails and what calibration saw of hyper-latents less the
@@ -151,19 +143,6 @@ class PublishedForm(ExactForm):
         while reach < min(wanted, MOST_REACH):
             reach *= 2
         return Grid(1.0, -reach, reach - 1)
-
-    def connect(self, target: Target, hyper: Grid) -> tuple[Step, ...]:
-        hyper_latents = Value.on(hyper, self.network.entropy_bottleneck.channels)
-        outputs = dict.fromkeys(self.FEATURES, Output())
-        features = target.add("hyper_synthesis", {"hyper_latents": hyper_latents}, outputs)
-        steps = self.connect_entropy(target, features)
-        latents = {"latents": Value.on(LATENTS, self.network.latents)}
-        target.add("synthesis", latents, {"pixels": Output(PIXELS)})
-        pixels = {"pixels": Value.on(CENTRED_PIXELS, COLORS)}
-        # STF's last sums are the latents: they are taken on a finer grid than they are given on.
-        target.add("analysis", pixels, {"latents": Output(final=LATENTS)})
-        target.add("hyper_analysis", latents, {"hyper_latents": Output(hyper)})
-        return steps
 
 
 def noise(like: Tensor) -> Tensor:
@@ -220,24 +199,14 @@ class SlicedForm(PublishedForm):
             mean, scale, context = programs[f"parameters.{i}"](*features, *previous)
             step = adaptive_step(scale, d, i, self.network.slices)
             rounded = torch.round((own - mean) / step)
-            likelihoods.append(gaussian_likelihood(rounded, scale / step))
+            likelihoods.append(learning_likelihood(rounded, scale / step))
             y_hat = rounded * step + mean
             decoded.append(y_hat + programs[f"residual.{i}"](context, y_hat))
         return torch.cat(decoded, 1), torch.cat(likelihoods, 1)
 
-    def connect_entropy(self, target: Target, features: Mapping[str, Value]) -> tuple[Step, ...]:
-        size, steps = self.size, []
-        for i in range(self.network.slices):
-            previous = {PREVIOUS: Value.on(LATENTS, i * size)} if i else {}
-            fixed = {"mean": Output(LATENTS), "scale": Output(SCALES), "context": Output()}
-            parameters = target.add(f"parameters.{i}", {**features, **previous}, fixed)
-            target.add(
-                f"residual.{i}",
-                {"context": parameters["context"], "decoded": Value.on(LATENTS, size)},
-                {"correction": Output(LATENTS)},
-            )
-            steps.append(SliceStep(i * size, (i + 1) * size, f"parameters.{i}", f"residual.{i}"))
-        return tuple(steps)
+    def connect_entropy(self, target: Target, features: Values) -> tuple[Step, ...]:
+        sizes = [self.size] * self.network.slices
+        return connect_slices(target, sizes, features, features, SCALES)
 
 
 class NeighbourParameters(nn.Module):
@@ -312,9 +281,9 @@ class WavefrontForm(PublishedForm):
         # would take one run of the part for every step of the wavefront.
         rounded = torch.round(y)
         mean, scale = programs["parameters"](*features, neighbours_of(rounded))
-        return rounded, gaussian_likelihood(torch.round(y - mean), scale)
+        return rounded, learning_likelihood(torch.round(y - mean), scale)
 
-    def connect_entropy(self, target: Target, features: Mapping[str, Value]) -> tuple[Step, ...]:
+    def connect_entropy(self, target: Target, features: Values) -> tuple[Step, ...]:
         count = self.network.latents
         step = WavefrontStep(0, count, "parameters", REACH)
         neighbours = {NEIGHBOURS: Value.on(LATENTS, step.neighbours * count)}

@@ -9,23 +9,22 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
-from licodec.networks import base, lite
 from licodec.networks.adapter_sets import PRESETS
 from licodec.networks.base import BaseNetwork
 from licodec.networks.base_transforms import BaseConfig
 from licodec.networks.cheng_attn import ChengConfig, ChengNetwork
-from licodec.networks.lite import LiteNetwork
+from licodec.networks.entropy_models import DISTORTION_WEIGHT
+from licodec.networks.lite import LiteConfig, LiteNetwork
 from licodec.networks.network import Network
 from licodec.networks.stf import StfConfig, StfNetwork
 from licodec.networks.tcm import TcmConfig, TcmNetwork
 from licodec.packing.base import BaseForm
-from licodec.packing.base_recovery import recover_base
 from licodec.packing.exact_form import ExactForm
 from licodec.packing.lite import LiteForm
-from licodec.packing.lite_recovery import recover_lite
 from licodec.packing.published import SlicedForm, WavefrontForm
-from licodec.packs import Pack
 from licodec.rate.gains import ALPHA, BETA
 
 Shapes = Mapping[str, tuple[int, ...]]  # of a state dict, by key
@@ -51,12 +50,11 @@ class Backbone:
               raises SizeError
     form      its network's exact form
     largest   the largest gain of adapters that a checkpoint does not describe, by rate mode; None
-              where a checkpoint describes its own
+              where it describes its own
     lagrangian  lambda of the loss lambda * 255^2 * MSE + bpp that its anchor is trained for
     trial_ds  the d of a search's trials
     distortion_weight  bits that an error of one quantization step is worth to the encoder, which
               then also has its tables fitted; None: symbols are rounded, tables are the prior's
-    recover   the float network of a pack; None where packs do not tell
     """
 
     name: str
@@ -67,17 +65,22 @@ class Backbone:
     lagrangian: float = 0.0483
     trial_ds: tuple[float, ...] = (1.0,)
     distortion_weight: float | None = None
-    recover: Callable[[Pack], Network] | None = None
+
+    @property
+    def ours(self) -> bool:
+        """Whether it is a backbone of our own: its checkpoints describe their adapters, and its
+        packs keep their float network."""
+        return self.largest is None
 
 
-def _lite(name: str, shapes: Shapes, stated: Stated) -> LiteNetwork:
-    return LiteNetwork()
-
-
-def _base(name: str, shapes: Shapes, stated: Stated) -> BaseNetwork:
+def _ours(
+    network: Callable[[Any], Network], config: Callable[..., Any], name: str, shapes: Shapes,
+    stated: Stated,
+) -> Network:  # fmt: skip
+    lists = {key: tuple(v) if isinstance(v, list) else v for key, v in stated.items()}
     try:
-        return BaseNetwork(BaseConfig.stated(stated))
-    except TypeError as error:
+        return network(config(**lists))
+    except (TypeError, ValueError) as error:
         raise SizeError(f"its hyper-parameters are another network's ({error})") from None
 
 
@@ -134,20 +137,18 @@ BACKBONES = {
         Backbone(
             "lite",
             ("analysis.linear.transform.weight",),
-            _lite,
+            partial(_ours, LiteNetwork, LiteConfig),
             LiteForm,
             trial_ds=OUR_TRIALS,
-            distortion_weight=lite.DISTORTION_WEIGHT,
-            recover=lambda pack: recover_lite(pack).network,
+            distortion_weight=DISTORTION_WEIGHT,
         ),
         Backbone(
             "base",
             ("step_parameters.0.enter.weight",),
-            _base,
+            partial(_ours, BaseNetwork, BaseConfig),
             BaseForm,
             trial_ds=OUR_TRIALS,
-            distortion_weight=base.DISTORTION_WEIGHT,
-            recover=recover_base,
+            distortion_weight=DISTORTION_WEIGHT,
         ),
         Backbone(
             "stf",
@@ -167,7 +168,7 @@ BACKBONES = {
         ),
     )
 }
-PUBLISHED = tuple(name for name, own in BACKBONES.items() if own.recover is None)
+PUBLISHED = tuple(name for name, own in BACKBONES.items() if not own.ours)
 
 
 def form_of(network: Network) -> ExactForm:

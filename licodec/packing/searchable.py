@@ -8,13 +8,15 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
+from licodec.compiler.forms import Calibrated
 from licodec.files import display_name
 from licodec.networks.adapter_sets import anchor_of, plain_submodule
 from licodec.networks.network import Network
 from licodec.packing.checkpoints import load_network, require_anchor, takes_no_adapters
-from licodec.packing.exact_form import Calibrated, ExactForm, calibrate
+from licodec.packing.exact_form import ExactForm, calibrate
 from licodec.packing.packs import PackSettings, no_exact_form
 from licodec.packing.registry import BACKBONES, PUBLISHED, form_of
 from licodec.packs.plans import Plan
@@ -27,15 +29,13 @@ Shifts = Mapping[str, Mapping[str, Tensor]]
 class TrialSettings:
     """How trials are run.
 
-    lagrangian       lambda of the loss lambda * 255^2 * MSE + bpp, at d = 1
-    ds               AQVR's d; each is tried on its share of the crops
-    activation_bits  of the grids that weights are quantized over, as the compiler does
-    correct_bias     give a quantized layer's channels the means that they had in float
+    lagrangian    lambda of the loss lambda * 255^2 * MSE + bpp, at d = 1
+    ds            AQVR's d; each is tried on its share of the crops
+    correct_bias  give a quantized layer's channels the means that they had in float
     """
 
     lagrangian: float = 0.0483
     ds: tuple[float, ...] = (1.0,)
-    activation_bits: int = 12
     correct_bias: bool = True
 
     def lagrangian_at(self, d: float) -> float:
@@ -73,7 +73,7 @@ class Searchable:
     @property
     def settings(self) -> TrialSettings:
         own = BACKBONES[self.whole.backbone]
-        return TrialSettings(own.lagrangian, own.trial_ds, self.form.ACTIVATION_BITS)
+        return TrialSettings(own.lagrangian, own.trial_ds)
 
     def calibrate(self, pixels: Tensor) -> Mapping[str, Calibrated]:
         """The parts that are compiled, in coding order, traced, with their ranges on `pixels`
@@ -85,12 +85,16 @@ class Searchable:
             raise no_exact_form(self.name, error) from None
 
     def corrected(self, shifts: Shifts) -> Searchable:
-        """A copy with biases moved by `shifts`."""
+        """A copy with biases moved by `shifts`, those that several parts share by their mean."""
         whole = copy.deepcopy(self.whole)
         parts = form_of(whole).parts()
+        found: dict[Tensor, list[Tensor]] = {}
         for program, shift in shifts.items():
             for path, by in shift.items():
-                plain_submodule(parts[program], path).get_parameter("bias").data.add_(by)
+                layer = plain_submodule(parts[program], path)
+                found.setdefault(layer.get_parameter("bias"), []).append(by)
+        for bias, shared in found.items():
+            bias.data.add_(torch.stack(shared).mean(0))
         return replace(self, whole=whole)
 
     def pack_settings(self, plan_name: str, plan: Plan, card: Mapping[str, object]) -> PackSettings:
@@ -98,7 +102,7 @@ class Searchable:
         return PackSettings(
             plan_name,
             {**self.card, **card},
-            plan.__getitem__,
+            lambda layer: plan[self.form.same_weights.get(layer, layer)],
             objective=self.objective,
             name=self.name,
         )

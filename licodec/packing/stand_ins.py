@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from torch import nn
 
-from licodec.compiler.forms import Grid, Output
+from licodec.compiler.forms import Calibrated, Grid, Output, Source, Value
 from licodec.compiler.graphs import output_nodes
 from licodec.compiler.ranges import RANGE_MARGIN
 from licodec.networks.adapter_branches import Gain
 from licodec.networks.adapter_sets import plain_path
-from licodec.packing.exact_form import Calibrated, Value
-from licodec.packing.programs import Packing, source_of
+from licodec.packing.exact_form import Values
+from licodec.packing.programs import Packing
 from licodec.rate.gains import MODES
 
 BRANCH_BITS = 8  # of a branch's weights, unless those of its layer have more
@@ -40,9 +40,7 @@ class StandIns:
     calibrated: Mapping[str, Calibrated]
     programs: dict[str, str] = field(default_factory=dict)
 
-    def add(
-        self, name: str, inputs: Mapping[str, Value], outputs: Mapping[str, Output]
-    ) -> dict[str, Value]:
+    def add(self, name: str, inputs: Values, outputs: Mapping[str, Output]) -> Values:
         """Compile the stand-in of one part, if it needs one; what is made in the part's place."""
         part, anchor = self.calibrated[name], self.packing.calibrated[name]
         read, made = self.packing.added[name]
@@ -56,10 +54,13 @@ class StandIns:
             kept = made[port]
             if output == Output() and _uniform(kept) and _holds(kept.grid, part.ranges[node.name]):
                 outputs = {**outputs, port: Output(kept.grid)}
-        source = source_of(own, inputs, outputs, numbers)
-        found = self.packing.compile(source, part, ranges, lambda layer: self._width(name, layer))
+        found = self.packing.compile(
+            Source(own, inputs, outputs, numbers),
+            Calibrated(part.traced, ranges),
+            lambda layer: self._width(name, layer),
+        )
         self.packing.share(own, name)
-        return found
+        return found.outputs
 
     def _width(self, name: str, layer: str) -> int:
         """Bits of a weight of a stand-in, by its own "program.layer" name: those of the trunk's."""

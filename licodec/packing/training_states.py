@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 
 from licodec.errors import BadInputError
-from licodec.packing.base import CONFIG_KEY
-from licodec.packing.base_recovery import recover_base
 from licodec.packing.checkpoint_files import read_checkpoint
+from licodec.packing.kept import CONFIG_KEY
+from licodec.packing.read_back import read_back
 from licodec.packs import read_pack
 
 TRAINING_KEY = "training"  # of the card
@@ -34,7 +34,7 @@ def state_of_pack(path: Path) -> dict[str, object]:
     Raises BadInputError for a pack that does not keep it and CorruptFileError.
     """
     pack = read_pack(path)
-    weights, training = recover_base(pack).state_dict(), pack.card.get(TRAINING_KEY, {})
+    weights, training = read_back(pack).network.state_dict(), pack.card.get(TRAINING_KEY, {})
     try:
         return {
             "config": pack.card[CONFIG_KEY],

@@ -121,51 +121,11 @@ def require_encoder(pack: Pack, adapters: PackAdapters | None = None) -> None:
     try:
         pack.require_whole()
         if adapters is None:
-            _check_encoder(pack, {}, ())
+            _Interfaces(pack, {}).check_encoder(())
         else:
-            _check_encoder(pack, adapters.programs, pack.gain_modes(adapters))
+            _Interfaces(pack, adapters.programs).check_encoder(pack.gain_modes(adapters))
     except CorruptFileError as error:
         raise CorruptFileError(f"the pack {pack.title}: {error}") from None
-
-
-def _check_encoder(pack: Pack, stand_ins: Mapping[str, str], modes: tuple[str, ...]) -> None:
-    """Raise CorruptFileError unless the programs of encoders take pixels and give what is coded.
-
-    `stand_ins` and `modes` are of an adapter set, as in :func:`_check_interfaces`. Reading a pack
-    does not check this: decoders have nothing to do with it.
-    """
-    schedule = pack.schedule
-    finer = schedule.hyper_stride // schedule.latent_stride
-    pixels = ValueInfo(COLORS, *PIXEL_RANGE, Fraction(1))
-    latents = ValueInfo(schedule.latent_channels, *LATENT_RANGE, Fraction(1))
-    hyper_latents = len(pack.tables.medians)
-    alignment, coarse_alignment = schedule.alignment, schedule.alignment // schedule.latent_stride
-    for place, port, value, rows, channels, stride, positions in (
-        (ANALYSIS, "pixels", pixels, alignment, latents.channels, schedule.latent_stride,
-         schedule.latent_stride**2),
-        (HYPER_ANALYSIS, "latents", latents, coarse_alignment, hyper_latents, finer, 1),
-    ):  # fmt: skip
-        if place not in pack.programs:
-            raise CorruptFileError(f"program {place} is missing")
-        name = stand_ins.get(place, place)
-        program, values = pack.programs[name], pack.checked[name].values
-        planes = [p.name for p in program.inputs if p.channels is not None]
-        numbers = [p.name for p in program.inputs if p.channels is None]
-        outputs = [values[output] for output in program.outputs]
-        fits = (
-            planes == [port]
-            and _reads(values[port], value)
-            and set(numbers) <= set(modes)
-            and all(_is_gain(values[number]) for number in numbers)
-            and [(o.channels, o.rate) for o in outputs] == [(channels, Fraction(1, stride))]
-            and _fits_latent(outputs[0])
-            and all(rows % info.rate.denominator == 0 for info in values.values())
-            # By positions of the latents, as for the programs of a decoder.
-            and all(info.expansion * positions <= EXPANSION_LIMIT for info in values.values())
-            and most_alive(program, values) * positions <= ALIVE_LIMIT
-        )
-        if not fits:
-            raise CorruptFileError(f"program {name} does not take and give what encoding does")
 
 
 def _check_interfaces(pack: Pack, stand_ins: Mapping[str, str]) -> None:
@@ -205,8 +165,8 @@ class _Interfaces:
         schedule, name = self.pack.schedule, self.stand_ins.get(place, place)
         program, values = self.pack.programs[name], self.pack.checked[name].values
         # Planes come in multiples of so many rows, and every value must have whole rows.
-        hyper = place == schedule.hyper_synthesis
-        rows = schedule.alignment // (schedule.hyper_stride if hyper else schedule.latent_stride)
+        strides = {schedule.hyper_synthesis: schedule.hyper_stride, ANALYSIS: 1}
+        rows = schedule.alignment // strides.get(place, schedule.latent_stride)
         self.require(all(rows % info.rate.denominator == 0 for info in values.values()), place)
         inputs = program.inputs
         numbers = [port.name for port in inputs if port.channels is None]
@@ -307,6 +267,34 @@ class _Interfaces:
         pixels = outputs[0]
         shaped = pixels.channels == COLORS and pixels.rate == schedule.latent_stride
         self.require(shaped and pixels.low >= 0 and pixels.high <= 255, place)
+
+    def check_encoder(self, modes: tuple[str, ...]) -> None:
+        """The programs of encoders take pixels, and numbers of these modes, and give what is coded.
+
+        Reading a pack does not check this: decoders have nothing to do with it.
+        """
+        schedule = self.pack.schedule
+        stride, finer = schedule.latent_stride, schedule.hyper_stride // schedule.latent_stride
+        pixels = ValueInfo(COLORS, *PIXEL_RANGE, Fraction(1))
+        latents = ValueInfo(schedule.latent_channels, *LATENT_RANGE, Fraction(1))
+        coded = len(self.pack.tables.medians)
+        for place, port, read, channels, rate, positions in (
+            (ANALYSIS, "pixels", pixels, latents.channels, Fraction(1, stride), stride**2),
+            (HYPER_ANALYSIS, "latents", latents, coded, Fraction(1, finer), 1),
+        ):
+            _require_programs(self.pack, [place])
+            ports, outputs = self.described(place)
+            self.require(list(ports) == [port] and _reads(ports[port], read), place)
+            shaped = [(output.channels, output.rate) for output in outputs] == [(channels, rate)]
+            self.require(shaped and _fits_latent(outputs[0]), place)
+            checked = self.pack.checked[self.stand_ins.get(place, place)]
+            program, values = checked.program, checked.values
+            numbers = {own.name for own in program.inputs if own.channels is None}
+            self.require(numbers <= set(modes), place)
+            # By positions of the latents, as for the programs of a decoder.
+            most = max(info.expansion for info in values.values())
+            self.require(most * positions <= EXPANSION_LIMIT, place)
+            self.require(most_alive(program, values) * positions <= ALIVE_LIMIT, place)
 
 
 def _check_conditions(pack: Pack) -> None:

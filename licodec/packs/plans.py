@@ -25,8 +25,3 @@ def search_figures(path: Path) -> Mapping[str, Any]:
     if not isinstance(plan, dict) or not all(isinstance(bits, int) for bits in plan.values()):
         raise BadInputError(f"{display_name(path)}: no pack of `licodec quantize`")
     return figures
-
-
-def plan_of_pack(path: Path) -> Plan:
-    """The bits by "program.layer". Raises BadInputError as :func:`search_figures`."""
-    return search_figures(path)["plan"]

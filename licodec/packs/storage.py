@@ -122,6 +122,8 @@ def write_pack(pack: Pack, path: Path) -> None:
         ]
     text = json.dumps(metadata, sort_keys=True)
     texts = {METADATA_KEY: text, CHECKSUM_KEY: _checksum(text, stored)}
+    # Forms, too, are checked as a reader does.
+    _ = dict(_as_described(stored, _described(path, texts)).programs)
     data = _with_sorted_head(safetensors.numpy.save(stored, metadata=texts))
     save_atomically(path, data, overwrite=True)
 
@@ -284,7 +286,7 @@ def read_pack(path: Path) -> Pack:
     texts = _read_texts(path)
     metadata = _described(path, texts)
     with _faults_of(path):
-        stored = _stored(path)
+        stored = dict(_Opened(path))
         pack = _as_described(stored, metadata)
         # All of it is read, and what it was read from is let go.
         pack = replace(pack, programs=dict(pack.programs), tensors=dict(pack.tensors))
@@ -307,7 +309,7 @@ def open_pack(path: Path) -> Pack:
 
     @cache
     def require_whole() -> None:
-        _check_whole(texts, _stored(path))
+        _check_whole(texts, dict(_Opened(path)))
 
     with _faults_of(path):
         pack = _as_described(_Opened(path), metadata)
@@ -318,6 +320,15 @@ def open_pack(path: Path) -> Pack:
 
 
 @contextmanager
+def _damage() -> Iterator[None]:
+    """Raises CorruptFileError for what libraries raise of a damaged file."""
+    try:
+        yield
+    except (OSError, safetensors.SafetensorError, KeyError, TypeError, AttributeError) as error:
+        raise CorruptFileError(f"the weights pack is damaged ({error})") from None
+
+
+@contextmanager
 def _faults_of(path: Path) -> Iterator[None]:
     try:
         yield
@@ -325,26 +336,17 @@ def _faults_of(path: Path) -> Iterator[None]:
         raise CorruptFileError(f"{path}: {error}") from None
 
 
-def _open(path: Path) -> Any:
-    """A safetensors file, whose class has no types of its own."""
-    try:
-        return safetensors.safe_open(path, "np")
-    except (OSError, safetensors.SafetensorError) as error:
-        raise CorruptFileError(f"the weights pack is damaged ({error})") from None
-
-
 class _Opened(Mapping[str, np.ndarray]):
     """The tensors of a pack's file, each read when it is asked for."""
 
     def __init__(self, path: Path) -> None:
-        self._file = _open(path)
-        self._names = dict.fromkeys(self._file.keys())
+        with _damage():
+            file: Any = safetensors.safe_open(path, "np")  # without types of its own
+        self._file, self._names = file, list(file.keys())
 
     def __getitem__(self, name: str) -> np.ndarray:
-        try:
+        with _damage():
             return self._file.get_tensor(name)
-        except (OSError, safetensors.SafetensorError, TypeError, AttributeError) as error:
-            raise CorruptFileError(f"the weights pack is damaged ({error})") from None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
@@ -353,23 +355,13 @@ class _Opened(Mapping[str, np.ndarray]):
         return len(self._names)
 
 
-def _stored(path: Path) -> dict[str, np.ndarray]:
-    """The tensors of a pack's file. Raises CorruptFileError."""
-    try:
-        return safetensors.numpy.load_file(path)
-    except (OSError, safetensors.SafetensorError, KeyError) as error:  # KeyError: a type's name
-        raise CorruptFileError(f"the weights pack is damaged ({error})") from None
-
-
 def _as_described(stored: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> Pack:
     """The pack of these tensors with this description. Raises CorruptFileError where a part is
     malformed."""
-    try:
+    with _damage():
         described, schedule = metadata["programs"], schedule_from_json(metadata["schedule"])
         programs = Lazily(described.keys(), lambda n: program_from_json(n, described[n]))
         weights = {name: _checked_form(name, form) for name, form in metadata["weights"].items()}
-    except (KeyError, TypeError, AttributeError) as error:
-        raise CorruptFileError(f"the weights pack is damaged ({error})") from None
     return Pack(
         metadata["backbone"],
         metadata["plan"],

@@ -36,6 +36,8 @@ class Rate:
     beta       beside any other mode; 0 is without
     d          beside mode ALPHA, instead of the d that goes with that alpha
     objective  what the adapters were trained for; None leaves the choice to the pack
+    lossless   True: every pixel, whatever the rest says; False: never; None: where that is no
+               larger (licodec.choice)
     """
 
     mode: RateMode = RateMode.D
@@ -43,6 +45,7 @@ class Rate:
     beta: float = 0.0
     d: float | None = None
     objective: str | None = None
+    lossless: bool | None = None
 
     @property
     def is_target(self) -> bool:
@@ -55,10 +58,13 @@ def choose_rate(name: Callable[[RateMode], str], **given: Any) -> Rate:
 
     `given` are values by the modes' names in Python, None where there is none, and what else a
     Rate has, as it stands there. Beta may stand beside any other mode, and d beside alpha. Raises
-    UsageError where others are given together, and where a target is not above 0.
+    UsageError where others are given together, any beside what is lossless, and where a target is
+    not above 0.
     """
     by_mode = {mode: given.pop(mode.value, None) for mode in RateMode}
     values = {mode: value for mode, value in by_mode.items() if value is not None}
+    if given.get("lossless") and (values or given.get("objective") is not None):
+        raise UsageError("lossless coding keeps every pixel and takes no rate; give one of them")
     beta = values.pop(RateMode.BETA, None)
     d = values.pop(RateMode.D, None) if RateMode.ALPHA in values else None
     if len(values) > 1:

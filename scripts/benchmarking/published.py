@@ -52,6 +52,7 @@ from licodec.errors import LicodecError
 from licodec.exact.interpreter import set_threads
 from licodec.images import Picture
 from licodec.networks.cheng_attn import ChengNetwork
+from licodec.networks.published import padded
 from licodec.packing.checkpoints import load_network
 from licodec.packs import read_pack
 from licodec.packs.plans import search_figures
@@ -121,7 +122,7 @@ def float_decoding(job: Job) -> Result:
     network = load_network(Path(job["checkpoint"]))
     picture = formula_picture(HEIGHT, WIDTH)
     with torch.no_grad():
-        y = network.analysis(network.padded(picture))
+        y = network.analysis(padded(picture, network.ALIGNMENT))
         z_hat, _ = network.entropy_bottleneck(network.hyper_analysis(y))
 
         def decode() -> None:

@@ -16,7 +16,7 @@ from torch import Tensor
 from licodec.exact.bounds import CheckedProgram, check
 from licodec.exact.interpreter import choose
 from licodec.exact.program import Program
-from licodec.networks.published import PublishedNetwork
+from licodec.networks.published import PublishedNetwork, padded
 from licodec.packing.exact_form import LATENTS
 from licodec.packing.published import PIXELS
 from licodec.packs import Pack
@@ -77,7 +77,7 @@ def decibels(
 def decoded_latents(network: PublishedNetwork, picture: Tensor) -> Tensor:
     """What the float network decodes of a picture at the rate that it is set to."""
     with torch.no_grad():
-        y = network.analysis(network.padded(picture))
+        y = network.analysis(padded(picture, network.ALIGNMENT))
         z_hat, _ = network.entropy_bottleneck(network.hyper_analysis(y))
         return network.code_latents(y, z_hat)[0]
 

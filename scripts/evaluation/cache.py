@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from evaluation.perceptual import NAME
 from evaluation.samples import Sample
 from evaluation.sources import Source
+from licodec.compare.measures import SSIMULACRA2
 from licodec.errors import BadInputError
 
 
@@ -31,7 +31,7 @@ class Cache:
     """
 
     def __init__(self, path: Path | None, perceptual: bool = False) -> None:
-        self._path, self._measured = path, f", {NAME}" if perceptual else ""
+        self._path, self._measured = path, f", {SSIMULACRA2}" if perceptual else ""
         self._samples: dict[str, list[dict[str, float | None]]] = {}
         if path is not None and path.exists():
             try:

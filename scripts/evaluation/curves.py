@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from evaluation.perceptual import NAME
-from evaluation.samples import Sample, ms_ssim_in_decibels
+from evaluation.samples import Sample
+from licodec.compare.measures import SSIMULACRA2, ms_ssim_in_decibels
 
 Points = tuple[tuple[float, float], ...]
 """(bits per pixel, dB) pairs."""
@@ -48,7 +48,7 @@ class Curve:
         return tuple((rate, quality) for rate, quality in pairs if math.isfinite(quality))
 
 
-MEASURES = PSNR, MS_SSIM, _ = ("PSNR", "MS-SSIM", NAME)
+MEASURES = PSNR, MS_SSIM, _ = ("PSNR", "MS-SSIM", SSIMULACRA2)
 
 
 def mean_curve(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from evaluation.curves import MEASURES, Curve
-from evaluation.perceptual import NAME
+from licodec.compare.measures import SSIMULACRA2
 
 
 def drawing() -> Any:
@@ -52,7 +52,7 @@ def plot(path: Path, curves: Sequence[Curve], published: Sequence[Curve]) -> Non
         qualities = [q for curve in curves[:1] for _, q in curve.points(measure)]
         ax.set_xlim(0, max(rates) * 1.25)
         ax.set_ylim(min(qualities) - 3, max(qualities) + 2)
-        finish(ax, "bits per pixel", measure if measure == NAME else f"{measure} in dB")
+        finish(ax, "bits per pixel", measure if measure == SSIMULACRA2 else f"{measure} in dB")
     figure.savefig(path, dpi=150)
     pyplot.close(figure)
 
@@ -79,7 +79,7 @@ def plot_perception(path: Path, sets: Sequence[Sequence[Curve]]) -> None:
             across = [(curve.psnr[i], curve.perceptual[i]) for curve in own]
             trade.plot(*zip(*across, strict=True), "-", color="grey", linewidth=0.6, zorder=0)
     finish(distortion, "bits per pixel", "PSNR in dB")
-    finish(perception, "bits per pixel", NAME)
-    finish(trade, "PSNR in dB", f"{NAME}; grey: one alpha, all betas")
+    finish(perception, "bits per pixel", SSIMULACRA2)
+    finish(trade, "PSNR in dB", f"{SSIMULACRA2}; grey: one alpha, all betas")
     figure.savefig(path, dpi=150)
     pyplot.close(figure)

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from tables import table
 
 from evaluation.curves import Curve, Saving
-from evaluation.perceptual import NAME
-from evaluation.samples import SMALLEST_MS_SSIM_SIDE, Sample, ms_ssim_in_decibels
+from evaluation.samples import Sample
+from licodec.compare.measures import MS_SSIM_SMALLEST_SIDE, SSIMULACRA2, ms_ssim_in_decibels
 
 Pictures = Mapping[str, Mapping[float, Sample]]  # by name and value
 
@@ -21,7 +21,7 @@ def results(pictures: Pictures, curves: Sequence[Curve], savings: Sequence[Savin
     if small:
         parts.append(
             f"MS-SSIM leaves out {len(small)} of {len(pictures)} pictures, too small for it "
-            f"(a side under {SMALLEST_MS_SSIM_SIDE} pixels): {', '.join(small)}"
+            f"(a side under {MS_SSIM_SMALLEST_SIDE} pixels): {', '.join(small)}"
         )
     return "\n\n".join(parts) + "\n"
 
@@ -39,7 +39,7 @@ def _pictures(curve: Curve, pictures: Pictures) -> str:
 def _curve(curve: Curve) -> str:
     headings = [curve.parameter, "bpp", "PSNR"]
     headings += ["MS-SSIM", "MS-SSIM in dB"] if curve.ms_ssim else []
-    headings += [NAME] if curve.perceptual else []
+    headings += [SSIMULACRA2] if curve.perceptual else []
     return f"### {curve.name}\n\n{table(headings, _points(curve))}"
 
 

@@ -1,4 +1,4 @@
-"""What pictures are coded with: Pillow's codecs, and licodec beside its float network.
+"""What pictures are coded with: other codecs, and licodec beside its float network.
 
 A source codes one picture at its parameters, one after the other. Pictures are coded without
 alpha and metadata, so that files compare by their pixels alone.
@@ -7,18 +7,16 @@ alpha and metadata, so that files compare by their pixels alone.
 from __future__ import annotations
 
 import hashlib
-import io
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-import PIL
-from PIL import Image, features
 
 from licodec.codec import Codec, Coded, SharedAnalysis
+from licodec.compare.codecs import PeerCodec, open_codec
 from licodec.container import read_file
 from licodec.errors import LicodecError
 from licodec.images import Picture
@@ -59,63 +57,39 @@ class Source(Protocol):
         ...
 
 
-# Pillow ------------------------------------------------------------------------------------
+# Other codecs ------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class PillowSource:
-    """A codec of Pillow, swept over its quality."""
+class PeerSource:
+    """Another codec, swept over its quality."""
 
-    name: str
+    codec: PeerCodec
     values: tuple[float, ...]
-    options: Mapping[str, Any]
-    colour_options: Mapping[str, Any] = field(default_factory=dict)  # for RGB alone
     parameter: str = "quality"
 
     @property
     def curves(self) -> tuple[str, ...]:
-        return (self.name,)
+        return (self.codec.name,)
 
     @property
     def identity(self) -> str:
-        options = f"{dict(self.options)} {dict(self.colour_options)}"
-        return f"{self.name} {self.library()} {options}"
-
-    def library(self) -> str:
-        """The library that Pillow uses for it. Raises LicodecError where it has none."""
-        feature = {"JPEG": "jpg", "WebP": "webp", "AVIF": "avif"}[self.name]
-        if not features.check(feature):
-            raise LicodecError(
-                f"this Pillow cannot write {self.name}: install one that can, or leave "
-                f"{self.name.lower()} out of --codecs"
-            )
-        turbo = self.name == "JPEG" and features.check_feature("libjpeg_turbo")
-        version = features.version("libjpeg_turbo" if turbo else feature)
-        return f"{'libjpeg-turbo' if turbo else feature} {version}, Pillow {PIL.__version__}"
+        return f"{self.codec.name} {self.codec.library}"
 
     def code(self, pixels: np.ndarray, values: Sequence[float]) -> Codings:
-        grey = pixels.shape[2] == 1
-        image = Image.fromarray(pixels[:, :, 0] if grey else pixels)
-        options = {**self.options, **({} if grey else self.colour_options)}
         for value in values:
-            buffer = io.BytesIO()
-            image.save(buffer, self.name, quality=int(value), **options)
-            decoded = np.asarray(Image.open(buffer).convert(image.mode)).reshape(pixels.shape)
-            yield value, ((decoded, buffer.tell()),)
+            data = self.codec.encode(pixels, int(value))
+            yield value, ((self.codec.decode(data, pixels.shape[2]), len(data)),)
 
 
-_QUALITIES = (5, 10, 15, 20, 30, 40, 50, 60, 70, 80, 85, 90, 95)
-PILLOW_SOURCES = {
-    "jpeg": PillowSource("JPEG", _QUALITIES, {"optimize": True}),
-    "webp": PillowSource("WebP", (0, *_QUALITIES), {"method": 6}),
-    # One tile: tiles cost rate. One thread: pictures are what runs in parallel.
-    "avif": PillowSource(
-        "AVIF",
-        (10, 20, 30, 40, 50, 60, 70, 80, 85, 90, 95),
-        {"speed": 4, "autotiling": False, "max_threads": 1},
-        {"subsampling": "4:4:4"},
-    ),
-}
+_QUALITIES = (10, 20, 30, 40, 50, 60, 70, 80, 85, 90, 95)
+_LOWEST = {"jpeg": (5, 15), "webp": (0, 5, 15), "avif": (), "jxl": (0, 5)}  # there further ones
+PEERS = tuple(_LOWEST)
+
+
+def peer_source(name: str) -> PeerSource:
+    """One of PEERS. Raises LicodecError where what it needs is not installed."""
+    return PeerSource(open_codec(name), tuple(sorted((*_LOWEST[name], *_QUALITIES))))
 
 
 # licodec -----------------------------------------------------------------------------------

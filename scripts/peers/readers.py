@@ -325,3 +325,17 @@ READERS: dict[str, tuple[Reader, ...]] = {
     "GIF": (VIPS, MAGICK),
     "AVIF": (VIPS,),
 }
+
+
+def reference_reader(suite: Path, references: Path) -> Reader:
+    """A reader of a suite's own reference pictures: PNGs called like its files, as libvips reads
+    them."""
+
+    def read(path: Path) -> Reading:
+        reference = references / f"{path.relative_to(suite)}.png"
+        if not reference.is_file():
+            raise UnableError("no such reference")
+        # The reference stands for the pixels alone: depths and metadata are the file's own.
+        return replace(_read_vips(reference), bits=None, metadata=frozenset())
+
+    return Reader("the suite's reference", read)

@@ -31,10 +31,16 @@ class Verdict:
     why: str = ""
 
 
-def judge(path: Path, readers: Sequence[Reader], tolerance: Difference, corrupt: bool) -> Verdict:
+def judge(
+    path: Path,
+    readers: Sequence[Reader],
+    tolerance: Difference,
+    corrupt: bool,
+    references: Sequence[Reader] = (),
+) -> Verdict:
     """Read a file with licodec and with second readers, and compare.
 
-    `corrupt` says that it has to be refused.
+    `corrupt` says that it has to be refused; `references` are asked first what its pixels are.
     """
     try:
         picture = read_picture(path, path.name)
@@ -44,7 +50,7 @@ def judge(path: Path, readers: Sequence[Reader], tolerance: Difference, corrupt:
         return Verdict(WRONG, f"{type(error).__name__}, not an error of licodec's: {error}")
     if corrupt:
         return Verdict(WRONG, "is corrupt by its name, and read")
-    return _judge_picture(path, picture, readers, tolerance)
+    return _judge_picture(path, picture, (*references, *readers), tolerance)
 
 
 def _judge_picture(

@@ -145,7 +145,7 @@ def test_settings_that_change_a_file_make_it_anew(
         image.save(one, exif=exif)
 
     def batch(*arguments: str) -> dict[str, str]:
-        result = run("batch", "in", "-o", "out", *arguments, *ON_REFERENCE)
+        result = run("batch", "in", "-o", "out", "--no-lossless", *arguments, *ON_REFERENCE)
         assert result.exit_code == 0
         return totals(result.stdout)
 
@@ -168,6 +168,7 @@ def test_settings_that_change_a_file_make_it_anew(
         ("--metadata none --target-psnr 30 --beta 0.5", "other settings (rate)"),
         ("--metadata none --target-psnr 30 --plan small", "other settings (weights)"),
     ):
+        options = f"--no-lossless {options}"
         result = run("batch", "in", "-o", "out", "--dry-run", *options.split())
         assert f"would encode in/a.png -> out/a.lic: {reason}" in result.stdout
 
@@ -276,7 +277,7 @@ def test_json(run: Run, folder: Path, tmp_path: Path) -> None:
 
 
 def test_quiet(run: Run, one: Path, tmp_path: Path) -> None:
-    one.with_name("b.heic").write_bytes(b"")
+    one.with_name("b.psd").write_bytes(b"")
     result = run("batch", "in", "-o", "out", "--quiet", *ON_REFERENCE)
     assert (result.exit_code, result.output) == (0, "")
     assert {*os.listdir(tmp_path / "out")} == {"a.lic", *HIDDEN}
@@ -380,6 +381,11 @@ def test_an_empty_folder(run: Run, tmp_path: Path) -> None:
         ((".", "--decode", "-d", "9"), 2, "rate options and --psnr are for encoding"),
         ((".", "--decode", "--psnr"), 2, "rate options and --psnr are for encoding"),
         ((".", "--format", "png"), 2, "--format is for --decode"),
+        ((".", "--output-quality", "9"), 2, "--output-quality is for --decode"),
+        ((".", "--decode", "--output-quality", "9"), 2, "and the output is PNG"),
+        ((".", "--decode", "--keep-hidden-colors"), 2, "--keep-hidden-colors is for encoding"),
+        ((".", "--background", "#12"), 2, "--background: '#12' is no colour"),
+        ((".", "--decode", "--background", "#12"), 2, "--background: '#12' is no colour"),
         ((".", "--alpha", "2"), 2, "alpha 2 is out of range"),
         ((".", "--json", "--quiet"), 2, "--json and --quiet exclude each other"),
     ],

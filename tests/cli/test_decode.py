@@ -151,7 +151,9 @@ def test_options_that_make_no_sense(
 
 
 def test_alpha_needs_a_format_that_holds_it(run: Run, tmp_path: Path) -> None:
-    Image.fromarray(pixels(9, 9)).convert("RGBA").save(tmp_path / "in.png")
+    image = Image.fromarray(pixels(9, 9))
+    image.putalpha(200)
+    image.save(tmp_path / "in.png")
     assert run("encode", "in.png", *ON_REFERENCE).exit_code == 0
     result = run("decode", "in.lic", "-o", "out.jpg", *ON_REFERENCE)
     assert result.exit_code == 2
@@ -252,3 +254,52 @@ def test_compression_of_png(run: Run, lic: Path) -> None:
     result = run("decode", "photo.lic", "-o", "a.jpg", "--compress", "1")
     assert result.exit_code == 2
     assert one_error(result) == "error: --compress is of PNG, and a.jpg is JPEG"
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.webp", "a.avif"])
+def test_output_quality(run: Run, lic: Path, name: str) -> None:
+    sizes = []
+    for quality in ("0", "30", "85", "100"):
+        result = run("decode", "-f", "photo.lic", "-o", name, "--output-quality", quality)
+        assert result.exit_code == 0
+        sizes.append((lic.parent / name).stat().st_size)
+        with Image.open(lic.parent / name) as image:
+            assert image.size == (17, 33)
+            assert image.info["icc_profile"]
+    assert sizes == sorted(sizes)
+    assert sizes[0] < sizes[-1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("-o", "a.png", "--output-quality", "50"), "--output-quality is of JPEG, AVIF, WEBP, and"),
+        (("--output-quality", "50"), "and photo.png is PNG"),
+        (("-o", "a.tif", "--output-quality", "50"), "and a.tif is TIFF"),
+        (("-o", "a.jpg", "--output-quality", "101"), "101 is not in the range"),
+        (("-o", "a.jpg", "--output-quality", "-1"), "-1 is not in the range"),
+        (("-o", "a.jpg", "--output-quality", "high"), "high"),
+        (("-o", "a.jpg", "--background", "lucid"), "--background: 'lucid' is no colour; give a"),
+    ],
+)
+def test_writing_options_that_are_refused(
+    run: Run, lic: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    result = run("decode", "photo.lic", *arguments)
+    assert result.exit_code == 2
+    assert message in one_error(result)
+    assert os.listdir(lic.parent) == ["photo.lic"]
+
+
+def test_a_background_for_alpha(run: Run, tmp_path: Path) -> None:
+    alpha = np.zeros((16, 16), np.uint8)
+    alpha[:, 8:] = 255
+    Image.fromarray(np.dstack([pixels(16, 16), alpha])).save(tmp_path / "in.png")
+    assert run("encode", "in.png", *ON_REFERENCE).exit_code == 0
+    for name in ("a.ppm", "a.png", "a.jpg"):
+        done = run("decode", "in.lic", "-o", name, "--background", "#0f8", *ON_REFERENCE)
+        assert (done.exit_code, done.stderr) == (0, "")
+        with Image.open(tmp_path / name) as image:
+            assert image.mode == "RGB"
+            behind = np.asarray(image)[:, :7].astype(int)
+        assert np.abs(behind - (0, 255, 136)).max() <= (40 if name == "a.jpg" else 0)

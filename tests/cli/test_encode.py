@@ -168,7 +168,10 @@ def encode_array(run: Run, tmp_path: Path, image: Image.Image, name: str = "in.p
     [("1", 1, False), ("L", 1, False), ("P", 3, False), ("RGBA", 3, True), ("LA", 1, True)],
 )
 def test_kinds_of_samples(run: Run, tmp_path: Path, mode: str, channels: int, alpha: bool) -> None:
-    result = encode_array(run, tmp_path, Image.fromarray(pixels()).convert(mode))
+    image = Image.fromarray(pixels()).convert(mode)
+    if alpha:
+        image.putalpha(200)
+    result = encode_array(run, tmp_path, image)
     assert (result.exit_code, result.stderr) == (0, "")
     header = header_of(tmp_path / "in.lic")
     assert (header.channels, header.has_alpha) == (channels, alpha)
@@ -291,7 +294,7 @@ def test_a_target_size_is_met(run: Run, photo: Path, tmp_path: Path) -> None:
 def test_a_target_out_of_reach(
     run: Run, photo: Path, tmp_path: Path, option: str, value: str, reached: str
 ) -> None:
-    result = run("encode", "photo.png", option, value, *ON_REFERENCE)
+    result = run("encode", "photo.png", option, value, "--no-lossless", *ON_REFERENCE)
     assert result.exit_code == 0
     (warning,) = result.stderr.splitlines()
     start = f"warning: photo.png: {option} {value} is out of reach; the nearest file "
@@ -344,3 +347,56 @@ def test_a_damaged_pack(run: Run, photo: Path, tmp_path: Path) -> None:
     result = run("encode", "photo.png", "--model", "bad.safetensors")
     assert result.exit_code == 3
     assert "bad.safetensors: not a readable weights pack" in one_error(result)
+
+
+# Transparency ------------------------------------------------------------------------------------
+
+
+def write_transparent(path: Path, alpha: int, **options: object) -> None:
+    """A picture whose left half has this alpha."""
+    plane = np.full((16, 16), 255, np.uint8)
+    plane[:, :8] = alpha
+    Image.fromarray(np.dstack([pixels(16, 16), plane])).save(path, **options)
+
+
+def test_transparency(run: Run, tmp_path: Path) -> None:
+    write_transparent(tmp_path / "in.png", 0)
+    results = {
+        name: run("encode", "in.png", "-o", name, *arguments, *ON_REFERENCE)
+        for name, arguments in (
+            ("usual.lic", ()),
+            ("kept.lic", ("--keep-hidden-colors",)),
+            ("flat.lic", ("--background", "White")),
+        )
+    }
+    assert {result.exit_code for result in results.values()} == {0}
+    told = "warning: in.png: the colours under fully transparent pixels left out\n"
+    assert [result.stderr for result in results.values()] == [told, "", ""]
+    assert [header_of(tmp_path / name).has_alpha for name in results] == [True, True, False]
+    assert len({(tmp_path / name).read_bytes() for name in results}) == 3
+
+
+def test_opaque_alpha_makes_no_other_file(run: Run, tmp_path: Path) -> None:
+    write_transparent(tmp_path / "in.png", 255)
+    (tmp_path / "plain.png").write_bytes(png(pixels(16, 16)))
+    for name in ("in", "plain"):
+        assert run("encode", f"{name}.png", *ON_REFERENCE).exit_code == 0
+    assert (tmp_path / "in.lic").read_bytes() == (tmp_path / "plain.lic").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--background", "whitish"), "--background: 'whitish' is no colour; give a name"),
+        (("--background", ""), "--background: '' is no colour"),
+        (("--background", "#0008"), "--background: '#0008' is no colour"),
+        (("--background", "red", "--keep-hidden-colors"), "give it or --keep-hidden-colors"),
+    ],
+)
+def test_transparency_that_makes_no_sense(
+    run: Run, photo: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    result = run("encode", "photo.png", *arguments)
+    assert result.exit_code == 2
+    assert message in one_error(result)
+    assert os.listdir(photo.parent) == ["photo.png"]

@@ -8,24 +8,25 @@ import torch
 from torch import nn
 
 from licodec.compiler.compilation import compile_module
-from licodec.compiler.forms import Grid, Output, Source
+from licodec.compiler.forms import Calibrated, Grid, Output, Source, Value
 from licodec.compiler.graphs import trace
 from licodec.compiler.ranges import RANGE_MARGIN, RangeRecorder
 from licodec.compiler.weight_steps import quantize_weight
 from licodec.exact.backends import reference
 from licodec.exact.bounds import analyse, check
+from licodec.networks.block_bases import PIXEL_UNIT
 from licodec.networks.compiled_leaves import Narrowed
-from licodec.packing.lite import PIXEL_UNIT
 from tests import tiny
 
 
 def compile_small(module: nn.Module, x: torch.Tensor, widths: int = 8) -> tuple:
     grid = Grid(1 / 64, -(2**15), 2**15 - 1)
-    traced = trace(module, ())
+    traced = trace(module)
     recorder = RangeRecorder(traced)
     recorder.run(x)
-    source = Source("small", {"x": grid}, {"x": x.shape[1]}, {"y": Output(grid)})
-    compiled = compile_module(source, traced, recorder.ranges, lambda layer: widths, 12, {})
+    source = Source("small", {"x": Value.on(grid, x.shape[1])}, {"y": Output(grid)})
+    calibrated = Calibrated(traced, recorder.ranges)
+    compiled = compile_module(source, calibrated, lambda layer: widths, 12)
     return compiled, reference.prepare(check(compiled.program, compiled.tensors))
 
 
@@ -118,13 +119,13 @@ class RectifiedSum(nn.Module):
 def test_a_rectified_sum_is_given_out_on_the_grid_that_is_stated(grid: Grid) -> None:
     torch.manual_seed(0)
     module, x = RectifiedSum().eval(), torch.randint(-300, 300, (1, 3, 5, 7)) / 64
-    traced = trace(module, ())
+    traced = trace(module)
     recorder = RangeRecorder(traced)
     expected = recorder.run(x)[0].detach().numpy()
-    given = {"x": Grid(1 / 64, -(2**15), 2**15 - 1)}
-    source = Source("small", given, {"x": 3}, {"y": Output(grid)})
-    compiled = compile_module(source, traced, recorder.ranges, lambda layer: 16, 12, {})
-    assert compiled.output_grids == {"y": grid}
+    given = {"x": Value.on(Grid(1 / 64, -(2**15), 2**15 - 1), 3)}
+    source = Source("small", given, {"y": Output(grid)})
+    compiled = compile_module(source, Calibrated(traced, recorder.ranges), lambda layer: 16, 12)
+    assert compiled.outputs["y"].grid == grid
     run = reference.prepare(check(compiled.program, compiled.tensors))
     (y,) = run({"x": (x[0] * 64).numpy().astype(np.int32)}).values()
     assert y.min() == 0
@@ -132,7 +133,7 @@ def test_a_rectified_sum_is_given_out_on_the_grid_that_is_stated(grid: Grid) -> 
 
 
 def test_a_module_without_a_rule_is_named() -> None:
-    module = nn.Sequential(nn.Conv2d(3, 3, 1), nn.Sigmoid())
+    module = nn.Sequential(nn.Conv2d(3, 3, 1), nn.Tanh())
     with pytest.raises(ValueError, match="no rule for"):
         compile_small(module, torch.zeros(1, 3, 4, 4))
 
@@ -156,7 +157,7 @@ def test_every_program_of_lite_is_proved() -> None:
 
 def narrow_reach(x: torch.Tensor) -> tuple[float, float]:
     """Where the grid of a Narrowed that sees `x` ends, and the largest value there is."""
-    recorder = RangeRecorder(trace(nn.Sequential(Narrowed(8), nn.Identity()), ()))
+    recorder = RangeRecorder(trace(nn.Sequential(Narrowed(8), nn.Identity())))
     recorder.run(x)
     return RANGE_MARGIN * recorder.ranges["_0"][1], recorder.ranges["_1"][1]
 

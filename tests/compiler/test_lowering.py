@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy import random
 
+from licodec.compiler.forms import Grid
 from licodec.compiler.lowering import (
     Form,
-    Span,
     attention_form,
     gdn_form,
     igdn_form,
@@ -19,14 +19,14 @@ from licodec.exact.bounds import analyse, check
 from tests.exact.programs import Builder
 
 
-def span_of(x: np.ndarray, bits: int) -> Span:
+def span_of(x: np.ndarray, bits: int) -> Grid:
     """A signed grid of so many bits that holds `x` with a little to spare."""
-    return Span(
+    return Grid(
         float(np.abs(x).max()) * 1.1 / 2 ** (bits - 1), -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
     )
 
 
-def run_form(kind: str, form: Form, x: np.ndarray, span: Span, channels: int) -> np.ndarray:
+def run_form(kind: str, form: Form, x: np.ndarray, span: Grid, channels: int) -> np.ndarray:
     """The exact result in floats: the operand rounded to its grid, the result from its own."""
     builder = Builder("lowered")
     port = builder.port("x", len(x), span.low, span.high)
@@ -130,7 +130,7 @@ def test_gdn_and_its_inverse(width, least, magnitude):
 
 def test_gdn_of_a_fine_grid_narrows_gamma():
     """A norm that would pass the limit of exact roots."""
-    span = Span(1e-7, -(2**15), 2**15 - 1)
+    span = Grid(1e-7, -(2**15), 2**15 - 1)
     gamma, beta = np.array([[1e-4]]), np.array([1.0])
     form = igdn_form(gamma, beta, span, 16)
     x = np.array([-3e-3, 1e-3, 2e-3]).reshape(1, 1, 3)

@@ -8,10 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from licodec.compiler.compilation import compile_module
-from licodec.compiler.forms import Compiled, Grid, Output, Source
+from licodec.compiler.forms import Calibrated, Compiled, Grid, Output, Source, Value
 from licodec.compiler.graphs import trace
 from licodec.compiler.ranges import RangeRecorder
-from licodec.compiler.rules import LEAVES, RULES, TABLES
 from licodec.exact.backends import float32, reference
 from licodec.exact.bounds import check
 from licodec.networks.adapter_branches import Gain, adapted
@@ -20,7 +19,7 @@ from licodec.networks.blocks import AttentionBlock, ResidualBlockUpsample, Resid
 from licodec.networks.compiled_leaves import ChannelOffset
 from licodec.networks.layers import ChannelNorm, MaskedConvolution, PointwiseLinear
 from licodec.networks.published import SliceParameters
-from licodec.networks.stf import PatchEmbed, PatchMerging, PatchSplit, SwinBlock
+from licodec.networks.stf import SwinBlock, patch_embedding, patch_merging, patch_split
 from licodec.networks.tcm import MixedBlock
 from licodec.rate.gains import GAIN_ONE
 
@@ -39,13 +38,13 @@ def prepared(module: nn.Module) -> nn.Module:
 
 
 def compiled_with(module: nn.Module, x: Tensor, grid: Grid, width: int, bits: int = 16) -> Compiled:
-    traced = trace(module, LEAVES)
+    traced = trace(module)
     recorder = RangeRecorder(traced)
     with torch.no_grad():
         recorder.run(x)
-    numbers = {gain.mode: GAIN_ONE for gain in gains(module)}
-    source = Source("part", {"x": grid}, {"x": x.shape[1]}, {"y": Output()}, numbers=numbers)
-    return compile_module(source, traced, recorder.ranges, lambda _: width, bits, TABLES, RULES)
+    numbers = tuple(dict.fromkeys(gain.mode for gain in gains(module)))
+    source = Source("part", {"x": Value.on(grid, x.shape[1])}, {"y": Output()}, numbers)
+    return compile_module(source, Calibrated(traced, recorder.ranges), lambda _: width, bits)
 
 
 def decibels(module: nn.Module, x: Tensor, width: int, bits: int = 16) -> float:
@@ -61,7 +60,7 @@ def decibels(module: nn.Module, x: Tensor, width: int, bits: int = 16) -> float:
     np.testing.assert_array_equal(found, same)
     with torch.no_grad():
         expected = module(torch.from_numpy(planes["x"])[None] * grid.step)[0].numpy()
-    error = found * compiled.output_steps["y"][:, None, None] - expected
+    error = found * compiled.outputs["y"].steps[:, None, None] - expected
     return float(10 * np.log10(expected.var() / np.mean(error**2)))
 
 
@@ -102,9 +101,9 @@ CASES = {
     "two LoRA": lambda: adapted(adapted_linear(), 4, strong("beta")),
     "convolution with adapter": lambda: adapted(nn.Conv2d(16, 16, 3, 1, 1), 8, strong()),
     "Swin block": lambda: SwinBlock(16, 2, 2, 0.1),
-    "patch merging": lambda: PatchMerging(16),
-    "patch split": lambda: PatchSplit(16),
-    "patch embedding": lambda: nn.Sequential(nn.Conv2d(16, 3, 1), PatchEmbed(8)),
+    "patch merging": lambda: patch_merging(16),
+    "patch split": lambda: patch_split(16),
+    "patch embedding": lambda: nn.Sequential(nn.Conv2d(16, 3, 1), patch_embedding(8)),
     "mixed block": lambda: MixedBlock(8, 4, 4, 2),
     "attention block": GatedSum,
     "residual block with stride": lambda: ResidualBlockWithStride(16, 12),
@@ -132,25 +131,27 @@ def test_fewer_bits_of_activations_are_worse() -> None:
 def test_context_is_given_out_as_it_is() -> None:
     """A concatenation with a grid by channel, and a port that is an output."""
     module = SliceParameters(nn.Identity(), nn.Conv2d(12, 4, 1), nn.Identity(), nn.Conv2d(12, 4, 1))
-    inputs = [torch.randn(1, 8, 4, 4), torch.randn(1, 8, 4, 4), 9 * torch.randn(1, 4, 4, 4)]
-    traced = trace(module.eval(), LEAVES)
+    planes = [torch.randn(1, 8, 4, 4), torch.randn(1, 8, 4, 4), 9 * torch.randn(1, 4, 4, 4)]
+    traced = trace(module.eval())
     recorder = RangeRecorder(traced)
     with torch.no_grad():
-        recorder.run(*inputs)
+        recorder.run(*planes)
     grids = {"means": Grid(2.0**-12, -(2**15), 2**15 - 1), "scales": Grid(2.0**-10, 0, 2**14)}
     grids["previous"] = Grid(2.0**-6, -(2**15), 2**15 - 1)
     outputs = {"mean": Output(grids["previous"]), "scale": Output(), "context": Output()}
-    source = Source("part", grids, {"means": 8, "scales": 8, "previous": 4}, outputs)
-    compiled = compile_module(source, traced, recorder.ranges, lambda _: 8, 16, TABLES, RULES)
+    channels = {"means": 8, "scales": 8, "previous": 4}
+    inputs = {port: Value.on(grid, channels[port]) for port, grid in grids.items()}
+    source = Source("part", inputs, outputs)
+    compiled = compile_module(source, Calibrated(traced, recorder.ranges), lambda _: 8, 16)
     steps = np.repeat([2.0**-12, 2.0**-6], [8, 4])
-    np.testing.assert_array_equal(compiled.output_steps["context"], steps)
+    np.testing.assert_array_equal(compiled.outputs["context"].steps, steps)
 
 
 def test_a_convolution_of_neighbours_in_another_order_only() -> None:
     class Sum(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.merging = PatchMerging(4)
+            self.merging = patch_merging(4)
 
         def forward(self, x: Tensor) -> Tensor:
             return torch.mul(self.merging.stack(x), self.merging.stack(x))

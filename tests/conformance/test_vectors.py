@@ -239,7 +239,7 @@ def read_by_second_decoder(case: Json) -> list[int]:
     frequencies = [np.array(t["frequencies"]) for t in case["tables"]]
     tables = decoder.Tables(frequencies, [t["offset"] for t in case["tables"]])
     indexes = np.array(case["indexes"])
-    return decoder.SymbolReader([stream], [tables], len(indexes)).read(indexes).tolist()
+    return decoder.SymbolReader([stream], [tables], [len(indexes)]).read(indexes).tolist()
 
 
 READERS: list[Callable[[Json], list[int]]] = [read_by_licodec, read_by_second_decoder]

@@ -6,7 +6,7 @@ from string import ascii_letters, ascii_lowercase, digits
 
 from hypothesis import strategies as st
 
-from licodec.container import Chunk, Header, LicFile, Metadata, Stream
+from licodec.container import Bands, Chunk, Header, LicFile, Metadata, Stream
 from licodec.container.file import EXIF, ICC, XMP
 from licodec.container.plan import WIDTHS
 
@@ -48,6 +48,7 @@ FULL_FILE = LicFile(
     pixel_crc=0xDEADBEEF,
     alpha_plane=b"alpha plane",
     metadata=Metadata(icc=b"profile", exif=b"II*\x00", xmp=b"<x/>"),
+    bands=Bands(True, ((4, 1), (16, 0)), ((-3, 200), (0, 0))),
     unknown=(Chunk(b"moRe", b"unknown"),),
 )
 
@@ -60,6 +61,23 @@ _metadata = st.none() | st.binary(max_size=40)
 plans = st.lists(
     st.tuples(st.sampled_from(WIDTHS), st.integers(1, 70)), min_size=1, max_size=20
 ).map(lambda runs: tuple(width for width, length in runs for _ in range(length)))
+
+
+_scales = st.integers(1 - 2**24, 2**24 - 1)
+bands = st.builds(
+    Bands,
+    st.booleans(),
+    st.lists(
+        st.integers(1, 65_535).flatmap(
+            lambda length: st.tuples(st.just(length), st.integers(0, length - 1))
+        ),
+        min_size=1,
+        max_size=4,
+    ).map(tuple),
+    st.lists(st.tuples(_scales, _scales).map(lambda pair: tuple(sorted(pair))), max_size=4).map(
+        tuple
+    ),
+)
 
 
 @st.composite
@@ -84,7 +102,8 @@ def headers(draw: st.DrawFn) -> Header:
 
 
 def _is_undefined(name: bytes) -> bool:
-    return name not in (ICC, EXIF, XMP) and name.upper() not in (b"LHDR", b"PLAN", b"ALPH", b"DATA")
+    critical = (b"LHDR", b"PLAN", b"BAND", b"ALPH", b"DATA")
+    return name not in (ICC, EXIF, XMP) and name.upper() not in critical
 
 
 _unknown_types = (
@@ -106,6 +125,7 @@ def files(draw: st.DrawFn) -> LicFile:
         pixel_crc=draw(st.integers(0, 2**32 - 1)),
         alpha_plane=draw(st.binary(max_size=100)) if header.has_alpha else None,
         metadata=draw(st.builds(Metadata, _metadata, _metadata, _metadata)),
+        bands=draw(st.none() | bands),
         unknown=tuple(
             draw(st.lists(st.builds(Chunk, _unknown_types, st.binary(max_size=20)), max_size=3))
         ),

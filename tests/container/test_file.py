@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from licodec.container import (
+    Bands,
     Chunk,
     Header,
     LicFile,
@@ -44,13 +45,38 @@ def test_round_trip(lic: LicFile) -> None:
 
 def test_order_of_chunks() -> None:
     names = [name for name, _ in split_chunks(FULL_BYTES)]
-    assert names == [b"LHDR", b"PLAN", b"ALPH", b"icCp", b"exIf", b"xmPp", b"moRe", b"DATA"]
+    first = [b"LHDR", b"PLAN", b"BAND", b"ALPH"]
+    assert names == [*first, b"icCp", b"exIf", b"xmPp", b"moRe", b"DATA"]
 
 
 def test_bytes_of_a_payload() -> None:
     assert split_chunks(FULL_BYTES)[-1][1] == (
         bytes.fromhex("deadbeef 02 0c00 0607") + b"first stream" + b"second" + b"escapes"
     )
+
+
+def test_bytes_of_bands() -> None:
+    assert split_chunks(FULL_BYTES)[2][1] == bytes.fromhex("01 02 0401 1000 02 05cb01 0000")
+
+
+@pytest.mark.parametrize(
+    ("length", "offset", "size", "expected"),
+    [  # the table of SPEC.md
+        (16, 0, 40, [(0, 16), (16, 32), (32, 40)]),
+        (16, 5, 40, [(0, 11), (11, 27), (27, 40)]),
+        (16, 8, 8, [(0, 8)]),
+        (1, 0, 2, [(0, 1), (1, 2)]),
+    ],
+)
+def test_cuts_of_bands(
+    length: int, offset: int, size: int, expected: list[tuple[int, int]]
+) -> None:
+    bands = Bands(False, ((length, offset),))
+    assert bands.cuts(0, size) == expected
+    for start, stop in expected:
+        for place in range(start, stop):
+            begin, end = bands.band_at(0, place)
+            assert (begin, min(end, size)) == (start, stop)
 
 
 @given(headers())
@@ -169,7 +195,7 @@ def test_describe() -> None:
     description = json.loads(json.dumps(describe(FULL_FILE)))
     chunks = description.pop("chunks")
     assert [chunk["type"] for chunk in chunks] == [
-        "LHDR", "PLAN", "ALPH", "icCp", "exIf", "xmPp", "moRe", "DATA",
+        "LHDR", "PLAN", "BAND", "ALPH", "icCp", "exIf", "xmPp", "moRe", "DATA",
     ]  # fmt: skip
     assert description == {
         "size": len(FULL_BYTES),
@@ -182,6 +208,10 @@ def test_describe() -> None:
         "backbone": "cheng-attn",
         "profile": "int-1",
         "weights_id": "0001020304050607",
+        "lossless": False,
+        "coding": None,
+        "pieces": None,
+        "piece_bytes": None,
         "d": 3.125,
         "d_fraction_bits": 6,
         "alpha": 1.0,
@@ -192,11 +222,12 @@ def test_describe() -> None:
             "operations_by_width": {"2": 1, "4": 1, "8": 33, "16": 1},
         },
         "streams": 2,
+        "bands": {"direction": "columns", "groups": [[4, 1], [16, 0]], "scales": 2},
         "rans_bytes": 18,
         "escape_bytes": 7,
         "alpha_plane_bytes": 11,
         "metadata": {"icc": 7, "exif": 4, "xmp": 4},
-        "overhead_bytes": len(FULL_BYTES) - 18 - 7 - 11 - 15 - len(b"unknown") - 5,
+        "overhead_bytes": len(FULL_BYTES) - 18 - 7 - 11 - 15 - len(b"unknown") - 5 - 12,
         "bpp": 8 * len(FULL_BYTES) / 600,
         "pixel_crc": "deadbeef",
         "warnings": [],

@@ -35,7 +35,7 @@ def test_another_search(path: Path) -> None:
         resumed(path, "other")
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b"[]", b"\xff", b'{"kind": 1, "format": 1}'])
+@pytest.mark.parametrize("content", [b"", b"{}", b"[]", b"\xff", b'{"kind": 1, "format": 2}'])
 def test_not_a_state(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(BadInputError, match=r"state"):

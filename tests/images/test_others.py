@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from licodec.images import INPUT_FORMATS, INPUT_FORMATS_TEXT, read_image
-from licodec.images.avif import _boxes as boxes
 from licodec.images.avif import examine_avif
+from licodec.images.boxes import boxes
 from licodec.images.metadata import icc_colour_space
 from tests.images.builders import RGB_PROFILE, read, refused, samples, saved
 
@@ -221,7 +221,7 @@ def with_property(avif: bytes, added: bytes, before: bytes | None = None) -> byt
 
 
 def changed(each: tuple[bytes, bytes], added: bytes, before: bytes | None) -> tuple[bytes, bytes]:
-    kind, body = each
+    kind, body = each[0], bytes(each[1])
     properties = [k for k, _ in boxes(body)] if kind == b"ipco" else []
     if kind == b"ipco" and before is not None:
         at = properties.index(before)
@@ -303,8 +303,8 @@ def test_an_avif_that_libavif_does_not_accept(avif: bytes) -> None:
 def test_gain_map_of_an_avif(avif: bytes) -> None:
     with Image.open(io.BytesIO(avif)) as image:
         stream = io.BytesIO(avif.replace(b"MA1B", b"tmap", 1))
-        assert examine_avif(image, stream, "").notes == ("HDR gain map left out",)
-        assert examine_avif(image, io.BytesIO(avif), "").notes == ()
+        assert examine_avif(image, stream).notes == ("HDR gain map left out",)
+        assert examine_avif(image, io.BytesIO(avif)).notes == ()
 
 
 # Files of other kinds
@@ -318,12 +318,9 @@ def test_gain_map_of_an_avif(avif: bytes) -> None:
         (b"\x09PNG\r\n\x1a\n\0", "a PNG file that is damaged or cut short"),
         (b"RIFF\x10\0\0\0WEBPJUNK", "a WebP file that is damaged or cut short"),
         (b"BM\x10\0\0\0\0\0\0\0", "a BMP file that is damaged or cut short"),
-        (b"\0\0\0\x1cftypheic\0\0\0\0mif1heic", "a HEIC file, which licodec does not read"),
-        (b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic", "a HEIC file, which licodec does not read"),
         (b"\0\0\0\x18ftypcrx \0\0\0\1crx isom", "a camera raw file, which licodec does not read"),
         (b"FUJIFILMCCD-RAW 0201", "a camera raw file, which licodec does not read"),
-        (b"\xff\x0a\x11\x22", "a JPEG XL file"),
-        (b"\0\0\0\x0cjP  \r\n\x87\n", "a JPEG 2000 file"),
+        (b"\0\0\0\x0cjP  \r\n\x87\n", "a JPEG 2000 file that is damaged or cut short"),
         (b"8BPS\0\1", "a Photoshop file"),
         (b"\0\0\1\0\1\0", "an icon (ICO) file"),
         (b"PF\n2 2\n-1.0\n", "a floating-point PFM file"),

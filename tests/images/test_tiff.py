@@ -407,7 +407,9 @@ def test_the_picture_beside_its_preview_and_mask_is_taken(first: bool) -> None:
         mask = page(samples(12, 16, 1, bits=1), 4, 1)
         mask.tags[SUBFILE] = [4]
         pages = [full, preview, mask] if first else [preview, full, mask]
-        assert close(read(tiff(*pages)).pixels, in_eight_bits(pixels[:, :, :1], bits))
+        picture = read(tiff(*pages))
+        assert close(picture.pixels, in_eight_bits(pixels[:, :, :1], bits))
+        assert "2 previews or masks beside the picture left out" in picture.notes
 
 
 def test_a_pyramid_is_one_picture() -> None:
@@ -424,6 +426,10 @@ def test_a_pyramid_is_one_picture() -> None:
 def test_pages() -> None:
     pages = [page(samples(2, 3, 1), GREY, 8) for _ in range(4)]
     refused(tiff(*pages), "4 pages", "split it first")
+
+
+def test_a_smaller_page_that_is_not_said_to_be_a_preview() -> None:
+    refused(tiff(*(page(samples(n, n, 3), RGB, 8) for n in (12, 6))), "2 pages", "split it first")
 
 
 def test_a_chain_without_an_end() -> None:

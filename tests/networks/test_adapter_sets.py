@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from licodec.errors import UsageError
-from licodec.networks.adapter_branches import AdaptedLinear, TwiceAdaptedLinear
+from licodec.networks.adapter_branches import Adapted, LowRankBranch
 from licodec.networks.adapter_sets import (
     PRESETS,
     AdapterSet,
@@ -92,9 +92,9 @@ def test_a_gain_of_zero_is_the_plain_network() -> None:
 def test_a_second_set_stands_around_the_first() -> None:
     network = with_adapters("alpha", "beta")
     outer = network.mix[0]
-    assert isinstance(outer, TwiceAdaptedLinear)
+    assert isinstance(outer, Adapted) and isinstance(outer.lora, LowRankBranch)
     assert outer.branch.gain.mode == "beta"
-    assert isinstance(outer.linear_with_lora, AdaptedLinear)
+    assert isinstance(outer.linear_with_lora, Adapted)
     assert outer.linear_with_lora.branch.gain.mode == "alpha"
     set_gains(network, alpha=0.5)
     assert outer.branch.gain.factor == 0

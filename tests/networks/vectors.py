@@ -10,7 +10,6 @@ import torch
 from torch import nn
 
 from licodec.compiler.graphs import trace
-from licodec.compiler.rules import LEAVES
 from licodec.networks.published import PublishedNetwork
 from tests.data.formula import formula_image, formula_tensor
 
@@ -58,7 +57,7 @@ def assert_figures_match(x_hat: torch.Tensor, expected: dict, tolerance: float) 
 
 def assert_traces(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
     """A part of a network traces down to leaves, and computes the same then."""
-    graph = trace(module, LEAVES)
+    graph = trace(module)
     kinds = {node.op for node in graph.graph.nodes}
     assert kinds <= {"placeholder", "call_module", "call_function", "get_attr", "output"}
     with torch.no_grad():

@@ -15,7 +15,7 @@ from licodec.container import read_file, write_file
 from licodec.errors import CorruptFileError, UsageError, WeightsMissingError
 from licodec.library import Library
 from licodec.networks.adapter_sets import PRESETS, AdapterSet, attach
-from licodec.packing.compiled import AdaptedNetwork, calibrate_network
+from licodec.packing.compiled import calibrate_network
 from licodec.packs import PackAdapters, find_pack, read_name, read_pack, write_pack
 from licodec.rate.gains import GAIN_ONE, Gains
 from licodec.rate.setting import Setting
@@ -146,4 +146,4 @@ def test_adapters_elsewhere_have_no_exact_form() -> None:
     attach(network, AdapterSet("alpha", 2, 1.0, ("h_a.[02]",)))
     attach(network, PRESETS["cheng_8_1_all"])
     with pytest.raises(ValueError, match="outside of analysis and synthesis"):
-        calibrate_network(network, [], [AdaptedNetwork("mse", network)])
+        calibrate_network(network, [], {"mse": network})

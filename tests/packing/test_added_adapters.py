@@ -13,8 +13,9 @@ import torch
 from licodec.codec import Codec
 from licodec.errors import BadInputError
 from licodec.images import Picture
+from licodec.networks.lite import LiteNetwork
 from licodec.packing.added_adapters import add_adapters, with_adapters_of
-from licodec.packing.compiled import AdaptedNetwork, calibrate_network, compile_network
+from licodec.packing.compiled import calibrate_network, compile_network
 from licodec.packs import Pack
 from licodec.rate.gains import Gains
 from licodec.rate.setting import Setting
@@ -27,8 +28,8 @@ def pictures() -> list[np.ndarray]:
     return [(255 * p[0].permute(1, 2, 0)).byte().numpy() for p in tiny.pictures()[1:2]]
 
 
-def adapted() -> list[AdaptedNetwork]:
-    return [AdaptedNetwork("mse", tiny.adapted_network("lite_8_1_all"))]
+def adapted() -> dict[str, LiteNetwork]:
+    return {"mse": tiny.adapted_network("lite_8_1_all")}
 
 
 @cache
@@ -99,54 +100,27 @@ def test_stand_ins_use_the_pack_s_integers_to_the_last_bit() -> None:
     session = Codec(grown, "float32").at(Setting(300, GAINS, "ms-ssim"))
     coded = session.encode(Picture(pictures()[0]))
     assert coded.header.adapter_id == grown.adapter_ids["ms-ssim"]
-    # What is not the same but for rounding is stored beside it.
-    other = with_adapters_of(replace(anchor, tensors={**anchor.tensors, name: 2 * nudged}), made)
-    own = [t for t in other.tensors if t.endswith("." + name)]
-    assert own
-    for tensor in own:
-        np.testing.assert_array_equal(other.tensors[tensor], made.tensors[name])
 
 
-def test_sets_keep_tables_that_begin_elsewhere_than_the_pack_s() -> None:
-    made = tiny.adapted_pack()
-    sets = made.adapters_named("mse").programs
-    name, shared = next(
-        (name, operation)
-        for name, stand_in in sets.items()
-        for operation in made.programs[name].operations
-        if operation.kind == "table"
-        and any(operation.tensors == own.tensors for own in made.programs[stand_in].operations)
-    )
-    table = shared.tensors["table"]
-    longer = replace(shared, attributes={"low": shared.attributes["low"] - 1})
+def test_sets_for_programs_of_another_form_are_refused() -> None:
     anchor = tiny.anchor_pack()
-    operations = tuple(longer if o == shared else o for o in anchor.programs[name].operations)
-    program = replace(anchor.programs[name], operations=operations)
-    entries = np.concatenate([anchor.tensors[table][:1], anchor.tensors[table]])
-    anchor = replace(
-        anchor,
-        programs={**anchor.programs, name: program},
-        tensors={**anchor.tensors, table: entries},
-    )
-    grown = with_adapters_of(anchor, made)
-    assert grown.weights_id == anchor.weights_id != made.weights_id
-    coded, expected = (
-        Codec(pack, "float32").at(Setting(300, GAINS, "mse")).encode(Picture(pictures()[0]))
-        for pack in (grown, made)
-    )
-    assert np.array_equal(coded.picture.pixels, expected.picture.pixels)
+    program = anchor.programs["synthesis"]
+    shorter = replace(program, operations=program.operations[:-1])
+    other = replace(anchor, programs={**anchor.programs, "synthesis": shorter})
+    with pytest.raises(BadInputError, match="of another form than its network's"):
+        with_adapters_of(other, tiny.adapted_pack())
 
 
 def test_sets_of_another_network_are_refused() -> None:
-    other = copy.deepcopy(adapted()[0])
+    other = copy.deepcopy(adapted()["mse"])
     with torch.no_grad():
-        for parameter in other.network.parameters():
+        for parameter in other.parameters():
             parameter += torch.randn_like(parameter)
     with pytest.raises(BadInputError, match="trained on another network than that of the pack"):
-        add_adapters(tiny.pack(), [other], pictures())
+        add_adapters(tiny.pack(), {"mse": other}, pictures())
     with pytest.raises(BadInputError, match="for ms-ssim and for mse were trained on different"):
-        add_adapters(tiny.pack(), [*adapted(), replace(other, objective="ms-ssim")], pictures())
+        add_adapters(tiny.pack(), {**adapted(), "ms-ssim": other}, pictures())
     with pytest.raises(BadInputError, match="the network for mse has no adapters"):
-        add_adapters(tiny.pack(), [AdaptedNetwork("mse", tiny.network())], pictures())
+        add_adapters(tiny.pack(), {"mse": tiny.network()}, pictures())
     with pytest.raises(BadInputError, match="the adapters are for base, and packs of lite"):
-        add_adapters(tiny.pack(), [AdaptedNetwork("mse", tiny_base.network())], pictures())
+        add_adapters(tiny.pack(), {"mse": tiny_base.network()}, pictures())

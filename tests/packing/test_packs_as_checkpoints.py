@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,19 +10,14 @@ import torch
 
 from licodec.errors import BadInputError, UsageError
 from licodec.packing.checkpoints import adapter_sets, load_anchor, load_network
-from licodec.packing.lite_recovery import recover_lite
-from licodec.packing.registry import BACKBONES
+from licodec.packing.read_back import read_back
 from licodec.packing.searchable import load_searchable
 from licodec.packs import write_pack
 from tests import tiny
 
 
 @pytest.fixture
-def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    own = replace(
-        BACKBONES["lite"], recover=lambda pack: recover_lite(pack, config=tiny.CONFIG).network
-    )
-    monkeypatch.setitem(BACKBONES, "lite", own)
+def path(tmp_path: Path) -> Path:
     write_pack(tiny.adapted_pack(), tmp_path / "p.safetensors")
     return tmp_path / "p.safetensors"
 
@@ -33,7 +27,7 @@ def test_all_that_reads_checkpoints_reads_packs(
 ) -> None:
     monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "scripts"))
     training_networks = importlib.import_module("training.networks")
-    expected = recover_lite(tiny.adapted_pack(), config=tiny.CONFIG).network.state_dict()
+    expected = read_back(tiny.adapted_pack()).network.state_dict()
     networks = (
         load_anchor(path),
         load_network(path),

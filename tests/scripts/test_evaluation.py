@@ -93,15 +93,6 @@ def test_equal_pictures_are_no_point_of_a_curve() -> None:
     assert script("evaluate").without_infinity({"psnr": [math.inf, 30.0]}) == {"psnr": [None, 30.0]}
 
 
-def test_ms_ssim() -> None:
-    ms_ssim = script("evaluation.samples").ms_ssim
-    pixels = textured(170, 161)
-    assert ms_ssim(pixels, pixels) == pytest.approx(1)
-    noisy = np.clip(pixels.astype(int) + 20 * (np.indices((170, 161, 3)).sum(0) % 2), 0, 255)
-    assert 0.5 < ms_ssim(pixels, noisy.astype(np.uint8)) < 0.999
-    assert ms_ssim(pixels[:160], pixels[:160]) is None
-
-
 def test_published_curves(tmp_path: Path) -> None:
     path = tmp_path / "published.json"
     curves = {
@@ -124,9 +115,9 @@ def test_published_curves(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["jpeg", "webp", "avif"])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_pillow_codecs(name: str, channels: int) -> None:
-    source = script("evaluation.sources").PILLOW_SOURCES[name]
     if not features.check("jpg" if name == "jpeg" else name):
         pytest.skip(f"this Pillow has no {name}")
+    source = script("evaluation.sources").peer_source(name)
     pixels = textured(40, 56, channels)
     coded = dict(source.code(pixels, (10, 90)))
     measure = script("evaluation.samples").measure
@@ -140,7 +131,7 @@ def test_pillow_codecs(name: str, channels: int) -> None:
 
 def test_pillow_codec_is_measured_on_the_decoded_file() -> None:
     pixels = textured(40, 56)
-    source = script("evaluation.sources").PILLOW_SOURCES["jpeg"]
+    source = script("evaluation.sources").peer_source("jpeg")
     ((_, ((decoded, size),)),) = source.code(pixels, (50,))
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "JPEG", quality=50, optimize=True)
@@ -270,18 +261,6 @@ def test_saving_below_a_rate() -> None:
     assert (whole.below, low.below) == (None, 0.4)
     assert low.percent == pytest.approx(-25, abs=1) and whole.percent > -20
     assert low.high == pytest.approx(30 + 6 * math.log2(0.4), abs=0.1)
-
-
-def test_the_perceptual_measure() -> None:
-    pytest.importorskip("ssimulacra2")
-    measured = script("evaluation.perceptual").ssimulacra2
-    original = textured(64, 80)
-    noise = np.random.default_rng(1).normal(0, 12, original.shape)
-    noisy = np.clip(original + noise, 0, 255).astype(np.uint8)
-    assert measured(original, original) == pytest.approx(100)
-    assert measured(original, noisy) < 90
-    assert measured(original[:, :, :1], original[:, :, :1]) == pytest.approx(100)
-    assert measured(original[:4], noisy[:4]) is None
 
 
 def test_settings_are_shown_side_by_side(tmp_path: Path) -> None:

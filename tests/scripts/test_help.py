@@ -14,12 +14,13 @@ from tests.scripts.conftest import ROOT
 @pytest.mark.parametrize(
     "command",
     [
-        *("add_adapters", "arithmetic", "bare_system", "build_wheels"),
+        *("arithmetic", "bare_system", "build_wheels"),
         *("benchmark", "benchmark batches", "benchmark codecs", "benchmark commands"),
-        *("benchmark decoders", "benchmark published"),
-        *("evaluate", "exactness"),
+        *("benchmark decoders", "benchmark lossless", "benchmark published"),
+        *("command_reference", "evaluate", "exactness"),
         *("fuzz", "fuzz files", "fuzz native", "fuzz properties", "fuzz sanitized"),
-        *("make_pack", "other_processor", "peer_suite", "prepare_data"),
+        *("make", "make adapters", "make golden", "make pack"),
+        *("other_processor", "peer_suite", "prepare_data"),
         *("train", "train_adapters"),
     ],
 )

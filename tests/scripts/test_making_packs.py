@@ -20,17 +20,18 @@ from tests.scripts.conftest import script, textured
 def test_adapters_are_added_to_packs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    make_pack, add_adapters = script("make_pack"), script("add_adapters")
+    make = script("make")
+    pack, adapters = script("making.pack"), script("making.adapters")
     network = tiny.adapted_network("lite_8_1_transforms")
-    for module in (make_pack, add_adapters):
+    for module in (pack, adapters):
         monkeypatch.setattr(module, "load_network", lambda path: copy.deepcopy(network))
-    monkeypatch.setattr(make_pack, "training_of", lambda path: {})
+    monkeypatch.setattr(pack, "training_of", lambda path: {})
     (tmp_path / "a.png").write_bytes(encode_picture(Picture(textured(64, 64)), "PNG"))
     made, grown = tmp_path / "made.safetensors", tmp_path / "grown.safetensors"
     calibrate = ["--calibrate", str(tmp_path / "a.png")]
-    make_pack.main(["state.pt", *calibrate, "-o", str(made)])
+    make.main(["pack", "state.pt", *calibrate, "-o", str(made)])
     command = [*calibrate, "--adapters", "mse=a.pt", "-o"]
-    add_adapters.main([str(made), *command, str(grown)])
+    make.main(["adapters", str(made), *command, str(grown)])
     anchor, adapted = read_pack(made), read_pack(grown)
     assert adapted.weights_id == anchor.weights_id
     assert list(adapted.adapter_ids) == ["mse"] and not anchor.adapters
@@ -38,32 +39,32 @@ def test_adapters_are_added_to_packs(
     other = tmp_path / "other.safetensors"
     write_pack(replace(anchor, plan_name="other"), other)
     folder = tmp_path / "both"
-    add_adapters.main([str(made), str(other), *command, str(folder)])
+    make.main(["adapters", str(made), str(other), *command, str(folder)])
     assert read_pack(folder / "made.safetensors").adapter_ids == adapted.adapter_ids
     assert read_pack(folder / "other.safetensors").plan_name == "other"
     with pytest.raises(SystemExit, match="have the same name"):
-        add_adapters.main([str(made), str(made), *command, str(folder)])
+        make.main(["adapters", str(made), str(made), *command, str(folder)])
     for entries in (["mse"], ["Mse=a.pt"], ["mse=a.pt", "mse=b.pt"]):
         with pytest.raises(UsageError, match="give NAME=FILE"):
-            add_adapters.adapter_states(entries)
+            adapters.adapter_states(entries)
 
 
 def test_packs_are_made_in_a_searched_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    make_pack = script("make_pack")
+    make, making = script("make"), script("making.pack")
     network = tiny.network()
-    monkeypatch.setattr(make_pack, "load_anchor", lambda path: network)
-    monkeypatch.setattr(make_pack, "load_network", lambda path: copy.deepcopy(network))
-    monkeypatch.setattr(make_pack, "training_of", lambda path: {})
+    monkeypatch.setattr(making, "load_anchor", lambda path: network)
+    monkeypatch.setattr(making, "load_network", lambda path: copy.deepcopy(network))
+    monkeypatch.setattr(making, "training_of", lambda path: {})
     (tmp_path / "a.png").write_bytes(encode_picture(Picture(textured(64, 64)), "PNG"))
     parts = LiteForm(network).parts()
     plan = {f"{program}.{name}": 2 for program in parts for name in layers_of(parts[program])}
     figures = {"plan": plan, "crops": [1, 64], "seed": 1, "measured_loss": 0.5, "rule": "greedy"}
     searched, made = tmp_path / "searched.safetensors", tmp_path / "made.safetensors"
     write_pack(replace(tiny.pack(), card={"quantization": figures}), searched)
-    command = ["finished.pt", "--calibrate", str(tmp_path / "a.png"), "-o", str(made)]
+    command = ["pack", "finished.pt", "--calibrate", str(tmp_path / "a.png"), "-o", str(made)]
     with pytest.raises(SystemExit, match="go together"):
-        make_pack.main([*command, "--widths-of", str(searched)])
-    make_pack.main([*command, "--widths-of", str(searched), "--searched-for", "run.pt"])
+        make.main([*command, "--widths-of", str(searched)])
+    make.main([*command, "--widths-of", str(searched), "--searched-for", "run.pt"])
     pack = read_pack(made)
     weights = [pack.widths[name] for name in pack.widths if name.startswith("synthesis.")]
     assert weights.count(2) == len(layers_of(network.synthesis))

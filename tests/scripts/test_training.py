@@ -81,7 +81,7 @@ def test_a_decay_leaves_the_stable_weights(tiles: Path, monkeypatch: pytest.Monk
 
 def test_training_goes_on_from_a_pack(tiles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A state becomes a pack, whose files decode, and the pack the beginning of another run."""
-    train, make = script("train"), script("make_pack")
+    train, make = script("train"), script("make")
     monkeypatch.setattr(train, "BaseConfig", partial(BaseConfig, **asdict(tiny_base.CONFIG)))
     monkeypatch.setattr(train.Trainer, "validate", lambda trainer, label: None)
     common = ["--plan", "2x64", "--threads", str(torch.get_num_threads()), "--device", "cpu"]
@@ -95,7 +95,7 @@ def test_training_goes_on_from_a_pack(tiles: Path, monkeypatch: pytest.MonkeyPat
     first = run("run.pt", "--steps", "3", *common)
     pack = tiles / "base.safetensors"
     options = ["--calibrate", str(tiles / "a"), "--pictures", "1", "--crop", "64"]
-    make.main([str(tiles / "run.pt"), "-o", str(pack), *options])
+    make.main(["pack", str(tiles / "run.pt"), "-o", str(pack), *options])
     assert Codec(read_pack(pack), "reference").neutral.encode(Picture(textured(40, 50))).data
     second = run("again.pt", "--steps", "4", "--from", str(pack), *common)
     assert (first["step"], second["step"]) == (3, 4)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+# Types of arguments: contiguous arrays, which live as long as the call at least.
+INT16, INT32 = (np.ctypeslib.ndpointer(kind, flags="C_CONTIGUOUS") for kind in (np.int16, np.int32))
+
 
 def address(array: np.ndarray, dtype: type[np.generic]) -> int:
     """Where the elements stand; the array must be contiguous, aligned, of `dtype`, and outlive the

@@ -9,7 +9,7 @@ import torch
 
 from licodec.errors import BadInputError
 from licodec.packing import from_checkpoint
-from licodec.packing.separate_adapters import put_together, taken_apart
+from licodec.packing.adapted_states import arranged, taken_apart
 from tests import tiny_published as tiny
 
 State = dict[str, torch.Tensor]
@@ -39,11 +39,11 @@ def alpha() -> State:
 @pytest.fixture
 def both() -> State:
     """Those of `alpha` inside, others for beta around them."""
-    state = state_of(ALPHA, BETA)
-    parts, inner = taken_apart(state), taken_apart(state_of(ALPHA))
+    network = tiny.adapted_network(ALPHA, BETA)
+    parts, inner = (taken_apart(own) for own in (network.state_dict(), state_of(ALPHA)))
     for layer, branches in parts.branches.items():
         branches[0] = inner.branches[layer][0]
-    return put_together(parts)
+    return arranged(parts, network)
 
 
 def assert_same(found: torch.nn.Module, expected: State) -> None:
@@ -57,13 +57,14 @@ def assert_same(found: torch.nn.Module, expected: State) -> None:
     [(ALPHA,), (ALPHA, BETA), ("stf_8_8_all",), ("stf_8_8_all", "adapt_stf_8_8_all"),
      ("tcm_8_1_all",)],
 )  # fmt: skip
-def test_a_state_dict_taken_apart_and_put_together(sets: tuple[str, ...]) -> None:
-    state = tiny.adapted_network(*sets).state_dict()
+def test_a_state_dict_taken_apart_and_arranged_again(sets: tuple[str, ...]) -> None:
+    network = tiny.adapted_network(*sets)
+    state = network.state_dict()
     parts = taken_apart(state)
     plain = tiny.network(tiny.BACKBONE_OF[sets[0]]).state_dict()
     assert parts.trunk.keys() == plain.keys()
     assert {len(branches) for branches in parts.branches.values()} == {len(sets)}
-    again = put_together(parts)
+    again = arranged(parts, network)
     assert again.keys() == state.keys()
     assert all(again[key] is value for key, value in state.items())
 

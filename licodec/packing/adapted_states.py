@@ -1,4 +1,5 @@
-"""Adapters kept in a file of their own, beside the checkpoint of their anchor.
+"""State dicts of networks with adapters, taken apart; adapters may be in files of their own, beside
+the checkpoint of their anchor.
 
 Such a file is a state dict in an adapted layout, with the anchor's weights in it or without.
 Of two branches of one layer the inner one is alpha's. Where a file has one branch for a layer,
@@ -8,30 +9,29 @@ the files' order tells which: alpha's come first.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from licodec.errors import BadInputError
-from licodec.networks.adapter_branches import (
-    TWICE,
-    AdaptedConvolution,
-    AdaptedLinear,
-    AdaptedSubpixel,
-)
+from licodec.networks.adapter_branches import KINDS, Adapted
+from licodec.networks.adapter_sets import AdapterSet, adapted_layers, plain_path
 from licodec.packing.registry import recognise, same_network
+from licodec.rate.gains import MODES
 
-NAMED = 3  # layers that a message names before it counts the rest
+NAMED = 3  # keys and layers that a message names before it counts the rest
 State = Mapping[str, Tensor]
 
-_INNER = "|".join(sorted(form.LAYER for form in TWICE.values()))
-_BRANCH_NAMES = "|".join(sorted({form.BRANCH for form in TWICE}))
+_INNER = "|".join(sorted(kind.TWICE for kind in KINDS))
+_BRANCH_NAMES = "|".join(sorted({kind.BRANCH for kind in KINDS}))
 _BRANCH_KEY = re.compile(
     rf"(?P<layer>.+?)(\.(?P<inner>{_INNER}))?\.(?P<branch>{_BRANCH_NAMES})\.(?P<rest>.+)"
 )
-_LAYER_OF = {form.LAYER: outer.LAYER for form, outer in TWICE.items()}  # once: twice
+_ONCE, _TWICE = ({getattr(kind, name) for kind in KINDS} for name in ("LAYER", "TWICE"))
+# Whose second dimension is a branch's rank, and how many it has.
+_RANKED = (("lora.W_a", 2), ("adapter.conv2.weight", 4))
 Branch = dict[str, Tensor]  # by the key behind the layer's name
 
 
@@ -42,6 +42,11 @@ class Parts:
 
     trunk: dict[str, Tensor]
     branches: dict[str, list[Branch]]
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Of the anchor's weights."""
+        return {key: tuple(value.shape) for key, value in self.trunk.items()}
 
 
 def taken_apart(state: State) -> Parts:
@@ -67,53 +72,53 @@ def _plain(key: str, layers: Iterable[str]) -> str:
     parts = key.split(".")
     for count in range(1, len(parts)):
         if (layer := ".".join(parts[:count])) in layers:
-            below = [part for part in parts[count:] if part not in _LAYER_OF.values()]
-            return ".".join([layer, *(below[1:] if below[0] in _LAYER_OF else below)])
+            below = [part for part in parts[count:] if part not in _TWICE]
+            return ".".join([layer, *(below[1:] if below[0] in _ONCE else below)])
     return key
 
 
-def put_together(parts: Parts) -> dict[str, Tensor]:
-    """The state dict of which :func:`taken_apart` gives `parts`."""
-    state = {_nested(key, parts): value for key, value in parts.trunk.items()}
+def sets_of(parts: Parts, largest: Mapping[str, float]) -> Iterator[AdapterSet]:
+    """The adapters of `parts`, one layer each, inner ones first; those without a rank have 0.
+
+    `largest` gives the gain of each rate mode at 1, which no checkpoint holds.
+    """
     for layer, branches in parts.branches.items():
+        for mode, branch in zip(MODES, branches, strict=False):
+            shapes = ((branch[key].shape, count) for key, count in _RANKED if key in branch)
+            rank = next((shape[1] for shape, count in shapes if len(shape) == count), 0)
+            yield AdapterSet(mode, rank, largest[mode], (layer,))
+
+
+def arranged(parts: Parts, network: nn.Module) -> dict[str, Tensor]:
+    """What `parts` hold by the names that `network` has for it; what it has no place for is under
+    names of its own."""
+    trunk, state = dict(parts.trunk), {}
+    for key in network.state_dict():
+        path, in_branch = plain_path(network, key)
+        if path in trunk and not in_branch:
+            state[key] = trunk.pop(path)
+    places = {
+        (plain_path(network, name)[0], isinstance(layer.layer, Adapted)): name
+        for name, layer in adapted_layers(network)
+    }
+    for path, branches in parts.branches.items():
         for level, branch in enumerate(branches):
-            once = _name_of_layer(layer, parts)
-            path = [layer, _LAYER_OF[once]] if level + 1 < len(branches) else [layer]
-            state |= {".".join([*path, key]): value for key, value in branch.items()}
-    return state
+            name = places.get((path, bool(level)), path)
+            state |= {f"{name}.{key}": value for key, value in branch.items()}
+    return trunk | state
 
 
-def _nested(key: str, parts: Parts) -> str:
-    """The name that a weight of the anchor has beside its layer's branches."""
-    pieces = key.split(".")
-    for count in range(1, len(pieces)):
-        if (layer := ".".join(pieces[:count])) in parts.branches:
-            once = _name_of_layer(layer, parts)
-            around = [_LAYER_OF[once]] if len(parts.branches[layer]) > 1 else []
-            return ".".join([layer, *around, once, *pieces[count:]])
-    return key
-
-
-def _name_of_layer(layer: str, parts: Parts) -> str:
-    """What a layer is called beside its branch: that depends on its kind."""
-    if next(iter(parts.branches[layer][0])).startswith(f"{AdaptedLinear.BRANCH}."):
-        return AdaptedLinear.LAYER
-    plain = f"{layer}.weight" in parts.trunk
-    return AdaptedConvolution.LAYER if plain else AdaptedSubpixel.LAYER
-
-
-def with_adapters(anchor: State, files: Mapping[str, State], backbone: str) -> dict[str, Tensor]:
-    """The state dict of the anchor with the adapters of `files`, by the files' names, in order.
+def with_adapters(anchor: Parts, files: Mapping[str, Parts], backbone: str) -> Parts:
+    """The anchor with the adapters of `files`, by the files' names, in order.
 
     Raises BadInputError for a file that holds no adapters, those of another backbone, or those
     of other weights than the anchor's. Shapes are left to whoever loads what it gives.
     """
-    whole = taken_apart(anchor)
-    for name, state in files.items():
-        found = recognise({key: tuple(value.shape) for key, value in state.items()})
+    whole = Parts(anchor.trunk, {name: [*own] for name, own in anchor.branches.items()})
+    for name, added in files.items():
+        found = recognise(added.shapes)
         if found and not same_network(found, backbone):
             raise BadInputError(f"{name}: this is a checkpoint of {found}, not of {backbone}")
-        added = taken_apart(state)
         if not added.branches:
             raise BadInputError(
                 f"{name}: holds no adapters: none of its keys is of a branch "
@@ -122,7 +127,7 @@ def with_adapters(anchor: State, files: Mapping[str, State], backbone: str) -> d
         _require_anchor(name, whole, added, backbone)
         for layer, branches in added.branches.items():
             _add(name, layer, whole.branches.setdefault(layer, []), branches)
-    return put_together(whole)
+    return whole
 
 
 def _require_anchor(name: str, whole: Parts, added: Parts, backbone: str) -> None:
@@ -130,10 +135,9 @@ def _require_anchor(name: str, whole: Parts, added: Parts, backbone: str) -> Non
     known = {key[:end] for key in whole.trunk for end in _ends(key)}
     strange = [layer for layer in added.branches if layer not in known]
     if strange:
-        rest = f" and {len(strange) - NAMED} more" if len(strange) > NAMED else ""
         raise BadInputError(
             f"{name}: adapters of layers that this {backbone} network does not have: "
-            f"{', '.join(strange[:NAMED])}{rest}"
+            f"{listed(strange)}"
         )
     for key, value in added.trunk.items():
         own = whole.trunk.get(key)
@@ -142,6 +146,12 @@ def _require_anchor(name: str, whole: Parts, added: Parts, backbone: str) -> Non
                 f"{name}: its {key} is not the checkpoint's: the adapters belong to another "
                 "anchor; if the file holds a whole network, import it by itself"
             )
+
+
+def listed(names: Sequence[str]) -> str:
+    """Some names as a message has them: the first few, and how many more."""
+    rest = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + rest
 
 
 def _ends(key: str) -> Iterable[int]:

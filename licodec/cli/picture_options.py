@@ -1,0 +1,109 @@
+"""The options of pictures: what is encoded of their transparency, and how they are written."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from licodec.errors import UsageError
+
+if TYPE_CHECKING:
+    from licodec.images.transparency import Colour, Transparency
+
+Background = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COLOR",
+        help="Flatten alpha onto it: a name (white), #rgb or #rrggbb.",
+        show_default=False,
+    ),
+]
+KeepHidden = Annotated[
+    bool,
+    typer.Option(
+        "--keep-hidden-colors",
+        help="Keep the colours under fully transparent pixels, which are replaced by what costs "
+        "least.",
+    ),
+]
+Format = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FORMAT",
+        help="png, jpg, webp, avif, tiff, bmp, ppm (colour), pgm (grey) or pnm (either); by "
+        "default that of OUT's suffix, or png.",
+    ),
+]
+OutputQuality = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=100,
+        help="Of JPEG, WebP and AVIF, as each means it; by default 95 for JPEG and AVIF, and "
+        "WebP is lossless.",
+        show_default=False,
+    ),
+]
+Compress = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=9,
+        help="Of PNG: 0 is soonest, 9 smallest; by default 4.",
+        show_default=False,
+    ),
+]
+
+
+@dataclass(frozen=True)
+class TransparencyOptions:
+    """What is encoded of a picture's transparency."""
+
+    background: Background = None
+    keep_hidden_colors: KeepHidden = False
+
+    def require_no_encoding(self) -> None:
+        """Raises UsageError for what is said of pictures to encode."""
+        if self.keep_hidden_colors:
+            raise UsageError("--keep-hidden-colors is for encoding; --decode does not take it")
+
+    def chosen(self) -> Transparency:
+        """Raises UsageError for what is no colour, and where both are given."""
+        from licodec.images.transparency import Transparency
+
+        background = parse_background(self.background)
+        if background is not None and self.keep_hidden_colors:
+            raise UsageError(
+                "--background leaves no colours hidden: give it or --keep-hidden-colors"
+            )
+        return Transparency(background, self.keep_hidden_colors)
+
+
+@dataclass(frozen=True)
+class WritingOptions:
+    """How decoded pictures are written."""
+
+    format: Format = None
+    output_quality: OutputQuality = None
+    compress: Compress = None
+
+    def require_default(self) -> None:
+        """Raises UsageError for what is said of pictures to decode."""
+        for name, value in asdict(self).items():
+            if value is not None:
+                option = "--" + name.replace("_", "-")
+                raise UsageError(f"{option} is for --decode; encoding writes .lic files")
+
+
+def parse_background(text: str | None) -> Colour | None:
+    """Raises UsageError for what is no colour."""
+    if text is None:
+        return None
+    from licodec.images.transparency import parse_colour
+
+    try:
+        return parse_colour(text)
+    except UsageError as error:
+        raise UsageError(f"--background: {error}") from None

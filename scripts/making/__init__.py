@@ -1,0 +1,1 @@
+"""Packs, adapter sets and golden files, see scripts/make.py."""
