@@ -878,7 +878,8 @@ def read_safetensors(data: bytes) -> tuple[Json, Tensors]:
     for name, form in head.items():
         (begin, end), kind = form["data_offsets"], np.dtype(STORED_TYPES[form["dtype"]])
         require(0 <= begin <= end <= len(body), f"the pack's tensor {name} is truncated")
-        tensors[name] = np.frombuffer(body[begin:end], kind).reshape(form["shape"])
+        stored = np.frombuffer(body[begin:end], kind).reshape(form["shape"])
+        tensors[name] = stored.astype(kind.newbyteorder("="), copy=False)  # of this machine
         require(list(tensors[name].shape) == form["shape"], f"shape of the pack's tensor {name}")
     return metadata, tensors
 

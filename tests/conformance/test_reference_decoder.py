@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import json
 import struct
 import sys
 import zlib
@@ -221,3 +222,15 @@ def test_exit_codes(adverse_path: Path, tmp_path: Path) -> None:
         done = second_decoder.run(path, "--weights", weights_path)
         assert done.returncode == 3
         assert done.stderr.count("\n") == 1
+
+
+def test_tensors_of_the_other_order_of_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a big-endian machine sees those of a pack."""
+    other = ">" if sys.byteorder == "little" else "<"
+    monkeypatch.setattr(decoder, "STORED_TYPES", {"I16": f"{other}i2"})
+    form = {"a": {"dtype": "I16", "shape": [1, 2], "data_offsets": [0, 4]}}
+    head = json.dumps(form).encode()
+    numbers = np.array([1, -300], f"{other}i2").tobytes()
+    _, tensors = decoder.read_safetensors(struct.pack("<Q", len(head)) + head + numbers)
+    assert tensors["a"].dtype == np.int16
+    assert tensors["a"].tolist() == [[1, -300]]

@@ -61,6 +61,8 @@ static inline vi vi_rounded(vf v, vf low, vf high)
                                     _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
 
+#define vd_add_product(sums, x, y) _mm512_fmadd_pd(x, y, sums)
+#define vd_take_roots(v) (v) = _mm512_sqrt_pd(v)
 #define vi_look_up(table, index) _mm512_i32gather_epi32(index, table, 4)
 
 #include "pieces.h"

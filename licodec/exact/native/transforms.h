@@ -4,8 +4,17 @@
  * the exact quotients are. Included by tiles.h.
  */
 
-enum { POSITIONS = 4, OUTPUTS = 16 }; /* that one product of matrices sums up in registers */
-typedef double vd __attribute__((vector_size(64), aligned(8)));
+/* What one product of matrices sums up in registers, and the numbers of a vector. */
+enum { POSITIONS = 4, OUTPUTS = 16, DOUBLES = 8 };
+typedef double vd __attribute__((vector_size(8 * DOUBLES), aligned(8)));
+typedef int32_t integers __attribute__((vector_size(4 * DOUBLES)));
+typedef float floats __attribute__((vector_size(4 * DOUBLES)));
+
+/* sums + x * y, all of them exact, and the roots of v, where the level has no instruction. */
+#ifndef vd_add_product
+#define vd_add_product(sums, x, y) ((sums) + (x) * (y))
+#define vd_take_roots(v) UNROLL for (int i = 0; i < DOUBLES; i++) (v)[i] = square_root((v)[i])
+#endif
 
 /* sums (POSITIONS, padded) = offsets + squares (POSITIONS, inputs) * weights (inputs, padded). */
 static void sum_squares(const struct transform *own, const double *squares, int64_t inputs,
@@ -18,9 +27,9 @@ static void sum_squares(const struct transform *own, const double *squares, int6
         for (int64_t i = 0; i < inputs; i++) {
             const vd *weights = (const vd *)(own->weights + i * padded + o);
             UNROLL for (int p = 0; p < POSITIONS; p++) {
-                double square = squares[p * inputs + i];
-                acc[p][0] += weights[0] * square;
-                acc[p][1] += weights[1] * square;
+                vd square = squares[p * inputs + i] - (vd){0};
+                acc[p][0] = vd_add_product(acc[p][0], weights[0], square);
+                acc[p][1] = vd_add_product(acc[p][1], weights[1], square);
             }
         }
         UNROLL for (int p = 0; p < POSITIONS; p++) {
@@ -28,6 +37,20 @@ static void sum_squares(const struct transform *own, const double *squares, int6
             to[0] = acc[p][0], to[1] = acc[p][1];
         }
     }
+}
+
+/* fl32(n * root), the roots of up to DOUBLES sums, whose integers are below 2^27. */
+static inline void multiply_roots(const double *sums, int32_t *numbers, int64_t count)
+{
+    vd sum;
+    integers own = {0};
+    size_t bytes = (size_t)(count < DOUBLES ? count : DOUBLES) * sizeof *numbers;
+    memcpy(&sum, sums, sizeof sum);
+    memcpy(&own, numbers, bytes);
+    vd_take_roots(sum);
+    integers roots = __builtin_convertvector(sum, integers);
+    floats product = __builtin_convertvector(own, floats) * __builtin_convertvector(roots, floats);
+    memcpy(numbers, &product, bytes);
 }
 
 /* n -> n * root or n * 2^bits / root, with root = isqrt(offset + sum weight * n^2) of the output.
@@ -46,15 +69,14 @@ static void normalize(const struct tile *t, const struct transform *own, int div
             squares[i] = i < count * channels ? (double)numbers[i] * numbers[i] : 0;
         sum_squares(own, squares, channels, padded, sums);
         for (int64_t p = 0; p < count; p++, numbers += channels) {
-            for (int64_t c = 0; c < channels; c++) {
-                int64_t root = (int64_t)square_root(sums[p * padded + c]);
-                if (divide) {
-                    double quotient = numbers[c] * unit / (double)(root < 1 ? 1 : root);
-                    quotient = limited(quotient, (double)own->low, (double)own->high);
-                    numbers[c] = (int32_t)nearest(quotient);
-                } else {
-                    numbers[c] = as_bits((float)numbers[c] * (float)root);
-                }
+            const double *sum = sums + p * padded;
+            for (int64_t c = 0; !divide && c < channels; c += DOUBLES)
+                multiply_roots(sum + c, numbers + c, channels - c);
+            for (int64_t c = 0; divide && c < channels; c++) {
+                int64_t root = (int64_t)square_root(sum[c]);
+                double quotient = numbers[c] * unit / (double)(root < 1 ? 1 : root);
+                quotient = limited(quotient, (double)own->low, (double)own->high);
+                numbers[c] = (int32_t)nearest(quotient);
             }
         }
     }
