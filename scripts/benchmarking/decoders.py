@@ -73,9 +73,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as folder:
         found = commands(arguments.picture, Path(folder), arguments.d)
-        turns = [
-            [costs(command) for command, _ in found.values()] for _ in range(arguments.rounds)
-        ]
+        turns = [[costs(command) for command, _ in found.values()] for _ in range(arguments.rounds)]
     rows = [
         (name, size, f"{own.seconds:.2f}", f"{own.processor:.2f}", f"{own.memory:.0f}")
         for (name, (_, size)), runs in zip(found.items(), zip(*turns, strict=True), strict=True)
