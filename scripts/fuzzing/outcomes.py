@@ -41,16 +41,16 @@ class Outcome:
     fault: str | None = None
 
 
-class _TooSlow(BaseException):
+class TooSlow(BaseException):
     """Nothing that handles errors handles this."""
 
 
 @contextlib.contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """Raise _TooSlow in what takes more processor time: how much of it there is, others decide."""
+    """Raise TooSlow in what takes more processor time: how much of it there is, others decide."""
 
     def stop(number: int, frame: FrameType | None) -> None:
-        raise _TooSlow
+        raise TooSlow
 
     before = signal.signal(signal.SIGPROF, stop)
     signal.setitimer(signal.ITIMER_PROF, seconds)
@@ -77,7 +77,7 @@ def outcome_of(
     try:
         with time_limit(seconds):
             return _outcome_of(data, honest, library, most_pixels, view)
-    except _TooSlow:
+    except TooSlow:
         return Outcome("too slow", f"not done within {seconds:g} s of processor time")
     except Exception as error:
         return Outcome(type(error).__name__, traceback.format_exc())
@@ -90,13 +90,13 @@ def _outcome_of(
         lic = read_file(data)
         json.dumps(describe(lic))
     except LicodecError as error:
-        return Outcome(type(error).__name__, _wrong_with(error, DOCUMENTED))
+        return Outcome(type(error).__name__, wrong_with(error, DOCUMENTED))
     if lic.header.width * lic.header.height > most_pixels:
         return Outcome(LARGE)
     try:
         picture = library.decode(data)
     except LicodecError as error:
-        fault = _wrong_with(error, DOCUMENTED) or _wrong_with_view(lic, library, view, error)
+        fault = wrong_with(error, DOCUMENTED) or _wrong_with_view(lic, library, view, error)
         return Outcome(type(error).__name__, fault)
     if not (_equal(picture.pixels, honest.pixels) and _equal(picture.alpha, honest.alpha)):
         return Outcome("wrong pixels", "decoded to other pixels than were encoded")
@@ -104,7 +104,7 @@ def _outcome_of(
         try:
             written = encode_picture(picture, output)
         except LicodecError as error:
-            if fault := _wrong_with(error, (LicodecError,)):
+            if fault := wrong_with(error, (LicodecError,)):
                 return Outcome(f"not written as {output}", fault)
         else:
             if output == "PNG" and not _holds(written, picture):
@@ -128,11 +128,11 @@ def _wrong_with_view(
             view.crop.left + view.crop.width <= lic.header.width
             and view.crop.top + view.crop.height <= lic.header.height
         )
-        return f"{view}: {error}" if within else _wrong_with(error, (UsageError,))
+        return f"{view}: {error}" if within else wrong_with(error, (UsageError,))
     except LicodecError as error:
         if isinstance(whole, Picture):
             return f"{view}: {error}, though the whole decodes"
-        return _wrong_with(error, DOCUMENTED)
+        return wrong_with(error, DOCUMENTED)
     if isinstance(whole, Picture):
         cut = view.of(whole)
         same = _equal(found.pixels, cut.pixels) and _equal(found.alpha, cut.alpha)
@@ -142,7 +142,8 @@ def _wrong_with_view(
     return None
 
 
-def _wrong_with(error: LicodecError, legal: tuple[type[LicodecError], ...]) -> str | None:
+def wrong_with(error: LicodecError, legal: tuple[type[LicodecError], ...]) -> str | None:
+    """What is wrong with an error where those alone may be."""
     message = str(error)
     if not isinstance(error, legal):
         return f"a {type(error).__name__}: {message}"
