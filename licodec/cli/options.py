@@ -227,8 +227,8 @@ class MachineOptions:
         Backend | None,
         typer.Option(
             "--backend",
-            help="Force one; by default the fastest that proves itself exact here, and the "
-            "reference for what it has done before the others have started.",
+            help="Force what runs the networks. By default it is the fastest that proves itself "
+            "exact here; without native code, the reference for small pictures.",
             rich_help_panel=MACHINE_PANEL,
         ),
     ] = None
@@ -282,6 +282,7 @@ SLOWER = "the same files and pixels take longer (networks, entropy coding)"
 Version = Annotated[
     bool,
     typer.Option(
+        "-V",
         "--version",
         callback=_print_version,
         help="Show the version and exit; with -v whether native code is there, too.",

@@ -46,8 +46,9 @@ def test_every_rate_mode_is_an_option(run: Run, command: str) -> None:
     assert "--objective" in text
 
 
-def test_the_version(run: Run) -> None:
-    result = run("--version")
+@pytest.mark.parametrize("option", ["--version", "-V"])
+def test_the_version(run: Run, option: str) -> None:
+    result = run(option)
     assert (result.exit_code, result.stdout) == (0, f"licodec {licodec.__version__}\n")
 
 
