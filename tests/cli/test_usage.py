@@ -91,6 +91,23 @@ def test_usage_errors_are_one_line_with_a_hint(
     assert message in line and "; see 'licodec" in line
 
 
+@pytest.mark.parametrize(
+    ("arguments", "option"),
+    [
+        (("encode", "-quality", "75", "x.png"), "--quality"),
+        (("encode", "-lossless", "x.png"), "--lossless"),
+        (("encode", "x.png", "-no-lossless"), "--no-lossless"),
+        (("decode", "-crop", "1x1+0+0", "x.lic"), "--crop"),
+        (("models", "verify", "-quiet"), "--quiet"),
+        (("-version",), "--version"),
+    ],
+)
+def test_long_options_with_one_dash(run: Run, arguments: tuple[str, ...], option: str) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert one_error(result).endswith(f"; long options have two dashes: {option}")
+
+
 @pytest.mark.parametrize("command", ["encode", "decode"])
 @pytest.mark.parametrize("name", [".", "/", "./", ".."])
 def test_a_folder_in_the_place_of_a_file(run: Run, command: str, name: str) -> None:
