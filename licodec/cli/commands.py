@@ -131,6 +131,7 @@ def batch(
     if decode and (psnr or rate != RateOptions()):
         raise UsageError("rate options and --psnr are for encoding; --decode takes none of them")
     if decode:
+        pack.require_default()
         transparency.require_no_encoding()
     else:
         writing.require_default()

@@ -165,6 +165,11 @@ class ModelOptions:
         DEFAULT_PLAN
     )
 
+    def require_default(self) -> None:
+        """Raises UsageError for what is said of pictures to encode."""
+        if self != ModelOptions():
+            raise UsageError("--model and --plan are for encoding; a .lic file names its weights")
+
     def check_beside(self, rate: Rate) -> None:
         """Refuse a pack where no network encodes. Raises UsageError."""
         if rate.lossless and self != ModelOptions():

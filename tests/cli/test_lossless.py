@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -117,6 +118,20 @@ def test_batches_know_it(run: Run, drawing: Path, tmp_path: Path) -> None:
     assert "made without this manifest" in without.stdout
     refused = run("batch", ".", "-o", "out", "--no-lossless", "-n")
     assert "is lossless" in refused.stdout + refused.stderr
+
+
+def test_a_lossless_file_of_another_picture_is_not_kept(
+    run: Run, drawing: Path, tmp_path: Path
+) -> None:
+    run("batch", ".", "-o", "out", "--lossless", "--jobs", "1")
+    (tmp_path / "out" / ".licodec-batch.jsonl").unlink()
+    changed = samples(drawing).copy()
+    changed[5, 7] ^= 1
+    Image.fromarray(changed).save(drawing)
+    os.utime(drawing, (0, 0))  # not to be told by the time
+    result = run("batch", ".", "-o", "out", "--lossless", "-n")
+    assert result.exit_code == 1
+    assert "out/drawing.lic: exists and has other pixels; see --force" in result.stderr
 
 
 @pytest.mark.parametrize("name", ["a PNG", "an animation", "another size", *DECODED])
