@@ -4,10 +4,11 @@
     scripts/fuzz.py files --only 4711 --faults faults
 
 Small honest files of every kind (grey, RGB, an alpha plane, metadata, adapters, escapes, several
-streams, ...) are changed at random: bits, bytes, runs, numbers, lengths and whole chunks. Every
-second change has its lengths and checksums made right again, so that it reaches what lies behind
-them. Decoding is done in this process, on the reference backend, within limits of time and
-memory; what is decoded is also written in every format.
+streams, bands, lossless pieces, ...) are changed at random: bits, bytes, runs, numbers, lengths and
+whole chunks. Every second change has its lengths and checksums made right again, so that it reaches
+what lies behind them. Decoding is done in this process, on the reference backend, within limits of
+time and memory; what is decoded is also written in every format, and a crop or a reduction of each
+file is decoded and compared with the same of the whole.
 
 Change n is the same on every machine. With --state the same command again goes on where it was
 stopped. Faults are files that decode to other pixels, errors that are not documented, messages
@@ -36,6 +37,7 @@ from fuzzing.outcomes import Outcome, outcome_of
 from fuzzing.subjects import Subject, streams_of, subjects
 from licodec.cli.process import silence_libraries
 from licodec.codec import REFERENCE
+from licodec.images.views import WHOLE, Crop, View
 from licodec.library import Library
 from licodec.packs import choose_pack
 
@@ -98,9 +100,20 @@ def change_number(index: int, seed: int, honest: Sequence[Subject]) -> tuple[Sub
     return subject, repaired, change(subject.data, [one.data for one in honest], random)
 
 
-def try_change(subject: Subject, change: Change, library: Library) -> Outcome:
+def view_number(index: int, seed: int, subject: Subject) -> View:
+    """What of the changed file is decoded beside the whole: a part, a reduction, or both."""
+    random = Random(f"{seed} {index} view")
+    crop, scale = None, random.choice([1, 1, 2, 4, 8])
+    if scale == 1 or random.random() < 0.5:
+        width, height = subject.picture.width, subject.picture.height
+        left, top = random.randrange(width), random.randrange(height)
+        crop = Crop(random.randint(1, width - left), random.randint(1, height - top), left, top)
+    return View(crop, scale)
+
+
+def try_change(subject: Subject, change: Change, library: Library, view: View = WHOLE) -> Outcome:
     with streams_of(subject.stream):
-        return outcome_of(change.data, subject.picture, library, MOST_PIXELS, SECONDS)
+        return outcome_of(change.data, subject.picture, library, MOST_PIXELS, SECONDS, view)
 
 
 def memory() -> tuple[int, int]:
@@ -125,7 +138,8 @@ def try_changes(
     fault, with a report."""
     for index in range(state.next, end):
         subject, repaired, change = change_number(index, state.seed, honest)
-        outcome = try_change(subject, change, library)
+        view = view_number(index, state.seed, subject)
+        outcome = try_change(subject, change, library, view)
         if outcome.fault is not None:
             yield change, report(index, subject, change, outcome)
         state.note(repaired, outcome)
@@ -170,7 +184,8 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.only is not None:
         subject, _, change = change_number(arguments.only, arguments.seed, honest)
         keep(arguments.only, change)
-        outcome = try_change(subject, change, library)
+        view = view_number(arguments.only, arguments.seed, subject)
+        outcome = try_change(subject, change, library, view)
         print(report(arguments.only, subject, change, outcome))
         sys.exit(1 if outcome.fault else 0)
     digest = hashlib.sha256(b"".join(subject.data for subject in honest)).hexdigest()

@@ -15,6 +15,7 @@ from licodec.codec import REFERENCE
 from licodec.container.chunks import read_chunks
 from licodec.errors import CorruptFileError, LicodecError, UsageError
 from licodec.images import Picture
+from licodec.images.views import WHOLE
 from licodec.library import Library
 from licodec.packs import read_name
 from tests.scripts.conftest import script
@@ -113,7 +114,7 @@ def endless(data: bytes) -> Picture:
 def test_faults_are_seen(fuzz: ModuleType, honest: list[Any], decode: Any, name: str) -> None:
     outcomes = script("fuzzing.outcomes")
     subject = honest[0]
-    found = outcomes.outcome_of(subject.data, subject.picture, Faulty(decode), 2**18, 0.2)
+    found = outcomes.outcome_of(subject.data, subject.picture, Faulty(decode), 2**18, 0.2, WHOLE)
     assert found.name == name
     assert found.fault is not None
 
