@@ -52,7 +52,7 @@ def encode(
 ) -> int:
     """Encode pictures into .lic files.
 
-    Prints a line for each: bytes, bits per pixel, d, PSNR with --psnr, and seconds.
+    Prints a line for each: bytes, bits per pixel, d (or lossless), PSNR with --psnr, and seconds.
     """
     wanted, kept = rate.chosen(), options.parse_metadata(metadata)
     on, verbosity = machine.chosen(), said.chosen()

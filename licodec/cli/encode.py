@@ -251,8 +251,13 @@ class Encoder:
         return ""
 
     def _missed(self, encoded: Encoded, picture: Picture) -> tuple[str, ...]:
-        """A warning where the target is out of reach."""
+        """A warning where the target is out of reach, or of the network's."""
         rate, coded = self.settings.rate, encoded.coded
+        if encoded.forced:
+            return (
+                f"{option_name(rate.mode)} {rate.value:g} is more than the network reaches, so the "
+                "file is lossless; --no-lossless gives the nearest file, which is smaller",
+            )
         if encoded.met:
             return ()
         return (

@@ -79,7 +79,7 @@ def decode_lossless(lic: LosslessFile) -> Picture:
             )
         except CorruptFileError as error:
             raise CorruptFileError(f"{place}: {error}") from error
-        if alpha is not None:
+        if alpha is not None and plane is not None:
             alpha[part] = plane
     if checksum(pixels, alpha) != lic.pixel_crc:
         raise PixelChecksumError(

@@ -50,6 +50,17 @@ def test_no_weights_are_needed(
     assert run("info", "drawing.lic").exit_code == 0
 
 
+def test_a_psnr_that_makes_a_file_lossless_is_told(run: Run, photo: Path, drawing: Path) -> None:
+    out_of_reach = ("--target-psnr", "99", "--backend", "reference")
+    result = run("encode", "photo.png", *out_of_reach)
+    assert result.exit_code == 0 and ", lossless, " in result.stdout
+    (warning,) = result.stderr.splitlines()
+    start = "warning: photo.png: --target-psnr 99 is more than the network reaches"
+    assert warning.startswith(start)
+    result = run("encode", "drawing.png", *out_of_reach)  # which is smaller without loss
+    assert ", lossless, " in result.stdout and "target" not in result.stderr
+
+
 def test_the_default_takes_what_is_smaller(run: Run, drawing: Path, tmp_path: Path) -> None:
     sizes = {}
     for name, options in {"a": (), "b": ("--no-lossless",), "c": ("--lossless",)}.items():
