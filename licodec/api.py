@@ -56,7 +56,7 @@ def encode(
     crop: str | tuple[int, int, int, int] | None = None,
     resize: str | int | tuple[int, int] | None = None,
     lossless: bool | None = None,
-    model: str = DEFAULT_MODEL,
+    model: str | os.PathLike[str] = DEFAULT_MODEL,
     plan: str = DEFAULT_PLAN,
     backend: str | None = None,
 ) -> bytes:
@@ -113,7 +113,12 @@ def _prepared(
 
 
 def _encoded(
-    picture: Picture, rate: Rate, keep_hidden: bool, model: str, plan: str, backend: str | None
+    picture: Picture,
+    rate: Rate,
+    keep_hidden: bool,
+    model: str | os.PathLike[str],
+    plan: str,
+    backend: str | None,
 ) -> bytes:
     if rate.lossless:
         if (model, plan) != (DEFAULT_MODEL, DEFAULT_PLAN):

@@ -19,13 +19,15 @@ QUICK_EXCESS = 1.6
 class Encoded:
     """A picture's file.
 
-    met    whether it meets the target, where there is one
-    codec  what coded it or its rival; None where no network ran
+    met      whether it meets the target, where there is one
+    codec    what coded it or its rival; None where no network ran
+    forced   whether it is lossless, and larger than the network's, as that misses the target
     """
 
     coded: Coded
     met: bool = True
     codec: Codec | None = None
+    forced: bool = False
 
 
 def encode_without_network(
@@ -59,7 +61,8 @@ def encode_with_network(
         return by_network
     target = _target(picture, rate)
     if target is not None and target.kind is TargetKind.PSNR and not found.met:
-        return Encoded(encode_lossless(_prepared(picture, keep_hidden)), True, codec)
+        coded = encode_lossless(_prepared(picture, keep_hidden))
+        return Encoded(coded, True, codec, len(coded.data) > len(found.result.data))
     if target is not None and target.kind is TargetKind.SIZE and found.met:
         return by_network
     smaller = _lossless_within(_prepared(picture, keep_hidden), len(found.result.data))

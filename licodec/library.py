@@ -97,8 +97,7 @@ class PackCodecs:
     def _work(self, programs: Iterable[str]) -> float:
         pack = self.pack
         return sum(
-            float(multiplications(pack.checked[name]))
-            / pixels_per_position(name, pack)
+            float(multiplications(pack.checked[name])) / pixels_per_position(name, pack)
             for name in programs
         )
 

@@ -1,8 +1,8 @@
 """`import licodec.pillow` makes Pillow, and what stands on it, read and write .lic files.
 
-    Image.open("photo.lic")             size, mode and metadata; pixels when they are needed
-    image.save("photo.lic", d=4)        options by the names that `licodec.encode` has
-    image.thumbnail((256, 256))         decodes box means, the fewest that it takes
+Image.open("photo.lic")             size, mode and metadata; pixels when they are needed
+image.save("photo.lic", d=4)        options by the names that `licodec.encode` has
+image.thumbnail((256, 256))         decodes box means, the fewest that it takes
 """
 
 from __future__ import annotations
@@ -56,13 +56,16 @@ class LicImageFile(ImageFile.ImageFile):
         self, mode: str | None, size: tuple[int, int] | None
     ) -> tuple[str, tuple[int, int, float, float]] | None:
         """Decode a half, a quarter or an eighth of the sides, where that is no less than `size`."""
-        header = self._lic.header
-        if not self.tile or size is None:
+        if not self.tile or size is None:  # a copy that was pickled has pixels alone
             return None
+        header = self._lic.header
         least = min(header.width // max(1, size[0]), header.height // max(1, size[1]))
         self._scale = next((scale for scale in _SCALES if scale <= least), 1)
         self._size = -(-header.width // self._scale), -(-header.height // self._scale)
         return self.mode, (0, 0, header.width / self._scale, header.height / self._scale)
+
+    def load_seek(self, pos: int) -> None:
+        """Say to ImageFile.Parser, by being there, that it is `load` that decodes."""
 
     def load(self) -> Any:
         """Decode the pixels, once. Raises OSError."""
@@ -94,6 +97,15 @@ def _decoded(lic: LicFile | LosslessFile, scale: int) -> Image.Image:
         raise OSError(str(error)) from error
 
 
+def _block(name: str, given: object) -> bytes | str | None:
+    """Metadata as it is given to `save`. Raises TypeError."""
+    if isinstance(given, Image.Exif):
+        return given.tobytes()
+    if given is None or isinstance(given, (bytes, str)):
+        return given
+    raise TypeError(f"{name} is {type(given).__name__}, not bytes")
+
+
 def _save(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
     from licodec.api import encode
 
@@ -102,7 +114,7 @@ def _save(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
     if replaced:
         image = image.copy()
         for name, block in replaced.items():
-            image.info[name] = block.tobytes() if isinstance(block, Image.Exif) else block
+            image.info[name] = _block(name, block)
     try:
         data = encode(image, **{name: given[name] for name in _OPTIONS if name in given})
     except UsageError as error:

@@ -7,6 +7,7 @@ exactness takes.
     scripts/benchmark.py lossless PICTURE...          beside PNG, WebP and JPEG XL
     scripts/benchmark.py decoders PICTURE             beside djxl, avifdec and dwebp
     scripts/benchmark.py batches FOLDER               of many pictures
+    scripts/benchmark.py bare FOLDER PICTURE          on a Debian without a C compiler
     scripts/benchmark.py published                    of the published networks
 
 Each has a --help of its own.
@@ -19,7 +20,7 @@ from concurrent.futures.process import BrokenProcessPool
 
 from command import command, dispatch
 
-KINDS = ("codecs", "commands", "lossless", "decoders", "batches", "published")
+KINDS = ("codecs", "commands", "lossless", "decoders", "batches", "bare", "published")
 
 
 @command

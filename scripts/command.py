@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 from importlib import import_module
 
-from licodec.errors import LicodecError
+from licodec.errors import LicodecError, UsageError
 
 
 def parser(about: str | None) -> argparse.ArgumentParser:
@@ -24,6 +24,14 @@ def numbers(text: str) -> tuple[float, ...]:
         return tuple(float(part) for part in text.split(",") if part)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r}: give numbers separated by commas") from None
+
+
+def require_positive(arguments: argparse.Namespace, *names: str) -> None:
+    """Raise UsageError for one of these options that is given and less than 1."""
+    for name in names:
+        value = getattr(arguments, name)
+        if value is not None and value < 1:
+            raise UsageError(f"--{name.replace('_', '-')}: give 1 or more")
 
 
 def command(main: Callable[..., int | None]) -> Callable[..., int | None]:

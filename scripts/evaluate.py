@@ -5,7 +5,7 @@
     scripts/evaluate.py PICTURES --codecs '' --alphas 0,0.25,0.5,0.75,1 --betas 0,0.5,1 \\
         --perceptual --json out.json --tables out.md --plot-perception out.png
     scripts/evaluate.py --others FOLDER
-    scripts/evaluate.py PICTURES --export DIR --alphas 0.8 --betas 0,1 --crop 200,100,160,120
+    scripts/evaluate.py PICTURES --export DIR --alphas 0.8 --betas 0,1 --crop 160x120+200+100
     scripts/evaluate.py --search run.search.json --packs small.safetensors --plot plan.png
 
 Every picture becomes real .lic files, all overhead counted, at each d, and each is decoded
@@ -52,7 +52,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import math
 import os
 import sys
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
@@ -64,33 +63,21 @@ from typing import Any
 from command import command, numbers, parser
 from evaluation import plans
 from evaluation.cache import Cache, picture_hash
-from evaluation.curves import (
-    MEASURES,
-    Curve,
-    Saving,
-    mean_curve,
-    published_curves,
-    saving,
-)
-from evaluation.export import box_of, export, named
+from evaluation.curves import MEASURES, Curve, Saving, mean_curve, published_curves, saving
+from evaluation.export import export, named
 from evaluation.plots import plot, plot_perception
 from evaluation.results import results
 from evaluation.samples import Sample, measure
-from evaluation.sources import (
-    PEERS,
-    AdaptedSource,
-    PackSource,
-    Source,
-    peer_source,
-    representable,
-)
+from evaluation.sources import PEERS, PackSource, Source, peer_source, representable
 from rates import sets_at, swept
 
-from licodec.compare.measures import require_ssimulacra2
+from licodec.compare.crops import parse_crop
+from licodec.compare.measures import SSIMULACRA2, require_ssimulacra2
 from licodec.errors import LicodecError
 from licodec.exact.interpreter import set_threads
 from licodec.images import INPUT_SUFFIXES, read_picture
 from licodec.packs import choose_pack, read_name
+from licodec.rate.modes import Rate, RateMode
 
 
 def names(text: str) -> list[str]:
@@ -113,7 +100,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     add("--published-names", type=names, help="which of them, separated by commas; all by default")
     add("--float", type=Path, help="training state to compare with")
     add("--export", type=Path, metavar="DIR", help="write decoded pictures here")
-    add("--crop", type=box_of, metavar="LEFT,TOP,WIDTH,HEIGHT", help="of exported pictures")
+    add("--crop", metavar="WxH+X+Y", help="of exported pictures, as in `licodec compare`")
     add("--others", type=Path, metavar="FOLDER", help="write pictures of other kinds here first")
     add("--search", type=Path, metavar="STATE", help="show this search for a precision plan")
     add("--alphas", type=numbers, default=(),
@@ -151,7 +138,7 @@ def further_sources(arguments: argparse.Namespace, ds: tuple[float, ...]) -> lis
     if len(set(labels)) < len(labels) or (labels and not ds):
         raise LicodecError("--packs: give files of different names, and --ds to code them at")
     return [
-        PackSource(read_name(path), ds, label=label)
+        PackSource(read_name(path), ds, Rate(), label)
         for path, label in zip(arguments.packs, labels, strict=True)
     ]
 
@@ -160,18 +147,18 @@ def make_sources(arguments: argparse.Namespace) -> list[Source]:
     """licodec first. Raises UsageError and LicodecError."""
     pack = choose_pack(arguments.model, arguments.plan)
     ds = representable(pack, arguments.ds)
-    sources: list[Source] = [PackSource(pack, ds, arguments.float)] if ds else []
+    sources: list[Source] = [PackSource(pack, ds, Rate(), state=arguments.float)] if ds else []
     sources += [
-        PackSource(pack, ds, label=own.objective, objective=own.objective)
+        PackSource(pack, ds, Rate(objective=own.objective), own.objective)
         for own in pack.adapters
         if ds and own.modes == ("beta",)  # it goes over d, as the pack itself does
     ]
     sources += further_sources(arguments, ds)
     if alphas := tuple(sorted(set(arguments.alphas))):
-        sources += [
-            AdaptedSource(pack, objective, alphas, beta)
-            for objective, beta in sets_at(pack.adapters, arguments.betas, arguments.objectives)
-        ]
+        for objective, beta in sets_at(pack.adapters, arguments.betas, arguments.objectives):
+            rate = Rate(RateMode.ALPHA, beta=beta, objective=objective)
+            label = f"alpha, {objective}" + (f", beta {beta:g}" if beta else "")
+            sources.append(PackSource(pack, alphas, rate, label))
     if not sources:
         raise LicodecError("neither --ds nor --alphas: give one of them")
     for name in arguments.codecs:
@@ -254,8 +241,9 @@ def compare(
     """licodec's curves against every other codec's, the exact against the float form, packs
     against those before them, and adapter sets against d and against the first set, there also
     below a rate."""
-    adapted = [curves[s.curves[0]] for s in sources if isinstance(s, AdaptedSource)]
-    exact = [curves[s.exact_curve] for s in sources if isinstance(s, PackSource)]
+    exact, adapted = (
+        [curves[s.curves[0]] for s in sources if s.parameter == mode] for mode in ("d", "alpha")
+    )
     ours = [*exact, *adapted]
     others = [curve for curve in curves.values() if curve not in ours] + published
     among = [(test, anchor) for anchor in exact[:1] for test in adapted]
@@ -294,11 +282,7 @@ def to_json(
 
 def without_infinity(data: Any) -> Any:
     """`data` with null for infinity, the PSNR of equal pictures: JSON has no other word."""
-    if isinstance(data, dict):
-        return {key: without_infinity(value) for key, value in data.items()}
-    if isinstance(data, (list, tuple)):
-        return [without_infinity(value) for value in data]
-    return None if data == math.inf else data
+    return json.loads(json.dumps(data), parse_constant=lambda name: None)
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -315,7 +299,8 @@ def run(arguments: argparse.Namespace) -> None:
         pack = choose_pack(arguments.model, arguments.plan)
         swept_over = (arguments.ds, arguments.alphas, arguments.betas, arguments.objectives)
         rates, paths = swept(pack.adapters, *swept_over), find_pictures(arguments.pictures)
-        print(export(arguments.export, pack, paths, rates, arguments.crop))
+        crop = arguments.crop and parse_crop(arguments.crop)
+        print(export(arguments.export, pack, paths, rates, crop))
     else:
         evaluate(arguments)
 
@@ -355,12 +340,12 @@ def evaluate(arguments: argparse.Namespace) -> None:
 
 def draw_perception(path: Path, sources: list[Source], curves: dict[str, Curve]) -> None:
     """Raises LicodecError where no set was measured by it."""
-    adapted = [source for source in sources if isinstance(source, AdaptedSource)]
+    adapted = [s for s in sources if isinstance(s, PackSource) and s.parameter == "alpha"]
     sets = [
         [curves[source.curves[0]] for source in own]
-        for _, own in itertools.groupby(adapted, lambda source: source.objective)
+        for _, own in itertools.groupby(adapted, lambda source: source.rate.objective)
     ]
-    if not sets or any(curve.perceptual is None for own in sets for curve in own):
+    if not sets or any(SSIMULACRA2 not in curve.means for own in sets for curve in own):
         raise LicodecError("--plot-perception needs --alphas, and pictures large enough")
     plot_perception(path, sets)
 

@@ -48,17 +48,12 @@ def swept(
 
 def described(rate: Rate) -> dict[str, float | str]:
     """What of a rate is not neutral: {"alpha": 0.5, "beta": 1.0, "objective": "mse"}."""
-    settings: dict[str, float | str] = {rate.mode.value: float(rate.value)}
-    if rate.beta:
-        settings["beta"] = float(rate.beta)
-    if rate.objective:
-        settings["objective"] = rate.objective
-    return settings
+    settings = {rate.mode.value: float(rate.value)}
+    further = {"beta": float(rate.beta), "objective": rate.objective}
+    return settings | {name: value for name, value in further.items() if value}
 
 
 def in_words(rate: Rate) -> str:
     """For a file's name: "d-2", "alpha-0.5-beta-1-objective-mse"."""
-    parts = (
-        f"{k}-{v:g}" if isinstance(v, float) else f"{k}-{v}" for k, v in described(rate).items()
-    )
-    return "-".join(parts)
+    own = described(rate).items()
+    return "-".join(f"{k}-{v:g}" if isinstance(v, float) else f"{k}-{v}" for k, v in own)

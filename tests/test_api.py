@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -66,6 +67,37 @@ def test_bad_requests(tiny_pack: str) -> None:
         licodec.encode(RAMP[:0], model=tiny_pack)
     with pytest.raises(AttributeError, match="no attribute 'encoed'"):
         _ = licodec.encoed
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "part"),
+    [
+        *((name, "4", f"{name} '4': give a number") for name in ("d", "alpha", "target_bpp")),
+        *(("target_size", "50k", "give a number"), ("beta", [1], "give a number")),
+        *(("d", True, "give a number"), ("lossless", "no", "give True, False or None")),
+        *(("lossless", 1, "give True, False or None"), ("crop", 5, "crop 5: give WxH")),
+        *(("background", (255, 255, 255), "is no colour"), ("background", 5, "5 is no colour")),
+        *(("resize", [5, 5], "resize"), ("model", 5, "no weights pack for model 5")),
+    ],
+)
+def test_options_of_other_types(option: str, value: object, part: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(part)):
+        licodec.encode(RAMP, **{option: value})
+
+
+@pytest.mark.parametrize(
+    "view", [{"crop": 5}, {"scale": [2]}, {"scale": {}}, {"thumbnail": "5"}, {"thumbnail": 5.0}]
+)
+def test_views_of_other_types(view: dict[str, object]) -> None:
+    with pytest.raises(UsageError, match=next(iter(view))):
+        licodec.decode(licodec.encode(RAMP, lossless=True), **view)
+
+
+def test_numbers_of_numpy(tiny_pack: str) -> None:
+    data = licodec.encode(RAMP, d=np.float32(2), lossless=False, model=Path(tiny_pack))
+    assert data == licodec.encode(RAMP, d=2, lossless=False, model=tiny_pack)
+    decoded = licodec.decode(data, crop=np.array([20, 10, 1, 2]), thumbnail=np.int64(10))
+    assert decoded.pixels.shape == (5, 10, 3)
 
 
 def test_importing_licodec_is_light() -> None:

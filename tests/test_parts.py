@@ -249,9 +249,7 @@ def test_a_wavefront_has_no_bands() -> None:
     assert banded.choose_bands(own.neutral.entropy_model, (40, 10)) is None
     with pytest.raises(CorruptFileError, match="not those of the file's pack"):
         own.decode(replace(lic, bands=Bands(False, ((4, 0),) * 2)))
-    assert_same_part(
-        own.decode(lic, View(Crop(9, 7, 30, 33))), own.decode(lic), Crop(9, 7, 30, 33)
-    )
+    assert_same_part(own.decode(lic, View(Crop(9, 7, 30, 33))), own.decode(lic), Crop(9, 7, 30, 33))
 
 
 def test_a_band_over_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:

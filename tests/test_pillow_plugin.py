@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import pickle
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 import licodec
 import licodec.pillow
@@ -109,6 +110,30 @@ def test_bad_options(options: dict[str, object], tmp_path: Path) -> None:
     with pytest.raises(ValueError):
         image().save(tmp_path / "x.lic", **options)
     assert not (tmp_path / "x.lic").exists()
+
+
+@pytest.mark.parametrize("name", ["icc_profile", "exif", "xmp"])
+def test_metadata_of_other_types(name: str, tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match=f"{name} is int, not bytes"):
+        image().save(tmp_path / "x.lic", **{name: 5})
+    assert not (tmp_path / "x.lic").exists()
+
+
+@pytest.mark.parametrize("size", [50, 10_000])
+def test_a_file_that_comes_in_parts(size: int) -> None:
+    data, parser = licodec.encode(image()), ImageFile.Parser()
+    for start in range(0, len(data), size):
+        parser.feed(data[start : start + size])
+    np.testing.assert_array_equal(np.asarray(parser.close()), licodec.decode(data).pixels)
+
+
+def test_pickled_images() -> None:
+    data = licodec.encode(image())
+    again = pickle.loads(pickle.dumps(Image.open(io.BytesIO(data))))
+    np.testing.assert_array_equal(np.asarray(again), licodec.decode(data).pixels)
+    assert again.draft("RGB", (6, 10)) is None
+    again.thumbnail((8, 8))
+    assert again.size == (5, 8)
 
 
 def test_what_cannot_be_written() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, NamedTuple, NoReturn
 
@@ -51,7 +52,8 @@ class Commands(TyperGroup):
         try:
             code = super().main(*args, **options) or 0
         except TyperUsageError as error:
-            print_error(f"{error.format_message().rstrip('.')}{_help_hint(error)}")
+            typed = options.get("args") or (args[0] if args else None) or sys.argv[1:]
+            print_error(f"{error.format_message().rstrip('.')}{_help_hint(error, typed)}")
             code = UsageError.exit_code
         except LicodecError as error:
             print_error(str(error))
@@ -75,8 +77,15 @@ class Commands(TyperGroup):
         sys.exit(code)
 
 
-def _help_hint(error: Any) -> str:
-    return f"; see '{error.ctx.command_path} --help'" if error.ctx is not None else ""
+def _help_hint(error: Any, typed: Sequence[str]) -> str:
+    """What to do about a usage error; cwebp's long options have one dash, ours two."""
+    if error.ctx is None:
+        return ""
+    known = {name for p in error.ctx.command.params for name in (*p.opts, *p.secondary_opts)}
+    for word in typed:
+        if len(word) > 2 and word[1] != "-" and f"-{word}" in known:
+            return f"; long options have two dashes: -{word}"
+    return f"; see '{error.ctx.command_path} --help'"
 
 
 def _system_error(error: OSError) -> str:

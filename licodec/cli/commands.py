@@ -52,7 +52,7 @@ def encode(
 ) -> int:
     """Encode pictures into .lic files.
 
-    Prints a line for each: bytes, bits per pixel, d, PSNR with --psnr, and seconds.
+    Prints a line for each: bytes, bits per pixel, d (or lossless), PSNR with --psnr, and seconds.
     """
     wanted, kept = rate.chosen(), options.parse_metadata(metadata)
     on, verbosity = machine.chosen(), said.chosen()
@@ -131,6 +131,7 @@ def batch(
     if decode and (psnr or rate != RateOptions()):
         raise UsageError("rate options and --psnr are for encoding; --decode takes none of them")
     if decode:
+        pack.require_default()
         transparency.require_no_encoding()
     else:
         writing.require_default()

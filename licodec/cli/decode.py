@@ -92,6 +92,7 @@ class DecodeResult:
     """What became of one file.
 
     size      bytes of the .lic file
+    pixels    of its picture, whatever view of that was decoded
     written   bytes of the picture's file
     seconds   for reading and decoding
     warnings  one line each, with the file's name
@@ -102,14 +103,11 @@ class DecodeResult:
     width: int
     height: int
     size: int
+    pixels: int
     written: int
     seconds: float
     warnings: tuple[str, ...]
     notice: Notice
-
-    @property
-    def pixels(self) -> int:
-        return self.width * self.height
 
     def line(self) -> str:
         return f"{self.job}: {self.width}x{self.height}, {self.written} bytes, {self.seconds:.2f} s"
@@ -172,6 +170,7 @@ class Decoder:
             width=decoded.width,
             height=decoded.height,
             size=len(data),
+            pixels=lic.header.width * lic.header.height,
             written=len(image),
             seconds=time.perf_counter() - start,
             warnings=tuple(f"{name}: {note}" for note in (*kept.notes, *left_out)),

@@ -9,6 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from licodec.batches.converter import Likeness, Look, Made
 from licodec.choice import (
     Encoded,
@@ -21,7 +23,7 @@ from licodec.cli.converting import convert_files
 from licodec.cli.naming import LIC_SUFFIX, Job, command_line, encoded_name, plan_jobs
 from licodec.cli.options import Machine
 from licodec.cli.rate_options import option_name
-from licodec.cli.reading import read_lic, read_source, source_name
+from licodec.cli.reading import read_lic, read_source, source_name, target_name
 from licodec.cli.rendering import (
     Notice,
     Verbosity,
@@ -29,7 +31,7 @@ from licodec.cli.rendering import (
     bits_per_pixel,
     decibels,
 )
-from licodec.codec import Coded, rate_fields
+from licodec.codec import Coded, decode_lossless, rate_fields
 from licodec.container import (
     Header,
     LicFile,
@@ -207,6 +209,9 @@ class Encoder:
             picture = self.settings.transparency.applied(read_source(source))
             picture = metadata_subset(picture, self.settings.metadata)
         difference = self._difference(lic, picture)
+        if not difference and self.settings.rate.lossless and isinstance(lic, LosslessFile):
+            with about(target_name(target)), machine.memory_errors():
+                difference = _difference_of_pixels(decode_lossless(lic), picture)
         if difference:
             return Look(Likeness.OTHER, difference)
         return Look(Likeness.SAME if self._is_settled(lic, picture) else Likeness.UNKNOWN)
@@ -246,14 +251,28 @@ class Encoder:
         return ""
 
     def _missed(self, encoded: Encoded, picture: Picture) -> tuple[str, ...]:
-        """A warning where the target is out of reach."""
+        """A warning where the target is out of reach, or of the network's."""
         rate, coded = self.settings.rate, encoded.coded
+        if encoded.forced:
+            return (
+                f"{option_name(rate.mode)} {rate.value:g} is more than the network reaches, so the "
+                "file is lossless; --no-lossless gives the nearest file, which is smaller",
+            )
         if encoded.met:
             return ()
         return (
             f"{option_name(rate.mode)} {rate.value:g} is out of reach; the nearest file has "
             f"{_reached(rate.mode, picture, coded)}, at {rate_in_words(coded.header)}",
         )
+
+
+def _difference_of_pixels(decoded: Picture, picture: Picture) -> str:
+    """How a lossless file of a picture's size and channels tells that it is of another, or
+    nothing."""
+    same = np.array_equal(decoded.pixels, picture.pixels)
+    if decoded.alpha is not None and picture.alpha is not None:
+        same = same and np.array_equal(decoded.alpha, picture.alpha)
+    return "" if same else "has other pixels"
 
 
 def rate_setting(rate: Rate, pack: Pack) -> Setting | None:

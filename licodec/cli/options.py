@@ -88,7 +88,7 @@ MetadataKept = Annotated[
     typer.Option(
         "--metadata",
         metavar="KINDS",
-        help="Metadata to keep: none, or any of icc,exif,xmp.",
+        help="Metadata to keep: all, none, or any of icc,exif,xmp.",
     ),
 ]
 Force = Annotated[bool, typer.Option("-f", "--force", help="Overwrite outputs that exist.")]
@@ -99,12 +99,12 @@ ALL_METADATA = ",".join(METADATA_KINDS)
 
 
 def parse_metadata(text: str) -> frozenset[str]:
-    """The kinds named in "none", "icc", "icc,exif", .... Raises UsageError."""
+    """The kinds named in "all", "none", "icc", "icc,exif", .... Raises UsageError."""
     kinds = {part.strip().lower() for part in text.split(",")}
     if kinds in ({"none"}, {"all"}):
         return frozenset(METADATA_KINDS if kinds == {"all"} else ())
     if not kinds <= set(METADATA_KINDS):
-        raise UsageError(f"--metadata {text!a}: give none, or some of {ALL_METADATA}")
+        raise UsageError(f"--metadata {text!a}: give all, none, or some of {ALL_METADATA}")
     return frozenset(kinds)
 
 
@@ -164,6 +164,11 @@ class ModelOptions:
     plan: Annotated[str, typer.Option(metavar="PLAN", help="Which of the model's packs.")] = (
         DEFAULT_PLAN
     )
+
+    def require_default(self) -> None:
+        """Raises UsageError for what is said of pictures to encode."""
+        if self != ModelOptions():
+            raise UsageError("--model and --plan are for encoding; a .lic file names its weights")
 
     def check_beside(self, rate: Rate) -> None:
         """Refuse a pack where no network encodes. Raises UsageError."""
@@ -227,8 +232,8 @@ class MachineOptions:
         Backend | None,
         typer.Option(
             "--backend",
-            help="Force one; by default the fastest that proves itself exact here, and the "
-            "reference for what it has done before the others have started.",
+            help="Force what runs the networks. By default it is the fastest that proves itself "
+            "exact here; without native code, the reference for small pictures.",
             rich_help_panel=MACHINE_PANEL,
         ),
     ] = None
@@ -282,6 +287,7 @@ SLOWER = "the same files and pixels take longer (networks, entropy coding)"
 Version = Annotated[
     bool,
     typer.Option(
+        "-V",
         "--version",
         callback=_print_version,
         help="Show the version and exit; with -v whether native code is there, too.",

@@ -17,7 +17,7 @@ Background = Annotated[
     str | None,
     typer.Option(
         metavar="COLOR",
-        help="Flatten alpha onto it: a name (white), #rgb or #rrggbb.",
+        help="Flatten alpha onto this colour: a name (white), #rgb or #rrggbb.",
         show_default=False,
     ),
 ]
@@ -25,8 +25,8 @@ KeepHidden = Annotated[
     bool,
     typer.Option(
         "--keep-hidden-colors",
-        help="Keep the colours under fully transparent pixels, which are replaced by what costs "
-        "least.",
+        help="Keep the colours under fully transparent pixels. By default they are replaced by "
+        "what costs least.",
     ),
 ]
 Format = Annotated[
@@ -42,8 +42,8 @@ OutputQuality = Annotated[
     typer.Option(
         min=0,
         max=100,
-        help="Of JPEG, WebP and AVIF, as each means it; by default 95 for JPEG and AVIF, and "
-        "WebP is lossless.",
+        help="Quality of JPEG, WebP and AVIF outputs, each on its own scale. By default JPEG and "
+        "AVIF have 95, and WebP is lossless.",
         show_default=False,
     ),
 ]
@@ -52,7 +52,7 @@ Compress = Annotated[
     typer.Option(
         min=0,
         max=9,
-        help="Of PNG: 0 is soonest, 9 smallest; by default 4.",
+        help="Compression of PNG outputs: 0 is fastest, 9 smallest. Default: 4.",
         show_default=False,
     ),
 ]

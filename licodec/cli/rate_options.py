@@ -95,9 +95,9 @@ class RateOptions:
         bool | None,
         typer.Option(
             "--lossless/--no-lossless",
-            help="Keep every pixel, or never do so. By default that is done where the file is no "
-            "larger for it, as with most screenshots and drawings, where it fits into "
-            "--target-size or --target-bpp, and where --target-psnr is out of reach otherwise.",
+            help="Keep every pixel, or never do so. By default a file is lossless where that is no "
+            "larger, as with most screenshots and drawings, where it fits into --target-size or "
+            "--target-bpp, and where the network does not reach --target-psnr.",
             show_default=False,
             rich_help_panel=PANEL,
         ),

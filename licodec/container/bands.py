@@ -100,7 +100,5 @@ def _check(bands: Bands) -> None:
         raise CorruptFileError("chunk BAND has no group")
     if any(not 0 <= less < length <= MAX_SIDE for length, less in bands.groups):
         raise CorruptFileError("chunk BAND: a band has no rows, or lacks more than it has")
-    if any(
-        not -VALUE_LIMIT < least <= largest < VALUE_LIMIT for least, largest in bands.extremes
-    ):
+    if any(not -VALUE_LIMIT < least <= largest < VALUE_LIMIT for least, largest in bands.extremes):
         raise CorruptFileError("chunk BAND: scales that are out of range")

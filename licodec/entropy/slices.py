@@ -209,9 +209,11 @@ class Walk:
         context: np.ndarray | None = None
         for index, step in enumerate(schedule.steps):
             if isinstance(step, PhaseStep):
+                context = None  # not two at a time: of a large picture such planes are large
                 context = self._phases(step, index, features, decoded)
             elif isinstance(step, SliceStep):
                 self._slice(step, index, features, decoded)
+        del outputs, features
         if schedule.residual is not None and context is not None:  # which phases give
             residual = model.runners[schedule.residual]
             correct(decoded, residual({"context": context, LATENTS: decoded}))

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+from licodec.files import display_name
 from licodec.images.colour import ColourSpace
 
 Block = TypeVar("Block")
@@ -165,7 +166,8 @@ def icc_colour_space(icc: bytes) -> str | None:
     """The profile's colour space ("RGB", "GRAY", "CMYK", ...); None where it is no profile."""
     if len(icc) < _ICC_HEADER_BYTES or icc[36:40] != b"acsp":
         return None
-    return icc[16:20].decode("latin-1").strip()
+    space = icc[16:20].decode("latin-1").strip()
+    return space and display_name(space)
 
 
 def icc_fits(icc: bytes, channels: int) -> bool:

@@ -14,6 +14,7 @@ from PIL import Image, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
 
 from licodec.container.limits import MAX_METADATA_BYTES
 from licodec.errors import BadInputError, LicodecError, LimitError
+from licodec.files import display_name
 from licodec.images.formats import INPUT_FORMATS_TEXT, damaged_format, foreign_format
 
 # What Pillow raises on damaged files, plugin by plugin; it promises no common class.
@@ -87,7 +88,7 @@ def _with_article(name: str) -> str:
 
 def one_line(error: Exception) -> str:
     """The error's text on one line, or its class where it has none."""
-    return " ".join(str(error).split()) or type(error).__name__
+    return display_name(" ".join(str(error).split()) or type(error).__name__)
 
 
 class _Setting:

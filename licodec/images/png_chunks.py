@@ -17,6 +17,7 @@ from typing import BinaryIO
 
 from licodec.container.limits import check_picture_size
 from licodec.errors import BadInputError
+from licodec.files import display_name
 from licodec.images.sources import from_start
 
 _SIGNATURE_BYTES = 8
@@ -100,7 +101,7 @@ class Chunk:
 
     @property
     def label(self) -> str:
-        return self.kind.decode("latin-1")
+        return display_name(self.kind.decode("latin-1"))
 
     @property
     def loss(self) -> str:

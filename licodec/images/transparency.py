@@ -49,7 +49,7 @@ def parse_colour(text: str) -> Colour:
     """The colour of a name (of CSS), #rgb or #rrggbb. Raises UsageError."""
     try:
         red, green, blue, *alpha = ImageColor.getrgb(text)
-    except ValueError:
+    except (ValueError, TypeError, AttributeError):  # the others where it is no text
         alpha = [0]
     if alpha:
         raise UsageError(f"{text!a} is no colour; give a name (white), #rgb or #rrggbb")

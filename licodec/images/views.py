@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from numbers import Integral
 
 import numpy as np
 from PIL.Image import Resampling
@@ -46,8 +47,8 @@ class Crop:
             match = _GEOMETRY.fullmatch(value.strip())
             numbers = tuple(map(int, match.groups())) if match else ()
         else:
-            numbers = tuple(value)
-        whole = len(numbers) == 4 and all(isinstance(n, (int, np.integer)) for n in numbers)
+            numbers = tuple(value) if isinstance(value, Iterable) else ()
+        whole = len(numbers) == 4 and all(isinstance(n, Integral) for n in numbers)
         if not whole or min(numbers) < 0 or 0 in numbers[:2]:
             raise UsageError(
                 f"crop {value!a}: give WxH+X+Y, the sides, of at least 1, and the left and top "
@@ -118,14 +119,18 @@ def make_view(
     thumbnail: int | None,
 ) -> View:
     """A view as callers give it; a scale is "1/2" or 0.5, "1/4" or "1/8". Raises UsageError."""
-    divisors = {given: n for n in SCALES for given in (f"1/{n}", 1 / n)} | {None: 1}
-    if scale not in divisors:
+    divisor = next((n for n in SCALES if scale is None or scale in (f"1/{n}", 1 / n)), None)
+    if divisor is None:
         raise UsageError(f"scale {scale!a}: give 1/2, 1/4 or 1/8")
     if scale is not None and thumbnail is not None:
         raise UsageError("scale and thumbnail exclude each other; give one of them")
-    if thumbnail is not None and (not isinstance(thumbnail, int) or thumbnail < 1):
+    if thumbnail is not None and not (isinstance(thumbnail, Integral) and thumbnail >= 1):
         raise UsageError(f"thumbnail {thumbnail!a}: give the longer side in pixels, 1 or more")
-    return View(None if crop is None else Crop.of(crop), divisors[scale], thumbnail)
+    return View(
+        None if crop is None else Crop.of(crop),
+        divisor,
+        None if thumbnail is None else int(thumbnail),
+    )
 
 
 def cropped(picture: Picture, crop: Crop) -> Picture:

@@ -29,7 +29,7 @@ def training_of(path: Path) -> Mapping[str, object]:
 
 
 def state_of_pack(path: Path) -> dict[str, object]:
-    """What scripts/train.py goes on from, of the network that a pack holds.
+    """What `scripts/train.py base` goes on from, of the network that a pack holds.
 
     Raises BadInputError for a pack that does not keep it and CorruptFileError.
     """

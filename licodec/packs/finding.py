@@ -119,12 +119,13 @@ def find_pack(weights_id: bytes, backbone: str, adapter_id: bytes | None = None)
     )
 
 
-def choose_pack(model: str, plan: str) -> PackName:
+def choose_pack(model: str | os.PathLike[str], plan: str) -> PackName:
     """The pack to encode with: `model` is a backbone's name or a pack's path.
 
     Raises UsageError where there is none.
     """
-    if model.endswith(SUFFIX):
+    model = os.fspath(model) if isinstance(model, os.PathLike) else model
+    if isinstance(model, str) and model.endswith(SUFFIX):
         if is_missing(model):
             raise UsageError(f"{model}: no such weights pack")
         return read_name(Path(model))

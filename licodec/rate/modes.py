@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from numbers import Real
 from typing import Any
 
 from licodec.errors import UsageError
@@ -58,11 +59,16 @@ def choose_rate(name: Callable[[RateMode], str], **given: Any) -> Rate:
 
     `given` are values by the modes' names in Python, None where there is none, and what else a
     Rate has, as it stands there. Beta may stand beside any other mode, and d beside alpha. Raises
-    UsageError where others are given together, any beside what is lossless, and where a target is
-    not above 0.
+    UsageError where others are given together, any beside what is lossless, for what is no number,
+    and where a target is not above 0.
     """
     by_mode = {mode: given.pop(mode.value, None) for mode in RateMode}
     values = {mode: value for mode, value in by_mode.items() if value is not None}
+    for mode, value in values.items():
+        if not isinstance(value, Real) or isinstance(value, bool):
+            raise UsageError(f"{name(mode)} {value!a}: give a number")
+    if not isinstance(given.get("lossless"), bool | None):
+        raise UsageError(f"lossless {given['lossless']!a}: give True, False or None")
     if given.get("lossless") and (values or given.get("objective") is not None):
         raise UsageError("lossless coding keeps every pixel and takes no rate; give one of them")
     beta = values.pop(RateMode.BETA, None)

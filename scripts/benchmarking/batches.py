@@ -44,11 +44,7 @@ def run(arguments: argparse.Namespace) -> None:
                 "decode": [str(coded), "-o", str(decoded), "--decode"],
             }
             for what, options in own.items():
-                spent = costs(licodec("batch", *options, *way))
-                rows.append(
-                    (
-                        label or " ".join(way), what, f"{spent.seconds:.1f}",
-                        f"{total / spent.seconds:.2f}", f"{spent.memory:.0f}",
-                    )
-                )  # fmt: skip
+                seconds, _, memory = costs(licodec("batch", *options, *way))
+                figures = f"{seconds:.1f}", f"{total / seconds:.2f}", f"{memory:.0f}"
+                rows.append((label or " ".join(way), what, *figures))
     print(table(("way", "batch", "s", "megapixels a second", "MB of one process"), rows))

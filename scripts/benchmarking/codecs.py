@@ -22,6 +22,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import statistics
 import sys
 import time
@@ -102,8 +103,7 @@ class Stand:
         between = time.perf_counter()
         self.codec.decode(coded)
         ended = time.perf_counter()
-        size = len(coded) if isinstance(coded, bytes) else coded.size
-        return size, between - started, ended - between
+        return len(coded), between - started, ended - between
 
     def profile(self) -> Counter[str]:
         coded = self.codec.encode(self.pixels)
@@ -217,18 +217,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--threads", type=int, default=os.cpu_count())
     add("--rounds", type=int, default=7)
     add("--slow-rounds", type=int, default=3, help=f"rounds in which {SLOW} takes part")
-    add("--rivals", default=",".join(rivals.NETWORKS), help="separated by commas; '' for none")
-
-
-def rival_names(text: str) -> list[str]:
-    """Those asked for that can run here. Raises LicodecError for one that is not known."""
-    names = [name for name in text.split(",") if name]
-    if unknown := [name for name in names if name not in rivals.NETWORKS]:
-        raise LicodecError(f"no network {unknown[0]!r}; there are {', '.join(rivals.NETWORKS)}")
-    if names and (obstacle := rivals.obstacle()):
-        print(f"{obstacle}; licodec alone is measured", file=sys.stderr)
-        return []
-    return names
+    add("--rivals", nargs="*", choices=rivals.NETWORKS, default=list(rivals.NETWORKS))
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -236,7 +225,10 @@ def run(arguments: argparse.Namespace) -> None:
     pixels = read_picture(arguments.picture, str(arguments.picture)).pixels
     if pixels.shape[2] != 3:
         raise LicodecError(f"{arguments.picture}: grey; the comparison needs a colour picture")
-    names = rival_names(arguments.rivals)
+    names = arguments.rivals
+    if names and (obstacle := rivals.obstacle()):
+        print(f"{obstacle}; licodec alone is measured", file=sys.stderr)
+        names = []
     pack = choose_pack(arguments.model, arguments.plan)
     job = {
         "source": str(arguments.picture),
@@ -271,8 +263,6 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _processor() -> str:
     information = Path("/proc/cpuinfo")
-    if information.exists():
-        for line in information.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+    text = information.read_text() if information.exists() else ""
+    names = re.findall(r"^model name\s*: (.*)", text, re.MULTILINE)
+    return names[0] if names else platform.processor() or platform.machine()

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
@@ -23,7 +23,7 @@ from typing import NamedTuple
 from command import numbers
 from PIL import Image
 
-MEMORY_UNIT = 1 if sys.platform == "darwin" else 1024  # of what the system says, bytes
+from benchmarking.memory import UNIT
 
 
 class Costs(NamedTuple):
@@ -36,10 +36,6 @@ class Costs(NamedTuple):
     processor: float
     memory: float
 
-    @classmethod
-    def median(cls, runs: Iterable[Costs]) -> Costs:
-        return cls(*map(median, zip(*runs, strict=True)))
-
 
 def costs(command: Sequence[str]) -> Costs:
     """Run a command. Exits with its message where it fails."""
@@ -50,7 +46,13 @@ def costs(command: Sequence[str]) -> Costs:
     if os.waitstatus_to_exitcode(status):
         sys.exit(message.strip() or f"{command[0]} failed")
     seconds = time.perf_counter() - start
-    return Costs(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * MEMORY_UNIT / 1e6)
+    return Costs(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * UNIT / 1e6)
+
+
+def in_turns(commands: Sequence[Sequence[str]], rounds: int) -> list[Costs]:
+    """The medians of commands that take turns."""
+    turns = [[costs(command) for command in commands] for _ in range(rounds)]
+    return [Costs(*map(median, zip(*runs, strict=True))) for runs in zip(*turns, strict=True)]
 
 
 def licodec(*arguments: str) -> list[str]:
@@ -67,11 +69,8 @@ def rows(picture: Path, size: str, arguments: argparse.Namespace) -> Iterator[st
     ):
         own += ["--model", arguments.model] if own[0] == "encode" else []
         ways = ([], *([["--backend", arguments.backend]] if arguments.backend else []))
-        turns = [[costs(licodec(*own, *way)) for way in ways] for _ in range(arguments.rounds)]
-        cells = [
-            "{:.2f} s ({:.2f}), {:.0f} MB".format(*Costs.median(runs))
-            for runs in zip(*turns, strict=True)
-        ]
+        spent = in_turns([licodec(*own, *way) for way in ways], arguments.rounds)
+        cells = ["{:.2f} s ({:.2f}), {:.0f} MB".format(*one) for one in spent]
         yield f"| {size} | {own[0]} | {' | '.join(cells)} |"
 
 

@@ -8,58 +8,47 @@ libjxl-tools, libavif-bin, webp); those that are missing are left out.
 from __future__ import annotations
 
 import argparse
+import functools
 import shutil
-import subprocess
 import tempfile
-from bisect import bisect_left
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
-from PIL import Image
+import numpy as np
 from tables import table
 
-from benchmarking.commands import Costs, costs, licodec
+from benchmarking.commands import costs, in_turns, licodec
+from licodec.compare.codecs import JxlPrograms, PeerCodec, PillowCodec
+from licodec.compare.matching import nearest, ratio
+from licodec.images import read_picture
 
-QUALITIES = range(10, 98)
-
-
-def pillow(image: Image.Image, kind: str) -> Callable[[Path, int], None]:
-    return lambda path, quality: image.save(path, kind, quality=quality)
-
-
-def cjxl(picture: Path) -> Callable[[Path, int], None]:
-    def code(path: Path, quality: int) -> None:
-        command = ["cjxl", "-q", str(quality), str(picture), str(path)]
-        subprocess.run(command, check=True, capture_output=True)
-
-    return code
+# By what decodes it, each at its encoder's defaults.
+PEERS: Mapping[str, PeerCodec] = {
+    "djxl": JxlPrograms("cjxl", "djxl", ""),
+    "avifdec": PillowCodec("AVIF", "AVIF", range(10, 98), ""),
+    "dwebp": PillowCodec("WebP", "WEBP", range(10, 98), ""),
+}
 
 
-def coded_to(size: int, path: Path, code: Callable[[Path, int], None]) -> int:
-    """Write `path` at the first quality that gives at least `size` bytes; how many it has."""
-
-    def bytes_at(quality: int) -> int:
-        code(path, quality)
-        return path.stat().st_size
-
-    return bytes_at(QUALITIES[bisect_left(QUALITIES, size, hi=len(QUALITIES) - 1, key=bytes_at)])
+def coded_to(size: int, peer: PeerCodec, pixels: np.ndarray) -> bytes:
+    """A file of about so many bytes, as near as the qualities come."""
+    encoded = functools.cache(lambda quality: peer.encode(pixels, quality))
+    return encoded(nearest(peer.qualities, lambda quality: ratio(len(encoded(quality)), size)))
 
 
 def commands(picture: Path, folder: Path, d: float) -> Mapping[str, tuple[list[str], int]]:
     """What decodes the picture by each codec that is there, and its bytes."""
     lic = folder / "picture.lic"
     costs(licodec("encode", str(picture), "-o", str(lic), "--d", f"{d:g}"))
-    size, image = lic.stat().st_size, Image.open(picture).convert("RGB")
+    size, pixels = lic.stat().st_size, read_picture(picture, picture.name).pixels
     found = {"licodec decode": (licodec("decode", str(lic), "-o", str(folder / "lic.png")), size)}
-    for name, suffix, code in (
-        ("djxl", "jxl", cjxl(picture)),
-        ("avifdec", "avif", pillow(image, "AVIF")),
-        ("dwebp", "webp", pillow(image, "WEBP")),
-    ):
+    for name, peer in PEERS.items():
         if shutil.which(name) and (name != "djxl" or shutil.which("cjxl")):
-            path, decoded = folder / f"picture.{suffix}", str(folder / f"{suffix}.png")
+            data = coded_to(size, peer, pixels)
+            path, decoded = folder / f"picture.{name}", str(folder / f"{name}.png")
+            path.write_bytes(data)
             own = [name, str(path), *(["-o"] if name == "dwebp" else []), decoded]
-            found[name] = own, coded_to(size, path, code)
+            found[name] = own, len(data)
     return found
 
 
@@ -73,12 +62,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as folder:
         found = commands(arguments.picture, Path(folder), arguments.d)
-        turns = [
-            [costs(command) for command, _ in found.values()] for _ in range(arguments.rounds)
-        ]
+        spent = in_turns([command for command, _ in found.values()], arguments.rounds)
     rows = [
         (name, size, f"{own.seconds:.2f}", f"{own.processor:.2f}", f"{own.memory:.0f}")
-        for (name, (_, size)), runs in zip(found.items(), zip(*turns, strict=True), strict=True)
-        for own in (Costs.median(runs),)
+        for (name, (_, size)), own in zip(found.items(), spent, strict=True)
     ]
     print(table(("command", "bytes", "s", "s of processors", "MB, at most"), rows))

@@ -19,7 +19,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
+from pictures import pixel_hash
 from PIL import Image
 from tables import table
 
@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> None:
         form = "lossless" if licodec.read_info(chosen)["lossless"] else f"d {options.d:g}"
         excess = len(chosen) / sizes["WebP"] - 1
         allowed = sizes["WebP"] + max(MOST_OVERHEAD, MOST_EXCESS * sizes["WebP"])
-        same = is_same(licodec.decode(lossless), picture)
+        same = pixel_hash(licodec.decode(lossless)) == pixel_hash(picture)
         good &= same and len(lossless) <= sizes["WebP"] + MOST_OVERHEAD and len(chosen) <= allowed
         mark = "" if same else "OTHER PIXELS"
         rows.append(
@@ -74,8 +74,3 @@ def size(image: Image.Image, format: str, **options: object) -> int:
     stream = io.BytesIO()
     image.save(stream, format, **options)
     return len(stream.getvalue())
-
-
-def is_same(a: Picture, b: Picture) -> bool:
-    planes = (a.alpha is None and b.alpha is None) or np.array_equal(a.alpha, b.alpha)
-    return planes and np.array_equal(a.pixels, b.pixels)

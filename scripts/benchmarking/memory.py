@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 Job = Mapping[str, Any]
+UNIT = 1 if sys.platform == "darwin" else 1024  # bytes, of what the system says of memory
 Result = Mapping[str, Any]
 
 
@@ -36,8 +37,7 @@ def peak_bytes() -> int:
         for line in status.read_text().splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * UNIT
 
 
 def own_process() -> ProcessPoolExecutor:

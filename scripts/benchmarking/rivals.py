@@ -60,8 +60,7 @@ class Coded:
     height: int
     width: int
 
-    @property
-    def size(self) -> int:
+    def __len__(self) -> int:
         """Bytes; there is no container."""
         return sum(len(string) for group in self.strings for string in group)
 

@@ -14,6 +14,7 @@ from evaluation.samples import Sample
 from evaluation.sources import Source
 from licodec.compare.measures import SSIMULACRA2
 from licodec.errors import BadInputError
+from licodec.files import save_atomically
 
 
 def picture_hash(pixels: np.ndarray) -> str:
@@ -60,6 +61,5 @@ class Cache:
         for value, samples in coded:
             self._samples[self._key(picture, source, value)] = [asdict(s) for s in samples]
         if self._path is not None:
-            partial = self._path.with_name(self._path.name + ".partial")
-            partial.write_text(json.dumps(self._samples, indent=0))
-            partial.replace(self._path)
+            data = json.dumps(self._samples, indent=0).encode()
+            save_atomically(self._path, data, overwrite=True)

@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 
 import numpy as np
 
@@ -17,38 +18,32 @@ Points = tuple[tuple[float, float], ...]
 """(bits per pixel, dB) pairs."""
 
 
+PSNR, MS_SSIM = "PSNR", "MS-SSIM"
+MEASURES = {PSNR: "psnr", MS_SSIM: "ms_ssim", SSIMULACRA2: "ssimulacra2"}  # names in a Sample
+
+
 @dataclass(frozen=True)
 class Curve:
-    """Means over a set of pictures; parallel tuples, one entry for each value.
+    """Means over a set of pictures, by measure: parallel tuples, one entry for each value.
 
-    values        of the parameter; empty for a published curve
-    ms_ssim       means over the pictures large enough for it, None where there are none
-    ms_ssim_bpp   the rate of those pictures
-    perceptual    means of SSIMULACRA 2, None where it was not measured
-    parameter     what the values are of
+    values     of the parameter; empty for a published curve
+    rates      bits per pixel, over the pictures that have the measure
+    means      over the same; measures that no picture has are left out
+    parameter  what the values are of
     """
 
     name: str
     values: tuple[float, ...]
-    bpp: tuple[float, ...]
-    psnr: tuple[float, ...] | None
-    ms_ssim: tuple[float, ...] | None
-    ms_ssim_bpp: tuple[float, ...]
-    perceptual: tuple[float, ...] | None = None
+    rates: Mapping[str, tuple[float, ...]]
+    means: Mapping[str, tuple[float, ...]]
     parameter: str = ""
 
     def points(self, measure: str) -> Points:
         """Finite points by one of MEASURES (MS-SSIM in dB); none where it was not measured."""
-        if measure == MS_SSIM:
-            decibels = map(ms_ssim_in_decibels, self.ms_ssim or ())
-            pairs = zip(self.ms_ssim_bpp, decibels, strict=False)
-        else:
-            quality = self.psnr if measure == PSNR else self.perceptual
-            pairs = zip(self.bpp, quality or (), strict=False)
+        means = self.means.get(measure, ())
+        qualities = map(ms_ssim_in_decibels, means) if measure == MS_SSIM else means
+        pairs = zip(self.rates.get(measure, ()), qualities, strict=True)
         return tuple((rate, quality) for rate, quality in pairs if math.isfinite(quality))
-
-
-MEASURES = PSNR, MS_SSIM, _ = ("PSNR", "MS-SSIM", SSIMULACRA2)
 
 
 def mean_curve(
@@ -58,30 +53,13 @@ def mean_curve(
     parameter: str = "",
 ) -> Curve:
     """The curve of `samples`: for every value, one sample for each picture."""
-    scored = {v: [s for s in samples[v] if s.ms_ssim is not None] for v in values}
-    any_scored = any(scored.values())
-    return Curve(
-        name,
-        tuple(values),
-        tuple(_mean([s.bpp for s in samples[v]]) for v in values),
-        tuple(_mean([s.psnr for s in samples[v]]) for v in values),
-        tuple(_mean([s.ms_ssim for s in scored[v]]) for v in values) if any_scored else None,
-        tuple(_mean([s.bpp for s in scored[v]]) for v in values) if any_scored else (),
-        _means_of_perceptual([samples[v] for v in values]),
-        parameter,
-    )
-
-
-def _means_of_perceptual(samples: Sequence[Sequence[Sample]]) -> tuple[float, ...] | None:
-    """None unless all have it."""
-    scores = [[s.perceptual for s in own if s.perceptual is not None] for own in samples]
-    if any(len(own) < len(every) for own, every in zip(scores, samples, strict=True)):
-        return None
-    return tuple(map(_mean, scores))
-
-
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values)
+    rates, means = {}, {}
+    for measure, field in MEASURES.items():
+        having = [[s for s in samples[v] if getattr(s, field) is not None] for v in values]
+        if all(having):
+            rates[measure] = tuple(fmean([s.bpp for s in own]) for own in having)
+            means[measure] = tuple(fmean([getattr(s, field) for s in own]) for own in having)
+    return Curve(name, tuple(values), rates, means, parameter)
 
 
 def published_curves(path: Path) -> dict[str, Curve]:
@@ -94,18 +72,12 @@ def published_curves(path: Path) -> dict[str, Curve]:
     for name, data in json.loads(path.read_text()).items():
         if name.startswith("_"):
             continue
-        bpp = tuple(data["bpp"])
-        psnr, ms_ssim = data.get("psnr"), data.get("ms_ssim", data.get("mssim"))
-        if any(given is not None and len(given) != len(bpp) for given in (psnr, ms_ssim)):
+        given = {PSNR: data.get("psnr"), MS_SSIM: data.get("ms_ssim", data.get("mssim"))}
+        means = {measure: tuple(own) for measure, own in given.items() if own is not None}
+        if any(len(own) != len(data["bpp"]) for own in means.values()):
             raise SystemExit(f"{path}: {name}: the lists are not of one length")
-        curves[name] = Curve(
-            f"{name} (published)",
-            (),
-            bpp,
-            None if psnr is None else tuple(psnr),
-            None if ms_ssim is None else tuple(ms_ssim),
-            () if ms_ssim is None else bpp,
-        )
+        rates = dict.fromkeys(means, tuple(data["bpp"]))
+        curves[name] = Curve(f"{name} (published)", (), rates, means)
     return curves
 
 

@@ -18,6 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 from rates import described, in_words
 
 from licodec.codec import Codec
+from licodec.compare.crops import Crop, box_of
 from licodec.container import read_file
 from licodec.errors import BadInputError
 from licodec.files import save_atomically
@@ -26,18 +27,17 @@ from licodec.packs import PackName, read_pack
 from licodec.rate.modes import Rate
 
 LABEL_HEIGHT, GAP, ZOOM = 22, 6, 2  # the first two in pixels
-Box = tuple[int, int, int, int]  # left, top, right, bottom
 
 
 def export(
-    folder: Path, pack: PackName, paths: Sequence[Path], rates: Sequence[Rate], box: Box | None
+    folder: Path, pack: PackName, paths: Sequence[Path], rates: Sequence[Rate], crop: Crop | None
 ) -> Path:
     """Code every picture at every rate and write what decoding its file gives; the manifest.
 
     The manifest lists, in the order of the pictures, each decoded file with the picture's
     name, size, settings, bytes and bits per pixel of the file that it was decoded from, and
     PSNR. Raises BadInputError where two pictures would have one name, and UsageError for a rate
-    that the pack does not have. With `box` the crop is also drawn, of all settings side by side.
+    that the pack does not have. A `crop` is also drawn, of all settings side by side.
     """
     stems = [path.stem for path in paths]
     if twice := sorted({stem for stem in stems if stems.count(stem) > 1}):
@@ -49,8 +49,8 @@ def export(
     for path in paths:
         picture = Picture(read_picture(path, str(path)).pixels)  # no alpha, no metadata
         own = [_one(folder, codec, path, picture, rate) for rate in rates]
-        if box is not None:
-            show(folder, path, own, box)
+        if crop is not None:
+            show(folder, path, own, crop)
         entries += own
     manifest = folder / "manifest.json"
     content = json.dumps({"pack": named(pack), "pictures": entries}, indent=1) + "\n"
@@ -101,28 +101,15 @@ def sheet(crops: Sequence[np.ndarray], labels: Sequence[str]) -> Picture:
     return Picture(np.asarray(drawn))
 
 
-def box_of(text: str) -> Box:
-    """An option's crop."""
-    left, top, width, height = map(int, text.split(","))
-    return left, top, left + width, top + height
-
-
-def show(folder: Path, path: Path, entries: Sequence[Mapping[str, Any]], box: Box) -> None:
+def show(folder: Path, path: Path, entries: Sequence[Mapping[str, Any]], crop: Crop) -> None:
     """Write the crop of a picture and of what was decoded of it to FOLDER/NAME-crop.png.
 
-    Raises BadInputError where the picture does not hold it.
+    Raises UsageError where the picture does not hold it.
     """
     files = [path, *(folder / entry["file"] for entry in entries)]
-    shown = [Image.fromarray(_as_rgb(read_picture(file, str(file)).pixels)) for file in files]
-    left, top, right, bottom = box
-    if not (0 <= left < right <= shown[0].width and 0 <= top < bottom <= shown[0].height):
-        size = f"{shown[0].width}x{shown[0].height}"
-        raise BadInputError(f"--crop: not within the {size} pixels of {path.name}")
-    crops = [np.asarray(one.crop(box)) for one in shown]
+    shown = [read_picture(file, str(file)).pixels for file in files]
+    box = box_of(crop, shown[0])
+    crops = [np.repeat(box.of(pixels), 3 // pixels.shape[2], 2) for pixels in shown]
     labels = [f"{Path(entry['file']).parent}: {entry['bpp']:.3f} bpp" for entry in entries]
     data = encode_picture(sheet(crops, ["original", *labels]), "PNG")
     save_atomically(folder / f"{path.stem}-crop.png", data, overwrite=True)
-
-
-def _as_rgb(pixels: np.ndarray) -> np.ndarray:
-    return np.repeat(pixels, 3 // pixels.shape[2], 2)

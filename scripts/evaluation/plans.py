@@ -19,8 +19,6 @@ from licodec.fmpq.curves import falling
 from licodec.fmpq.state import Sensitivities, read_state
 from licodec.packs.plans import search_figures
 
-MISSING = "-"
-
 
 @dataclass(frozen=True)
 class Searched:
@@ -46,7 +44,7 @@ def zetas(state: Sensitivities, packs: Sequence[Searched]) -> str:
     rows = []
     for layer in state.layers:
         values = [state.values.get((layer.name, b)) for b in widths]
-        known = [MISSING if value is None else f"{value:.5f}" for value in values]
+        known = ["-" if value is None else f"{value:.5f}" for value in values]
         bits = [pack.plan[layer.name] for pack in packs]
         rows.append((layer.name, f"{layer.weights:,}", *known, *bits))
     return table(headings, rows)
@@ -81,17 +79,16 @@ def draw(state: Sensitivities, packs: Sequence[Searched], path: Path) -> None:
     above.set_xticks(range(len(names)), names, rotation=90, fontsize=5)
     if packs:
         above.legend()
-    programs: list[str] = []
+    programs: dict[str, str] = {}
     for layer in state.layers:
         widths = [b for b in layer.choices if (layer.name, b) in state.values]
         if not widths:
             continue
-        program, label = layer.name.split(".")[0], None
-        if program not in programs:
-            programs.append(program)
-            label = program
+        program = layer.name.split(".")[0]
+        label = None if program in programs else program
+        colour = programs.setdefault(program, f"C{len(programs)}")
         smoothed = falling([state.values[layer.name, b] for b in widths])
-        style = {"color": f"C{programs.index(program)}", "alpha": 0.6, "linewidth": 0.8}
+        style = {"color": colour, "alpha": 0.6, "linewidth": 0.8}
         below.plot(widths, smoothed, marker=".", label=label, **style)
     below.set(xlabel="bits", ylabel="zeta")
     below.set_yscale("symlog", linthresh=1e-4)

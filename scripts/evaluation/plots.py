@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from evaluation.curves import MEASURES, Curve
+from evaluation.curves import MEASURES, PSNR, Curve
 from licodec.compare.measures import SSIMULACRA2
 
 
@@ -71,12 +71,16 @@ def plot_perception(path: Path, sets: Sequence[Sequence[Curve]]) -> None:
     colours = pyplot.colormaps["viridis"]
     for i, curve in enumerate(curves):
         style = {"color": colours(i / max(1, len(curves) - 1)), "markersize": 3}
-        distortion.plot(curve.bpp, curve.psnr, "o-", label=curve.name, **style)
-        perception.plot(curve.bpp, curve.perceptual, "o-", label=curve.name, **style)
-        trade.plot(curve.psnr, curve.perceptual, "o-", label=curve.name, **style)
+        fidelity, realism = (curve.means[measure] for measure in (PSNR, SSIMULACRA2))
+        for ax, x, y in (
+            (distortion, curve.rates[PSNR], fidelity),
+            (perception, curve.rates[SSIMULACRA2], realism),
+            (trade, fidelity, realism),
+        ):
+            ax.plot(x, y, "o-", label=curve.name, **style)
     for own in sets:
         for i in range(len(own[0].values)):
-            across = [(curve.psnr[i], curve.perceptual[i]) for curve in own]
+            across = [(curve.means[PSNR][i], curve.means[SSIMULACRA2][i]) for curve in own]
             trade.plot(*zip(*across, strict=True), "-", color="grey", linewidth=0.6, zorder=0)
     finish(distortion, "bits per pixel", "PSNR in dB")
     finish(perception, "bits per pixel", SSIMULACRA2)

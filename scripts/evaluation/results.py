@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from tables import table
 
-from evaluation.curves import Curve, Saving
+from evaluation.curves import MS_SSIM, PSNR, Curve, Saving
 from evaluation.samples import Sample
 from licodec.compare.measures import MS_SSIM_SMALLEST_SIDE, SSIMULACRA2, ms_ssim_in_decibels
 
+DIGITS = {PSNR: 3, MS_SSIM: 4, SSIMULACRA2: 2}
 Pictures = Mapping[str, Mapping[float, Sample]]  # by name and value
 
 
@@ -37,21 +38,15 @@ def _pictures(curve: Curve, pictures: Pictures) -> str:
 
 
 def _curve(curve: Curve) -> str:
-    headings = [curve.parameter, "bpp", "PSNR"]
-    headings += ["MS-SSIM", "MS-SSIM in dB"] if curve.ms_ssim else []
-    headings += [SSIMULACRA2] if curve.perceptual else []
-    return f"### {curve.name}\n\n{table(headings, _points(curve))}"
-
-
-def _points(curve: Curve) -> Iterator[list[str]]:
-    for i, value in enumerate(curve.values):
-        cells = [f"{value:g}", f"{curve.bpp[i]:.4f}", f"{curve.psnr[i]:.3f}"]
-        if curve.ms_ssim:
-            similarity = curve.ms_ssim[i]
-            cells += [f"{similarity:.4f}", f"{ms_ssim_in_decibels(similarity):.2f}"]
-        if curve.perceptual:
-            cells.append(f"{curve.perceptual[i]:.2f}")
-        yield cells
+    columns = {
+        curve.parameter: [f"{value:g}" for value in curve.values],
+        "bpp": [f"{rate:.4f}" for rate in curve.rates[PSNR]],
+    }
+    for measure, means in curve.means.items():
+        columns[measure] = [f"{mean:.{DIGITS[measure]}f}" for mean in means]
+        if measure == MS_SSIM:
+            columns["MS-SSIM in dB"] = [f"{ms_ssim_in_decibels(mean):.2f}" for mean in means]
+    return f"### {curve.name}\n\n{table(list(columns), zip(*columns.values(), strict=True))}"
 
 
 def _savings(savings: Sequence[Saving]) -> str:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from licodec.container import read_file
 from licodec.errors import LicodecError
 from licodec.images import Picture
 from licodec.packs import PackName, read_pack
-from licodec.rate.modes import Rate, RateMode
+from licodec.rate.modes import Rate
 from licodec.rate.setting import d_to_units
 
 if TYPE_CHECKING:
@@ -34,35 +34,19 @@ Codings = Iterator[tuple[float, tuple[Coding, ...]]]
 """By value, one for each curve."""
 
 
-class Source(Protocol):
-    """Codes a picture at several settings of one parameter.
-
-    parameter  what it is called: "quality", "d"
-    values     its values
-    curves     names of the curves of which `code` gives one coding for every value
-    identity   everything but the picture and the value that codings depend on
-    """
-
-    parameter: str
-    values: tuple[float, ...]
-
-    @property
-    def curves(self) -> tuple[str, ...]: ...
-
-    @property
-    def identity(self) -> str: ...
-
-    def code(self, pixels: np.ndarray, values: Sequence[float]) -> Codings:
-        """Code uint8 (H, W, 1 or 3) pixels."""
-        ...
-
-
 # Other codecs ------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class PeerSource:
-    """Another codec, swept over its quality."""
+    """Another codec, swept over its quality.
+
+    parameter  what is swept
+    values     its values
+    curves     names of the curves of which `code` gives one coding for every value
+    identity   everything but the picture and the value that codings depend on
+    code       of uint8 (H, W, 1 or 3) pixels
+    """
 
     codec: PeerCodec
     values: tuple[float, ...]
@@ -97,39 +81,39 @@ def peer_source(name: str) -> PeerSource:
 
 @dataclass(frozen=True)
 class PackSource:
-    """A weights pack, swept over d (a multiple of the pack's unit); with `state`, a training
-    state, the float network that it was made of beside it.
+    """The same of a weights pack, swept over the value of `rate`: d, in multiples of the pack's
+    unit, or alpha of an adapter set, with which d goes as the set says. With `state`, a training
+    state, the float network that the pack was made of is beside it.
 
     The float network's codings have the ideal length of its symbols in the pack's tables plus
     everything in the exact form's file that is not coded symbols, and pixels of 8 bits. A `label`
-    tells the curve from another pack's; `objective` is that of an adapter set with beta alone.
+    tells the curve from others of the backbone.
     """
 
     pack: PackName
     values: tuple[float, ...]
-    state: Path | None = None
+    rate: Rate
     label: str = ""
-    parameter: str = "d"
-    objective: str | None = None
+    state: Path | None = None
+
+    @property
+    def parameter(self) -> str:
+        return self.rate.mode.value
 
     @property
     def exact_curve(self) -> str:
         return f"licodec {self.pack.backbone}" + (f", {self.label}" if self.label else "")
 
     @property
-    def float_curve(self) -> str:
-        return f"{self.exact_curve}, float"
-
-    @property
     def curves(self) -> tuple[str, ...]:
-        return (self.exact_curve, *([self.float_curve] if self.state else []))
+        return (self.exact_curve, *([f"{self.exact_curve}, float"] if self.state else []))
 
     @property
     def identity(self) -> str:
-        files = [self.pack.path, *([self.state] if self.state else [])]
-        hashes = " ".join(_file_hash(path) for path in files)
-        objective = "" if self.objective is None else f" {self.objective}"
-        return f"licodec {hashes}{objective}"
+        hashes = [_file_hash(path) for path in (self.pack.path, self.state) if path is not None]
+        sets = [s.adapter_id for s in self.pack.adapters if s.objective == self.rate.objective]
+        hashes += [identifier.hex() for identifier in sets]
+        return f"licodec {' '.join(hashes)} {self.parameter} beta {self.rate.beta:g}"
 
     def code(self, pixels: np.ndarray, values: Sequence[float]) -> Codings:
         codec = _open_codec(self.pack.path)
@@ -137,46 +121,20 @@ class PackSource:
         shared = SharedAnalysis(picture)
         coder = open_float_coder(self.pack.path, self.state) if self.state else None
         floating = coder and coder.analyse(pixels)
-        for d in values:
-            rate = Rate(RateMode.D, d, objective=self.objective)
-            session = codec.at(codec.rate_scale.setting(rate))
+        for value in values:
+            session = codec.at(codec.rate_scale.setting(replace(self.rate, value=value)))
             coded = session.code(picture, shared.at(session))
             codings = [_checked(codec, coded)]
             if coder:
                 lic = read_file(coded.data)
-                bits, decoded = coder.code(floating, d)
+                bits, decoded = coder.code(floating, value)
                 streams = sum(len(s.rans) + len(s.escapes) for s in lic.streams)
                 size = bits / 8 + len(coded.data) - streams
                 codings.append((decoded, size))
-            yield d, tuple(codings)
+            yield value, tuple(codings)
 
 
-@dataclass(frozen=True)
-class AdaptedSource:
-    """An adapter set of a pack, swept over alpha at one beta; d goes with alpha as the set says."""
-
-    pack: PackName
-    objective: str
-    values: tuple[float, ...]
-    beta: float = 0.0
-    parameter: str = "alpha"
-
-    @property
-    def curves(self) -> tuple[str, ...]:
-        beta = f", beta {self.beta:g}" if self.beta else ""
-        return (f"licodec {self.pack.backbone}, alpha, {self.objective}{beta}",)
-
-    @property
-    def identity(self) -> str:
-        set_id = next(o.adapter_id for o in self.pack.adapters if o.objective == self.objective)
-        return f"licodec {_file_hash(self.pack.path)} {set_id.hex()} beta {self.beta:g}"
-
-    def code(self, pixels: np.ndarray, values: Sequence[float]) -> Codings:
-        codec = _open_codec(self.pack.path)
-        for alpha in values:
-            rate = Rate(RateMode.ALPHA, alpha, self.beta, None, self.objective)
-            coded = codec.encode_at(Picture(pixels), rate).result
-            yield alpha, (_checked(codec, coded),)
+Source = PeerSource | PackSource
 
 
 def _checked(codec: Codec, coded: Coded) -> Coding:

@@ -16,7 +16,7 @@ from random import Random
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))  # for how attackers take files apart, which lies with the tests
 
-from licodec.container import MAGIC, read_file  # noqa: E402
+from licodec.container import MAGIC, Grid, Header, LicFile, LosslessFile, read_file  # noqa: E402
 from licodec.container.chunks import write_chunks  # noqa: E402
 from licodec.container.header import MAX_STEP, MAX_STEP_FRACTION_BITS  # noqa: E402
 from licodec.errors import LicodecError  # noqa: E402
@@ -35,6 +35,7 @@ NUMBERS = (
     *(65535, 65536, 2**20, 2**21, 2**24, 2**28, 2**28 + 1, 2**31 - 1, 2**31, 2**32 - 1, 2**32),
 )
 INDEX_BYTES = 12  # at the start of a chunk: where its numbers are
+WEBP_HEAD_BYTES = 25  # of a piece: up to its size and whether it has alpha
 FURTHER = 0.2  # of the changes have another one behind them
 
 
@@ -169,14 +170,39 @@ def other_length(data: bytes, random: Random) -> bytes:
 
 
 def other_field(data: bytes, random: Random) -> Change:
-    """Another legal value of a field of the header: what the pixels' checksum alone can see."""
+    """Another legal value of a field of the header, the bands or the grid of pieces: what the
+    pixels' checksum alone can see."""
     lic = read_file(data)
-    header = lic.header
-    one, large = random.randrange(1, GAIN_ONE + 1), (1024, 4096, 20_000, 65_535)
-    fields: dict[str, Sequence[object]] = {
-        "width": [header.width + 1, header.width - 1, header.height, *large, 1 + one % 99],
-        "height": [header.height + 1, header.height - 1, header.width, *large, 1 + one % 200],
+    fields = _fields_of_picture(lic, random)
+    if isinstance(lic, LicFile):
+        fields |= _fields_of_network(lic.header, random)
+    beside = _other_grids(lic, random) if isinstance(lic, LosslessFile) else _bands(lic, random)
+    name = random.choice([*fields, *beside])
+    if name in beside:
+        other = replace(lic, **{name: random.choice(beside[name])})
+    else:
+        other = replace(lic, header=replace(lic.header, **{name: random.choice(fields[name])}))
+    try:
+        return Change(f"other {name}", write_chunks(other.to_chunks()))
+    except LicodecError:  # not legal in this file
+        return other_field(data, random)
+
+
+Fields = dict[str, Sequence[object]]
+
+
+def _fields_of_picture(lic: LicFile | LosslessFile, random: Random) -> Fields:
+    header, other, large = lic.header, random.randrange(1, 200), (1024, 4096, 20_000, 65_535)
+    return {
+        "width": [header.width + 1, header.width - 1, header.height, *large, other],
+        "height": [header.height + 1, header.height - 1, header.width, *large, other],
         "channels": [4 - header.channels],
+    }
+
+
+def _fields_of_network(header: Header, random: Random) -> Fields:
+    one = random.randrange(1, GAIN_ONE + 1)
+    return {
         "d_fraction_bits": range(MAX_STEP_FRACTION_BITS + 1),
         "d": [header.d + 1, header.d - 1, 1, 16, 64, 4096, 4097, MAX_STEP, random.randrange(4096)],
         "alpha": [0, 1, one, GAIN_ONE],
@@ -185,17 +211,47 @@ def other_field(data: bytes, random: Random) -> Change:
         "adapter_id": [None, random.randbytes(8)],
         "backbone": ["lite", "stf", "a" * 15],
     }
-    name = random.choice(list(fields))
-    other = replace(lic, header=replace(header, **{name: random.choice(fields[name])}))
-    try:
-        return Change(f"other {name}", write_chunks(other.to_chunks()))
-    except LicodecError:  # not legal in this file
-        return other_field(data, random)
+
+
+def _bands(lic: LicFile, random: Random) -> Fields:
+    """Other bands of a file that has them."""
+    if lic.bands is None:
+        return {}
+    bands, number = lic.bands, random.randrange(len(lic.bands.groups))
+    length = random.choice([1, 2, 3, 16, random.randrange(1, 100), *NUMBERS[1:14]])
+    groups = list(bands.groups)
+    groups[number] = length, random.randrange(length)
+    extremes = list(bands.extremes)
+    if extremes:
+        least, largest = sorted(random.choices([0, 1, 7, -9, 2**24 - 1, 1 - 2**24, 5000], k=2))
+        extremes[random.randrange(len(extremes))] = least, largest
+    others = (
+        replace(bands, columns=not bands.columns),
+        replace(bands, groups=tuple(groups)),
+        replace(bands, groups=groups[number:] + groups[:number]),
+        replace(bands, groups=bands.groups[:-1]),
+        replace(bands, extremes=tuple(extremes)),
+        replace(bands, extremes=bands.extremes[1:]),
+    )
+    return {"bands": [None, *others]}
+
+
+def _other_grids(lic: LosslessFile, random: Random) -> Fields:
+    """Other grids of as many pieces; and alpha or none, as the pieces may have it."""
+    own, count = lic.grid, lic.grid.count
+    return {
+        "grid": [Grid(own.rows, own.columns), Grid(count, 1), Grid(1, count)],
+        "pieces": [lic.pieces[::-1], random.sample(lic.pieces, count), lic.pieces[:1] * count],
+        "header": [replace(lic.header, has_alpha=not lic.header.has_alpha)],
+    }
 
 
 def other_stream(data: bytes, random: Random) -> Change:
-    """Other symbols or escapes, whose lengths the payload states rightly."""
+    """Other symbols or escapes, whose lengths the payload states rightly, or another bitstream of
+    a piece that says of itself what it did."""
     lic = read_file(data)
+    if isinstance(lic, LosslessFile):
+        return _other_piece(lic, random)
     streams, at = list(lic.streams), random.randrange(len(lic.streams))
     part = "escapes" if random.random() < 0.3 else "rans"
     change = edited(getattr(streams[at], part), random)
@@ -207,6 +263,16 @@ def other_stream(data: bytes, random: Random) -> Change:
         random.shuffle(streams)
     others = replace(lic, streams=tuple(streams))
     return Change(f"{change.kind} in {part}", write_chunks(others.to_chunks()))
+
+
+def _other_piece(lic: LosslessFile, random: Random) -> Change:
+    pieces, at = list(lic.pieces), random.randrange(len(lic.pieces))
+    change = edited(pieces[at][WEBP_HEAD_BYTES:], random)
+    bits = pieces[at][20:WEBP_HEAD_BYTES] + change.data
+    chunk = b"VP8L" + len(bits).to_bytes(4, "little") + bits + bytes(len(bits) % 2)
+    pieces[at] = b"RIFF" + (4 + len(chunk)).to_bytes(4, "little") + b"WEBP" + chunk
+    others = replace(lic, pieces=tuple(pieces))
+    return Change(f"{change.kind} in piece", write_chunks(others.to_chunks()))
 
 
 # Whole changes ---------------------------------------------------------------------------------

@@ -10,13 +10,26 @@ import numpy as np
 from pictures import textured
 from PIL import Image
 
-from licodec.codec import Codec
-from licodec.container import Chunk, read_file, write_file
+from licodec.codec import Codec, encode_lossless
+from licodec.codec.session import CodedLatents
+from licodec.container import (
+    Bands,
+    Chunk,
+    Grid,
+    LicFile,
+    LosslessFile,
+    read_file,
+    write_file,
+)
 from licodec.entropy import rans
+from licodec.entropy.slices import encode_latents
 from licodec.images import Picture
+from licodec.images.lossless import compress_piece
 from licodec.images.metadata import bare_exif
+from licodec.images.views import Crop, cropped
 from licodec.rate.modes import Rate, RateMode
 
+BAND = (2, 1)  # rows, and by how much less the first band has
 SHORT_STREAM = 1 << 11  # symbols; a stream of the format's length has the latents of a megapixel
 
 
@@ -55,20 +68,67 @@ def subjects(codec: Codec) -> list[Subject]:
     with streams_of(SHORT_STREAM):
         coded = codec.encode_at(Picture(textured(64, 64, 3)), Rate()).result
     made.append(Subject("several streams", coded.data, coded.picture, SHORT_STREAM))
-    return made
+    made.append(_banded("bands", codec, Picture(textured(140, 20, 3)), Rate()))
+    across = Picture(textured(20, 140, 1), _stripes(20, 140))
+    made.append(_banded("bands across, grey, alpha", codec, across, Rate(RateMode.D, 3)))
+    return [*made, *_lossless()]
+
+
+def _stripes(height: int, width: int) -> np.ndarray:
+    return (np.indices((height, width)).sum(0) % 7 * 36).astype(np.uint8)
+
+
+def _described() -> Picture:
+    return Picture(textured(33, 17, 3), None, _icc(), _exif(), b"<x:xmpmeta xmlns:x='x'/>")
+
+
+def _banded(name: str, codec: Codec, picture: Picture, rate: Rate) -> Subject:
+    """A file of many short bands, along the longer side."""
+    setting = codec.rate_scale.setting(rate)
+    assert setting is not None
+    session = codec.at(setting)
+    analysed, model = session.analyse(picture), session.entropy_model
+    count = len(model.group_shapes(analysed.hyper_latents.shape[1:]))
+    bands = Bands(picture.width > picture.height, (BAND,) * count)
+    latents = encode_latents(model, analysed.latents, analysed.hyper_latents, bands)
+    coded = session.finish(picture, CodedLatents(*latents))
+    return Subject(name, coded.data, coded.picture)
+
+
+def _lossless() -> Iterator[Subject]:
+    pictures = {
+        "lossless": _described(),
+        "lossless, alpha": Picture(textured(12, 19, 3), _stripes(12, 19)),
+        "lossless, grey": Picture(textured(19, 12, 1)),
+        "lossless, 1x1": Picture(textured(1, 1, 1), _stripes(1, 1)),
+    }
+    for name, picture in pictures.items():
+        yield Subject(name, encode_lossless(picture).data, picture)
+    yield _in_pieces("lossless, pieces", Picture(textured(21, 30, 3)), Grid(3, 2))
+    grey = Picture(textured(30, 21, 1), _stripes(30, 21))
+    yield _in_pieces("lossless, pieces, grey, alpha", grey, Grid(1, 4))
+
+
+def _in_pieces(name: str, picture: Picture, grid: Grid) -> Subject:
+    """A file of more pieces than the picture needs."""
+    whole = read_file(encode_lossless(picture).data)
+    assert isinstance(whole, LosslessFile)
+    pieces = []
+    for place in grid.pieces(picture.width, picture.height):
+        part = cropped(picture, Crop(place.width, place.height, place.left, place.top))
+        pieces.append(compress_piece(part.pixels, part.alpha))
+    return Subject(name, write_file(replace(whole, grid=grid, pieces=tuple(pieces))), picture)
 
 
 def _pictures(codec: Codec) -> Mapping[str, tuple[Picture, Rate]]:
     checker = np.indices((64, 64)).sum(0)[:, :, None] % 2 * 255
-    stripes = (np.indices((40, 24)).sum(0) % 7 * 36).astype(np.uint8)
-    described = Picture(textured(33, 17, 3), None, _icc(), _exif(), b"<x:xmpmeta xmlns:x='x'/>")
     usual, coarse = Rate(RateMode.D, 1), Rate(RateMode.D, 6)
     found = {
         "RGB": (Picture(textured(64, 64, 3)), usual),
         "grey": (Picture(textured(64, 64, 1)), usual),
-        "metadata": (described, coarse),
-        "alpha plane": (Picture(textured(40, 24, 3), stripes), coarse),
-        "grey, alpha plane": (Picture(textured(24, 40, 1), stripes.T.copy()), usual),
+        "metadata": (_described(), coarse),
+        "alpha plane": (Picture(textured(40, 24, 3), _stripes(40, 24)), coarse),
+        "grey, alpha plane": (Picture(textured(24, 40, 1), _stripes(24, 40)), usual),
         "escapes": (Picture(checker.repeat(3, 2).astype(np.uint8)), Rate(RateMode.D, 0.25)),
         "1x1": (Picture(textured(1, 1, 3)), usual),
         "65x3": (Picture(textured(3, 65, 3)), coarse),
@@ -81,7 +141,9 @@ def _pictures(codec: Codec) -> Mapping[str, tuple[Picture, Rate]]:
 
 
 def _without_plan(subject: Subject) -> Subject:
-    data = write_file(replace(read_file(subject.data), plan=None))
+    lic = read_file(subject.data)
+    assert isinstance(lic, LicFile)
+    data = write_file(replace(lic, plan=None))
     return replace(subject, name="no plan", data=data)
 
 

@@ -4,9 +4,9 @@
         --adapters mse=alpha.pt ms-ssim=alpha-msssim.pt perceptual=beta.pt -o lite.safetensors
 
 NAME is the objective by which encoders choose a set: `mse`, `ms-ssim`, `perceptual`. The states are
-those of scripts/train_adapters.py, trained on the network of one of these packs or on the one that
-they were made of. A pack keeps its id, and files that were encoded with it stay good; each set has
-an id of its own. One for the same objective makes place.
+those of `scripts/train.py adapters`, trained on the network of one of these packs or on the one
+that they were made of. A pack keeps its id, and files that were encoded with it stay good; each set
+has an id of its own. One for the same objective makes place.
 
 Several packs go into a folder, under the names they have.
 """

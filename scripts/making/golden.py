@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -77,13 +78,7 @@ def codings(name: PackName) -> Iterator[tuple[str, Callable[[], Coded]]]:
     """What makes each golden file of a pack, by its name."""
     codec = Codec(read_pack(name.path))
     for sample, picture, rate in samples(codec.pack):
-        yield sample, lambda picture=picture, rate=rate: codec.encode_at(picture, rate).result
-
-
-def lossless_codings() -> Iterator[tuple[str, Callable[[], Coded]]]:
-    """The same of lossless files."""
-    for sample, picture in lossless_samples():
-        yield sample, lambda picture=picture: encode_lossless(picture)
+        yield sample, partial(lambda *given: codec.encode_at(*given).result, picture, rate)
 
 
 def add_missing(title: str, made: Iterable[tuple[str, Callable[[], Coded]]], folder: Path) -> None:
@@ -110,4 +105,5 @@ def run(arguments: argparse.Namespace) -> None:
     for name in installed_packs():
         if name.path.parent == embedded_folder():
             add_missing(name.plan_name, codings(name), GOLDEN / name.weights_id.hex())
-    add_missing("lossless", lossless_codings(), GOLDEN / "lossless")
+    made = ((name, partial(encode_lossless, own)) for name, own in lossless_samples())
+    add_missing("lossless", made, GOLDEN / "lossless")

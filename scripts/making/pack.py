@@ -4,7 +4,7 @@
 
 All weights take 8 bits and the linear path 16; `licodec quantize` searches plans. The card says
 what that changes of the loss on a few crops. A pack of `base` keeps what its float network is read
-back with, and how far that was trained: scripts/train.py --from goes on from it.
+back with, and how far that was trained: `scripts/train.py base --from` goes on from it.
 
 --widths-of PACK takes the plan that `licodec quantize` searched and left in that pack, for a
 network that was finished in it. Its card's loss is measured anew, against
@@ -40,8 +40,7 @@ TRIAL_CROPS, TRIAL_SIDE, TRIAL_SEED = 8, 256, 1  # the defaults of `licodec quan
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("state", type=Path, help="a training state, or one of scripts/train_adapters.py, of which "
-        "the pack then gets the network without adapters")  # fmt: skip
+    add("state", type=Path, help="a training state; of one of adapters, the network without them")
     add("-o", "--output", type=Path, required=True)
     calibration.add_options(parser)
     add("--plan", default="standard", help="name of the precision plan (%(default)s)")

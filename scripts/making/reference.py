@@ -22,6 +22,10 @@ HEAD = """# Commands
 Made from the program's own `--help` by `scripts/make.py reference`. What rates mean is in
 [rate.md](rate.md); who knows `cwebp`, `cjxl` or `avifenc` finds their options in
 [coming-from.md](coming-from.md).
+
+`licodec -V` prints the version, and with `-v` whether native code is there; every command has a
+`--help`. `licodec --install-completion` sets up the shell's completion. `licodec models` alone is
+`models list`.
 """
 GENERAL = "Options"
 HELP = "help"  # every command has it
@@ -51,7 +55,7 @@ def _section(one: Any, path: str) -> str:
     parts = [f"## {path}", one.help, f"    {called}", f"For example:\n\n    {example}"]
     parts += ["\n".join(f"- `{_argument(a)}`: {_text(a)}" for a in arguments)] if arguments else []
     panels = dict.fromkeys(p.rich_help_panel or GENERAL for p in options)
-    for panel in panels:
+    for panel in sorted(panels, key=lambda title: title != GENERAL):
         rows = [_row(p) for p in options if (p.rich_help_panel or GENERAL) == panel]
         title = "" if panel == GENERAL else f"{panel}:\n\n"
         parts.append(f"{title}| option | meaning |\n|---|---|\n" + "\n".join(rows))

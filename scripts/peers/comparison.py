@@ -95,12 +95,8 @@ def difference(picture: Picture, second: Reading) -> Difference:
     seen = np.abs(colours - theirs[:, :, :3])[theirs[:, :, 3] > 0]
     if not seen.size:
         return Difference(0, 0, 0, float(alpha.max()))
-    return Difference(
-        float(seen.mean()),
-        float(np.percentile(seen, 99)),
-        float(seen.max()),
-        float(alpha.max()),
-    )
+    found = seen.mean(), np.percentile(seen, 99), seen.max(), alpha.max()
+    return Difference(*map(float, found))
 
 
 def fault_of_pixels(picture: Picture, second: Reading, tolerance: Difference) -> str:

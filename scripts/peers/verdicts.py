@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from licodec.errors import LicodecError
 from licodec.images import Picture, read_picture
-from peers.comparison import (
-    LOSSY,
-    Difference,
-    comparable,
-    fault_of_pixels,
-    fault_of_silence,
-    is_truthful,
-    reasons_to_refuse,
-)
+from peers import comparison
+from peers.comparison import LOSSY, Difference
 from peers.readers import Reader, Reading, UnableError
 
 OUTCOMES = ("right", "refused", "only one reader", "WRONG")
@@ -53,6 +46,17 @@ def judge(
     return _judge_picture(path, picture, (*references, *readers), tolerance)
 
 
+def _readings(
+    path: Path, readers: Sequence[Reader], opinions: list[str]
+) -> Iterator[tuple[Reader, Reading]]:
+    """Of the readers that are able; why others are not goes to `opinions`."""
+    for reader in readers:
+        try:
+            yield reader, reader.read(path)
+        except UnableError as error:
+            opinions.append(f"{reader.name}: {error}")
+
+
 def _judge_picture(
     path: Path, picture: Picture, readers: Sequence[Reader], tolerance: Difference
 ) -> Verdict:
@@ -60,40 +64,31 @@ def _judge_picture(
     faults: list[str] = []
     doubts: list[str] = []
     agreed = False
-    for reader in readers:
-        try:
-            second = reader.read(path)
-        except UnableError as error:
-            doubts.append(f"{reader.name}: {error}")
-            continue
+    for reader, second in _readings(path, readers, doubts):
         if second.lossy:
             tolerance = LOSSY
-        if not comparable(second):
+        if not comparison.comparable(second):
             doubts.append(f"{reader.name}: {second.samples.dtype} samples, {second.colours}")
             continue
-        fault = fault_of_pixels(picture, second, tolerance)
+        fault = comparison.fault_of_pixels(picture, second, tolerance)
         if second.complaint:
             agreed = agreed or not fault
             doubts.append(f"{reader.name}, {fault or 'same pixels'}: {second.complaint}")
         elif fault:
             faults.append(f"{reader.name}: {fault}")
         else:
-            silence = fault_of_silence(picture, second)
+            silence = comparison.fault_of_silence(picture, second)
             return Verdict(WRONG, f"{reader.name}: {silence}") if silence else Verdict(RIGHT)
     return Verdict(WRONG if faults and not agreed else ALONE, "; ".join(faults + doubts))
 
 
 def _judge_refusal(path: Path, refusal: str, readers: Sequence[Reader]) -> Verdict:
     """Wrong where some reader reads the file and none knows the refusal's reason."""
-    outcome, opinions = REFUSED, []
-    for reader in readers:
-        try:
-            second = reader.read(path)
-        except UnableError as error:
-            opinions.append(f"{reader.name}: {error}")
-            continue
+    outcome = REFUSED
+    opinions: list[str] = []
+    for reader, second in _readings(path, readers, opinions):
         opinions.append(f"{reader.name}: {_described(second)}")
-        if is_truthful(refusal, second):
+        if comparison.is_truthful(refusal, second):
             outcome = REFUSED
             break
         outcome = WRONG
@@ -102,6 +97,6 @@ def _judge_refusal(path: Path, refusal: str, readers: Sequence[Reader]) -> Verdi
 
 def _described(second: Reading) -> str:
     height, width, channels = second.samples.shape
-    reasons = ", ".join(reasons_to_refuse(second)) or "nothing wrong"
+    reasons = ", ".join(comparison.reasons_to_refuse(second)) or "nothing wrong"
     what = f"{width}x{height}, {channels} of {second.samples.dtype}, {second.colours}"
     return f"{what}, {reasons} {second.complaint}".rstrip()

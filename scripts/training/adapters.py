@@ -1,273 +1,233 @@
-"""The training of one adapter set on a frozen network, or of the network in its place: steps,
-validation, checkpoints.
+"""Train the adapters that give a frozen network a continuous rate, alpha, and those that trade
+fidelity for realism, beta (CALICE).
 
-Everything random is a function of (seed, step), so a run resumed from its state continues
-exactly.
+    scripts/train.py adapters PICTURES --from weights/lite-precise.safetensors --state alpha.pt
+    scripts/train.py adapters PICTURES --from stf_0483_best.pth.tar --state stf-alpha.pt
+    scripts/train.py adapters PICTURES --from alpha.pt --loss perception --state beta.pt
+
+Each step draws an alpha; lambda(alpha) is geometric between two ends, and the adapters of the
+backbone's preset learn, nothing else. At alpha 0 the network stays what it was. With `lite`
+a d goes with alpha and steps are even within a slice. Losses, defaults and their ends of lambda:
+
+    mse         lambda * 255^2 * MSE + bpp                  0.0483 to 0.0018 (tcm 0.05 to 0.0025)
+    ms-ssim     lambda * (1 - MS-SSIM) + bpp                60.5 to 2.40
+    lpips       lambda * bpp + 150 * MSE + 0.1 LPIPS        0.048 to 1.28
+    perception  lambda * bpp + 150 * MSE + 2 beta distance  0.048 to 1.28
+
+perception trains beta, on top of adapters for alpha, which stay as they are: a second set stands
+around the first, and each step draws a beta, too. The published distance is LPIPS (`--distance
+lpips --alexnet FILE`). The default needs no trained network: 1 - MS-SSIM and the distance of local
+statistics in a steerable pyramid, for reasons that scripts/training/pyramid.py gives.
+
+CALICE trains alpha for another distortion in two steps. The first adapts the anchor to it, at one
+lambda and alpha 1; the second merges what came of it into the weights and trains alpha there:
+
+    scripts/train.py adapters PICTURES --from stf.pth.tar --state first.pt --loss ms-ssim \\
+        --fixed-lambda 60.5
+    scripts/train.py adapters PICTURES --from first.pt --merge --state second.pt --loss ms-ssim
+
+With --start the adapters begin as those of another run, for another distortion or on another
+network of the same backbone, such as one that was finished in a precision plan:
+
+    scripts/train.py adapters PICTURES --from finished.pt --start alpha.pt --state small-alpha.pt
+
+With --learn network the network's own weights learn at one alpha, with the d and the steps of the
+adapters, which stay at nothing: what a network for that rate alone would be, to compare with.
+
+    scripts/train.py adapters PICTURES --from lite.pt --state half.pt --learn network --alphas 0.5
+
+The merged network is another one, with weights of its own. A set that shall belong to the
+anchor's pack is trained for the new distortion directly, without the first step.
+
+Defaults marked CALICE are from the commands and the code of EIDOSLAB/CALICE. The same command
+again resumes a run that was interrupted, exactly.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import math
-import sys
-import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+import os
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from command import numbers
 
-from licodec.errors import BadInputError, UsageError
-from licodec.networks.adapter_sets import (
-    AdapterSet,
-    adapted_layers,
-    adapter_parameters,
-    freeze_all_but,
-)
+from licodec.errors import UsageError
+from licodec.networks.adapter_sets import PRESETS, AdapterSet, attach, merge
 from licodec.networks.rate_modes import RateModes
-from licodec.packing.checkpoint_files import read_checkpoint
-from training.defaults import NOISE
-from training.objectives import Objective, RatePoint, Seen
-from training.pictures import (
-    at_least,
-    centre_crop,
-    draw_crop,
-    picture_paths,
-    rate_and_distortion,
-    read_pixels,
-    split_pictures,
-    to_tensor,
-)
-from training.state import save_state
+from training import defaults, objectives
+from training.adapter_run import Learning, Task, check, learn_adapters, learn_network, train
+from training.networks import load_backbone, modes, sets_of, take_adapters
+from training.objectives import RatePoint
+from training.pyramid import texture_distance
 
-VALIDATION_SIDE = 256
-REPORT_EVERY = 100
-# Options that decide what a run computes, beside those that its task says.
-SETTINGS = ["learning_rate", "batch", "crop", "clip", "rate_of", "held_out", "seed", "bfloat16"]
+LEARNING: dict[str, Learning] = {"adapters": learn_adapters, "network": learn_network}
+LOSSES = (defaults.MSE, defaults.MS_SSIM, defaults.LPIPS, defaults.PERCEPTION)
+STATISTICS = "statistics"
 
 
-Learning = Callable[[RateModes, AdapterSet], list[nn.Parameter]]
+def listed(values: tuple[float, ...]) -> str:
+    return ",".join(f"{value:g}" for value in values)
 
 
-def learn_adapters(network: RateModes, adapters: AdapterSet) -> list[nn.Parameter]:
-    """The parameters of `adapters`, all others frozen."""
-    freeze_all_but(network, adapters.mode)
-    return list(adapter_parameters(network, adapters.mode))
+def add_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    # fmt: off
+    add("pictures", type=Path, help="folder of training pictures")
+    add("--state", type=Path, required=True, help="checkpoint of the run, resumed where it exists")
+    add("--from", dest="source", type=Path, required=True,
+        help="the network: a pack or a state file of lite, or a published checkpoint")
+    add("--backbone", choices=list(defaults.BACKBONES), help="read off the keys by default")
+    add("--loss", choices=LOSSES, default=defaults.MSE)
+    add("--adapters", metavar="PRESET", help="instead of the backbone's own")
+    add("--alphas", type=numbers, default=defaults.ALPHAS,
+        help=f"drawn in training, separated by commas (CALICE: {listed(defaults.ALPHAS)})")
+    add("--betas", type=numbers, default=defaults.BETAS,
+        help=f"of perception (CALICE: {listed(defaults.BETAS)})")
+    add("--start", type=Path, metavar="STATE", help="a run whose adapters these begin as")
+    add("--fixed-lambda", type=float,
+        help="the first of two steps: this lambda at alpha 1 alone (CALICE: 60.5 for ms-ssim, "
+        "0.048 for lpips)")
+    add("--merge", action="store_true",
+        help="the second: fold the adapters that the network has into its weights")
+    add("--learn", choices=LEARNING, default="adapters", help="what learns (%(default)s)")
+    add("--lpips-weight", type=float, default=objectives.LPIPS_WEIGHT, help="(CALICE: %(default)s)")
+    add("--distance", choices=(STATISTICS, defaults.LPIPS), default=STATISTICS,
+        help="of perception (%(default)s)")
+    add("--weight", type=float, default=objectives.PERCEPTION_WEIGHT,
+        help="of that at beta 1 (CALICE, for LPIPS: %(default)s)")
+    add("--learning-rate", type=float,
+        help="of Adam, to 0 as a cosine (CALICE's commands: 1e-5 for stf, else 1e-4)")
+    add("--epochs", type=int, default=defaults.EPOCHS, help="(CALICE's commands: %(default)s)")
+    add("--steps", type=int, help="instead of --epochs")
+    add("--batch", type=int, default=defaults.BATCH, help="crops a step (CALICE: %(default)s)")
+    add("--crop", type=int, default=defaults.CROP, help="their side (CALICE: %(default)s)")
+    add("--clip", type=float, default=defaults.CLIP,
+        help="largest norm of the gradient (CALICE: %(default)s)")
+    add("--lambdas", type=float, nargs=2, metavar=("ANCHOR", "LOWEST"),
+        help="lambda at alpha 0 and at alpha 1 (CALICE's commands)")
+    add("--rate-of", choices=(defaults.NOISE, defaults.SYMBOLS),
+        help="in training: latents with uniform noise (as published; the default, but for lite), "
+        "or the symbols that an encoder chooses, with straight-through gradients")
+    add("--held-out", type=int, default=24,
+        help="pictures kept for validation (%(default)s; CALICE: a tenth)")
+    add("--validate-every", type=int, default=1000, help="steps (%(default)s)")
+    add("--checkpoint-seconds", type=float, default=180)
+    add("--seed", type=int, default=defaults.SEED, help="(CALICE: %(default)s)")
+    add("--threads", type=int, default=os.cpu_count())
+    add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    add("--bfloat16", action="store_true",
+        help="mixed precision: faster where there are units for it, less precise")
+    add("--alexnet", type=Path, metavar="FILE",
+        help="AlexNet's weights for LPIPS, as torchvision has them")
+    # fmt: on
 
 
-def learn_network(network: RateModes, adapters: AdapterSet) -> list[nn.Parameter]:
-    """The parameters of the network itself; adapters stay as they are."""
-    network.requires_grad_(True)
-    for _, layer in adapted_layers(network):
-        layer.branch.requires_grad_(False)
-    return [parameter for parameter in network.parameters() if parameter.requires_grad]
+def lambdas(arguments: argparse.Namespace, backbone: str) -> objectives.LambdaRange:
+    if arguments.fixed_lambda is not None:
+        if arguments.lambdas is not None:
+            raise UsageError("--lambdas and --fixed-lambda exclude each other; give one of them")
+        if arguments.fixed_lambda <= 0:
+            raise UsageError("--fixed-lambda: give a number above 0")
+        return objectives.LambdaRange(arguments.fixed_lambda, arguments.fixed_lambda)
+    if arguments.lambdas is not None:
+        return objectives.LambdaRange(*arguments.lambdas)
+    return defaults.LAMBDAS.get(arguments.loss, defaults.BACKBONES[backbone].lambdas)
 
 
-@dataclass(frozen=True)
-class Task:
-    """What a run trains, and for which objective."""
-
-    network: RateModes
-    sets: tuple[AdapterSet, ...]  # as they were attached
-    objective: Objective
-    points: tuple[RatePoint, ...]  # each as likely
-    validation: tuple[RatePoint, ...]
-    name: str  # of the objective, for the checkpoint
-    learn: Learning = learn_adapters  # those of the last set
-
-
-@dataclass(frozen=True)
-class Draw:
-    """What chance decides about one step."""
-
-    pixels: Tensor  # (N, 3, side, side) in [0, 1]
-    point: RatePoint
+def make_objective(arguments: argparse.Namespace, backbone: str) -> objectives.Objective:
+    ends, weighed = lambdas(arguments, backbone), objectives.squared_error
+    ms_ssim = objectives.ms_ssim_distance
+    if defaults.LPIPS in (arguments.loss, arguments.distance):
+        distance = objectives.lpips_distance(arguments.alexnet, arguments.device)
+    elif arguments.loss == defaults.PERCEPTION:
+        distance = texture_distance(ms_ssim(arguments.crop))
+    match arguments.loss:
+        case defaults.MS_SSIM:
+            weighed = objectives.dissimilarity(ms_ssim(arguments.crop))
+        case defaults.LPIPS:
+            weighed = objectives.perceptual(distance, lambda point: arguments.lpips_weight)
+        case defaults.PERCEPTION:
+            weighed = objectives.perceptual(distance, lambda point: arguments.weight * point.beta)
+    return objectives.Objective(ends, weighed)
 
 
-def draw_step(
-    paths: Sequence[Path], points: Sequence[RatePoint], step: int, arguments: argparse.Namespace
-) -> Draw:
-    rng = np.random.default_rng((arguments.seed, step))
-    point = points[rng.integers(len(points))]
-    chosen = rng.integers(len(paths), size=arguments.batch)
-    crops = np.stack([draw_crop(read_pixels(paths[i]), arguments.crop, rng) for i in chosen])
-    return Draw(to_tensor(crops), point)
+def preset(arguments: argparse.Namespace, own: str, mode: str) -> AdapterSet:
+    """The set asked for, or the backbone's `own`. Raises UsageError for one of another mode."""
+    name = arguments.adapters or own
+    if name not in PRESETS or PRESETS[name].mode != mode:
+        known = ", ".join(key for key, preset in PRESETS.items() if preset.mode == mode)
+        raise UsageError(f"--adapters {name}: no preset for {mode}; there are {known}")
+    return PRESETS[name]
 
 
-def cosine(step: int, steps: int, largest: float) -> float:
-    """The learning rate of `step`: `largest` at 0 and 0 at `steps`."""
-    return largest * 0.5 * (1 + math.cos(math.pi * step / steps))
-
-
-@torch.no_grad()
-def validate(task: Task, paths: Sequence[Path], device: str) -> list[dict[str, float]]:
-    """Mean loss, estimated rate and PSNR on the centre of each held-out picture, by point."""
-    network, rows = task.network, []
-    network.eval()
-    crops = [centre_crop(read_pixels(path), VALIDATION_SIDE, 64) for path in paths]
-    for point in task.validation:
-        network.set_rate(alpha=point.alpha, beta=point.beta)
-        figures = []
-        for crop in crops:
-            pixels = to_tensor(crop[None]).to(device)
-            output = network(pixels)
-            output["x_hat"] = output["x_hat"].clamp(0, 1)
-            seen = Seen(*rate_and_distortion(output, pixels), output["x_hat"], pixels, point)
-            psnr = -10 * math.log10(max(seen.mse.item(), 1e-10))
-            figures.append((task.objective.loss(seen).item(), seen.bpp.item(), psnr))
-        loss, bpp, psnr = (round(float(value), 4) for value in np.mean(figures, axis=0))
-        rows.append({**asdict(point), "loss": loss, "bpp": bpp, "psnr": psnr})
-    return rows
-
-
-def report(task: Task, paths: Sequence[Path], device: str, done: int) -> None:
-    """Print the validation after `done` steps: at 0, what the anchor does without adapters."""
-    if paths:
-        for row in validate(task, paths, device):
-            print(json.dumps({"step": done, **row}), flush=True)
-
-
-def run_settings(task: Task, steps: int, arguments: argparse.Namespace) -> dict[str, object]:
-    """All that decides what a run computes, which a resumed run must have in common."""
-    return {
-        "backbone": task.network.backbone,
-        "adapters": [adapters.to_data() for adapters in task.sets],
-        "objective": task.name,
-        "lambdas": [task.objective.lambdas.anchor, task.objective.lambdas.lowest],
-        "points": [[point.alpha, point.beta] for point in task.points],
-        "steps": steps,
-        **{name: getattr(arguments, name) for name in SETTINGS},
-    }
-
-
-def resumed(path: Path, settings: dict[str, object]) -> dict | None:
-    """The state of a run that was begun, or None. Raises BadInputError where it is the state
-    of something else or of a run with other settings."""
-    if not path.exists():
-        return None
-    state = read_checkpoint(path)
-    if not isinstance(state, dict) or not isinstance(state.get("settings"), dict):
-        raise BadInputError(f"{path.name}: not the state of a training of adapters")
-    for name, value in settings.items():
-        if state["settings"].get(name) != value:
-            raise BadInputError(
-                f"{path.name}: the run was begun with {name} = {state['settings'].get(name)}, "
-                f"not {value}: go on with that, or give another --state"
-            )
-    return state
-
-
-def check(arguments: argparse.Namespace) -> None:
-    """Raise UsageError for options that no run can have."""
-    for name in ("batch", "crop", "epochs", "validate_every"):
-        if getattr(arguments, name) < 1:
-            raise UsageError(f"--{name.replace('_', '-')}: give 1 or more")
-    if arguments.crop % 64:
-        raise UsageError(f"--crop {arguments.crop}: give a multiple of 64")
-    if arguments.steps is not None and arguments.steps < 1:
-        raise UsageError("--steps: give 1 or more")
-    if arguments.lambdas is not None and min(arguments.lambdas) <= 0:
-        raise UsageError("--lambdas: give numbers above 0")
-
-
-def find_pictures(arguments: argparse.Namespace) -> tuple[list[Path], list[Path]]:
-    """(held out, for training), those large enough. Raises UsageError where none is left."""
-    held_out, training = split_pictures(picture_paths(arguments.pictures), arguments.held_out)
-    held_out = at_least(held_out, min(arguments.crop, VALIDATION_SIDE))
-    training = at_least(training, arguments.crop)
-    if not training:
+def prepare_alpha(network: RateModes, arguments: argparse.Namespace) -> tuple[AdapterSet, ...]:
+    """Merge and attach as the options say; the set that was attached. Raises UsageError."""
+    if arguments.merge and not modes(network):
+        raise UsageError(f"{arguments.source.name}: has no adapters to merge")
+    if arguments.merge:
+        merge(network)
+    elif modes(network):
         raise UsageError(
-            f"{arguments.pictures}: no picture beside the held-out ones has sides of "
-            f"{arguments.crop} pixels"
+            f"{arguments.source.name}: has adapters already; --merge folds them into its weights"
         )
-    return held_out, training
+    own = defaults.BACKBONES[network.backbone].alpha_for(arguments.loss)
+    adapters = preset(arguments, own, "alpha")
+    if arguments.fixed_lambda is not None:
+        adapters = replace(adapters, d=1.0)  # no weights can take in a d, and these will be merged
+    attach(network, adapters)
+    return (adapters,)
 
 
-def begin(
-    task: Task, steps: int, settings: dict[str, object], arguments: argparse.Namespace
-) -> tuple[torch.optim.Optimizer, int]:
-    """The optimizer and the step that a new run, or one that goes on, begins with."""
-    state = resumed(arguments.state, settings)
-    network = task.network
-    if state is not None:
-        network.load_state_dict(state["state_dict"])
-    network.to(arguments.device, memory_format=torch.channels_last)
-    learning = task.learn(network, task.sets[-1])
-    optimizer = torch.optim.Adam(learning, lr=arguments.learning_rate, fused=True)
-    if state is not None:
-        optimizer.load_state_dict(state["optimizer"])
-        print(f"resumed at step {state['step']} of {steps}", file=sys.stderr)
-        return optimizer, state["step"]
-    whole, own = (sum(p.numel() for p in group) for group in (network.parameters(), learning))
-    print(f"{own:,} parameters to train beside {whole - own:,}; {steps:,} steps", flush=True)
-    return optimizer, 0
+def prepare_beta(network: RateModes, arguments: argparse.Namespace) -> tuple[AdapterSet, ...]:
+    """Attach a set around those for alpha; all sets. Raises UsageError where there are none."""
+    if modes(network) != {"alpha"}:
+        raise UsageError(
+            f"{arguments.source.name}: its adapters are for {' and '.join(modes(network)) or '-'}; "
+            "give a network with those that the other losses train, for alpha alone"
+        )
+    sets = sets_of(network, arguments.source)
+    adapters = preset(arguments, defaults.BACKBONES[network.backbone].beta, "beta")
+    attach(network, adapters)
+    return (*sets, adapters)
 
 
-def learn_step(
-    task: Task, optimizer: torch.optim.Optimizer, draw: Draw, arguments: argparse.Namespace
-) -> float:
-    """One step; the loss, of which nothing is learned where it is not finite, as published."""
-    network, pixels = task.network, draw.pixels.to(arguments.device)
-    network.set_rate(alpha=draw.point.alpha, beta=draw.point.beta)
-    # In evaluation the networks count the bits of the symbols, and gradients pass as well.
-    network.train(arguments.rate_of == NOISE)
-    kind = torch.device(arguments.device).type
-    with torch.autocast(kind, torch.bfloat16, enabled=arguments.bfloat16):
-        output = network(pixels)
-    seen = Seen(*rate_and_distortion(output, pixels), output["x_hat"], pixels, draw.point)
-    loss = task.objective.loss(seen)
-    optimizer.zero_grad(set_to_none=True)
-    if torch.isfinite(loss):
-        loss.backward()
-        (group,) = optimizer.param_groups
-        torch.nn.utils.clip_grad_norm_(group["params"], arguments.clip)
-        optimizer.step()
-    return loss.item()
+def points(arguments: argparse.Namespace) -> tuple[list[RatePoint], list[RatePoint]]:
+    """What training draws, each as likely, and what validation looks at."""
+    if arguments.loss == defaults.PERCEPTION:
+        drawn = [RatePoint(a, b) for a in arguments.alphas for b in arguments.betas]
+        seen = defaults.VALIDATION_ALPHAS[::2] + defaults.VALIDATION_ALPHAS[-1:]
+        return drawn, [RatePoint(a, b) for b in defaults.VALIDATION_BETAS for a in seen]
+    if arguments.fixed_lambda is not None:
+        return [RatePoint(1.0)], [RatePoint(1.0)]
+    own = arguments.learn == "network"
+    drawn = [RatePoint(alpha) for alpha in arguments.alphas]
+    return drawn, drawn if own else [RatePoint(alpha) for alpha in defaults.VALIDATION_ALPHAS]
 
 
-def train(task: Task, arguments: argparse.Namespace) -> None:
-    """Run or resume the training that `task` and the options describe."""
-    torch.set_num_threads(arguments.threads)
-    held_out, training = find_pictures(arguments)
-    steps = arguments.steps or arguments.epochs * math.ceil(len(training) / arguments.batch)
-    settings = run_settings(task, steps, arguments)
-    optimizer, first = begin(task, steps, settings, arguments)
-    drawing = ThreadPoolExecutor(1)  # draws the next step's crops while this one computes
-    following = drawing.submit(draw_step, training, task.points, first, arguments)
-    if first == 0:
-        report(task, held_out, arguments.device, 0)
-    started = saved = time.monotonic()
-    running: list[float] = []
-    for step in range(first, steps):
-        draw = following.result()
-        following = drawing.submit(draw_step, training, task.points, step + 1, arguments)
-        torch.manual_seed(arguments.seed * 1_000_003 + step)
-        optimizer.param_groups[0]["lr"] = cosine(step, steps, arguments.learning_rate)
-        loss, done = learn_step(task, optimizer, draw, arguments), step + 1
-        if math.isfinite(loss):
-            running.append(loss)
-        else:
-            print(f"step {done}: the loss is {loss}, nothing learned", file=sys.stderr)
-        if done % REPORT_EVERY == 0 and running:
-            rate = (done - first) / (time.monotonic() - started)
-            print(f"step {done}  loss {np.mean(running):.4f}  {rate:.2f} steps/s", flush=True)
-            running.clear()
-        if done % arguments.validate_every == 0 or done == steps:
-            report(task, held_out, arguments.device, done)
-        if time.monotonic() - saved > arguments.checkpoint_seconds or done == steps:
-            # It resumes, and loads as a network: published ones by their keys alone, `lite` by
-            # what is said of its adapters.
-            save_state(
-                arguments.state,
-                backbone=task.network.backbone,
-                state_dict=task.network.state_dict(),
-                optimizer=optimizer.state_dict(),
-                step=done,
-                settings=settings,
-                adapters=settings["adapters"],
-            )
-            saved = time.monotonic()
+def make_task(arguments: argparse.Namespace) -> Task:
+    """Raises UsageError and BadInputError. Options left to the backbone get its defaults."""
+    network = load_backbone(arguments.source, arguments.backbone)
+    perception = arguments.loss == defaults.PERCEPTION
+    sets = (prepare_beta if perception else prepare_alpha)(network, arguments)
+    if arguments.start is not None:
+        take_adapters(network, arguments.start)
+    chosen = defaults.BACKBONES[network.backbone]
+    for name in ("learning_rate", "rate_of"):
+        if getattr(arguments, name) is None:
+            setattr(arguments, name, getattr(chosen, name))
+    name = arguments.loss
+    if perception:
+        name = f"{arguments.distance}, weight {arguments.weight:g}"
+    elif arguments.learn != "adapters":
+        name += f", {arguments.learn}"
+    objective = make_objective(arguments, network.backbone)
+    learn = LEARNING[arguments.learn]
+    return Task(network, sets, objective, *map(tuple, points(arguments)), name, learn)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Raises LicodecError."""
+    check(arguments)
+    train(make_task(arguments), arguments)

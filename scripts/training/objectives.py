@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
+from licodec.compare.measures import MS_SSIM_SMALLEST_SIDE
 from licodec.errors import BadInputError, UsageError
 from licodec.packing.checkpoint_files import read_checkpoint
 from licodec.packing.checkpoints import state_dict_of
@@ -24,7 +24,6 @@ from licodec.packing.checkpoints import state_dict_of
 FIDELITY_WEIGHT = 150.0  # of the squared error beside a perceptual distance
 LPIPS_WEIGHT = 0.1  # of LPIPS in the distortion-aware sets
 PERCEPTION_WEIGHT = 2.0  # of the perceptual distance at beta = 1
-MS_SSIM_LEAST_SIDE = 161  # five scales of an 11x11 window
 
 Distance = Callable[[Tensor, Tensor], Tensor]  # (decoded, original) -> a scalar, 0 where equal
 
@@ -61,55 +60,39 @@ class Seen:
     point: RatePoint
 
 
+Weighed = Callable[[float, Seen], Tensor]  # a loss, by the lambda there
+
+
 @dataclass(frozen=True)
-class Objective(ABC):
+class Objective:
     """A loss over what is seen."""
 
     lambdas: LambdaRange
+    weighed: Weighed
 
-    @abstractmethod
-    def loss(self, seen: Seen) -> Tensor: ...
+    def loss(self, seen: Seen) -> Tensor:
+        return self.weighed(self.lambdas.at(seen.point.alpha), seen)
 
 
-class SquaredError(Objective):
+def squared_error(weight: float, seen: Seen) -> Tensor:
     """lambda * 255^2 * MSE + bpp."""
-
-    def loss(self, seen: Seen) -> Tensor:
-        return self.lambdas.at(seen.point.alpha) * 255**2 * seen.mse + seen.bpp
+    return weight * 255**2 * seen.mse + seen.bpp
 
 
-@dataclass(frozen=True)
-class StructuralSimilarity(Objective):
-    """lambda * (1 - MS-SSIM) + bpp."""
-
-    dissimilarity: Distance
-
-    def loss(self, seen: Seen) -> Tensor:
-        distance = self.dissimilarity(seen.decoded, seen.pixels)
-        return self.lambdas.at(seen.point.alpha) * distance + seen.bpp
+def dissimilarity(distance: Distance) -> Weighed:
+    """lambda * distance + bpp."""
+    return lambda weight, seen: weight * distance(seen.decoded, seen.pixels) + seen.bpp
 
 
-@dataclass(frozen=True)
-class Perceptual(Objective):
-    """lambda * bpp + 150 * MSE + weight * distance: lambda weighs the rate, so it is least at
-    the anchor."""
+def perceptual(distance: Distance, share: Callable[[RatePoint], float]) -> Weighed:
+    """lambda * bpp + 150 * MSE + share * distance: lambda weighs the rate, so it is least at the
+    anchor."""
 
-    distance: Distance
-    weight: float
+    def weighed(weight: float, seen: Seen) -> Tensor:
+        perceived = share(seen.point) * distance(seen.decoded, seen.pixels)
+        return weight * seen.bpp + FIDELITY_WEIGHT * seen.mse + perceived
 
-    def weight_at(self, point: RatePoint) -> float:
-        return self.weight
-
-    def loss(self, seen: Seen) -> Tensor:
-        perceived = self.weight_at(seen.point) * self.distance(seen.decoded, seen.pixels)
-        return self.lambdas.at(seen.point.alpha) * seen.bpp + FIDELITY_WEIGHT * seen.mse + perceived
-
-
-class PerceptionByBeta(Perceptual):
-    """The same with a weight in proportion to beta."""
-
-    def weight_at(self, point: RatePoint) -> float:
-        return self.weight * point.beta
+    return weighed
 
 
 def required(package: str, why: str) -> ModuleType:
@@ -127,8 +110,8 @@ def ms_ssim_distance(side: int) -> Distance:
     Raises UsageError where pytorch-msssim is missing or crops are too small for five scales.
     """
     ms_ssim = required("pytorch_msssim", "MS-SSIM").ms_ssim
-    if side < MS_SSIM_LEAST_SIDE:
-        raise UsageError(f"--crop {side}: MS-SSIM needs {MS_SSIM_LEAST_SIDE} pixels or more")
+    if side < MS_SSIM_SMALLEST_SIDE:
+        raise UsageError(f"--crop {side}: MS-SSIM needs {MS_SSIM_SMALLEST_SIDE} pixels or more")
 
     def distance(decoded: Tensor, original: Tensor) -> Tensor:
         return 1 - ms_ssim(decoded.float(), original, data_range=1.0)

@@ -11,16 +11,18 @@ import numpy as np
 import torch
 from PIL import Image
 
-PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".ppm"}
+PICTURE_SUFFIXES = {".avif", ".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".ppm"}
 
 Item = TypeVar("Item")
 
 
-def picture_paths(folder: Path) -> list[Path]:
-    """All pictures below `folder` in name order; ends the program where there are none."""
-    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in PICTURE_SUFFIXES)
+def picture_paths(*folders: Path) -> list[Path]:
+    """All pictures below `folders` in name order; ends the program where there are none."""
+    files = (path for folder in folders for path in folder.rglob("*"))
+    paths = sorted(path for path in files if path.suffix.lower() in PICTURE_SUFFIXES)
     if not paths:
-        sys.exit(f"{folder}: no pictures found (looked for {', '.join(sorted(PICTURE_SUFFIXES))})")
+        where = ", ".join(map(str, folders))
+        sys.exit(f"{where}: no pictures found (looked for {', '.join(sorted(PICTURE_SUFFIXES))})")
     return paths
 
 

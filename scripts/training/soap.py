@@ -16,6 +16,9 @@ from collections.abc import Iterable
 
 import torch
 
+BETAS, EPSILON = (0.95, 0.95), 1e-8
+REFRESH_EVERY, COVARIANCE_EVERY = 20, 5  # steps
+
 
 def as_kernel(tensor: torch.Tensor) -> torch.Tensor:
     """(O, I, kh, kw) as (O, kh * kw, I), a view where the storage is channels-last."""
@@ -50,31 +53,12 @@ class Soap(torch.optim.Optimizer):
     """SOAP for kernels of four axes, Adam for all other parameters.
 
     The first step only gathers the first covariance. `lr` is Adam's (updates have its size).
-    The bases follow the covariances by one power iteration every `refresh_every` steps; an
+    The bases follow the covariances by one power iteration every REFRESH_EVERY steps; an
     axis of one position or of more than `largest_side` keeps its own basis.
     """
 
-    def __init__(
-        self,
-        params: Iterable,
-        lr: float,
-        betas: tuple[float, float] = (0.95, 0.95),
-        eps: float = 1e-8,
-        refresh_every: int = 20,
-        covariance_every: int = 5,
-        largest_side: int = 640,
-    ) -> None:
-        super().__init__(
-            params,
-            {
-                "lr": lr,
-                "betas": betas,
-                "eps": eps,
-                "refresh_every": refresh_every,
-                "covariance_every": covariance_every,
-                "largest_side": largest_side,
-            },
-        )
+    def __init__(self, params: Iterable, lr: float, largest_side: int = 640) -> None:
+        super().__init__(params, {"lr": lr, "largest_side": largest_side})
 
     @torch.no_grad()
     def step(self) -> None:
@@ -90,9 +74,7 @@ class Soap(torch.optim.Optimizer):
 
     def _plain_step(self, parameter: torch.Tensor, state: dict, group: dict) -> None:
         if not state:
-            state["step"] = 0
-            state["mean"] = torch.zeros_like(parameter)
-            state["square"] = torch.zeros_like(parameter)
+            _no_moments(parameter, state)
         parameter.sub_(_adam_update(parameter.grad, state, group))
 
     def _kernel_step(self, parameter: torch.Tensor, state: dict, group: dict) -> None:
@@ -103,31 +85,32 @@ class Soap(torch.optim.Optimizer):
         update = _adam_update(turn(gradient, state["bases"]), state, group)
         back = [None if basis is None else basis.T for basis in state["bases"]]
         as_kernel(parameter).sub_(turn(update, back))
-        every = group["covariance_every"]
-        if state["step"] % every == 0:
-            keep = group["betas"][1] ** every
+        if state["step"] % COVARIANCE_EVERY == 0:
+            keep = BETAS[1] ** COVARIANCE_EVERY
             for axis, old in enumerate(state["covariances"]):
                 if old is not None:
                     old.lerp_(covariance(gradient, axis), 1 - keep)
-        if state["step"] % group["refresh_every"] == 0:
+        if state["step"] % REFRESH_EVERY == 0:
             _refresh_bases(state)
 
 
 def _adam_update(gradient: torch.Tensor, state: dict, group: dict) -> torch.Tensor:
     """Adam's update, learning rate included, from a gradient in the basis of the state."""
-    first, second = group["betas"]
+    first, second = BETAS
     state["step"] += 1
     state["mean"].lerp_(gradient, 1 - first)
     state["square"].mul_(second).addcmul_(gradient, gradient, value=1 - second)
     size = group["lr"] / (1 - first ** state["step"])
-    spread = (state["square"] / (1 - second ** state["step"])).sqrt_().add_(group["eps"])
+    spread = (state["square"] / (1 - second ** state["step"])).sqrt_().add_(EPSILON)
     return (state["mean"] * size).div_(spread)
 
 
+def _no_moments(like: torch.Tensor, state: dict) -> None:
+    state.update(step=0, mean=torch.zeros_like(like), square=torch.zeros_like(like))
+
+
 def _first_bases(gradient: torch.Tensor, state: dict, largest_side: int) -> None:
-    state["step"] = 0
-    state["mean"] = torch.zeros_like(gradient)
-    state["square"] = torch.zeros_like(gradient)
+    _no_moments(gradient, state)
     state["covariances"], state["bases"] = [], []
     for axis, side in enumerate(gradient.shape):
         if not 1 < side <= largest_side:

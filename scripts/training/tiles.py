@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import os
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +18,9 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from training.pictures import picture_paths, read_pixels
+
 TILE = 512
-SUFFIXES = {".avif", ".webp", ".png"}
 GRAPHICS = "g_"
 GRAPHICS_WEIGHT = 1.3  # chance of a graphics tile against a photograph's
 # Photographs were coded at 43 dB: finer rates see them scaled down, so as not to learn that noise.
@@ -41,29 +41,21 @@ class Draw:
     objective: Tensor
 
 
-def tile_paths(folders: list[Path]) -> list[Path]:
-    """Pictures in the folders, by name. Ends the program where there are none."""
-    paths = sorted(p for f in folders for p in f.rglob("*") if p.suffix in SUFFIXES)
-    if not paths:
-        sys.exit(f"no pictures in {', '.join(map(str, folders))}")
-    return paths
-
-
 def read_tile(path: Path) -> np.ndarray:
     """(height, width, 3) uint8, cut to TILE a side."""
-    with Image.open(path) as picture:
-        return np.asarray(picture.convert("RGB"))[:TILE, :TILE]
+    return read_pixels(path)[:TILE, :TILE]
 
 
-def validation_paths(folder: Path, further_graphics: int = 30) -> tuple[list[Path], list[Path]]:
-    """(photographs, graphics): the tiles held out, and of each few graphics of the shards one,
+def validation_paths(folder: Path, further_graphics: int = 30) -> dict[str, list[Path]]:
+    """Photographs and graphics: the tiles held out, and of each few graphics of the shards one,
     whole sources, as there are few others."""
-    held = tile_paths([folder / "held-out"])
-    drawn = [p for p in tile_paths(_shards(folder, "abc")) if p.name.startswith(GRAPHICS)]
+    held = picture_paths(folder / "held-out")
+    drawn = [p for p in picture_paths(*_shards(folder, "abc")) if p.name.startswith(GRAPHICS)]
     every = max(1, len(drawn) // max(1, further_graphics))
-    photographs = [p for p in held if not p.name.startswith(GRAPHICS)]
     graphics = [p for p in held if p.name.startswith(GRAPHICS)]
-    return photographs, graphics + drawn[::every][:further_graphics]
+    photographs = [p for p in held if p not in graphics]
+    further = drawn[::every][:further_graphics]
+    return {"photographs": photographs, "graphics": graphics + further}
 
 
 def _shards(folder: Path, names: str) -> list[Path]:
@@ -82,7 +74,7 @@ class Tiles:
         self, folder: Path, shards: str, held_out: list[Path], device: str, cache: Path | None
     ) -> None:
         out = {_source(path) for path in held_out}
-        paths = [p for p in tile_paths(_shards(folder, shards)) if _source(p) not in out]
+        paths = [p for p in picture_paths(*_shards(folder, shards)) if _source(p) not in out]
         pixels, self.sizes = _read(paths, cache)
         self.pixels = pixels.to(device)
         weights = [GRAPHICS_WEIGHT if p.name.startswith(GRAPHICS) else 1.0 for p in paths]

@@ -318,7 +318,7 @@ def test_a_target_out_of_reach(
         (("--target-size", "0"), "give a number of bytes"),
         (("--alpha", "1.5"), "alpha 1.5 is out of range: give 0 to 1"),
         (("--alpha", "0.5", "--beta", "-1"), "beta -1 is out of range"),
-        (("--metadata", "gps"), "--metadata 'gps': give none, or some of icc,exif,xmp"),
+        (("--metadata", "gps"), "--metadata 'gps': give all, none, or some of icc,exif,xmp"),
         (("--model", "cheng"), "no weights pack for model 'cheng' with plan 'standard'; installed"),
         (("--plan", "tiny"), "no weights pack for model 'lite' with plan 'tiny'; installed: lite"),
         (("--model", "no.safetensors"), "no.safetensors: no such weights pack"),

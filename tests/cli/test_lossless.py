@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,17 @@ def test_no_weights_are_needed(
     assert run("encode", "drawing.png", "--lossless").exit_code == 0
     assert run("decode", "drawing.lic", "-o", "back.png").exit_code == 0
     assert run("info", "drawing.lic").exit_code == 0
+
+
+def test_a_psnr_that_makes_a_file_lossless_is_told(run: Run, photo: Path, drawing: Path) -> None:
+    out_of_reach = ("--target-psnr", "99", "--backend", "reference")
+    result = run("encode", "photo.png", *out_of_reach)
+    assert result.exit_code == 0 and ", lossless, " in result.stdout
+    (warning,) = result.stderr.splitlines()
+    start = "warning: photo.png: --target-psnr 99 is more than the network reaches"
+    assert warning.startswith(start)
+    result = run("encode", "drawing.png", *out_of_reach)  # which is smaller without loss
+    assert ", lossless, " in result.stdout and "target" not in result.stderr
 
 
 def test_the_default_takes_what_is_smaller(run: Run, drawing: Path, tmp_path: Path) -> None:
@@ -106,6 +118,20 @@ def test_batches_know_it(run: Run, drawing: Path, tmp_path: Path) -> None:
     assert "made without this manifest" in without.stdout
     refused = run("batch", ".", "-o", "out", "--no-lossless", "-n")
     assert "is lossless" in refused.stdout + refused.stderr
+
+
+def test_a_lossless_file_of_another_picture_is_not_kept(
+    run: Run, drawing: Path, tmp_path: Path
+) -> None:
+    run("batch", ".", "-o", "out", "--lossless", "--jobs", "1")
+    (tmp_path / "out" / ".licodec-batch.jsonl").unlink()
+    changed = samples(drawing).copy()
+    changed[5, 7] ^= 1
+    Image.fromarray(changed).save(drawing)
+    os.utime(drawing, (0, 0))  # not to be told by the time
+    result = run("batch", ".", "-o", "out", "--lossless", "-n")
+    assert result.exit_code == 1
+    assert "out/drawing.lic: exists and has other pixels; see --force" in result.stderr
 
 
 @pytest.mark.parametrize("name", ["a PNG", "an animation", "another size", *DECODED])

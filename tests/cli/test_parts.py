@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -49,9 +50,7 @@ def test_encoding_parts_and_sizes(run: Run, photo: Path, tmp_path: Path) -> None
     options = ("--crop", "9x20+3+4", "-d", "8", *ON_REFERENCE)
     done = run("encode", "photo.png", "-o", "cut.lic", "--metadata", "none", *options)
     assert done.exit_code == 0
-    expected = licodec.encode(
-        np.ascontiguousarray(pixels[4:24, 3:12]), d=8, backend="reference"
-    )
+    expected = licodec.encode(np.ascontiguousarray(pixels[4:24, 3:12]), d=8, backend="reference")
     assert (tmp_path / "cut.lic").read_bytes() == expected
     run("encode", "photo.png", "-o", "half.lic", "--resize", "50%", *options)
     info = licodec.read_info(tmp_path / "half.lic")
@@ -82,6 +81,8 @@ def test_the_crop_is_of_the_upright_picture(run: Run, tmp_path: Path) -> None:
         (("encode", "photo.png", "-o", "x.lic", "--crop", "1x1+17+0"), 2, "is not within"),
         (("encode", "photo.png", "-o", "x.lic", "--resize", "0"), 2, "--resize '0': give WxH"),
         (("encode", "photo.png", "-o", "x.lic", "--resize", "70000"), 6, "over the limit"),
+        (("batch", "folder", "--decode", "--plan", "small"), 2, "--model and --plan are for"),
+        (("batch", "folder", "--decode", "--model", "base"), 2, "--model and --plan are for"),
         (("batch", "folder", "--scale", "1/2"), 2, "--scale and --thumbnail are for --decode"),
     ],
 )
@@ -102,5 +103,9 @@ def test_a_batch_of_thumbnails(run: Run, lic: Path, tmp_path: Path) -> None:
     command = ("batch", "files", "--decode", "-o", "small", "--jobs", "1", *ON_REFERENCE)
     assert run(*command, "--scale", "1/2").exit_code == 0
     assert picture(tmp_path / "small" / "a.png").shape == (17, 9, 3)
-    assert run(*command, "--thumbnail", "11").exit_code == 0  # made anew: an option has changed
+    made = run(*command, "--thumbnail", "11", "--json")  # made anew: an option has changed
+    assert made.exit_code == 0
+    told = json.loads(made.stdout.splitlines()[0])
+    assert (told["pixels"], told["bytes"]) == (33 * 17, lic.stat().st_size)  # of the .lic file
+    assert told["bpp"] == 8 * told["bytes"] / told["pixels"]
     assert picture(tmp_path / "small" / "a.png").shape == (11, 6, 3)

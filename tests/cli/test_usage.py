@@ -46,8 +46,9 @@ def test_every_rate_mode_is_an_option(run: Run, command: str) -> None:
     assert "--objective" in text
 
 
-def test_the_version(run: Run) -> None:
-    result = run("--version")
+@pytest.mark.parametrize("option", ["--version", "-V"])
+def test_the_version(run: Run, option: str) -> None:
+    result = run(option)
     assert (result.exit_code, result.stdout) == (0, f"licodec {licodec.__version__}\n")
 
 
@@ -88,6 +89,23 @@ def test_usage_errors_are_one_line_with_a_hint(
     assert result.exit_code == 2
     line = one_error(result)
     assert message in line and "; see 'licodec" in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "option"),
+    [
+        (("encode", "-quality", "75", "x.png"), "--quality"),
+        (("encode", "-lossless", "x.png"), "--lossless"),
+        (("encode", "x.png", "-no-lossless"), "--no-lossless"),
+        (("decode", "-crop", "1x1+0+0", "x.lic"), "--crop"),
+        (("models", "verify", "-quiet"), "--quiet"),
+        (("-version",), "--version"),
+    ],
+)
+def test_long_options_with_one_dash(run: Run, arguments: tuple[str, ...], option: str) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert one_error(result).endswith(f"; long options have two dashes: {option}")
 
 
 @pytest.mark.parametrize("command", ["encode", "decode"])

@@ -118,7 +118,7 @@ def test_streams_are_cut_alike(adverse_path: Path, monkeypatch: pytest.MonkeyPat
     assert decoded_hash(data, adverse_path) == expected
 
 
-def test_it_needs_numpy_alone() -> None:
+def test_it_needs_numpy_and_for_webp_pillow() -> None:
     tree = ast.parse(second_decoder.PATH.read_text(encoding="utf-8"))
     imported = set()
     for node in ast.walk(tree):
@@ -126,7 +126,11 @@ def test_it_needs_numpy_alone() -> None:
             imported.update(alias.name.split(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             imported.add((node.module or "").split(".")[0])
-    assert imported - sys.stdlib_module_names == {"numpy"}
+    assert imported - sys.stdlib_module_names == {"numpy", "PIL"}
+    (lossless,) = (n for n in tree.body if getattr(n, "name", "") == "decode_lossless")
+    assert "PIL" in ast.unparse(lossless)
+    tree.body.remove(lossless)
+    assert "PIL" not in ast.unparse(tree)
 
 
 # What it must refuse ---------------------------------------------------------------------------

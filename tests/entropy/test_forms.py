@@ -161,9 +161,7 @@ def test_symbols_of_latents(data: st.DataObject, shape: tuple[int, int, int], we
     step, costs = data.draw(steps_for(shape)), SymbolCosts.of_tables(EDGES)
     nearest = [form.nearest_symbols(residual, step) for form in (NATIVE, PLAIN)]
     assert np.array_equal(*nearest)
-    chosen = [
-        form.rdoq_symbols(residual, step, indexes, costs, weight) for form in (NATIVE, PLAIN)
-    ]
+    chosen = [form.rdoq_symbols(residual, step, indexes, costs, weight) for form in (NATIVE, PLAIN)]
     assert np.array_equal(*chosen)
 
 

@@ -542,3 +542,11 @@ def test_what_follows_the_picture() -> None:
     assert read(png() + bytes(100)).notes == ()
     (note,) = read(with_chunks(png(), png_chunk(b"caBX", b"c2pa"))).notes
     assert note == "JUMBF data (content credentials or such) left out"
+
+
+def test_names_of_chunks_and_colour_spaces_are_shown_on_one_line() -> None:
+    data = saved(Image.fromarray(samples(3, 4, 3)), "PNG")
+    refused(data[:12] + b"I\n\x04G" + data[16:], r"is not known ('I\n\x04G')")
+    profile = RGB_PROFILE[:16] + b"A\n\x04B" + RGB_PROFILE[20:]
+    (note,) = read(saved(Image.fromarray(samples(3, 4, 3)), "PNG", icc_profile=profile)).notes
+    assert r"ICC profile for 'A\n\x04B' samples" in note

@@ -131,9 +131,7 @@ def test_a_state_dict_of_another_backbone(state: State) -> None:
     with pytest.raises(BadInputError, match="a checkpoint of cheng-attn, not of tcm"):
         from_checkpoint(state, "tcm")
     tiny = LiteNetwork(CONFIG)
-    with pytest.raises(
-        BadInputError, match="of the backbones that are read here: stf, tcm, icm"
-    ):
+    with pytest.raises(BadInputError, match="of the backbones that are read here: stf, tcm, icm"):
         from_checkpoint(tiny.state_dict())
     with pytest.raises(BadInputError, match="a checkpoint of lite, not of stf"):
         from_checkpoint(tiny.state_dict(), "stf")

@@ -44,9 +44,7 @@ def test_all_that_reads_checkpoints_reads_packs(
 def test_what_is_asked_beside_a_pack_of_lite_is_refused(path: Path) -> None:
     with pytest.raises(UsageError, match="leave --adapters and --objective out"):
         load_searchable(path, adapters=[path])
-    with pytest.raises(
-        BadInputError, match=r"p\.safetensors: a pack of lite; packs are read back"
-    ):
+    with pytest.raises(BadInputError, match=r"p\.safetensors: a pack of lite; packs are read back"):
         load_searchable(path, backbone="stf")
 
 

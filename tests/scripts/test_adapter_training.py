@@ -84,17 +84,24 @@ def published_checkpoint(backbone: str, path: Path, patch: pytest.MonkeyPatch) -
     return path
 
 
-def run(name: str, pictures: Path, source: Path, state: Path, *options: str) -> dict[str, Any]:
+def run(pictures: Path, source: Path, state: Path, *options: str) -> dict[str, Any]:
     """One training command from its options to its state."""
     common = ["--batch", "1", "--crop", "64", "--held-out", "1", "--threads", "1"]
     common += ["--device", "cpu", "--from", str(source), "--state", str(state)]
-    script(name).main([str(pictures), *common, *options])
+    script("train").main(["adapters", str(pictures), *common, *options])
     return torch.load(state, weights_only=True)
 
 
+def task_of(*options: str) -> Any:
+    """What a training command would do."""
+    module, options_of = script("training.adapters"), script("command").parser(None)
+    module.add_options(options_of)
+    return module.make_task(options_of.parse_args(options))
+
+
 def starting_networks(patch: pytest.MonkeyPatch) -> list[nn.Module]:
-    """Where runs of scripts/train_adapters.py put their networks as they are at the start."""
-    train, starts = script("train_adapters"), []
+    """Where runs of scripts/train.py adapters put their networks as they are at the start."""
+    train, starts = script("training.adapters"), []
     begin = train.train
     patch.setattr(
         train, "train", lambda task, o: (starts.append(copy.deepcopy(task.network)), begin(task, o))
@@ -195,7 +202,7 @@ def test_a_step_changes_only_the_adapters_for_alpha(
     if options[-1] == "--alexnet":
         options = (*options, str(alexnet))
     starts = starting_networks(monkeypatch)
-    state = run("train_adapters", pictures, path, tmp_path / "run.pt", "--steps", "1", *options)
+    state = run(pictures, path, tmp_path / "run.pt", "--steps", "1", *options)
     assert_only_adapters_learned(starts[0], state["state_dict"])
     found = losses(capsys.readouterr().out)
     assert len(found) == (2 if "--fixed-lambda" in options else 4)  # before and after
@@ -219,8 +226,8 @@ def test_perception_changes_only_the_adapters_for_beta(
         (stf, ("--distance", "lpips", "--alexnet", str(alexnet))),
     ):
         first, second = tmp_path / "alpha.pt", tmp_path / "beta.pt"
-        alpha = run("train_adapters", pictures, source, first, "--steps", "1")
-        beta = run("train_adapters", pictures, first, second, "--steps", "1", *PERCEPTION, *options)
+        alpha = run(pictures, source, first, "--steps", "1")
+        beta = run(pictures, first, second, "--steps", "1", *PERCEPTION, *options)
         mine = {k: v for k, v in beta["state_dict"].items() if ".lora." in k or ".adapter." in k}
         inner = {key for key in mine if "_with_" in key}
         others = mine.keys() - inner
@@ -243,7 +250,7 @@ def test_perception_changes_only_the_adapters_for_beta(
 def test_runs_resume_exactly(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loop, defaults = script("training.adapters"), script("training.defaults")
+    loop, defaults = script("training.adapter_run"), script("training.defaults")
     monkeypatch.setattr(defaults, "VALIDATION_ALPHAS", (1.0,))
     monkeypatch.setattr(defaults, "VALIDATION_BETAS", (1.0,))
     save = loop.save_state
@@ -257,8 +264,8 @@ def test_runs_resume_exactly(
     source = lite_state(tmp_path / "lite.pt")
     for own in ((), (*PERCEPTION, "--crop", str(SIDE))):
         options = ["--steps", "3", "--checkpoint-seconds", "0", *own]
-        whole = run("train_adapters", pictures, source, tmp_path / "whole.pt", *options)
-        resumed = run("train_adapters", pictures, source, tmp_path / "after 1.pt", *options)
+        whole = run(pictures, source, tmp_path / "whole.pt", *options)
+        resumed = run(pictures, source, tmp_path / "after 1.pt", *options)
         assert resumed["step"] == whole["step"] == 3
         assert not changed(whole["state_dict"], resumed["state_dict"])
         moments, again = (state["optimizer"]["state"] for state in (whole, resumed))
@@ -271,11 +278,11 @@ def test_a_run_goes_on_only_with_its_own_settings(
 ) -> None:
     monkeypatch.setattr(script("training.defaults"), "VALIDATION_ALPHAS", (1.0,))
     source, state = lite_state(tmp_path / "lite.pt"), tmp_path / "run.pt"
-    run("train_adapters", pictures, source, state, "--steps", "1")
+    run(pictures, source, state, "--steps", "1")
     with pytest.raises(SystemExit, match=r"begun with steps = 1, not 2"):
-        run("train_adapters", pictures, source, state, "--steps", "2")
+        run(pictures, source, state, "--steps", "2")
     with pytest.raises(SystemExit, match=r"not the state of a training of adapters"):
-        run("train_adapters", pictures, source, source, "--steps", "1")
+        run(pictures, source, source, "--steps", "1")
 
 
 # Two steps ---------------------------------------------------------------------------------
@@ -284,15 +291,14 @@ def test_a_run_goes_on_only_with_its_own_settings(
 def test_the_second_step_starts_where_the_first_ended(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    train = script("train_adapters")
     source, first = lite_state(tmp_path / "lite.pt"), tmp_path / "first.pt"
     options = (*SIMILARITY, "--fixed-lambda", "60.5", "--learning-rate", "0.01")
-    state = run("train_adapters", pictures, source, first, "--steps", "2", *options)
+    state = run(pictures, source, first, "--steps", "2", *options)
     assert state["settings"]["points"] == [[1.0, 0.0]]
     adapted = load_network(first)
     adapted.set_rate(alpha=1)
     common = [str(pictures), "--from", str(first), "--state", str(tmp_path / "second.pt")]
-    task = train.make_task(train.parse_arguments([*common, "--merge", "--loss", "ms-ssim"]))
+    task = task_of(*common, "--merge", "--loss", "ms-ssim")
     x = tiny.pictures()[1]
     with torch.no_grad():
         expected = adapted(x)["x_hat"]
@@ -300,7 +306,7 @@ def test_the_second_step_starts_where_the_first_ended(
         assert not torch.allclose(tiny.network()(x)["x_hat"], expected, atol=1e-3)
     assert task.sets == (PRESETS["lite_8_1_ms_ssim"],)
     with pytest.raises(UsageError, match="has adapters already; --merge"):
-        train.make_task(train.parse_arguments(common))
+        task_of(*common)
 
 
 def test_the_network_learns_in_the_place_of_its_adapters(
@@ -309,35 +315,34 @@ def test_the_network_learns_in_the_place_of_its_adapters(
     starts = starting_networks(monkeypatch)
     source, path = lite_state(tmp_path / "lite.pt"), tmp_path / "run.pt"
     options = ("--steps", "1", "--alphas", "0.5")
-    state = run("train_adapters", pictures, source, path, *options, "--learn", "network")
+    state = run(pictures, source, path, *options, "--learn", "network")
     assert state["settings"]["points"] == [[0.5, 0.0]]
     learned = changed(starts[0].state_dict(), state["state_dict"])
     assert learned
     assert not any(".adapter." in key for key in learned)
     with pytest.raises(SystemExit, match=r"begun with objective = mse, network, not mse"):
-        run("train_adapters", pictures, source, path, *options)
+        run(pictures, source, path, *options)
 
 
 def test_adapters_begin_as_those_of_another_run(pictures: Path, tmp_path: Path) -> None:
     source, first, second = (tmp_path / name for name in ("source.pt", "first.pt", "second.pt"))
     lite_state(source)
-    run("train_adapters", pictures, source, first, "--steps", "1")
+    run(pictures, source, first, "--steps", "1")
     other = tmp_path / "other.pt"
     network = copy.deepcopy(tiny.network())
     with torch.no_grad():
         network.analysis.linear.transform.weight.mul_(1.01)
     torch.save(network.state_dict(), other)
     options = ["--start", str(first)]
-    train = script("train_adapters")
     command = [str(pictures), "--from", str(other), "--state", str(second), *options]
-    task = train.make_task(train.parse_arguments(command))
+    task = task_of(*command)
     assert not changed(network.state_dict(), anchor_of(task.network).state_dict())
     begun = load_network(first)
     own, given = (list(adapter_parameters(n, "alpha")) for n in (task.network, begun))
     assert any(parameter.any() for parameter in given)
     assert all(torch.equal(a, b) for a, b in zip(own, given, strict=True))
     with pytest.raises(UsageError, match=r"first\.pt: its adapters are not of the set"):
-        train.make_task(train.parse_arguments([*command, "--adapters", "lite_8_1_transforms"]))
+        task_of(*command, "--adapters", "lite_8_1_transforms")
 
 
 # Losses and schedules ----------------------------------------------------------------------
@@ -351,14 +356,15 @@ def test_lambda_is_geometric_in_alpha() -> None:
     rising = defaults.LAMBDAS["perception"]
     assert rising.at(0) < rising.at(0.3) < rising.at(1)
     point, one = objectives.RatePoint(0.5, 0.25), torch.ones(())
-    loss = objectives.PerceptionByBeta(rising, lambda a, b: 3 * one, 2.0)
+    weighed = objectives.perceptual(lambda a, b: 3 * one, lambda point: 2.0 * point.beta)
+    loss = objectives.Objective(rising, weighed)
     seen = objectives.Seen(7 * one, 0.01 * one, one, one, point)
     expected = rising.at(0.5) * 7 + 150 * 0.01 + 2 * 0.25 * 3
     assert loss.loss(seen).item() == pytest.approx(expected)
 
 
 def test_the_learning_rate_falls_to_zero() -> None:
-    cosine = script("training.adapters").cosine
+    cosine = script("training.adapter_run").cosine
     assert [cosine(step, 4, 2.0) for step in (0, 2, 4)] == pytest.approx([2, 1, 0])
 
 
@@ -406,7 +412,7 @@ def test_bad_options_give_a_clear_line(
 ) -> None:
     source = lite_state(tmp_path / "source.pt")
     with pytest.raises(SystemExit, match=message) as caught:
-        run("train_adapters", pictures, source, tmp_path / "run.pt", *options)
+        run(pictures, source, tmp_path / "run.pt", *options)
     assert str(caught.value.code).startswith("error: ")
 
 
@@ -425,7 +431,7 @@ def test_lpips_says_what_is_missing(
 def test_perception_needs_adapters_for_alpha(pictures: Path, tmp_path: Path) -> None:
     source = lite_state(tmp_path / "source.pt")
     with pytest.raises(SystemExit, match=r"give a network with those that .* for alpha alone"):
-        run("train_adapters", pictures, source, tmp_path / "run.pt", "--steps", "1", *PERCEPTION)
+        run(pictures, source, tmp_path / "run.pt", "--steps", "1", *PERCEPTION)
 
 
 def test_a_state_with_adapters_says_which(tmp_path: Path) -> None:

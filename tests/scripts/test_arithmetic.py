@@ -1,4 +1,4 @@
-"""scripts/arithmetic.py: hashes that every machine gives."""
+"""scripts/exactness.py arithmetic: hashes that every machine gives."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ CODER = "e52d56bd804c8deedd539a3ac2ec58e3797700fe0ed9d6a8f791ab52a31f60e7"
 
 @pytest.mark.skipif(library() is None, reason=f"{reason()}")
 def test_all_levels_and_the_coder_give_the_hashes_of_every_machine() -> None:
-    report = script("arithmetic").report()
+    report = script("machines.arithmetic").report()
     assert report["packs"] and set(report["kernels"].values()) == {KERNELS}
     assert report["coder"] == CODER
 
 
 def test_one_wrong_integer_is_seen() -> None:
-    arithmetic = script("arithmetic")
+    arithmetic = script("machines.arithmetic")
     right, wrong = (arithmetic.digest([np.array([1, n], np.int16)]) for n in (2, 3))
     assert right == arithmetic.digest([np.array([1, 2], ">i8")]) != wrong
     reports = [

@@ -1,4 +1,4 @@
-"""Files decode to the same pixels under other settings; scripts/exactness.py has all of them."""
+"""`scripts/exactness.py files`: files decode to the same pixels under some of its settings."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def run_script(
         pictures.append(str(path))
     report = folder / "rows.json"
     only = f"^({'|'.join(map(re.escape, settings))})$"
-    command = [sys.executable, str(SCRIPT), *pictures, *options]
+    command = [sys.executable, str(SCRIPT), "files", *pictures, *options]
     done = subprocess.run(
         [*command, "--only", only, "--json", str(report)],
         capture_output=True,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from random import Random
 from types import ModuleType
@@ -13,8 +15,9 @@ import pytest
 
 from licodec.codec import REFERENCE
 from licodec.container.chunks import read_chunks
-from licodec.errors import CorruptFileError, LicodecError, UsageError
-from licodec.images import Picture
+from licodec.errors import BadInputError, CorruptFileError, LicodecError, UsageError
+from licodec.images import INPUT_FORMATS, Picture
+from licodec.images.views import WHOLE, Crop, View
 from licodec.library import Library
 from licodec.packs import read_name
 from tests.scripts.conftest import script
@@ -38,7 +41,9 @@ def honest(fuzz: ModuleType, library: Library, pack_path: Path) -> list[Any]:
 
 
 def test_honest_files_are_right(fuzz: ModuleType, library: Library, honest: list[Any]) -> None:
-    assert {"RGB", "grey", "alpha plane", "metadata", "several streams"} <= {s.name for s in honest}
+    assert {"RGB", "grey", "alpha plane", "metadata", "several streams", "bands"} <= {
+        s.name for s in honest
+    }
     for subject in honest:
         unchanged = script("fuzzing.changes").Change("none", subject.data)
         assert fuzz.try_change(subject, unchanged, library).name == "right pixels", subject.name
@@ -66,17 +71,19 @@ def all_intact(data: bytes) -> bool:
 def test_an_interrupted_run_goes_on(
     fuzz: ModuleType, library: Library, honest: list[Any], tmp_path: Path
 ) -> None:
-    whole = fuzz.State("digest", 3)
-    assert not list(fuzz.try_changes(whole, honest, library, 60))
+    running = script("fuzzing.running")
+    try_number = partial(fuzz.try_number, honest, library, 3)
+    whole = running.State("digest", 3)
+    assert not list(running.try_changes(whole, try_number, 60))
     path = tmp_path / "state.json"
     for end in (25, 60):
-        state = fuzz.State.begin(path, "digest", 3)
-        assert not list(fuzz.try_changes(state, honest, library, end))
+        state = running.State.begin(path, "digest", 3)
+        assert not list(running.try_changes(state, try_number, end))
         state.save(path)
     assert vars(state) == vars(whole)
     assert sum(sum(counts.values()) for counts in state.outcomes.values()) == 60
     with pytest.raises(SystemExit, match="another seed"):
-        fuzz.State.begin(path, "digest", 4)
+        running.State.begin(path, "digest", 4)
 
 
 class Faulty:
@@ -113,7 +120,7 @@ def endless(data: bytes) -> Picture:
 def test_faults_are_seen(fuzz: ModuleType, honest: list[Any], decode: Any, name: str) -> None:
     outcomes = script("fuzzing.outcomes")
     subject = honest[0]
-    found = outcomes.outcome_of(subject.data, subject.picture, Faulty(decode), 2**18, 0.2)
+    found = outcomes.outcome_of(subject.data, subject.picture, Faulty(decode), 2**18, 0.2, WHOLE)
     assert found.name == name
     assert found.fault is not None
 
@@ -130,3 +137,51 @@ def test_right_checksums_of_a_png(fuzz: ModuleType, honest: list[Any]) -> None:
     random = Random(0)
     for _ in range(200):
         assert isinstance(changes.repair_png(changes.edited(png, random).data), bytes)
+
+
+def wrong_crop(data: bytes, view: View, library: Library) -> Picture:
+    """What decoding gives, but that a crop is one column to the right."""
+    if view.crop is None:
+        return library.decode(data, view)
+    return library.decode(data, View(replace(view.crop, left=view.crop.left + 1), view.scale))
+
+
+@pytest.mark.parametrize("name", ["RGB", "bands", "lossless, pieces"])
+def test_wrong_views_are_seen(library: Library, honest: list[Any], name: str) -> None:
+    outcomes = script("fuzzing.outcomes")
+    (subject,) = (one for one in honest if one.name == name)
+    view = View(Crop(5, 6, 2, 3), 2)
+
+    class OneToTheRight:
+        codec_for, decode = library.codec_for, library.decode
+
+        def decode_with(self, codec: Any, lic: Any, view: View) -> Picture:
+            return wrong_crop(subject.data, view, library)
+
+    given = subject.data, subject.picture
+    assert outcomes.outcome_of(*given, library, 2**18, 9, view).name == "right pixels"
+    found = outcomes.outcome_of(*given, OneToTheRight(), 2**18, 9, view)
+    assert found.name == "wrong view"
+
+
+def test_pictures_of_every_format() -> None:
+    pictures = script("fuzzing.pictures")
+    honest = pictures.honest_files()
+    assert {name.split(",")[0] for name in honest} == {*INPUT_FORMATS} - {"MPO"}
+    for name, data in honest.items():
+        assert pictures.outcome_of(data).name == "a picture", name
+    for index in range(4 * len(honest)):
+        tried = pictures.try_number(honest, None, 1, index)
+        assert tried.outcome.fault is None, tried.report
+        assert tried == pictures.try_number(honest, None, 1, index)
+
+
+@pytest.mark.parametrize(
+    "error", [KeyError("x"), MemoryError(), UsageError("an option"), BadInputError("two\nlines")]
+)
+def test_faults_of_readers_are_seen(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    pictures = script("fuzzing.pictures")
+    monkeypatch.setattr(pictures, "read_picture", lambda *_: raising(error)(b""))
+    found = pictures.outcome_of(b"")
+    assert found.name == type(error).__name__
+    assert found.fault is not None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from dataclasses import asdict
 from functools import partial
@@ -38,7 +37,7 @@ def test_training_resumes_exactly(
     optimizer: str, tiles: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Five steps against the same five resumed after the second."""
-    train, run = script("train"), script("training.run")
+    train, run = script("training.base"), script("training.base_run")
     monkeypatch.setattr(train, "BaseConfig", partial(BaseConfig, **asdict(tiny_base.CONFIG)))
     monkeypatch.setattr(run, "VISUAL_FROM", 2)
     monkeypatch.setattr(train.Trainer, "validate", lambda trainer, label: None)
@@ -47,8 +46,7 @@ def test_training_resumes_exactly(
     def trained(state: Path, steps: int) -> dict[str, Any]:
         arguments = [str(tiles), "--state", str(state), "--steps", str(steps), "--plan", "3x64"]
         arguments += ["--optimizer", optimizer, "--threads", "1", "--device", "cpu"]
-        monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
-        train.main()
+        script("train").main(["base", *arguments])
         return torch.load(state, weights_only=True)
 
     try:
@@ -63,33 +61,28 @@ def test_training_resumes_exactly(
 
 
 def test_a_decay_leaves_the_stable_weights(tiles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They are written before it, in pieces too; what it ends with is a file of its own."""
-    train, state = script("train"), script("training.state")
+    """They are written before it; what it ends with is a file of its own."""
+    train, state = script("training.base"), script("training.state")
     monkeypatch.setattr(train, "BaseConfig", partial(BaseConfig, **asdict(tiny_base.CONFIG)))
     monkeypatch.setattr(train.Trainer, "validate", lambda trainer, label: None)
     arguments = [str(tiles), "--state", str(tiles / "run.pt"), "--steps", "2", "--plan", "2x64"]
-    arguments += ["--decay-seconds", "600", "--pieces", str(tiles / "pieces"), "--device", "cpu"]
+    arguments += ["--decay-seconds", "600", "--device", "cpu"]
     arguments += ["--threads", str(torch.get_num_threads())]
-    monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
-    train.main()
+    script("train").main(["base", *arguments])
     assert state.read_state(tiles / "run.pt")["step"] == 0
     assert state.read_state(tiles / "run.decayed.pt")["step"] == 2
-    stable, decayed = (state.read_state(tiles / name) for name in ("pieces", "decayed"))
-    assert (stable["step"], decayed["step"]) == (0, 2)
-    assert decayed["network"]["steps.log_steps"].dtype == torch.float16
 
 
 def test_training_goes_on_from_a_pack(tiles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A state becomes a pack, whose files decode, and the pack the beginning of another run."""
-    train, make = script("train"), script("make")
+    train, make = script("training.base"), script("make")
     monkeypatch.setattr(train, "BaseConfig", partial(BaseConfig, **asdict(tiny_base.CONFIG)))
     monkeypatch.setattr(train.Trainer, "validate", lambda trainer, label: None)
     common = ["--plan", "2x64", "--threads", str(torch.get_num_threads()), "--device", "cpu"]
 
     def run(name: str, *arguments: str) -> dict[str, Any]:
         state = str(tiles / name)
-        monkeypatch.setattr(sys, "argv", ["train.py", str(tiles), "--state", state, *arguments])
-        train.main()
+        script("train").main(["base", str(tiles), "--state", state, *arguments])
         return torch.load(state, weights_only=True)
 
     first = run("run.pt", "--steps", "3", *common)
@@ -103,13 +96,6 @@ def test_training_goes_on_from_a_pack(tiles: Path, monkeypatch: pytest.MonkeyPat
     assert second["bands"].shape == first["bands"].shape
     name = "synthesis.coarse.1.weight"
     torch.testing.assert_close(second["network"][name], first["network"][name], atol=0.02, rtol=0.1)
-
-
-def test_tables_compare_rates_at_equal_quality() -> None:
-    validation = script("training.validation")
-    rows = [{"bpp": 2.0**-i, "psnr": 40.0 - 3 * i} for i in range(5)]
-    other = [{**row, "bpp": 0.9 * row["bpp"]} for row in rows]
-    np.testing.assert_allclose(validation.rate_changes(rows, other, "psnr"), [-10] * 4, atol=1e-6)
 
 
 def test_the_trained_error_is_near_the_published_one() -> None:
@@ -142,10 +128,10 @@ def ndimage_blur(picture: np.ndarray) -> np.ndarray:
 
 def test_validation_holds_out_whole_sources(tiles: Path) -> None:
     module = script("training.tiles")
-    photographs, graphics = module.validation_paths(tiles, further_graphics=1)
-    assert [p.name for p in photographs] == ["cid-2-0-0.png"]
-    assert [p.parent.name for p in graphics] == ["held-out", "a"]
-    held = [*photographs, *graphics]
+    paths = module.validation_paths(tiles, further_graphics=1)
+    assert [p.name for p in paths["photographs"]] == ["cid-2-0-0.png"]
+    assert [p.parent.name for p in paths["graphics"]] == ["held-out", "a"]
+    held = [path for own in paths.values() for path in own]
     assert len(module.Tiles(tiles, "ab", held, "cpu", None)) == 3
 
 

@@ -22,6 +22,7 @@ from licodec.exact.threads import default_threads
 from licodec.exact.values import Run
 
 NAME = "native"
+IDLE = 1 << 26  # bytes of memory that may be more than twice what a program needs
 LAYOUTS_KEPT = 24  # of a program: strips have few heights, wavefronts some more
 _RUN_ARGUMENTS = (c_int64, c_void_p, c_int64, *(c_void_p,) * 4, c_int64, c_void_p)
 
@@ -137,8 +138,10 @@ def _input_row(plane: np.ndarray, slot: int) -> PlaneRow:
 
 
 def _arena(size: int) -> np.ndarray:
-    """Memory of any content for one run at a time in this thread, kept for the next."""
+    """Memory of any content for one run at a time in this thread, kept for the next, unless much
+    of it would lie idle."""
     arena = getattr(_local, "arena", None)
-    if arena is None or len(arena) < size:
+    if arena is None or not size <= len(arena) <= max(2 * size, IDLE):
+        _local.arena = arena = None  # not both at a time
         _local.arena = arena = np.empty(size, np.uint8)
     return arena

@@ -80,8 +80,7 @@ class Binder:
         convolutions = [o for o in listed.readers[root] if o.kind == "conv2d"]
         border = max((o.attributes["padding"] for o in convolutions), default=0)
         in_bytes = all(
-            packing.takes_bytes(self.tensors[o.tensors["weight"]], self.level)
-            for o in convolutions
+            packing.takes_bytes(self.tensors[o.tensors["weight"]], self.level) for o in convolutions
         )
         return packing.choose_storage(self.values[root], border, in_bytes)
 
@@ -131,9 +130,7 @@ class Binder:
             return self._requantize(stage, stage.operation, floats)
         if stage.kind == "table":
             entries = self._keep(self.tensors[stage.operation.tensors["table"]])
-            return StageRow(
-                StageKind.TABLE, a["low"], len(entries) - 1, table=entries.ctypes.data
-            )
+            return StageRow(StageKind.TABLE, a["low"], len(entries) - 1, table=entries.ctypes.data)
         if stage.kind == "scale":
             if stage.other not in self.numbers:
                 self.numbers.append(stage.other)

@@ -1,8 +1,7 @@
-#!/usr/bin/env python3
 """Make a Python for another processor, with licodec, that runs here under qemu.
 
-    scripts/other_processor.py arm64 /tmp/arm64
-    scripts/exactness.py --generate --python /tmp/arm64/python --only python
+    scripts/make.py python arm64 /tmp/arm64
+    scripts/exactness.py files --generate --python /tmp/arm64/python --only python
 
 FOLDER gets Debian's Python for the processor, licodec's dependencies, the package with its native
 library built for it, and the executable `python`, which takes a Python's arguments. Needs Debian's
@@ -13,16 +12,16 @@ On s390x, which is big-endian, the packages that PyPI has no wheels for are Debi
 
 from __future__ import annotations
 
+import argparse
 import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from building.native import SYSTEMS, build
-from command import parser
+from making.native import SYSTEMS, build
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+REPOSITORY = Path(__file__).resolve().parents[2]
 RELEASE, PYTHON = "bookworm", "3.11"
 PURE = ("construct", "filelock", "rich", "typer")
 COMPILED = ("numpy", "pillow", "safetensors", "simplejpeg")
@@ -114,12 +113,13 @@ def write_python(processor: Processor, folder: Path, cpu: str | None) -> Path:
     return python
 
 
-def main(argv: list[str] | None = None) -> None:
-    options = parser(__doc__)
-    options.add_argument("processor", choices=PROCESSORS)
-    options.add_argument("folder", type=Path)
-    options.add_argument("--cpu", help="what qemu emulates (all that it knows)")
-    arguments = options.parse_args(argv)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("processor", choices=PROCESSORS)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--cpu", help="what qemu emulates (all that it knows)")
+
+
+def run(arguments: argparse.Namespace) -> None:
     processor, folder = PROCESSORS[arguments.processor], arguments.folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "root").exists():
@@ -127,7 +127,3 @@ def main(argv: list[str] | None = None) -> None:
         install_wheels(processor, folder / "site")
     install_licodec(processor, folder / "site")
     print(write_python(processor, folder, arguments.cpu))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,8 +1,7 @@
-#!/usr/bin/env python3
 """Build licodec's wheels for every system, whatever this one is.
 
-    scripts/build_wheels.py -o dist/
-    scripts/build_wheels.py -o dist/ --systems linux-arm64 macos-arm64
+    scripts/make.py wheels -o dist/
+    scripts/make.py wheels -o dist/ --systems linux-arm64 macos-arm64
 
 A wheel without native code is built as usual, then the library, compiled by Zig for each system,
 is put into a copy of it, with the tags of that system. Needs `pip install build wheel ziglang`.
@@ -10,6 +9,7 @@ is put into a copy of it, with the tags of that system. Needs `pip install build
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 import subprocess
@@ -17,11 +17,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from building.native import SYSTEMS, System, build
-from command import parser
+from making.native import SYSTEMS, System, build
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-TESTED = ("linux-x86-64", "linux-arm64")  # run here or, by qemu, in scripts/other_processor.py
+REPOSITORY = Path(__file__).resolve().parents[2]
+TESTED = ("linux-x86-64", "linux-arm64")  # run here or, by qemu, in `make.py python`
 
 
 def plain_wheel(folder: Path) -> Path:
@@ -51,11 +50,12 @@ def wheel_for(system: System, plain: Path, output: Path) -> Path:
         return Path(shutil.move(made, output / made.name))
 
 
-def main(argv: list[str] | None = None) -> None:
-    options = parser(__doc__)
-    options.add_argument("-o", "--output", type=Path, default=Path("dist"), help="(%(default)s)")
-    options.add_argument("--systems", nargs="+", choices=SYSTEMS, default=list(SYSTEMS)[:5])
-    arguments = options.parse_args(argv)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-o", "--output", type=Path, default=Path("dist"), help="(%(default)s)")
+    parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=list(SYSTEMS)[:5])
+
+
+def run(arguments: argparse.Namespace) -> None:
     arguments.output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as name:
         plain = plain_wheel(Path(name))
@@ -63,7 +63,3 @@ def main(argv: list[str] | None = None) -> None:
             made = wheel_for(SYSTEMS[system], plain, arguments.output)
             state = "" if system in TESTED else " (built, not run)"
             print(f"{made}: {made.stat().st_size / 1e6:.1f} MB{state}")
-
-
-if __name__ == "__main__":
-    main()

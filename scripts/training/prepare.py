@@ -1,8 +1,7 @@
-#!/usr/bin/env python3
 """Prepare a folder of training pictures as CALICE's was.
 
-    scripts/prepare_data.py imagenet/train --largest 8000 -o pictures
-    scripts/prepare_data.py clic2020/train -o pictures
+    scripts/train.py prepare imagenet/train --largest 8000 -o pictures
+    scripts/train.py prepare clic2020/train -o pictures
 
 CALICE trains on the 8,000 largest pictures of ImageNet and 584 of CLIC 2020, prepared as for
 QVRF (bytedance/QRAF, whose values are the defaults): the largest by area are taken; uniform
@@ -30,18 +29,17 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from command import command, parser
+from command import require_positive
 from PIL import Image
-from training.pictures import picture_paths
 
 from licodec.errors import UsageError
+from training.pictures import picture_paths
 
 LARGEST = 255
 
 
-def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
-    options = parser(__doc__)
-    add = options.add_argument
+def add_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
     add("pictures", type=Path, help="folder of pictures")
     add("-o", "--output", type=Path, required=True, help="folder for the prepared ones")
     add("--largest", type=int, metavar="N", help="only the N largest by area; by default all")
@@ -50,7 +48,6 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     add("--noise", type=float, default=1.0, help="width of the noise (QVRF: %(default)s)")
     add("--seed", type=int, default=1)
     add("--jobs", type=int, default=os.cpu_count() or 1)
-    return options.parse_args(argv)
 
 
 def area(path: Path) -> int | None:
@@ -121,10 +118,7 @@ def prepare(task: tuple[Path, str], arguments: argparse.Namespace) -> str | None
 
 
 def run(arguments: argparse.Namespace) -> None:
-    for name in ("largest", "halve_above", "jobs"):
-        value = getattr(arguments, name)
-        if value is not None and value < 1:
-            raise UsageError(f"--{name.replace('_', '-')}: give 1 or more")
+    require_positive(arguments, "largest", "halve_above", "jobs")
     if not 0 <= arguments.noise <= LARGEST:
         raise UsageError(f"--noise: give 0 to {LARGEST}")
     if not arguments.pictures.is_dir():
@@ -138,12 +132,3 @@ def run(arguments: argparse.Namespace) -> None:
     for problem in problems:
         print(problem, file=sys.stderr)
     print(f"{len(tasks) - len(problems)} pictures in {arguments.output}")
-
-
-@command
-def main(argv: list[str] | None = None) -> None:
-    run(parse_arguments(argv))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,7 +1,6 @@
-#!/usr/bin/env python3
 """Install licodec on a Debian without a C compiler, and time it there.
 
-    scripts/bare_system.py /tmp/bare kodim23.png
+    scripts/benchmark.py bare /tmp/bare kodim23.png
 
 FOLDER gets Debian's Python and nothing else, the repository as it is committed, and the picture.
 There the README's first command is run, which installs, encodes and decodes; then what `licodec
@@ -20,9 +19,8 @@ import sys
 from pathlib import Path
 
 from benchmarking.commands import costs
-from command import parser
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+REPOSITORY = Path(__file__).resolve().parents[2]
 PACKAGES = "python3,python3-venv,ca-certificates"
 # Of this machine: names, and whom a proxy of its network is trusted by.
 COPIED = ("etc/resolv.conf", "etc/hosts", "etc/ssl/certs/ca-certificates.crt")
@@ -59,15 +57,12 @@ def inside(folder: Path, script: str) -> list[str]:
     return ["chroot", str(folder), "env", "-i", *variables, *shell]
 
 
-def options() -> argparse.ArgumentParser:
-    made = parser(__doc__)
-    made.add_argument("folder", type=Path)
-    made.add_argument("picture", type=Path)
-    return made
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("picture", type=Path)
 
 
-def main(argv: list[str] | None = None) -> None:
-    arguments = options().parse_args(argv)
+def run(arguments: argparse.Namespace) -> None:
     folder = arguments.folder.resolve()
     make_system(folder)
     installed = costs(inside(folder, f"! command -v cc gcc clang; {first_command()}"))
@@ -81,8 +76,4 @@ def main(argv: list[str] | None = None) -> None:
         ("decode", "licodec decode picture.lic -o decoded.png --force"),
     ):
         spent = costs(inside(folder, activate + script))
-        print(f"{what}: {spent.seconds:.2f} s ({spent.processor:.2f}), {spent.memory:.0f} MB")
-
-
-if __name__ == "__main__":
-    main()
+        print("{}: {:.2f} s ({:.2f}), {:.0f} MB".format(what, *spent))

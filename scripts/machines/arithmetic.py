@@ -1,8 +1,7 @@
-#!/usr/bin/env python3
 """Hash what the native code computes from fixed inputs, on this Python.
 
-    scripts/arithmetic.py
-    /tmp/s390x/python scripts/arithmetic.py
+    scripts/exactness.py arithmetic
+    /tmp/s390x/python scripts/exactness.py arithmetic
 
 Prints JSON: the machine, a SHA-256 of what the kernels of each level of instructions give for the
 program that proves them, and one of the coder's streams, scale indexes and latents. The same on
@@ -11,6 +10,7 @@ every machine. Needs NumPy and construct, and no packs.
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import platform
@@ -18,10 +18,10 @@ import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from command import parser
 from tables import table
 
 from licodec.entropy import steps_native
@@ -34,6 +34,7 @@ from licodec.exact.bounds import check
 from licodec.exact.native.levels import Level, levels
 from licodec.exact.native.proof import Trial
 
+COMMAND = Path(__file__).resolve().parents[1] / "exactness.py"
 SYMBOLS = 100_000
 Report = Mapping[str, Any]
 
@@ -95,8 +96,9 @@ def report() -> Report:
 
 
 def told_by(python: str, environment: Mapping[str, str]) -> Report:
-    """What this script says on an interpreter. Exits where it fails."""
-    done = subprocess.run([python, __file__], env=environment, capture_output=True, text=True)
+    """The report of an interpreter. Exits where it fails."""
+    command = [python, str(COMMAND), "arithmetic"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"{python}: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")
     return json.loads(done.stdout)
@@ -119,10 +121,9 @@ def alike(reports: Iterable[Report]) -> bool:
     return len(kernels) <= 1 and len({own["coder"] for own in native}) <= 1
 
 
-def main(argv: list[str] | None = None) -> None:
-    parser(__doc__).parse_args(argv)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """There are none."""
+
+
+def run(arguments: argparse.Namespace) -> None:
     json.dump(report(), sys.stdout, indent=1)
-
-
-if __name__ == "__main__":
-    main()

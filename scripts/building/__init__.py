@@ -1,1 +1,0 @@
-"""Building for processors and systems other than this one."""

@@ -1,0 +1,1 @@
+"""What scripts/exactness.py is made of."""
