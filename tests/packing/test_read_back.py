@@ -18,7 +18,7 @@ from licodec.packing.compiled import (
 )
 from licodec.packing.kept import CONFIG_KEY, KEPT
 from licodec.packing.read_back import ReadBack, read_back
-from licodec.packs import Pack, read_pack, write_pack
+from licodec.packs import ENCODER_PROGRAMS, Pack, open_pack, read_pack, write_pack
 from tests import tiny, tiny_base
 
 STEP = 1e-6  # of multipliers and tables: what the steps read back lack in precision
@@ -112,6 +112,19 @@ def test_a_pack_without_it_says_so(own) -> None:
     ):
         with pytest.raises(BadInputError, match="does not keep its float network"):
             read_back(other)
+
+
+@pytest.mark.parametrize("name", ["precise", "standard", "small", "base"])
+def test_what_ships_keeps_its_network(name: str) -> None:
+    path = "snapshots/base.safetensors" if name == "base" else f"lite-{name}.safetensors"
+    pack = open_pack(Path(__file__).parents[2] / "weights" / path)
+    assert CONFIG_KEY in pack.card
+    own = set(pack.schedule.program_order) | set(ENCODER_PROGRAMS)
+    assert {f"{KEPT}{program}.ranges" for program in own} <= pack.tensors.keys()
+    assert any(tensor.startswith(f"{KEPT}prior.") for tensor in pack.tensors)
+    totals = [n for n in pack.tensors if n.startswith(KEPT) and n.endswith(".total")]
+    layers = sum(o.kind == "conv2d" for name in own for o in pack.programs[name].operations)
+    assert len(totals) == layers
 
 
 def test_reading_leaves_the_generator_of_random_numbers_alone() -> None:
