@@ -2,7 +2,8 @@
 
     scripts/train.py base TILES --state run.pt --seconds 36000                  # constant rate
     scripts/train.py base TILES --state run.pt --seconds 7200 --decay-seconds 7200
-    scripts/train.py base TILES --state run.pt --validate
+    scripts/train.py base TILES --state run.pt --validate                       # a table
+    scripts/train.py base TILES --state run.pt --against snapshot.safetensors   # what was gained
 
 TILES holds folders a, b, c and held-out of tiles (``training/tiles.py``). Every sample draws d and
 an objective; its loss is lambda / d^2 * 255^2 * MSE + bits per pixel, where of the distortion a
@@ -11,9 +12,11 @@ of d, so that no rate dominates.
 
 The learning rate is constant after a warm-up and falls to zero over the last --decay-seconds. The
 state is exact and is never written in the decay, so that a longer run goes on from the stable
-weights; the decayed average goes to a file
-of its own, .decayed.pt. Everything random is a function of (seed,
-step). Needs torch, NumPy and Pillow alone.
+weights; the decayed average goes to a file of its own, .decayed.pt. Everything random is a function
+of (seed, step). Needs torch, NumPy and Pillow alone.
+
+--against compares averaged weights on the centres of every third held-out photograph: percent of
+rate at equal quality, over all d, then for the low, middle and high third of the qualities.
 """
 
 from __future__ import annotations
@@ -28,12 +31,13 @@ from pathlib import Path
 
 import torch
 
+from licodec.networks.base import BaseNetwork
 from licodec.networks.base_transforms import BaseConfig
 from licodec.networks.conditions import D_RANGE
 from training.base_run import Run, Settings
-from training.state import read_state, save_state
+from training.state import read_state, save_state, write_pieces
 from training.tiles import Tiles, read_tile, validation_paths
-from training.validation import OBJECTIVES, evaluate
+from training.validation import MEASURES, OBJECTIVES, evaluate, rate_changes
 
 LOG_STEPS = 50
 
@@ -42,7 +46,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("tiles", type=Path, help="folder of the shards and of held-out")
     add("--state", type=Path, required=True, help="checkpoint, resumed where it exists")
-    add("--from", dest="start", type=Path, help="state or pack to begin with, weights only")
+    add("--from", dest="start", type=Path, help="state, pieces or pack to begin with, weights only")
     add("--shards", default="abc", help="folders to train on")
     add("--seconds", type=float, default=600, help="of training, after which it ends")
     add("--decay-seconds", type=float, default=0, help="the last of them, in which it slows down")
@@ -56,9 +60,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--averaging", type=float, default=Settings.averaging, help="decay of the average")
     add("--bfloat16", action="store_true", help="convolutions in it; only where it is native")
     add("--cache", type=Path, help="decoded tiles as .npy, made where missing")
+    add("--pieces", type=Path, help="folder for weights in pieces below 16 MiB")
     add("--checkpoint-seconds", type=float, default=300)
     add("--validate-seconds", type=float, default=3600)
     add("--validate", action="store_true", help="print the table of a state, and end")
+    add("--against", type=Path, help="compare the state with these weights, and end")
     add("--seed", type=int, default=Settings.seed)
     add("--threads", type=int, default=os.cpu_count())
     add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -80,13 +86,17 @@ def begin(arguments: argparse.Namespace) -> Run:
     source = arguments.state if resumed else arguments.start
     state = None if source is None else read_state(source)
     stored = {} if state is None else state["config"]
-    config = BaseConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()})
+    config = config_of(stored)
     settings = Settings(**{f.name: getattr(arguments, f.name) for f in fields(Settings)})
     run = Run(config, settings, arguments.device)
     if state is not None:
         run.load(state, with_optimizer=resumed)
     print(json.dumps({"from": str(source), "step": run.step, **asdict(settings)}), flush=True)
     return run
+
+
+def config_of(stored: dict) -> BaseConfig:
+    return BaseConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()})
 
 
 class Trainer:
@@ -114,6 +124,8 @@ class Trainer:
 
     def keep(self) -> None:
         save_state(self.arguments.state, **self.run.state())
+        if self.arguments.pieces is not None:
+            write_pieces(self.arguments.pieces, self.run.weights())
 
     def submit(self, step: int, size: tuple[int, int]) -> object:
         return self.drawing.submit(self.tiles.draw, self.arguments.seed, step, *size, D_RANGE)
@@ -168,10 +180,31 @@ class Trainer:
                 cores = time.process_time()
         if decaying:
             save_state(arguments.state.with_suffix(".decayed.pt"), **run.weights())
+            if arguments.pieces is not None:
+                write_pieces(arguments.pieces.with_name("decayed"), run.weights())
         else:
             self.keep()
         self.drawing.shutdown(cancel_futures=True)
         self.validate("decayed" if decaying else "average")
+
+
+def compare(arguments: argparse.Namespace) -> None:
+    """Print what the state has gained over other weights, at equal quality."""
+    paths = validation_paths(arguments.tiles)["photographs"][::3]
+    pictures = [read_tile(path) for path in paths]
+    anchor, own = (averaged(read_state(path)) for path in (arguments.against, arguments.state))
+    for objective in OBJECTIVES:
+        curves = [evaluate(network, pictures, objective) for network in (anchor, own)]
+        for measure in MEASURES:
+            changes = [round(change, 2) for change in rate_changes(*curves, measure)]
+            print(json.dumps({"objective": objective, "at equal": measure, "percent": changes}))
+
+
+def averaged(state: dict) -> BaseNetwork:
+    """The network of a state with its averaged weights."""
+    network = BaseNetwork(config_of(state["config"]))
+    network.load_state_dict({k: v.float() for k, v in state["average"].items()})
+    return network
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -181,6 +214,9 @@ def run(arguments: argparse.Namespace) -> None:
         # No TF32: its 10 bits would cost the linear path up to half a level; the rest is bfloat16.
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
         torch.backends.cudnn.benchmark = True
+    if arguments.against is not None:
+        compare(arguments)
+        return
     trainer = Trainer(arguments)
     if arguments.validate:
         trainer.validate("average")

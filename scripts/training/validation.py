@@ -13,6 +13,7 @@ from training.pictures import centre_crop, to_tensor
 
 EVALUATED_D = (0.3, 0.75, 1.9, 4.75, 12.0)
 OBJECTIVES = {"mse": 0.0, "visual": 1.0}
+MEASURES = ("psnr", "score")
 SIDE = 256  # of the centres that are looked at
 Row = dict[str, float | str]
 
@@ -55,3 +56,17 @@ def _figures(network: BaseNetwork, pixels: torch.Tensor) -> tuple[float, float, 
     score = visual.score(pixels, decoded / 255).item()
     psnr = 10 * math.log10(255**2 / max(mse, 1e-3))
     return output.y_bits.item() / area + z, psnr, score, z
+
+
+def rate_changes(anchor: list[Row], other: list[Row], measure: str) -> list[float]:
+    """Percent of rate at equal `measure`, "psnr" or "score": over the common range, then for its
+    low, middle and high third. Cubic fits of the logarithm of the rate."""
+    fits, ends = [], []
+    for rows in (anchor, other):
+        quality = np.array([r[measure] for r in rows], float)
+        fits.append(np.polyfit(quality, np.log([r["bpp"] for r in rows]), 3))
+        ends.append((quality.min(), quality.max()))
+    x = np.linspace(max(e[0] for e in ends), min(e[1] for e in ends), 301)
+    difference = np.polyval(fits[1], x) - np.polyval(fits[0], x)
+    parts = (difference, *np.array_split(difference, 3))
+    return [100 * (math.exp(part.mean()) - 1) for part in parts]

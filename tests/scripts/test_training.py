@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from dataclasses import asdict
 from functools import partial
@@ -61,16 +62,46 @@ def test_training_resumes_exactly(
 
 
 def test_a_decay_leaves_the_stable_weights(tiles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They are written before it; what it ends with is a file of its own."""
+    """They are written before it, in pieces too; what it ends with is a file of its own."""
     train, state = script("training.base"), script("training.state")
     monkeypatch.setattr(train, "BaseConfig", partial(BaseConfig, **asdict(tiny_base.CONFIG)))
     monkeypatch.setattr(train.Trainer, "validate", lambda trainer, label: None)
     arguments = [str(tiles), "--state", str(tiles / "run.pt"), "--steps", "2", "--plan", "2x64"]
-    arguments += ["--decay-seconds", "600", "--device", "cpu"]
+    arguments += ["--decay-seconds", "600", "--pieces", str(tiles / "pieces"), "--device", "cpu"]
     arguments += ["--threads", str(torch.get_num_threads())]
     script("train").main(["base", *arguments])
     assert state.read_state(tiles / "run.pt")["step"] == 0
     assert state.read_state(tiles / "run.decayed.pt")["step"] == 2
+    stable, decayed = (state.read_state(tiles / name) for name in ("pieces", "decayed"))
+    assert (stable["step"], decayed["step"]) == (0, 2)
+    assert decayed["network"]["steps.log_steps"].dtype == torch.float16
+
+
+def test_weights_are_compared_at_equal_quality(
+    tiles: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With themselves: nothing gained, by either measure at either objective."""
+    train = script("training.base")
+    monkeypatch.setattr(train, "BaseConfig", partial(BaseConfig, **asdict(tiny_base.CONFIG)))
+    monkeypatch.setattr(train.Trainer, "validate", lambda trainer, label: None)
+    state = str(tiles / "run.pt")
+    common = [str(tiles), "--state", state, "--device", "cpu"]
+    common += ["--threads", str(torch.get_num_threads())]
+    script("train").main(["base", *common, "--steps", "1", "--plan", "2x64"])
+    capsys.readouterr()
+    script("train").main(["base", *common, "--against", state])
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(row["objective"], row["at equal"]) for row in rows] == [
+        (objective, measure) for objective in ("mse", "visual") for measure in ("psnr", "score")
+    ]
+    assert all(row["percent"] == [0, 0, 0, 0] for row in rows)
+
+
+def test_tables_compare_rates_at_equal_quality() -> None:
+    validation = script("training.validation")
+    rows = [{"bpp": 2.0**-i, "psnr": 40.0 - 3 * i} for i in range(5)]
+    other = [{**row, "bpp": 0.9 * row["bpp"]} for row in rows]
+    np.testing.assert_allclose(validation.rate_changes(rows, other, "psnr"), [-10] * 4, atol=1e-6)
 
 
 def test_training_goes_on_from_a_pack(tiles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
