@@ -140,7 +140,7 @@ def test_data_on_the_standard_error(two: Path) -> None:
     done = sh(script, two)
     assert read_file((two / "out.lic").read_bytes()).header.width == 17
     warning, result = done.output.decode().splitlines()
-    assert warning.startswith("warning: a.png: --target-psnr 99 is more than the network")
+    assert warning.startswith("warning: a.png: --target-psnr 99 is out of reach")
     assert result.startswith("a.png -> /dev/stderr: ")
 
 
