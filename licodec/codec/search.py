@@ -19,14 +19,15 @@ class SharedAnalysis:
 
     def __init__(self, picture: Picture) -> None:
         self._picture = picture
-        self._view: object = None
+        self._conditions: object = None
         self._analysed: Analysed | None = None
 
     def at(self, session: Session) -> Analysed:
         """The analysis as `session` does it."""
-        if self._analysed is None or self._view != session.view:
+        if self._analysed is None or self._conditions != session.analysis_conditions:
             self._analysed = None  # first, as a large picture's takes much memory
-            self._view, self._analysed = session.view, session.analyse(self._picture)
+            self._conditions = session.analysis_conditions
+            self._analysed = session.analyse(self._picture)
         return self._analysed
 
 

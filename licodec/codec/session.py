@@ -127,8 +127,8 @@ class Session:
     # Encoding ------------------------------------------------------------------------------
 
     @property
-    def view(self) -> object:
-        """What the analysis depends on: sessions with an equal view analyse alike."""
+    def analysis_conditions(self) -> object:
+        """What the analysis depends on: sessions in which it is equal analyse alike."""
         return self.setting.gains, self.setting.objective, self.programs.place
 
     def analyse(self, picture: Picture) -> Analysed:
@@ -153,7 +153,7 @@ class Session:
         return self.finish(picture, self.code_latents(self.analyse(picture)))
 
     def code(self, picture: Picture, analysed: Analysed) -> Coded:
-        """Code a picture that a session of the same view has analysed."""
+        """Code a picture that a session of the same conditions of analysis has analysed."""
         return self.finish(picture, self.code_latents(analysed))
 
     def code_latents(self, analysed: Analysed) -> CodedLatents:
@@ -214,7 +214,7 @@ class Session:
         else:
             rows = self._rows_of_part(lic, part)
             if alpha is not None:
-                alpha = alpha[part.top :, part.left :][: part.height, : part.width]
+                alpha = part.cut(alpha)
         divisor = view.divisor(part)
         if divisor == 1:
             shape, plane = (part.height, part.width, header.channels), alpha

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from licodec.compare.codecs import PeerCodec
-from licodec.compare.crops import Box, Crop, box_of
+from licodec.compare.crops import Wanted, crop_of
 from licodec.compare.matching import Equal, excess, nearest, ratio
 from licodec.compare.measures import (
     MS_SSIM_SMALLEST_SIDE,
@@ -22,6 +22,7 @@ from licodec.compare.measures import (
 )
 from licodec.errors import LicodecError
 from licodec.images import Picture, psnr
+from licodec.images.views import Crop
 
 LICODEC = "licodec"
 
@@ -48,7 +49,7 @@ class Plan:
     ds: Sequence[float]
     peers: Sequence[PeerCodec]
     equal: Equal
-    crop: Crop
+    crop: Wanted
     perceptual: bool
 
     @property
@@ -98,7 +99,7 @@ class Compared:
     name: str
     width: int
     height: int
-    box: Box
+    box: Crop
     crop: np.ndarray
     thumbnail: np.ndarray
     icc: bytes | None
@@ -122,7 +123,7 @@ def compare(
     A codec that cannot code the picture is left out, with a note. Raises UsageError for a crop
     that the picture does not hold, and what `subject` raises.
     """
-    box = box_of(plan.crop, picture.pixels)
+    box = crop_of(plan.crop, picture.pixels)
     bench = _Bench(picture.pixels, box, plan)
     mine = Picture(picture.pixels)  # files compare by their pixels alone
     levels = []
@@ -139,7 +140,7 @@ def compare(
         picture.width,
         picture.height,
         box,
-        box.of(picture.pixels),
+        box.cut(picture.pixels).copy(),
         _reduced(picture.pixels, step),
         picture.icc,
         tuple(levels),
@@ -150,7 +151,7 @@ def compare(
 class _Bench:
     """One picture with what was made of it so far: attempts serve all levels."""
 
-    def __init__(self, pixels: np.ndarray, box: Box, plan: Plan) -> None:
+    def __init__(self, pixels: np.ndarray, box: Crop, plan: Plan) -> None:
         self._pixels, self._box, self._plan = pixels, box, plan
         self._perceptual = plan.perceptual and self._suits_ssimulacra2()
         self._files: dict[tuple[str, int], bytes] = {}
@@ -199,7 +200,7 @@ class _Bench:
     ) -> Coding:
         """A coding with its measurements."""
         quality = measure(self._pixels, decoded, self._perceptual)
-        return Coding(codec, setting, size, quality, self._box.of(decoded))
+        return Coding(codec, setting, size, quality, self._box.cut(decoded).copy())
 
     def _file(self, peer: PeerCodec, quality: int) -> bytes:
         key = peer.name, quality

@@ -8,29 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from licodec.errors import LimitError, UsageError
+from licodec.images.views import Crop
 
 WIDEST, HIGHEST = 768, 512  # pixels of a crop that nobody asked for
 SMALLEST = 192, 128
 PAGE_PIXELS = 2**24  # of all crops of a page; a pixel takes about 2.5 bytes of it, at most 4
 _LOOKED_AT = 2**22  # pixels, about, of a picture's detail
-
-
-@dataclass(frozen=True)
-class Box:
-    """A rectangle of a picture, in pixels."""
-
-    left: int
-    top: int
-    width: int
-    height: int
-
-    def of(self, pixels: np.ndarray) -> np.ndarray:
-        """A copy of what it holds of (H, W, C) pixels."""
-        rows = slice(self.top, self.top + self.height)
-        return pixels[rows, self.left : self.left + self.width].copy()
-
-    def __str__(self) -> str:
-        return f"{self.width}x{self.height}+{self.left}+{self.top}"
 
 
 @dataclass(frozen=True)
@@ -41,24 +24,27 @@ class CropSize:
     height: int
 
 
-Crop = Box | CropSize
+Wanted = Crop | CropSize
 
-_GEOMETRY = re.compile(r"(\d{1,6})x(\d{1,6})(?:\+(\d{1,6})\+(\d{1,6}))?")
+_SIZE = re.compile(r"(\d{1,6})x(\d{1,6})")
 
 
-def parse_crop(text: str) -> Crop:
+def parse_crop(text: str) -> Wanted:
     """The crop that "WxH+X+Y" or "WxH" asks for. Raises UsageError."""
-    match = _GEOMETRY.fullmatch(text.strip())
-    width, height, left, top = (int(n or 0) for n in match.groups()) if match else (0,) * 4
-    if not width or not height or match is None:
+    size = _SIZE.fullmatch(text.strip())
+    try:
+        found = Crop.of(text) if size is None else CropSize(*map(int, size.groups()))
+    except UsageError:
+        found = CropSize(0, 0)
+    if not found.width or not found.height:
         raise UsageError(
             f"--crop {text!a}: give WIDTHxHEIGHT+LEFT+TOP in pixels, as 400x300+120+80, or "
             "WIDTHxHEIGHT alone for the place with most detail"
         )
-    return CropSize(width, height) if match[3] is None else Box(left, top, width, height)
+    return found
 
 
-def crop_within(wanted: Crop | None, count: int) -> Crop:
+def crop_within(wanted: Wanted | None, count: int) -> Wanted:
     """What was asked for, or else a size, for `count` crops on one page.
 
     Raises LimitError where they would be too large to be looked at in a browser.
@@ -80,7 +66,7 @@ def crop_within(wanted: Crop | None, count: int) -> Crop:
     return wanted
 
 
-def box_of(crop: Crop, pixels: np.ndarray) -> Box:
+def crop_of(crop: Wanted, pixels: np.ndarray) -> Crop:
     """The crop's place in (H, W, C) pixels. Raises UsageError where the picture does not hold it;
     a size alone is cut to the picture's."""
     height, width = pixels.shape[:2]
@@ -91,8 +77,8 @@ def box_of(crop: Crop, pixels: np.ndarray) -> Box:
     return crop
 
 
-def most_detailed(pixels: np.ndarray, width: int, height: int) -> Box:
-    """The box of this size, no larger than the picture, whose neighbouring samples differ most:
+def most_detailed(pixels: np.ndarray, width: int, height: int) -> Crop:
+    """The crop of this size, no larger than the picture, whose neighbouring samples differ most:
     where codecs have most to keep. Of equal ones it is the nearest to the middle."""
     rows, columns = pixels.shape[:2]
     step = max(1, round((rows * columns / _LOOKED_AT) ** 0.5))
@@ -105,7 +91,7 @@ def most_detailed(pixels: np.ndarray, width: int, height: int) -> Box:
     places = np.argwhere(found == found.max())
     middle = np.subtract(found.shape, 1) / 2
     top, left = places[np.abs(places - middle).sum(1).argmin()] * step
-    return Box(min(int(left), columns - width), min(int(top), rows - height), width, height)
+    return Crop(width, height, min(int(left), columns - width), min(int(top), rows - height))
 
 
 def _differences(plane: np.ndarray, step: int) -> np.ndarray:

@@ -56,6 +56,10 @@ class Crop:
             )
         return cls(*map(int, numbers))
 
+    def cut(self, planes: np.ndarray) -> np.ndarray:
+        """What it holds of (H, W, ...); a view of the array."""
+        return planes[self.top : self.top + self.height, self.left : self.left + self.width]
+
     def require_within(self, width: int, height: int) -> None:
         """Raise UsageError unless a picture of these sides has all of it."""
         if self.left + self.width > width or self.top + self.height > height:
@@ -135,10 +139,8 @@ def make_view(
 
 def cropped(picture: Picture, crop: Crop) -> Picture:
     """The pixels and alpha of a part, which is within; metadata as they are."""
-    rows = slice(crop.top, crop.top + crop.height)
-    columns = slice(crop.left, crop.left + crop.width)
-    alpha = None if picture.alpha is None else picture.alpha[rows, columns]
-    return replace(picture, pixels=picture.pixels[rows, columns], alpha=alpha)
+    alpha = None if picture.alpha is None else crop.cut(picture.alpha)
+    return replace(picture, pixels=crop.cut(picture.pixels), alpha=alpha)
 
 
 @dataclass(frozen=True)

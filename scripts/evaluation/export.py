@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 from rates import described, in_words
 
 from licodec.codec import Codec
-from licodec.compare.crops import Crop, box_of
+from licodec.compare.crops import Wanted, crop_of
 from licodec.container import read_file
 from licodec.errors import BadInputError
 from licodec.files import save_atomically
@@ -30,7 +30,7 @@ LABEL_HEIGHT, GAP, ZOOM = 22, 6, 2  # the first two in pixels
 
 
 def export(
-    folder: Path, pack: PackName, paths: Sequence[Path], rates: Sequence[Rate], crop: Crop | None
+    folder: Path, pack: PackName, paths: Sequence[Path], rates: Sequence[Rate], crop: Wanted | None
 ) -> Path:
     """Code every picture at every rate and write what decoding its file gives; the manifest.
 
@@ -101,15 +101,15 @@ def sheet(crops: Sequence[np.ndarray], labels: Sequence[str]) -> Picture:
     return Picture(np.asarray(drawn))
 
 
-def show(folder: Path, path: Path, entries: Sequence[Mapping[str, Any]], crop: Crop) -> None:
+def show(folder: Path, path: Path, entries: Sequence[Mapping[str, Any]], crop: Wanted) -> None:
     """Write the crop of a picture and of what was decoded of it to FOLDER/NAME-crop.png.
 
     Raises UsageError where the picture does not hold it.
     """
     files = [path, *(folder / entry["file"] for entry in entries)]
     shown = [read_picture(file, str(file)).pixels for file in files]
-    box = box_of(crop, shown[0])
-    crops = [np.repeat(box.of(pixels), 3 // pixels.shape[2], 2) for pixels in shown]
+    box = crop_of(crop, shown[0])
+    crops = [np.repeat(box.cut(pixels), 3 // pixels.shape[2], 2) for pixels in shown]
     labels = [f"{Path(entry['file']).parent}: {entry['bpp']:.3f} bpp" for entry in entries]
     data = encode_picture(sheet(crops, ["original", *labels]), "PNG")
     save_atomically(folder / f"{path.stem}-crop.png", data, overwrite=True)

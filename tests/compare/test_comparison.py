@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from licodec.compare.comparison import LICODEC, THUMBNAIL_SIDE, Compared, compare
-from licodec.compare.crops import Box
 from licodec.compare.figures import groups_of, mean_groups, measured, setting_in_words, to_json
 from licodec.compare.matching import Equal
 from licodec.compare.measures import Quality
 from licodec.errors import UsageError
 from licodec.images import Picture, psnr
+from licodec.images.views import Crop
 from tests.compare.samples import GridCodec, coarse, compared, plan, subject, textured
 
 
@@ -45,7 +45,7 @@ def test_at_equal_quality_by_ssimulacra2() -> None:
 
 
 def test_measures_are_of_the_whole_picture_and_crops_of_the_box() -> None:
-    picture = compared(of=plan(crop=Box(3, 5, 16, 12)))
+    picture = compared(of=plan(crop=Crop(16, 12, 3, 5)))
     pixels = textured(24, 40)
     decoded = coarse(pixels, 32)
     coding = picture.levels[1].codings[0]
@@ -57,7 +57,7 @@ def test_measures_are_of_the_whole_picture_and_crops_of_the_box() -> None:
 
 def test_a_crop_outside_of_the_picture() -> None:
     with pytest.raises(UsageError, match="--crop"):
-        compared(of=plan(crop=Box(30, 0, 11, 5)))
+        compared(of=plan(crop=Crop(11, 5, 30, 0)))
 
 
 def test_a_codec_that_cannot_is_left_out_and_progress_goes_on() -> None:
