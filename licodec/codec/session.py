@@ -31,10 +31,8 @@ from licodec.container import (
 )
 from licodec.entropy.banded import choose_bands
 from licodec.entropy.model import EntropyModel
-from licodec.entropy.regions import decode_region
 from licodec.entropy.slices import decode_latents, encode_latents
 from licodec.errors import PixelChecksumError
-from licodec.exact.boxes import Box, Window, input_box
 from licodec.exact.planes import PlaneRunner
 from licodec.images import Picture, compress_alpha, decompress_alpha
 from licodec.images.views import WHOLE, Crop, Reduction, View
@@ -245,6 +243,10 @@ class Session:
 
     def _rows_of_part(self, lic: LicFile, part: Crop) -> Iterator[np.ndarray]:
         """The pixels (rows, W, C) of a part, from top to bottom. Raises CorruptFileError."""
+        # Here, so that whole pictures do not wait for it.
+        from licodec.entropy.regions import decode_region
+        from licodec.exact.boxes import Box, Window, input_box
+
         schedule, model, header = self.pack.schedule, self.entropy_model, lic.header
         hyper_shape, stride = self._hyper_shape(header), schedule.latent_stride
         _, height, width = model.latent_shape(hyper_shape)
