@@ -9,6 +9,7 @@ fixed gain can be folded into its layer. Names are those of the published checkp
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 import torch
@@ -58,7 +59,7 @@ class PlaneMatrixProduct(nn.Module):
         return (x.permute(0, 2, 3, 1) @ matrix).permute(0, 3, 1, 2)
 
 
-class Branch(nn.Module):
+class Branch(nn.Module, ABC):
     """What is added to a layer, times its gain.
 
     LAYER, TWICE  what the layer is called beside a branch of this kind, and beside a second one
@@ -72,10 +73,10 @@ class Branch(nn.Module):
     WEIGHTED: ClassVar[tuple[str, ...]] = ()
     gain: Gain
 
+    @abstractmethod
     def folded_into(self, layer: Any) -> None:
         """Add the branch at its largest gain to the weights of `layer`, one of the branch's kind;
         where that is several modules, the one of them that has weights."""
-        raise NotImplementedError
 
 
 class LowRankBranch(Branch):
