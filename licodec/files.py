@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import select
 import stat
 import sys
@@ -220,7 +219,7 @@ def save_atomically(path: Path, data: bytes, overwrite: bool) -> None:
         return
     final = _final_path(path)
     # The name is fixed before the file exists, so that no interrupt can come between them.
-    temporary = final.with_name(f".licodec-{secrets.token_hex(8)}.tmp")
+    temporary = final.with_name(f".licodec-{os.urandom(8).hex()}.tmp")
     try:
         with open(temporary, "xb") as stream:
             stream.write(data)

@@ -6,11 +6,14 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from licodec.container import MAGIC, MAX_LIC_FILE_BYTES
 from licodec.descriptors import is_standard_input, is_standard_output
 from licodec.files import display_name, open_input, read_at_most, read_bytes
-from licodec.images import MAX_PICTURE_FILE_BYTES, Picture
+
+if TYPE_CHECKING:
+    from licodec.images import Picture
 
 _HEAD_BYTES = 64  # of a file that is no .lic file: enough to say what it is
 
@@ -25,7 +28,7 @@ def target_name(target: str) -> str:
 
 def read_source(source: str) -> Picture:
     """The picture in a file or on the standard input. Raises BadInputError, LimitError."""
-    from licodec.images import read_picture
+    from licodec.images import MAX_PICTURE_FILE_BYTES, read_picture
 
     if is_standard_input(source):
         data = read_bytes(source, MAX_PICTURE_FILE_BYTES)

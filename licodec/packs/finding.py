@@ -9,7 +9,7 @@ from pathlib import Path
 
 from licodec.errors import CorruptFileError, LicodecError, UsageError, WeightsMissingError
 from licodec.files import is_missing
-from licodec.packs.storage import SUFFIX, ForeignFileError, PackName, read_name
+from licodec.packs.storage import SUFFIX, ForeignFileError, PackName, mentions, read_name
 
 SEARCH_VARIABLE = "LICODEC_WEIGHTS"
 
@@ -96,11 +96,14 @@ def find_pack(weights_id: bytes, backbone: str, adapter_id: bytes | None = None)
 
     Raises WeightsMissingError naming what to install, and the backbone's other packs.
     """
+    for path in filter(lambda path: mentions(path, weights_id), _pack_files()):
+        with contextlib.suppress(CorruptFileError):
+            name = read_name(path)
+            if name.weights_id == weights_id and name.has_adapters(adapter_id):
+                return name
     others, sets = [], []
     for name in installed_packs():
         if name.weights_id == weights_id:
-            if name.has_adapters(adapter_id):
-                return name
             sets += [own.adapter_id.hex() for own in name.adapters] or ["none"]
         elif name.backbone == backbone:
             others.append(f"{name.plan_name} ({name.weights_id.hex()})")

@@ -248,6 +248,14 @@ def is_objective(value: Any) -> bool:
     return isinstance(value, str) and _OBJECTIVE.fullmatch(value) is not None
 
 
+def mentions(path: Path, weights_id: bytes) -> bool:
+    """Whether a pack may have this id: its description, which is long, is not parsed."""
+    try:
+        return weights_id.hex() in _read_texts(path)[METADATA_KEY]
+    except CorruptFileError:
+        return False
+
+
 def read_name(path: Path) -> PackName:
     """The head of a pack; its content is not checked. Raises CorruptFileError."""
     metadata = _described(path, _read_texts(path))
