@@ -7,7 +7,7 @@ import time
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from licodec.batches.converter import Likeness, Look, Made
 from licodec.cli import machine
@@ -31,9 +31,11 @@ from licodec.images import (
     metadata_subset,
     output_format,
 )
-from licodec.images.transparency import Colour, flattened
 from licodec.images.views import WHOLE, View
 from licodec.library import Library
+
+if TYPE_CHECKING:
+    from licodec.images.transparency import Colour
 
 DEFAULT_FORMAT = "PNG"
 
@@ -159,6 +161,8 @@ class Decoder:
             decoded = self.library.decode_with(codec, lic, settings.view)
             kept = metadata_subset(decoded, settings.metadata)
             if settings.background is not None:
+                from licodec.images.transparency import flattened
+
                 kept = flattened(kept, settings.background)
             chosen = settings.format or format_of(target)
             image = encode_picture(kept, chosen, settings.png_compression, settings.quality)

@@ -13,7 +13,6 @@ from licodec.container.limits import check_alpha_size, check_picture_size
 from licodec.errors import CorruptFileError, LimitError
 from licodec.images.formats import PNG_START
 from licodec.images.pillow import PILLOW_ERRORS, one_line, pillow_limits_lifted
-from licodec.images.png_chunks import chunks
 
 
 def compress_alpha(alpha: np.ndarray) -> bytes:
@@ -55,6 +54,8 @@ def _check(data: bytes, height: int, width: int) -> None:
 
     Pillow takes a stream that ends early and leaves the rest of the plane 0.
     """
+    from licodec.images.png_chunks import chunks
+
     if data[: len(PNG_START)] != PNG_START:
         raise CorruptFileError("alpha plane: not a PNG")
     parts = list(chunks(io.BytesIO(data)))

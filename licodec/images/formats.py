@@ -30,6 +30,7 @@ INPUT_SUFFIXES = frozenset(suffix for _, _, suffixes in _READ for suffix in suff
 HEAD_BYTES = 64
 
 PNG_START = b"\x89PNG\r\n\x1a\n"
+EXIF_PREFIX = b"Exif\x00\x00"  # of the block in a JPEG
 JPEG_START = b"\xff\xd8"
 TIFF_STARTS = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 JP2_STARTS = (b"\x00\x00\x00\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51")

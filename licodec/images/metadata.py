@@ -15,10 +15,9 @@ from typing import Any, TypeVar
 
 from licodec.files import display_name
 from licodec.images.colour import ColourSpace
+from licodec.images.formats import EXIF_PREFIX
 
 Block = TypeVar("Block")
-
-EXIF_PREFIX = b"Exif\x00\x00"
 
 _ORIENTATION_TAG = 0x0112
 _EXIF_DIRECTORY_TAG = 0x8769

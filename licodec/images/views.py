@@ -15,7 +15,6 @@ import numpy as np
 from PIL.Image import Resampling
 
 from licodec.errors import UsageError
-from licodec.images.metadata import resized_exif, without_thumbnail
 from licodec.images.picture import Picture
 
 SCALES = (1, 2, 4, 8)  # that divide width and height
@@ -238,6 +237,8 @@ def with_sides(picture: Picture, before: tuple[int, int], cut: bool) -> Picture:
     sides, exif, notes = (picture.width, picture.height), picture.exif, picture.notes
     if exif is None or sides == before:
         return picture
+    from licodec.images.metadata import resized_exif, without_thumbnail
+
     if cut and (bare := without_thumbnail(exif)) is not None:
         exif, notes = bare, (*notes, "the thumbnail in Exif left out, it shows the whole picture")
     return replace(picture, exif=resized_exif(exif, before, sides), notes=notes)

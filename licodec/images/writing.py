@@ -7,12 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from PIL import ExifTags, Image, PngImagePlugin, TiffImagePlugin
+from PIL import ExifTags, Image, PngImagePlugin
 
 from licodec.errors import LicodecError, LimitError, UsageError
-from licodec.images.directory import DESCRIPTIVE_TAGS, described_exif
-from licodec.images.formats import INPUT_FORMATS
-from licodec.images.metadata import EXIF_PREFIX
+from licodec.images.formats import EXIF_PREFIX, INPUT_FORMATS
 from licodec.images.picture import METADATA_KINDS, Picture
 from licodec.images.pillow import PILLOW_ERRORS, one_line
 
@@ -220,6 +218,8 @@ def _metadata_options(picture: Picture, output: OutputFormat) -> dict[str, Any]:
 
 def _tiff_directory(exif: bytes | None, xmp: bytes | None) -> Image.Exif:
     """The tags that Exif and XMP become in a TIFF's own directory."""
+    from licodec.images.directory import DESCRIPTIVE_TAGS, described_exif
+
     directory = Image.Exif()
     try:
         if exif is not None:
@@ -234,5 +234,5 @@ def _tiff_directory(exif: bytes | None, xmp: bytes | None) -> Image.Exif:
             "choose PNG, or leave it out (--metadata)"
         ) from error
     if xmp is not None:
-        directory[TiffImagePlugin.XMP] = xmp
+        directory[ExifTags.Base.XMLPacket] = xmp
     return directory

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from licodec.errors import CorruptFileError, LicodecError, UsageError, WeightsMissingError
 from licodec.files import is_missing
-from licodec.packs.storage import SUFFIX, ForeignFileError, PackName, mentions, read_name
+from licodec.packs.storage import SUFFIX, ForeignFileError, PackName, read_name, read_name_of
 
 SEARCH_VARIABLE = "LICODEC_WEIGHTS"
 
@@ -96,11 +96,11 @@ def find_pack(weights_id: bytes, backbone: str, adapter_id: bytes | None = None)
 
     Raises WeightsMissingError naming what to install, and the backbone's other packs.
     """
-    for path in filter(lambda path: mentions(path, weights_id), _pack_files()):
+    for path in _pack_files():
         with contextlib.suppress(CorruptFileError):
-            name = read_name(path)
-            if name.weights_id == weights_id and name.has_adapters(adapter_id):
-                return name
+            found = read_name_of(path, weights_id)
+            if found is not None and found.has_adapters(adapter_id):
+                return found
     others, sets = [], []
     for name in installed_packs():
         if name.weights_id == weights_id:

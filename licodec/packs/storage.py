@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -165,25 +165,6 @@ def _narrowed(tensor: np.ndarray) -> np.ndarray:
     return tensor.astype(np.int16) if fits and tensor.max(initial=0) <= span.max else tensor
 
 
-def _read_texts(path: Path) -> dict[str, str]:
-    """The strings in the head of a pack's file: the description and perhaps a checksum."""
-    try:
-        if path.is_dir():
-            raise CorruptFileError(f"{path}: a directory, not a weights pack")
-        if path.stat().st_size > LARGEST_PACK:
-            raise CorruptFileError(f"{path}: larger than any weights pack")
-        with safetensors.safe_open(path, "np") as file:
-            texts = file.metadata() or {}
-    except OSError as error:
-        reason = error.strerror or error
-        raise CorruptFileError(f"{path}: cannot be read: {reason}") from None
-    except safetensors.SafetensorError as error:
-        raise CorruptFileError(f"{path}: not a readable weights pack ({error})") from None
-    if METADATA_KEY not in texts:
-        raise ForeignFileError(f"{path}: a safetensors file, but not a licodec weights pack")
-    return texts
-
-
 def _described(path: Path, texts: Mapping[str, str]) -> dict[str, Any]:
     """The description as JSON gives it, its head checked."""
     try:
@@ -248,17 +229,21 @@ def is_objective(value: Any) -> bool:
     return isinstance(value, str) and _OBJECTIVE.fullmatch(value) is not None
 
 
-def mentions(path: Path, weights_id: bytes) -> bool:
-    """Whether a pack may have this id: its description, which is long, is not parsed."""
-    try:
-        return weights_id.hex() in _read_texts(path)[METADATA_KEY]
-    except CorruptFileError:
-        return False
+def read_name_of(path: Path, weights_id: bytes) -> PackName | None:
+    """The head of a pack, None where it is not of this id: then its description, which is long, is
+    not parsed. Raises CorruptFileError."""
+    texts = _Opened(path).texts
+    name = _name(path, texts) if weights_id.hex() in texts[METADATA_KEY] else None
+    return name if name is not None and name.weights_id == weights_id else None
 
 
 def read_name(path: Path) -> PackName:
     """The head of a pack; its content is not checked. Raises CorruptFileError."""
-    metadata = _described(path, _read_texts(path))
+    return _name(path, _Opened(path).texts)
+
+
+def _name(path: Path, texts: Mapping[str, str]) -> PackName:
+    metadata = _described(path, texts)
     return PackName(
         path,
         metadata["backbone"],
@@ -291,10 +276,10 @@ def read_pack(path: Path) -> Pack:
 
     Raises CorruptFileError.
     """
-    texts = _read_texts(path)
-    metadata = _described(path, texts)
+    opened = _Opened(path)
+    metadata = _described(path, opened.texts)
     with _faults_of(path):
-        stored = dict(_Opened(path))
+        stored = dict(opened)
         pack = _as_described(stored, metadata)
         # All of it is read, and what it was read from is let go.
         pack = replace(pack, programs=dict(pack.programs), tensors=dict(pack.tensors))
@@ -302,7 +287,7 @@ def read_pack(path: Path) -> Pack:
         _check_id(pack, metadata)
         for adapters in pack.adapters:
             check_adapter_id(pack, adapters)
-        _check_whole(texts, stored)
+        _check_whole(opened.texts, stored)
     return pack
 
 
@@ -312,15 +297,15 @@ def open_pack(path: Path) -> Pack:
     What decodes without adapters is read and checked at once: form, bounds, tables, and the id.
     The rest is checked by ``require_adapters`` and ``require_encoder``. Raises CorruptFileError.
     """
-    texts = _read_texts(path)
-    metadata = _described(path, texts)
+    opened = _Opened(path)
+    metadata = _described(path, opened.texts)
 
     @cache
     def require_whole() -> None:
-        _check_whole(texts, dict(_Opened(path)))
+        _check_whole(opened.texts, dict(opened))
 
     with _faults_of(path):
-        pack = _as_described(_Opened(path), metadata)
+        pack = _as_described(opened, metadata)
         pack = replace(pack, require_whole=require_whole)
         check_decoder(pack)
         _check_id(pack, metadata)
@@ -345,12 +330,33 @@ def _faults_of(path: Path) -> Iterator[None]:
 
 
 class _Opened(Mapping[str, np.ndarray]):
-    """The tensors of a pack's file, each read when it is asked for."""
+    """The tensors of a pack's file, each read when it is asked for.
+
+    texts  the strings in its head: the description and perhaps a checksum
+
+    Raises CorruptFileError, as ForeignFileError for what is no pack.
+    """
 
     def __init__(self, path: Path) -> None:
-        with _damage():
+        try:
+            if path.is_dir():
+                raise CorruptFileError(f"{path}: a directory, not a weights pack")
+            if path.stat().st_size > LARGEST_PACK:
+                raise CorruptFileError(f"{path}: larger than any weights pack")
             file: Any = safetensors.safe_open(path, "np")  # without types of its own
-        self._file, self._names = file, list(file.keys())
+            self._file, self.texts = file, dict[str, str](file.metadata() or {})
+        except OSError as error:
+            reason = error.strerror or error
+            raise CorruptFileError(f"{path}: cannot be read: {reason}") from None
+        except safetensors.SafetensorError as error:
+            raise CorruptFileError(f"{path}: not a readable weights pack ({error})") from None
+        if METADATA_KEY not in self.texts:
+            raise ForeignFileError(f"{path}: a safetensors file, but not a licodec weights pack")
+
+    @cached_property
+    def _names(self) -> list[str]:
+        with _damage():
+            return list(self._file.keys())
 
     def __getitem__(self, name: str) -> np.ndarray:
         with _damage():

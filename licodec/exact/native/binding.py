@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -32,16 +32,14 @@ SOURCES = {
 }
 
 
-@dataclass(frozen=True)
-class BoundStage:
+class BoundStage(NamedTuple):
     """A stage and its row; the plane that goes with it is another matter."""
 
     stage: Stage
     row: StageRow
 
 
-@dataclass(frozen=True)
-class BoundTask:
+class BoundTask(NamedTuple):
     """work  multiplications for each position of a tile, about"""
 
     task: Task

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from ctypes import c_int64, c_void_p
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -35,16 +35,14 @@ WORTH_THREADS = 2_000_000  # multiplications, which one thread does in a fractio
 Size = tuple[int, int]
 
 
-@dataclass(frozen=True)
-class Given:
+class Given(NamedTuple):
     """An output: its shape (rows, columns, channels), and its type in NumPy."""
 
     shape: tuple[int, int, int]
     dtype: np.dtype
 
 
-@dataclass(frozen=True)
-class Layout:
+class Layout(NamedTuple):
     """tasks, stages  tables of programs.h; slot 0 of memory is `memory` bytes
     blocks  of all tasks
     scratch bytes that each thread needs beside

@@ -5,8 +5,8 @@ from __future__ import annotations
 import ctypes
 import os
 from ctypes import c_int64, c_void_p
-from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 from licodec.errors import UsageError
 from licodec.exact.native import LEVEL_VARIABLE, NONE, function
@@ -15,8 +15,7 @@ from licodec.exact.native.tables import STAGE_SIZE, TASK_SIZE
 PLAIN = "c"  # the level without vectors, which takes seconds
 
 
-@dataclass(frozen=True)
-class Level:
+class Level(NamedTuple):
     """number     the library's
     lanes      outputs of a vector
     step_u8    inputs of a product of operands of bytes; 0: there is no kernel for them

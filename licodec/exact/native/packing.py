@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from ctypes import c_int64, c_void_p
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -22,8 +21,7 @@ MOST_PIECES = 4  # of the bits of weights
 _PACK_ARGUMENTS = (c_void_p, c_int64, c_void_p, c_int64, c_void_p, c_void_p)
 
 
-@dataclass(frozen=True)
-class Storage:
+class Storage(NamedTuple):
     """How a value is kept in memory: an integer is what is stored, plus `zero`.
 
     border  pixels around the plane that stand for 0
@@ -35,8 +33,7 @@ class Storage:
     border: int
 
 
-@dataclass(frozen=True)
-class Packed:
+class Packed(NamedTuple):
     """A row of a table of programs.h, and the arrays that its pointers lead into."""
 
     row: ConvolutionRow | TransformRow

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,8 +21,7 @@ BY_INTEGER = frozenset({"requantize", "clamp", "table", "add", "mul", "scale"})
 INPUT, LOAD, STORE, GIVE = "input", "load", "store", "give"
 
 
-@dataclass(frozen=True)
-class Stage:
+class Stage(NamedTuple):
     """What a task does to its integers: an operation, or to `store` or `give` them as a value.
 
     other   the operand beside the integers: of add and mul read from its plane, scale's number
@@ -73,8 +73,7 @@ class Task:
         return own + [stage.value for stage in self.stages if stage.kind == STORE]
 
 
-@dataclass(frozen=True)
-class TaskList:
+class TaskList(NamedTuple):
     """tasks   in the order in which they run
     joined  values whose planes are channels of a concatenation's, from a channel on, by name
     readers operations that read a value, those without use left out, by name
@@ -219,7 +218,7 @@ def _shuffle(task: Task, channels: int, factor: int) -> None:
     (row in block, column in block, channel), in which they lie there."""
     task.order = np.arange(channels).reshape(-1, factor**2).T.ravel()
     task.factor = factor
-    task.stages = [replace(stage, order=task.order) for stage in task.stages]
+    task.stages = [stage._replace(order=task.order) for stage in task.stages]
 
 
 def _needed(program: Program) -> list[Operation]:
