@@ -22,9 +22,7 @@ Ds = Annotated[
 Codecs = Annotated[
     str | None,
     typer.Option(
-        metavar="NAMES",
-        help="Of jpeg,webp,avif,jxl; by default all that there are here.",
-        show_default=False,
+        metavar="NAMES", help="Of jpeg,webp,avif,jxl; by default all that there are here."
     ),
 ]
 AtEqual = Annotated[
@@ -41,7 +39,6 @@ CropShown = Annotated[
         metavar="WxH+X+Y",
         help="What the page shows of each picture, in pixels; WxH alone is put where most detail "
         "is. By default up to 768x512.",
-        show_default=False,
     ),
 ]
 NoLossless = Annotated[
@@ -54,12 +51,9 @@ NoLossless = Annotated[
 ]
 PageOutput = Annotated[
     str | None,
-    typer.Option(
-        "-o",
-        "--output",
+    options.output_option(
         metavar="PAGE",
         help="HTML file to write, or - for standard output. Without it figures are printed alone.",
-        show_default=False,
     ),
 ]
 

@@ -18,7 +18,6 @@ Background = Annotated[
     typer.Option(
         metavar="COLOR",
         help="Flatten alpha onto this colour: a name (white), #rgb or #rrggbb.",
-        show_default=False,
     ),
 ]
 KeepHidden = Annotated[
@@ -44,7 +43,6 @@ OutputQuality = Annotated[
         max=100,
         help="Quality of JPEG, WebP and AVIF outputs, each on its own scale. By default JPEG and "
         "AVIF have 95, and WebP is lossless.",
-        show_default=False,
     ),
 ]
 Compress = Annotated[
@@ -53,7 +51,6 @@ Compress = Annotated[
         min=0,
         max=9,
         help="Compression of PNG outputs: 0 is fastest, 9 smallest. Default: 4.",
-        show_default=False,
     ),
 ]
 
