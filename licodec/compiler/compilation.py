@@ -123,8 +123,7 @@ class Compilation(GridAssignment):
                 self.tensors[stored] = table.astype(np.int32)
                 if adapters:
                     self.beside.setdefault(adapters, {})[name] = stored
-        defaults = {k: v for k, v in KINDS[kind].attributes.items() if v is not None}
-        stated = {**defaults, **attributes}
+        stated = KINDS[kind].defaults | attributes
         self.operations.append(Operation(kind, tuple(inputs), output, names, stated))
         return output
 

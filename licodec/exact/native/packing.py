@@ -10,6 +10,7 @@ import numpy as np
 from licodec.exact.native import function
 from licodec.exact.native.levels import Level
 from licodec.exact.native.tables import MOST_PARTS, ConvolutionRow, TransformRow, Type
+from licodec.exact.passes import weight_parts
 from licodec.exact.program import Operation, Tensors
 from licodec.exact.values import ValueInfo
 
@@ -166,7 +167,7 @@ def _split(weight: np.ndarray, largest: int, groups: int) -> _Parts:
     """
     for pieces in range(1, MOST_PIECES + 1):
         bits = -(-WEIGHT_BITS // pieces)
-        by_bits = _pieces(weight, pieces, bits)
+        by_bits = [part.astype(np.int16) for part in weight_parts(weight, pieces, bits)]
         for blocks in (1, 2, 4, 8) if groups == 1 else (1,):
             if pieces * blocks > MOST_PARTS or blocks > weight.shape[1]:
                 break
@@ -174,16 +175,6 @@ def _split(weight: np.ndarray, largest: int, groups: int) -> _Parts:
             if all(_largest_sum(part, largest) < SUM_LIMIT for part in parts):
                 return _Parts(parts, bits, blocks)
     return _Parts((), 0, 1)
-
-
-def _pieces(weight: np.ndarray, count: int, bits: int) -> list[np.ndarray]:
-    """Balanced digits of `bits` bits, lowest first; the last takes what is left."""
-    half, left, pieces = 1 << (bits - 1), weight.astype(np.int32), []
-    for _ in range(count - 1):
-        piece = ((left + half) & (2 * half - 1)) - half
-        pieces.append(piece.astype(np.int16))
-        left = (left - piece) >> bits
-    return [*pieces, left.astype(np.int16)]
 
 
 def _blocks(weight: np.ndarray, count: int) -> list[np.ndarray]:
