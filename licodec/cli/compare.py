@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import licodec
 from licodec.choice import encode_with_network
 from licodec.cli import machine
-from licodec.cli.compare_options import CompareOptions
 from licodec.cli.options import Machine, ModelOptions
 from licodec.cli.reading import read_source, source_name
 from licodec.cli.rendering import Reporter, Verbosity, about, print_table, progress
@@ -30,6 +29,9 @@ from licodec.images import Picture
 from licodec.library import Library, PackCodecs
 from licodec.packs import choose_pack, require_encoder
 from licodec.rate.modes import Rate, RateMode
+
+if TYPE_CHECKING:
+    from licodec.cli.compare_options import CompareOptions
 
 
 @dataclass(frozen=True)
