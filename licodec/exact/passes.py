@@ -107,10 +107,7 @@ def split_into_passes(
             _steps(operand_count, operand_bits), _steps(weight_count, weight_bits)
         ):
             operands = _operand_parts(low, high, operand_count, operand_step, limits)
-            if not (
-                _operands_fit(operands, limits)
-                and _weights_fit(extremes, weight_count, weight_step, limits)
-            ):
+            if not _parts_fit(operands, extremes, weight_count, weight_step, limits):
                 continue
             weights = weight_parts(weight, weight_count, weight_step)
             pairs = [
@@ -187,12 +184,13 @@ def weight_parts(weight: np.ndarray, count: int, step: int) -> list[np.ndarray]:
     return [*parts, left]
 
 
-def _operands_fit(parts: list[OperandPart], limits: KernelLimits) -> bool:
-    return limits.operand_high is None or all(part.high <= limits.operand_high for part in parts)
-
-
-def _weights_fit(extremes: np.ndarray, count: int, step: int, limits: KernelLimits) -> bool:
-    """Whether the parts of weights that lie between two extremes are in the kernel's range."""
+def _parts_fit(
+    operands: list[OperandPart], extremes: np.ndarray, count: int, step: int, limits: KernelLimits
+) -> bool:
+    """Whether the parts of operands, and those of weights that lie between two extremes, are in
+    the kernel's range."""
+    if limits.operand_high is not None and max(x.high for x in operands) > limits.operand_high:
+        return False
     if limits.weight_low is None or limits.weight_high is None:
         return True
     # The last part grows with the weight, so its own extremes are those of the extremes.

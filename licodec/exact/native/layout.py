@@ -148,20 +148,16 @@ class Layouter:
                 root, _ = self.bound.root(name)
                 first.setdefault(root, i)
                 last[root] = i
-        beginning: dict[int, list[str]] = {}
-        for root, i in first.items():
-            beginning.setdefault(i, []).append(root)
         offsets: dict[str, int] = {}
         live: list[tuple[int, int, str]] = []  # (begin, end, name), ascending
         memory = 0
-        for i in range(len(self.bound.tasks)):
-            for root in beginning.get(i, []):
-                begin, bytes_ = _gap(live, self._bytes(root)), self._bytes(root)
-                live.append((begin, begin + bytes_, root))
-                live.sort()
-                offsets[root] = begin
-                memory = max(memory, begin + bytes_)
-            live = [entry for entry in live if last[entry[2]] >= i]
+        for root, i in first.items():
+            live = [entry for entry in live if last[entry[2]] >= i - 1]
+            begin, bytes_ = _gap(live, self._bytes(root)), self._bytes(root)
+            live.append((begin, begin + bytes_, root))
+            live.sort()
+            offsets[root] = begin
+            memory = max(memory, begin + bytes_)
         return offsets, memory
 
     def _bytes(self, root: str) -> int:

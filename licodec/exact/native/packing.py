@@ -239,8 +239,8 @@ def pack_normalization(operation: Operation, roles: Tensors) -> Packed:
         fraction_bits=a.get("fraction_bits", 0),
         low=a.get("low", 0),
         high=a.get("high", 0),
-        weights=_address(weights),
-        offsets=_address(offsets),
+        weights=weights.ctypes.data,
+        offsets=offsets.ctypes.data,
     )
     return Packed(row, (weights, offsets))
 
@@ -250,7 +250,7 @@ def pack_layernorm(operation: Operation, roles: Tensors) -> Packed:
     gain, bias = (np.ascontiguousarray(roles[role]) for role in ("gain", "bias"))
     row = TransformRow(
         a["root_bits"], a["fraction_bits"], a["epsilon"], a["low"], a["high"],
-        gain=_address(gain), bias=_address(bias),
+        gain=gain.ctypes.data, bias=bias.ctypes.data,
     )  # fmt: skip
     return Packed(row, (gain, bias))
 
@@ -262,10 +262,6 @@ def pack_attention(operation: Operation, roles: Tensors) -> Packed:
     row = TransformRow(
         heads=a["heads"], window=a["window"], shift=a["shift"],
         entries=len(table), by_head=int(len(gain) > 1),
-        gain=_address(gain), bias=_address(bias), table=_address(table),
+        gain=gain.ctypes.data, bias=bias.ctypes.data, table=table.ctypes.data,
     )  # fmt: skip
     return Packed(row, arrays)
-
-
-def _address(array: np.ndarray) -> int:
-    return array.ctypes.data
