@@ -16,7 +16,7 @@ from torch import nn
 
 from licodec.errors import BadInputError, UsageError
 from licodec.networks.adapter_branches import Adapted, Gain, adapted
-from licodec.rate.gains import ALPHA, BETA
+from licodec.rate.gains import ALPHA, BETA, MODES
 
 Whole = TypeVar("Whole", bound=nn.Module)
 
@@ -219,6 +219,12 @@ def attach_to_layer(network: nn.Module, path: str, adapters: AdapterSet) -> bool
 def gains(network: nn.Module) -> Iterator[Gain]:
     """The gains of all adapters."""
     return (module for module in network.modules() if isinstance(module, Gain))
+
+
+def modes_of(network: nn.Module) -> tuple[str, ...]:
+    """The rate modes of its adapters, in the order of MODES."""
+    found = {gain.mode for gain in gains(network)}
+    return tuple(mode for mode in MODES if mode in found)
 
 
 def adapted_layers(network: nn.Module) -> Iterator[tuple[str, Adapted]]:
