@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from licodec.codec import Codec, session
-from licodec.container import LicFile, Stream, Tiles, read_file, write_file
+from licodec.container import MAX_STREAMS, LicFile, Stream, Tiles, read_file, write_file
 from licodec.entropy import regions, tiled
 from licodec.entropy.parts import TileOrder
 from licodec.errors import CorruptFileError, LimitError, PixelChecksumError, UsageError
@@ -279,7 +279,7 @@ def test_many_tiles_are_made_longer() -> None:
     assert tiles is not None
     counts = [len(list(TileOrder(tiles).parts(n, shape))) for n, shape in enumerate(shapes)]
     assert counts == [tiles.count(n, *shape[1:]) for n, shape in enumerate(shapes)]
-    assert sum(counts) <= 1024
+    assert sum(counts) <= MAX_STREAMS
     assert tiles.groups[1][0] > 8
 
 

@@ -283,6 +283,8 @@ def _unpack_payload(data: bytes, header: Header) -> tuple[int, tuple[Stream, ...
         raise CorruptFileError(
             f"chunk DATA: its streams say {stated} bytes where {present} are present"
         )
-    return head.pixel_checksum, tuple(
+    streams = tuple(
         Stream(source.read(size.rans_length), source.read(size.escapes_length)) for size in sizes
     )
+    source.close()  # for its memory: what construct parsed refers to it, in a circle
+    return head.pixel_checksum, streams

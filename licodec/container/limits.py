@@ -26,9 +26,9 @@ MAX_PLAN_BYTES = 64
 # Keeps magic, header and framing within 96 bytes whatever the other header fields are.
 MAX_BACKBONE_BYTES = 15
 
-# Streams are cut at about 2^20 symbols, and 2 symbols a pixel of the largest picture
-# make 512 of them; twice that is room for cuts at other places. Tiles keep to it, too.
-MAX_STREAMS = 1024
+# Streams are cut at about 2^20 symbols, and 2 symbols a pixel of the largest picture make 512 of
+# them; tiles make as many as this, at 9 bytes each.
+MAX_STREAMS = 2048
 
 # Symbols of a tile, which is decoded at once; ours have half of it at most.
 MAX_TILE_SYMBOLS = 2**24

@@ -23,7 +23,7 @@ from licodec.entropy.tiled import TileReader, extremes_in, require_tiles
 from licodec.exact.boxes import Box, Place, Window, input_box, run_over
 from licodec.exact.schedule import LATENTS, PREVIOUS, PhaseStep, Schedule, SliceStep, Step
 
-CHUNK_POSITIONS = 1 << 12  # latent positions that a step's programs run over at a time, for memory
+CHUNK_POSITIONS = 1 << 11  # latent positions that a step's programs run over at a time, for memory
 
 
 # Tiles side by side: their columns, and their streams.
@@ -91,6 +91,7 @@ class _Region:
         decoded = Window(np.zeros(shape, np.int16), held)
         context: Window | None = None
         for index, (step, need) in enumerate(zip(schedule.steps, needs, strict=True)):
+            context = None  # not two at a time
             context = self._step(index, step, need, features, decoded)
         if schedule.residual is not None and context is not None:
             residual = model.runners[schedule.residual]

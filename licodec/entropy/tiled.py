@@ -23,7 +23,7 @@ from licodec.exact.schedule import PHASES, PhaseStep, SliceStep, WavefrontStep
 
 Shape = tuple[int, int, int]
 
-TILE_POSITIONS = 64  # rows and columns of latents of a tile, where there are not too many streams
+TILE_POSITIONS = 48  # rows and columns of latents of a tile, where there are not too many streams
 
 
 class TileWriter:

@@ -165,7 +165,7 @@ def test_metadata_can_be_stripped() -> None:
     ("lic", "error"),
     [
         (replace(PLAIN_FILE, streams=()), CorruptFileError),
-        (replace(PLAIN_FILE, streams=(Stream(b"", b""),) * 1025), LimitError),
+        (replace(PLAIN_FILE, streams=(Stream(b"", b""),) * 2049), LimitError),
         (replace(PLAIN_FILE, alpha_plane=b"plane"), CorruptFileError),
         (replace(FULL_FILE, alpha_plane=None), CorruptFileError),
         (replace(FULL_FILE, alpha_plane=bytes(1024 + 2 * 600 + 1)), LimitError),
