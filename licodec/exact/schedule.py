@@ -231,6 +231,7 @@ def schedule_from_json(data: Any) -> Schedule:
     return schedule
 
 
+# As annotations are strings here.
 _NUMBERS = tuple(field.name for field in fields(Schedule) if field.type == "int")
 
 
