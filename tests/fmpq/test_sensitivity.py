@@ -160,16 +160,13 @@ def test_an_interrupted_search_resumes_with_the_same_plan(
 
 
 def test_a_fingerprint_is_of_weights_pictures_and_settings() -> None:
-    def mark(network: torch.nn.Module, crops: torch.Tensor, settings: TrialSettings) -> str:
-        return fingerprint(network, [crops], settings)
-
     other = copy.deepcopy(tiny.network())
     other.synthesis.linear.transform.bias.data[0] += 1
     marks = {
-        mark(tiny.network(), pixels(), UNCORRECTED),
-        mark(other, pixels(), UNCORRECTED),
-        mark(tiny.network(), pixels() / 2, UNCORRECTED),
-        mark(tiny.network(), pixels(), TrialSettings()),
+        fingerprint(tiny.network(), pixels(), UNCORRECTED),
+        fingerprint(other, pixels(), UNCORRECTED),
+        fingerprint(tiny.network(), pixels() / 2, UNCORRECTED),
+        fingerprint(tiny.network(), pixels(), TrialSettings()),
     }
     assert len(marks) == 4
-    assert mark(tiny.network(), pixels(), UNCORRECTED) in marks
+    assert fingerprint(tiny.network(), pixels(), UNCORRECTED) in marks
