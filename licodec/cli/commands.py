@@ -42,8 +42,7 @@ def encode(
     force: options.Force = False,
     rate: RateOptions,
     pack: options.ModelOptions,
-    crop: view_options.Crop = None,
-    resize: view_options.Resize = None,
+    framing: view_options.FramingOptions,
     transparency: TransparencyOptions,
     metadata: options.MetadataKept = options.ALL_METADATA,
     psnr: options.Psnr = False,
@@ -56,7 +55,7 @@ def encode(
     """
     wanted, kept = rate.chosen(), options.parse_metadata(metadata)
     on, verbosity = machine.chosen(), said.chosen()
-    framing = view_options.framing(crop, resize)
+    frame = framing.chosen()
     pack.check_beside(wanted)
 
     from licodec.cli.encode import EncodeSettings, encode_files
@@ -64,7 +63,7 @@ def encode(
     settings = EncodeSettings(
         *(wanted, pack.model, pack.plan, kept, psnr, force, on),
         transparency.chosen(wanted),
-        framing,
+        frame,
     )
     return encode_files(inputs, output, settings, verbosity)
 
@@ -105,6 +104,7 @@ def batch(
     dry_run: options.DryRun = False,
     rate: RateOptions,
     pack: options.ModelOptions,
+    framing: view_options.FramingOptions,
     transparency: TransparencyOptions,
     writing: WritingOptions,
     reduction: view_options.ReductionOptions,
@@ -132,6 +132,7 @@ def batch(
         raise UsageError("rate options and --psnr are for encoding; --decode takes none of them")
     if decode:
         pack.require_default()
+        framing.require_no_encoding()
         transparency.require_no_encoding()
     else:
         writing.require_default()
@@ -145,11 +146,12 @@ def batch(
     selection = Selection(tuple(include or ()), tuple(exclude or ()))
     settings = BatchSettings(selection, jobs, force, preserve, dry_run, json, verbosity)
     if decode:
-        own = parse_background(transparency.background), reduction.chosen()
+        own = parse_background(transparency.background), reduction.chosen(framing.crop)
         decoding = DecodeSettings.chosen(writing, kept, force, on, *own)
         return decode_tree(folder, output, decoding, settings)
-    stated = wanted, pack.model, pack.plan, kept, psnr, force, on, transparency.chosen(wanted)
-    return encode_tree(folder, output, EncodeSettings(*stated), settings)
+    stated = wanted, pack.model, pack.plan, kept, psnr, force, on
+    encoding = EncodeSettings(*stated, transparency.chosen(wanted), framing.chosen())
+    return encode_tree(folder, output, encoding, settings)
 
 
 def info(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from licodec.batches.converter import Likeness, Look, Made
+from licodec.batches.converter import Likeness, Look, Made, unusual
 from licodec.cli import machine
 from licodec.cli.converting import convert_files
 from licodec.cli.naming import LIC_SUFFIX, Job, aside, command_line, decoded_name, plan_jobs
@@ -139,12 +139,11 @@ class Decoder:
             "quality": settings.quality,
             "background": background,
         }
-        view = {k: v for k, v in asdict(settings.view).items() if v != getattr(WHOLE, k)}
         return {
             "format": settings.format or DEFAULT_FORMAT,
             "metadata": sorted(settings.metadata),
             **{name: value for name, value in optional.items() if value is not None},
-            **view,
+            **unusual(settings.view, WHOLE),
         }
 
     def make(self, source: str, target: str) -> Made[DecodeResult]:

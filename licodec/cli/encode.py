@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from licodec.batches.converter import Likeness, Look, Made
+from licodec.batches.converter import Likeness, Look, Made, unusual
 from licodec.choice import (
     Encoded,
     encode_with_network,
@@ -145,6 +145,7 @@ class Encoder:
             "lossless": self.settings.rate.lossless,
             "metadata": sorted(self.settings.metadata),
             **self.settings.transparency.file_settings,
+            **unusual(self.settings.framing, AS_IT_IS),
         }
 
     @property
@@ -170,10 +171,7 @@ class Encoder:
         settings = self.settings
         start = time.perf_counter()
         name = source_name(source)
-        with machine.memory_errors():
-            picture = read_source(source)
-        with about(name), machine.memory_errors():
-            picture = settings.transparency.applied(settings.framing.of(picture))
+        picture = self._read(source)
         kept = metadata_subset(picture, settings.metadata)
         keep_hidden = settings.transparency.keep_hidden
         with about(name), machine.memory_errors():
@@ -198,6 +196,13 @@ class Encoder:
         )
         return Made(coded.data, self.weights_id, result)
 
+    def _read(self, source: str) -> Picture:
+        """The picture to encode, with all its metadata. Raises LicodecError."""
+        with machine.memory_errors():
+            picture = read_source(source)
+        with about(source_name(source)), machine.memory_errors():
+            return self.settings.transparency.applied(self.settings.framing.of(picture))
+
     def look(self, source: str, target: str) -> Look:
         """Whether a file that exists was made of a picture with these settings, as far as its
         header and metadata say. Raises LicodecError."""
@@ -205,9 +210,7 @@ class Encoder:
             lic = read_file(read_lic(target))
         except LicodecError as error:
             return Look(Likeness.OTHER, f"is no whole .lic file ({error})")
-        with machine.memory_errors():
-            picture = self.settings.transparency.applied(read_source(source))
-            picture = metadata_subset(picture, self.settings.metadata)
+        picture = metadata_subset(self._read(source), self.settings.metadata)
         difference = self._difference(lic, picture)
         if not difference and self.settings.rate.lossless and isinstance(lic, LosslessFile):
             with about(target_name(target)), machine.memory_errors():
@@ -218,12 +221,15 @@ class Encoder:
 
     def _is_settled(self, lic: LicFile | LosslessFile, picture: Picture) -> bool:
         """Whether a file without a difference can be no other than what would be made."""
-        lossless = self.settings.rate.lossless
-        if lossless is None:
-            size = sum(len(chunk.data) for chunk in lic.to_chunks())
-            by_network = isinstance(lic, LicFile) and not may_be_lossless(picture, size)
-            return self.setting is not None and by_network
-        return lossless or self.setting is not None
+        settings, lossless = self.settings, self.settings.rate.lossless
+        # Which part, and on which background, no file tells.
+        is_told = settings.framing == AS_IT_IS and settings.transparency.background is None
+        if lossless or self.setting is None or not is_told:
+            return lossless is True
+        if lossless is False:
+            return True
+        size = sum(len(chunk.data) for chunk in lic.to_chunks())
+        return isinstance(lic, LicFile) and not may_be_lossless(picture, size)
 
     def _difference(self, lic: LicFile | LosslessFile, picture: Picture) -> str:
         """How a file tells that it is of another picture or other settings, or nothing."""
