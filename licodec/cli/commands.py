@@ -97,8 +97,7 @@ def batch(
     output: options.BatchOutput = None,
     decode: options.Decode = False,
     jobs: options.Jobs = None,
-    include: options.Include = None,
-    exclude: options.Exclude = None,
+    selection: options.SelectionOptions,
     preserve: options.Preserve = False,
     force: options.BatchForce = False,
     dry_run: options.DryRun = False,
@@ -138,13 +137,12 @@ def batch(
         writing.require_default()
         reduction.require_default()
 
-    from licodec.batches.selection import Selection
     from licodec.cli.batch import BatchSettings, decode_tree, encode_tree
     from licodec.cli.decode import DecodeSettings
     from licodec.cli.encode import EncodeSettings
 
-    selection = Selection(tuple(include or ()), tuple(exclude or ()))
-    settings = BatchSettings(selection, jobs, force, preserve, dry_run, json, verbosity)
+    files = selection.chosen()
+    settings = BatchSettings(files, jobs, force, preserve, dry_run, json, verbosity)
     if decode:
         own = parse_background(transparency.background), reduction.chosen(framing.crop)
         decoding = DecodeSettings.chosen(writing, kept, force, on, *own)

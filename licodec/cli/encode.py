@@ -12,25 +12,14 @@ from typing import Any
 import numpy as np
 
 from licodec.batches.converter import Likeness, Look, Made, unusual
-from licodec.choice import (
-    Encoded,
-    encode_with_network,
-    encode_without_network,
-    may_be_lossless,
-)
+from licodec.choice import encode_with_network, encode_without_network, may_be_lossless
 from licodec.cli import machine
 from licodec.cli.converting import convert_files
 from licodec.cli.naming import LIC_SUFFIX, Job, command_line, encoded_name, plan_jobs
 from licodec.cli.options import Machine
 from licodec.cli.rate_options import option_name
 from licodec.cli.reading import read_lic, read_source, source_name, target_name
-from licodec.cli.rendering import (
-    Notice,
-    Verbosity,
-    about,
-    bits_per_pixel,
-    decibels,
-)
+from licodec.cli.rendering import Notice, Verbosity, about
 from licodec.codec import Coded, decode_lossless, rate_fields
 from licodec.container import (
     Header,
@@ -47,9 +36,9 @@ from licodec.images.resizing import AS_IT_IS, Framing
 from licodec.images.transparency import Transparency
 from licodec.library import PackCodecs
 from licodec.packs import Pack, choose_pack, open_pack, require_encoder
-from licodec.rate.gains import GAIN_ONE
-from licodec.rate.modes import Rate, RateMode
+from licodec.rate.modes import Rate
 from licodec.rate.setting import Setting
+from licodec.wording import bits_per_pixel, decibels, missed_target, rate_in_words
 
 
 @dataclass(frozen=True)
@@ -183,7 +172,8 @@ class Encoder:
             start = time.perf_counter() - spent
             with about(name), machine.memory_errors():
                 encoded = encode_with_network(codec, kept, settings.rate, keep_hidden)
-        coded, missed = encoded.coded, self._missed(encoded, kept)
+        coded = encoded.coded
+        missed = missed_target(encoded, kept, settings.rate, option_name, "--no-lossless")
         result = EncodeResult(
             Job(source, target),
             size=len(coded.data),
@@ -256,21 +246,6 @@ class Encoder:
             return f"was made at {rate_in_words(header)}"
         return ""
 
-    def _missed(self, encoded: Encoded, picture: Picture) -> tuple[str, ...]:
-        """A warning where the target is out of reach, or of the network's."""
-        rate, coded = self.settings.rate, encoded.coded
-        if encoded.forced:
-            return (
-                f"{option_name(rate.mode)} {rate.value:g} is more than the network reaches, so the "
-                "file is lossless; --no-lossless gives the nearest file, which is smaller",
-            )
-        if encoded.met:
-            return ()
-        return (
-            f"{option_name(rate.mode)} {rate.value:g} is out of reach; the nearest file has "
-            f"{_reached(rate.mode, picture, coded)}, at {rate_in_words(coded.header)}",
-        )
-
 
 def _difference_of_pixels(decoded: Picture, picture: Picture) -> str:
     """How a lossless file of a picture's size and channels tells that it is of another, or
@@ -295,28 +270,6 @@ def rate_setting(rate: Rate, pack: Pack) -> Setting | None:
 def _psnr(picture: Picture, coded: Coded) -> float:
     """Infinite for what is lossless, whatever hidden colours have become."""
     return math.inf if coded.d is None else psnr(picture.pixels, coded.picture.pixels)
-
-
-def rate_in_words(header: Header | LosslessHeader) -> str:
-    """ "d 2", or "alpha 0.5, beta 0.2", with d where it is not neutral; or "lossless"."""
-    if isinstance(header, LosslessHeader):
-        return "lossless"
-    values = {"alpha": header.alpha / GAIN_ONE, "beta": header.beta / GAIN_ONE}
-    parts = [f"{mode} {value:.4g}" for mode, value in values.items() if value]
-    if header.d_value != 1 or not parts:
-        parts.append(f"d {header.d_value:g}")
-    return ", ".join(parts)
-
-
-def _reached(mode: RateMode, picture: Picture, coded: Coded) -> str:
-    """What a coding has of the quantity that a target bounds."""
-    match mode:
-        case RateMode.BPP:
-            return bits_per_pixel(len(coded.data), picture.height * picture.width)
-        case RateMode.SIZE:
-            return f"{len(coded.data)} bytes"
-        case _:
-            return decibels(psnr(picture.pixels, coded.picture.pixels))
 
 
 def plan_encoding(sources: list[str], output: str | None) -> tuple[Job, ...]:
