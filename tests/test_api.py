@@ -78,6 +78,7 @@ def test_bad_requests(tiny_pack: str) -> None:
         *(("target_size", "50k", "give a number"), ("beta", [1], "give a number")),
         *(("d", True, "give a number"), ("lossless", "no", "give True, False or None")),
         *(("lossless", 1, "give True, False or None"), ("crop", 5, "crop 5: give WxH")),
+        *((name, 10**400, f"{name}: the number is too large") for name in ("target_size", "d")),
         *(("background", (255, 255, 255), "is no colour"), ("background", 5, "5 is no colour")),
         *(("resize", [5, 5], "resize"), ("model", 5, "no weights pack for model 5")),
     ],

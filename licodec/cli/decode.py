@@ -23,6 +23,7 @@ from licodec.errors import UsageError
 from licodec.files import display_name
 from licodec.images import (
     INPUT_SUFFIXES,
+    OUTPUT_SUFFIXES,
     PNG_COMPRESSION,
     QUALITY_FORMATS,
     encode_picture,
@@ -208,7 +209,14 @@ def _states_format(target: str) -> bool:
 
 def choose_format(name: str | None) -> str | None:
     """Pillow's name for the value of --format. Raises UsageError."""
-    return None if name is None else output_format(name).name
+    if name is None:
+        return None
+    try:
+        return output_format(name.removeprefix(".")).name
+    except UsageError:
+        known = ", ".join(suffix[1:] for suffix in OUTPUT_SUFFIXES)
+        message = f"--format {name!a}: not written by licodec; give one of {known}"
+        raise UsageError(message) from None
 
 
 def suffix_of(chosen: str | None) -> str:
