@@ -106,6 +106,7 @@ def test_several_inputs_do_not_go_into_a_file(run: Run, photo: Path, output: str
     result = run("encode", "photo.png", "photo.jpg", "-o", output)
     assert result.exit_code == 2
     assert "with several inputs -o names a folder" in one_error(result)
+    assert "; there is no input photo.jpg" in one_error(result)
 
 
 def test_the_standard_input_stands_alone(run: Run, photo: Path) -> None:
