@@ -36,7 +36,7 @@ from licodec.images.resizing import AS_IT_IS, Framing
 from licodec.images.transparency import Transparency
 from licodec.library import PackCodecs
 from licodec.packs import Pack, choose_pack, open_pack, require_encoder
-from licodec.rate.modes import Rate
+from licodec.rate.modes import Rate, RateMode
 from licodec.rate.setting import Setting
 from licodec.wording import bits_per_pixel, decibels, missed_target, rate_in_words
 
@@ -264,7 +264,9 @@ def rate_setting(rate: Rate, pack: Pack) -> Setting | None:
     try:
         return pack.rate_scale.setting(rate)
     except UsageError as error:
-        raise UsageError(f"{option_name(rate.mode)}: {error}") from None
+        as_cjxl_has_it = rate.mode is RateMode.D and rate.value == 0
+        also = "; --lossless keeps every pixel" if as_cjxl_has_it else ""
+        raise UsageError(f"{option_name(rate.mode)}: {error}{also}") from None
 
 
 def _psnr(picture: Picture, coded: Coded) -> float:

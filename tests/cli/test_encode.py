@@ -306,7 +306,7 @@ def test_a_target_out_of_reach(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("-d", "0"), "d = 0 is out of range: this backbone takes 0.25 to 64"),
+        (("-d", "0"), "d = 0 is out of range: this backbone takes 0.25 to 64; --lossless keeps"),
         (("-d", "-3"), "d = -3 is out of range"),
         (("-d", "nan"), "d = nan is out of range"),
         (("-q", "101"), "quality 101 is out of range: 0 (smallest) to 100 (best)"),
