@@ -53,14 +53,14 @@ def require(condition: bool, fault: str, kind: str = "corrupt file") -> None:
 # Container -----------------------------------------------------------------------------------
 
 MAGIC = b"\x89LIC\r\n\x1a\n"
-CRITICAL_ORDER = {b"LHDR": 0, b"PLAN": 1, b"BAND": 2, b"ALPH": 3, b"DATA": 5}
+CRITICAL_ORDER = {b"LHDR": 0, b"PLAN": 1, b"TILE": 2, b"ALPH": 3, b"DATA": 5}
 ANCILLARY_PLACE = 4
 METADATA = (b"icCp", b"exIf", b"xmPp")
 WIDTHS = (2, 3, 4, 5, 6, 7, 8, 16)  # of weights, by their code in PLAN
 
 MAX_SIDE, MAX_PIXELS = 65535, 2**28
-MAX_CHUNKS, MAX_METADATA, MAX_PLAN, MAX_STREAMS = 64, 2**24, 64, 1024
-MAX_BAND_CHANNELS, MAX_BAND_SYMBOLS, MAX_SCALE = 2**13, 2**24, 2**24
+MAX_CHUNKS, MAX_METADATA, MAX_PLAN, MAX_STREAMS = 64, 2**24, 64, 2048
+MAX_TILE_CHANNELS, MAX_TILE_SYMBOLS, MAX_SCALE = 2**13, 2**24, 2**24
 MAX_PIECES, MAX_PIECE_SIDE, MAX_PIECE_PIXELS = 1024, 16383, 2**25
 
 
@@ -104,9 +104,8 @@ class Header(NamedTuple):
     adapter_id: bytes | None
 
 
-class Bands(NamedTuple):
-    axis: int  # of planes (channels, rows, columns) along which they are cut
-    groups: list[tuple[int, int]]  # of each group the length of its bands, and their offset
+class Tiles(NamedTuple):
+    groups: list[tuple[int, int]]  # of each group the sides of its tiles, and their offset
     extremes: list[tuple[int, int]]  # of each latent channel the least and the largest scale
 
 
@@ -123,7 +122,7 @@ class Piece(NamedTuple):
 class File(NamedTuple):
     header: Header
     plan: tuple[int, ...] | None
-    bands: Bands | None
+    tiles: Tiles | None
     alpha: np.ndarray | None  # uint8 (height, width); of a lossless file in its pieces
     checksum: int
     streams: list[Stream]  # of each stream its rANS bytes and its escapes
@@ -156,15 +155,15 @@ def read_file(data: bytes) -> File:
             header = read_header(content)  # at once: the picture may be over the limits
     require(position == len(data), "bytes follow the chunk DATA")
     if not header.backbone:
-        lossless = not {b"PLAN", b"BAND", b"ALPH"} & set(chunks)
-        require(lossless, "a lossless file has a chunk PLAN, BAND or ALPH")
+        lossless = not {b"PLAN", b"TILE", b"ALPH"} & set(chunks)
+        require(lossless, "a lossless file has a chunk PLAN, TILE or ALPH")
         return File(header, None, None, None, *read_pieces(chunks[b"DATA"], header))
     checksum, streams = read_payload(chunks[b"DATA"], header)
     plan = read_plan(chunks[b"PLAN"]) if b"PLAN" in chunks else None
-    bands = read_bands(chunks[b"BAND"]) if b"BAND" in chunks else None
+    tiles = read_tiles(chunks[b"TILE"]) if b"TILE" in chunks else None
     require(header.has_alpha == (b"ALPH" in chunks), "header and chunk ALPH disagree")
     alpha = read_alpha(chunks[b"ALPH"], header) if header.has_alpha else None
-    return File(header, plan, bands, alpha, checksum, streams, [])
+    return File(header, plan, tiles, alpha, checksum, streams, [])
 
 
 def read_chunk(data: bytes, position: int) -> tuple[bytes, bytes, bool]:
@@ -214,25 +213,25 @@ def read_plan(data: bytes) -> tuple[int, ...]:
     return tuple(WIDTHS[run & 7] for run in data for _ in range((run >> 3) + 1))
 
 
-def read_bands(data: bytes) -> Bands:
-    cursor = Cursor(data, "chunk BAND")
-    direction, count = cursor.u8(), cursor.varint()
-    require(direction <= 1 and count >= 1, "chunk BAND: direction or number of groups")
-    require(count <= MAX_STREAMS, "chunk BAND: too many groups", "over a limit")
+def read_tiles(data: bytes) -> Tiles:
+    cursor = Cursor(data, "chunk TILE")
+    count = cursor.varint()
+    require(count >= 1, "chunk TILE: no groups")
+    require(count <= MAX_STREAMS, "chunk TILE: too many groups", "over a limit")
     groups = [(cursor.varint(), cursor.varint()) for _ in range(count)]
     legal = all(offset < length <= MAX_SIDE for length, offset in groups)
-    require(legal, "chunk BAND: length or offset of a band")
+    require(legal, "chunk TILE: length or offset of a tile")
     count = cursor.varint()
-    require(count <= MAX_BAND_CHANNELS, "chunk BAND: too many channels", "over a limit")
+    require(count <= MAX_TILE_CHANNELS, "chunk TILE: too many channels", "over a limit")
     extremes = []
     for _ in range(count):
         folded, span = cursor.varint(), cursor.varint()
         least = -(folded + 1) // 2 if folded % 2 else folded // 2
         legal = least > -MAX_SCALE and least + span < MAX_SCALE
-        require(legal, "chunk BAND: scales out of range")
+        require(legal, "chunk TILE: scales out of range")
         extremes.append((least, least + span))
     cursor.finish()
-    return Bands(direction + 1, groups, extremes)
+    return Tiles(groups, extremes)
 
 
 def read_payload(data: bytes, header: Header) -> tuple[int, list[Stream]]:
@@ -1374,50 +1373,60 @@ def group_shapes(schedule: Json, hyper: tuple[int, int, int]) -> list[tuple[int,
     return shapes
 
 
-def band_edges(bands: Bands, group: int, size: int) -> list[tuple[int, int]]:
-    """Where the bands of a group begin and end."""
-    length, offset = bands.groups[group]
+def tile_edges(tiles: Tiles, group: int, size: int) -> list[tuple[int, int]]:
+    """Where the tiles of a group begin and end, among so many rows or columns."""
+    length, offset = tiles.groups[group]
     edges = [0, *range(length - offset, size, length), size]
     return list(itertools.pairwise(edges))
 
 
-def band_lengths(bands: Bands, shapes: list[tuple[int, int, int]], schedule: Json,
+def tile_boxes(tiles: Tiles, group: int, rows: int, columns: int) -> list[tuple[slice, slice]]:
+    """The rows and columns of each tile of a group."""
+    down, across = (tile_edges(tiles, group, size) for size in (rows, columns))
+    require(len(down) * len(across) <= MAX_STREAMS, "more tiles than there can be streams")
+    return [(slice(*own), slice(*other)) for own in down for other in across]
+
+
+def tile_lengths(tiles: Tiles, shapes: list[tuple[int, int, int]], schedule: Json,
                  adaptive: bool) -> list[int]:  # fmt: skip
-    """Symbols of each stream of a picture with bands."""
+    """Symbols of each stream of a picture with tiles."""
     scales = latent_channels(schedule) if adaptive else 0
-    fit = len(bands.groups) == len(shapes) and len(bands.extremes) == scales
+    fit = len(tiles.groups) == len(shapes) and len(tiles.extremes) == scales
     fit &= "reach" not in schedule["steps"][0]
-    require(fit, "chunk BAND is not for the pack")
+    require(fit, "chunk TILE is not for the pack")
     lengths = [
-        math.prod(shape) // shape[bands.axis] * (stop - start)
-        for group, shape in enumerate(shapes)
-        for start, stop in band_edges(bands, group, shape[bands.axis])
+        channels * (down.stop - down.start) * (across.stop - across.start)
+        for group, (channels, rows, columns) in enumerate(shapes)
+        for down, across in tile_boxes(tiles, group, rows, columns)
     ]
-    require(max(lengths) <= MAX_BAND_SYMBOLS, "a band has too many symbols", "over a limit")
+    require(max(lengths) <= MAX_TILE_SYMBOLS, "a tile has too many symbols", "over a limit")
     return lengths
 
 
 def decode_latents(pack: Pack, runs: Runs, streams: list[Stream], rows: int, columns: int,
-                   d: int, bands: Bands | None = None) -> Planes:  # fmt: skip
+                   d: int, tiles: Tiles | None = None) -> Planes:  # fmt: skip
     """All latents, corrected, of a picture with hyper-latent planes of rows x columns."""
     schedule, unit = pack.schedule, 2 ** pack.schedule["latent_fraction_bits"]
     hyper_channels, channels = len(pack.medians), latent_channels(schedule)
     shapes = group_shapes(schedule, (hyper_channels, rows, columns))
-    if bands is None:
+    if tiles is None:
         lengths = stream_lengths(sum(math.prod(shape) for shape in shapes))
     else:
-        lengths = band_lengths(bands, shapes, schedule, not pack.step_shares and pack.steps is None)
+        lengths = tile_lengths(tiles, shapes, schedule, not pack.step_shares and pack.steps is None)
     reader = SymbolReader(streams, [pack.hyper, pack.latent], lengths)
     groups = itertools.count()  # of planes, in coding order
 
     def read_group(tables: np.ndarray) -> np.ndarray:
         """The integers of the next group's planes, one with each of the tables."""
         group = next(groups)
-        if bands is None:
+        if tiles is None:
             return reader.read(tables.ravel()).reshape(tables.shape)
-        first = np.moveaxis(tables, bands.axis, 0)  # (rows or columns, channels, the others)
-        parts = [reader.read(first[a:b].ravel()) for a, b in band_edges(bands, group, len(first))]
-        return np.moveaxis(np.concatenate(parts).reshape(first.shape), 0, bands.axis)
+        by_row = tables.swapaxes(0, 1)  # (rows, channels, columns)
+        symbols = np.empty(by_row.shape, np.int64)
+        for rows, columns in tile_boxes(tiles, group, *tables.shape[1:]):
+            own = by_row[rows, :, columns]
+            symbols[rows, :, columns] = reader.read(own.ravel()).reshape(own.shape)
+        return symbols.swapaxes(0, 1)
 
     # Hyper-latents: each channel has a table of its own in each band of d, around its median.
     band = bisect.bisect_right(hyper_bands(schedule), d)
@@ -1446,7 +1455,7 @@ def decode_latents(pack: Pack, runs: Runs, streams: list[Stream], rows: int, col
         elif pack.step_shares:
             steps = np.array(even_step(d, unit, pack.step_shares[i]))
         else:
-            limits = None if bands is None else bands.extremes[places[0][0]]
+            limits = None if tiles is None else tiles.extremes[places[0][0]]
             spread = step_range(d, unit, i, len(schedule["steps"]))
             steps = quantization_steps(scale, *spread, limits)
         indexes = scale_indexes(scale, steps, unit, pack.thresholds) + len(pack.hyper.offsets)
@@ -1577,7 +1586,7 @@ def decode(file: File, pack: Pack) -> np.ndarray:
         name: partial(program, **{gain: np.array(header.gains[gain]) for gain in program.gains})
         for name, program in pack.programs.items()
     }
-    latents = decode_latents(pack, runs, file.streams, rows, columns, header.d, file.bands)
+    latents = decode_latents(pack, runs, file.streams, rows, columns, header.d, file.tiles)
     (samples,) = runs[schedule["synthesis"]](latents=latents)
     samples = samples[:, : header.height, : header.width]
     if header.channels == 1:

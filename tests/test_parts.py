@@ -1,4 +1,4 @@
-"""Parts of pictures: with bands and without, a crop has the pixels that cutting the whole gives."""
+"""Parts of pictures: with tiles and without, a crop has the pixels that cutting the whole gives."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from licodec.codec import Codec, session
-from licodec.container import Bands, LicFile, Stream, read_file, write_file
-from licodec.entropy import banded, regions
+from licodec.container import MAX_STREAMS, LicFile, Stream, Tiles, read_file, write_file
+from licodec.entropy import regions, tiled
+from licodec.entropy.parts import TileOrder
 from licodec.errors import CorruptFileError, LimitError, PixelChecksumError, UsageError
 from licodec.images import Picture
 from licodec.images.views import Crop, View
@@ -42,6 +43,7 @@ def small_chunks() -> object:
     """What is cut for large pictures alone is cut here, too."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(regions, "CHUNK_POSITIONS", 60)
+        patch.setattr(tiled, "TILE_POSITIONS", 8)
         yield
 
 
@@ -53,28 +55,28 @@ def setting(name: str, d: float) -> Setting:
     return replace(own, gains=replace(own.gains, alpha=40_000), objective="mse")
 
 
-def encoded(name: str, original: Picture, d: float, bands: Bands | None) -> LicFile:
+def encoded(name: str, original: Picture, d: float, tiles: Tiles | None) -> LicFile:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(session, "BANDED_PIXELS", 0)
-        patch.setattr(session, "choose_bands", lambda *_: bands)
+        patch.setattr(session, "TILED_PIXELS", 0)
+        patch.setattr(session, "choose_tiles", lambda *_: tiles)
         return read_file(codec(name).at(setting(name, d)).encode(original).data)
 
 
-def chosen(name: str, original: Picture) -> Bands | None:
+def chosen(name: str, original: Picture) -> Tiles | None:
     model = codec(name).neutral.entropy_model
     alignment = model.schedule.alignment
     positions = alignment // model.schedule.hyper_stride
     rows, columns = (-(-n // alignment) * positions for n in (original.height, original.width))
-    return banded.choose_bands(model, (rows, columns))
+    return tiled.choose_tiles(model, (rows, columns))
 
 
 @cache
 def made(name: str, height: int, width: int, d: float = 2) -> tuple[LicFile, LicFile, Picture]:
-    """A file without bands, one with ours, and what both decode to."""
+    """A file without tiles, one with ours, and what both decode to."""
     original = picture(height, width, 3, alpha=True)
     plain = encoded(name, original, d, None)
-    with_bands = encoded(name, original, d, chosen(name, original))
-    return plain, with_bands, codec(name).decode(plain)
+    with_tiles = encoded(name, original, d, chosen(name, original))
+    return plain, with_tiles, codec(name).decode(plain)
 
 
 def assert_same_part(part: Picture, whole: Picture, crop: Crop) -> None:
@@ -88,10 +90,10 @@ def assert_same_part(part: Picture, whole: Picture, crop: Crop) -> None:
 @pytest.mark.parametrize("d", [1, 2, 0.5])
 @pytest.mark.parametrize("name", PACKS)
 @pytest.mark.parametrize("sides", [(330, 70), (70, 330)])
-def test_bands_change_no_pixel(name: str, sides: tuple[int, int], d: float, tmp_path: Path) -> None:
+def test_tiles_change_no_pixel(name: str, sides: tuple[int, int], d: float, tmp_path: Path) -> None:
     plain, lic, whole = made(name, *sides, d)
-    assert plain.bands is None and lic.bands is not None
-    assert lic.bands.columns == (sides[1] > sides[0])
+    assert plain.tiles is None and lic.tiles is not None
+    assert len(lic.streams) > len(lic.tiles.groups)
     np.testing.assert_array_equal(codec(name).decode(lic).pixels, whole.pixels)
     if name in ("lite", "base") and d == 2:
         write_pack(PACKS[name](), tmp_path / "pack.safetensors")
@@ -131,32 +133,32 @@ def test_crops_in_strips(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_grey_crops() -> None:
     original = picture(330, 70, 1)
-    for bands in (None, chosen("lite", original)):
-        lic = encoded("lite", original, 2, bands)
+    for tiles in (None, chosen("lite", original)):
+        lic = encoded("lite", original, 2, tiles)
         whole = codec("lite").decode(lic)
         for crop in crops(330, 70)[::4]:
             assert_same_part(codec("lite").decode(lic, View(crop)), whole, crop)
 
 
 @st.composite
-def any_bands(draw: st.DrawFn) -> Bands:
-    """Any legal bands, whether a crop gains by them or not."""
+def any_tiles(draw: st.DrawFn) -> Tiles:
+    """Any legal tiles, whether a crop gains by them or not."""
     lengths = st.integers(1, 40)
     count = len(codec("base").neutral.entropy_model.group_shapes((8, 2)))
     groups = []
     for _ in range(count):
         length = draw(lengths)
         groups.append((length, draw(st.integers(0, length - 1))))
-    return Bands(draw(st.booleans()), tuple(groups))
+    return Tiles(tuple(groups))
 
 
-@given(any_bands(), st.data())
+@given(any_tiles(), st.data())
 @settings(max_examples=8)
-def test_any_bands(bands: Bands, data: st.DataObject) -> None:
+def test_any_tiles(tiles: Tiles, data: st.DataObject) -> None:
     whole = made("base", 330, 70)[2]
-    lic = encoded("base", picture(330, 70, 3, alpha=True), 2, bands)
+    lic = encoded("base", picture(330, 70, 3, alpha=True), 2, tiles)
     np.testing.assert_array_equal(codec("base").decode(lic).pixels, whole.pixels)
-    left, top = data.draw(st.integers(0, 69)), data.draw(st.integers(0, 449))
+    left, top = data.draw(st.integers(0, 69)), data.draw(st.integers(0, 329))
     width, height = data.draw(st.integers(1, 70 - left)), data.draw(st.integers(1, 330 - top))
     crop = Crop(width, height, left, top)
     assert_same_part(codec("base").decode(lic, View(crop)), whole, crop)
@@ -196,25 +198,24 @@ def test_crops_that_are_not_within(crop: Crop) -> None:
 # Hostile files ---------------------------------------------------------------------------------
 
 
-def _with_group(number: int, group: tuple[int, int]) -> Callable[[Bands], Bands]:
-    def change(bands: Bands) -> Bands:
-        groups = list(bands.groups)
+def _with_group(number: int, group: tuple[int, int]) -> Callable[[Tiles], Tiles]:
+    def change(tiles: Tiles) -> Tiles:
+        groups = list(tiles.groups)
         groups[number] = group
-        return replace(bands, groups=tuple(groups))
+        return replace(tiles, groups=tuple(groups))
 
     return change
 
 
-BANDS: dict[str, tuple[Callable[[Bands], Bands | None], str]] = {
+TILES: dict[str, tuple[Callable[[Tiles], Tiles | None], str]] = {
     "none": (lambda b: None, "streams where the picture has"),
     "a group less": (lambda b: replace(b, groups=b.groups[:-1]), "not those of the file's pack"),
     "a group more": (lambda b: replace(b, groups=(*b.groups, (16, 0))), "of the file's pack"),
     "no scales": (lambda b: replace(b, extremes=()), "not those of the file's pack"),
     "scales more": (lambda b: replace(b, extremes=b.extremes * 2), "not those of the file's pack"),
-    "shorter bands": (_with_group(1, (3, 0)), "streams where the picture has"),
-    "longer bands": (_with_group(0, (4000, 0)), "streams where the picture has"),
-    "bands elsewhere": (_with_group(2, (16, 5)), "payload"),
-    "columns": (lambda b: replace(b, columns=not b.columns), "streams where the picture has"),
+    "shorter tiles": (_with_group(1, (3, 0)), "streams where the picture has"),
+    "longer tiles": (_with_group(0, (4000, 0)), "streams where the picture has"),
+    "tiles elsewhere": (_with_group(2, (16, 5)), "payload"),
     "no spread": (lambda b: replace(b, extremes=((0, 0),) * len(b.extremes)), "payload|pixels"),
     "a wide spread": (
         lambda b: replace(b, extremes=((1 - 2**24, 2**24 - 1),) * len(b.extremes)),
@@ -227,12 +228,12 @@ BANDS: dict[str, tuple[Callable[[Bands], Bands | None], str]] = {
 }
 
 
-@pytest.mark.parametrize("name", BANDS)
-def test_hostile_bands(name: str) -> None:
+@pytest.mark.parametrize("name", TILES)
+def test_hostile_tiles(name: str) -> None:
     """The whole is refused. A crop is refused too, or is what the file says, as far as it reads."""
     lic = made("lite", 330, 70)[1]
-    change, message = BANDS[name]
-    hostile = replace(lic, bands=change(lic.bands))
+    change, message = TILES[name]
+    hostile = replace(lic, tiles=change(lic.tiles))
     with pytest.raises((CorruptFileError, PixelChecksumError), match=message):
         codec("lite").decode(hostile)
     for crop in crops(330, 70)[::5]:
@@ -243,24 +244,24 @@ def test_hostile_bands(name: str) -> None:
         assert "payload" in message
 
 
-def test_a_wavefront_has_no_bands() -> None:
+def test_a_wavefront_has_no_tiles() -> None:
     own = Codec(tiny_published.pack("cheng-attn"), "reference")
     lic = read_file(own.neutral.encode(picture(40, 40)).data)
-    assert banded.choose_bands(own.neutral.entropy_model, (40, 10)) is None
+    assert tiled.choose_tiles(own.neutral.entropy_model, (40, 10)) is None
     with pytest.raises(CorruptFileError, match="not those of the file's pack"):
-        own.decode(replace(lic, bands=Bands(False, ((4, 0),) * 2)))
+        own.decode(replace(lic, tiles=Tiles(((4, 0),) * 2)))
     assert_same_part(own.decode(lic, View(Crop(9, 7, 30, 33))), own.decode(lic), Crop(9, 7, 30, 33))
 
 
-def test_a_band_over_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(banded, "MAX_BAND_SYMBOLS", 2000)
+def test_a_tile_over_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiled, "MAX_TILE_SYMBOLS", 200)
     lic = made("lite", 330, 70)[1]
-    with pytest.raises(LimitError, match=r"a band of \d+ symbols is over the limit of 2000"):
+    with pytest.raises(LimitError, match=r"a tile of \d+ symbols is over the limit of 200"):
         codec("lite").decode(lic)
     assert chosen("lite", picture(330, 70)) is None
 
 
-def test_streams_by_band_that_are_damaged() -> None:
+def test_streams_by_tile_that_are_damaged() -> None:
     """Each is seen by the crop that reads it, as far as it reads."""
     lic = made("lite", 330, 70)[1]
     for number in range(len(lic.streams)):
@@ -272,15 +273,17 @@ def test_streams_by_band_that_are_damaged() -> None:
                 codec("lite").decode(hostile, view)
 
 
-def test_many_bands_are_made_longer() -> None:
+def test_many_tiles_are_made_longer() -> None:
     model = codec("base").neutral.entropy_model
-    bands, shapes = banded.choose_bands(model, (1023, 4)), model.group_shapes((1023, 4))
-    assert bands is not None
-    assert sum(len(bands.cuts(n, shape[1])) for n, shape in enumerate(shapes)) <= 1024
-    assert bands.groups[1][0] > 16
+    tiles, shapes = tiled.choose_tiles(model, (90, 60)), model.group_shapes((90, 60))
+    assert tiles is not None
+    counts = [len(list(TileOrder(tiles).parts(n, shape))) for n, shape in enumerate(shapes)]
+    assert counts == [tiles.count(n, *shape[1:]) for n, shape in enumerate(shapes)]
+    assert sum(counts) <= MAX_STREAMS
+    assert tiles.groups[1][0] > 8
 
 
 def test_small_pictures_have_none() -> None:
     lic = read_file(codec("lite").neutral.encode(picture(64, 64)).data)
-    assert lic.bands is None
-    assert session.BANDED_PIXELS == 1 << 24
+    assert lic.tiles is None
+    assert session.TILED_PIXELS == 1 << 24

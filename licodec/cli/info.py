@@ -139,9 +139,9 @@ def _lines(report: _Report) -> Iterator[tuple[str, str]]:
     for kind, label in _METADATA_NAMES.items():
         yield label, _bytes(fields["metadata"][kind])
     yield "payload", _payload(fields)
-    if (bands := fields["bands"]) is not None:
-        groups = counted(len(bands["groups"]), "group")
-        yield "bands", f"of {bands['direction']}, {groups} of planes; crops decode by themselves"
+    if (tiles := fields["tiles"]) is not None:
+        groups = counted(len(tiles["groups"]), "group")
+        yield "tiles", f"in {groups} of planes; crops decode by themselves"
     yield "overhead", f"{fields['overhead_bytes']} bytes"
     yield "pixel checksum", fields["pixel_crc"]
     for warning in fields["warnings"]:

@@ -19,19 +19,19 @@ from licodec.codec.pixels import (
 )
 from licodec.codec.programs import BoundPrograms
 from licodec.container import (
-    Bands,
     Header,
     LicFile,
     LosslessHeader,
     Metadata,
     Stream,
+    Tiles,
     check_picture_size,
     storable_plan,
     write_file,
 )
-from licodec.entropy.banded import choose_bands
 from licodec.entropy.model import EntropyModel
 from licodec.entropy.slices import decode_latents, encode_latents
+from licodec.entropy.tiled import choose_tiles
 from licodec.errors import PixelChecksumError
 from licodec.exact.planes import PlaneRunner
 from licodec.images import Picture, compress_alpha, decompress_alpha
@@ -40,7 +40,7 @@ from licodec.packs import ANALYSIS, HYPER_ANALYSIS, Pack, PackAdapters, require_
 from licodec.rate.conditions import HYPER_STEPS, STEPS, value
 from licodec.rate.setting import Setting
 
-BANDED_PIXELS = 1 << 24  # with their padding, from which on planes are cut into bands
+TILED_PIXELS = 1 << 24  # with their padding, from which on planes are cut into tiles
 
 
 @dataclass(frozen=True)
@@ -57,12 +57,12 @@ class Analysed:
 
 @dataclass(frozen=True)
 class CodedLatents:
-    """Streams, the latents int16 (M, h, w) that decoding them gives, and the bands, where planes
+    """Streams, the latents int16 (M, h, w) that decoding them gives, and the tiles, where planes
     are cut into those."""
 
     streams: tuple[Stream, ...]
     latents: np.ndarray
-    bands: Bands | None
+    tiles: Tiles | None
 
 
 @dataclass(frozen=True)
@@ -155,13 +155,13 @@ class Session:
         return self.finish(picture, self.code_latents(analysed))
 
     def code_latents(self, analysed: Analysed) -> CodedLatents:
-        """Code latents, without their synthesis; those of a large picture in bands."""
+        """Code latents, without their synthesis; those of a large picture in tiles."""
         model, hyper_latents = self.entropy_model, analysed.hyper_latents
         _, rows, columns = hyper_latents.shape
-        bands = None
-        if rows * columns * self.pack.schedule.hyper_stride**2 >= BANDED_PIXELS:
-            bands = choose_bands(model, (rows, columns))
-        return CodedLatents(*encode_latents(model, analysed.latents, hyper_latents, bands))
+        tiles = None
+        if rows * columns * self.pack.schedule.hyper_stride**2 >= TILED_PIXELS:
+            tiles = choose_tiles(model, (rows, columns))
+        return CodedLatents(*encode_latents(model, analysed.latents, hyper_latents, tiles))
 
     def finish(self, picture: Picture, coded: CodedLatents) -> Coded:
         """Decode what was coded and build the file."""
@@ -183,7 +183,7 @@ class Session:
             header=header_of(self.pack, self.setting, picture),
             plan=storable_plan(self.pack.plan),
             streams=coded.streams,
-            bands=coded.bands,
+            tiles=coded.tiles,
             pixel_crc=pixel_crc,
             alpha_plane=alpha_plane,
             metadata=Metadata(picture.icc, picture.exif, picture.xmp),
@@ -239,7 +239,7 @@ class Session:
     def _latents(self, lic: LicFile) -> np.ndarray:
         """All latents, int16 (M, h, w). Raises CorruptFileError."""
         hyper_shape = self._hyper_shape(lic.header)
-        return decode_latents(self.entropy_model, lic.streams, hyper_shape, lic.bands)
+        return decode_latents(self.entropy_model, lic.streams, hyper_shape, lic.tiles)
 
     def _rows_of_part(self, lic: LicFile, part: Crop) -> Iterator[np.ndarray]:
         """The pixels (rows, W, C) of a part, from top to bottom. Raises CorruptFileError."""
@@ -253,10 +253,10 @@ class Session:
         whole = Box(0, height, 0, width)
         pixels = Box(part.top, part.top + part.height, part.left, part.left + part.width)
         read = input_box(self.runner(schedule.synthesis), pixels.coarser(stride), whole)
-        if lic.bands is None:
+        if lic.tiles is None:
             latents = Window(self._latents(lic), whole).of(read)
         else:
-            latents = decode_region(model, lic.streams, hyper_shape, lic.bands, read).planes
+            latents = decode_region(model, lic.streams, hyper_shape, lic.tiles, read).planes
         corner = part.top - stride * read.top, part.left - stride * read.left
         return self._rows(latents, (part.height, part.width, header.channels), corner)
 

@@ -3,7 +3,6 @@
 Normative in format/SPEC.md. Nothing here imports torch.
 """
 
-from licodec.container.bands import Bands
 from licodec.container.chunks import MAGIC, Chunk
 from licodec.container.file import (
     LicFile,
@@ -26,6 +25,7 @@ from licodec.container.limits import (
 from licodec.container.pieces import Grid, Piece, smallest_grid
 from licodec.container.plan import storable_plan
 from licodec.container.summary import describe
+from licodec.container.tiles import Tiles
 
 __all__ = [
     "MAGIC",
@@ -34,7 +34,6 @@ __all__ = [
     "MAX_PIXELS",
     "MAX_SIDE",
     "MAX_STREAMS",
-    "Bands",
     "Chunk",
     "Grid",
     "Header",
@@ -45,6 +44,7 @@ __all__ = [
     "PictureHeader",
     "Piece",
     "Stream",
+    "Tiles",
     "check_picture_size",
     "describe",
     "pixel_checksum",

@@ -13,18 +13,18 @@ from io import BytesIO
 
 import construct
 
-from licodec.container.bands import Bands, pack_bands, unpack_bands
 from licodec.container.chunks import LAST_CHUNK, Chunk, read_chunks, write_chunks
 from licodec.container.fields import VarInt, parse_fields
 from licodec.container.header import Header, LosslessHeader, pack_header, unpack_header
 from licodec.container.limits import MAX_STREAMS, check_alpha_size, check_payload_size
 from licodec.container.pieces import Grid, pack_pieces, unpack_pieces
 from licodec.container.plan import pack_plan, unpack_plan
+from licodec.container.tiles import Tiles, pack_tiles, unpack_tiles
 from licodec.errors import CorruptFileError, LimitError
 
 HEADER = b"LHDR"
 PLAN = b"PLAN"
-BANDS = b"BAND"
+TILES = b"TILE"
 ALPHA = b"ALPH"
 PAYLOAD = LAST_CHUNK
 ICC = b"icCp"
@@ -32,7 +32,7 @@ EXIF = b"exIf"
 XMP = b"xmPp"
 
 # The order of a file's parts. Ancillary chunks of any type share one place.
-_PLACES = {HEADER: 0, PLAN: 1, BANDS: 2, ALPHA: 3, PAYLOAD: 5}
+_PLACES = {HEADER: 0, PLAN: 1, TILES: 2, ALPHA: 3, PAYLOAD: 5}
 _ANCILLARY_PLACE = 4
 _METADATA = (ICC, EXIF, XMP)
 
@@ -119,7 +119,7 @@ class LicFile(_Ancillary):
     pixel_crc    CRC-32 of the decoded pixels, see `pixel_checksum`
     alpha_plane  compressed alpha plane as it stands in the file; exactly where the header says
     metadata     ICC, Exif, XMP
-    bands        how planes are cut into streams; None: not at all, streams run across them
+    tiles        how planes are cut into streams; None: not at all, streams run across them
     unknown      ancillary chunks of types that this version does not define, in order
     damaged      ancillary chunks whose CRC is wrong; never written
     """
@@ -130,7 +130,7 @@ class LicFile(_Ancillary):
     pixel_crc: int
     alpha_plane: bytes | None = None
     metadata: Metadata = Metadata()
-    bands: Bands | None = None
+    tiles: Tiles | None = None
     unknown: tuple[Chunk, ...] = ()
     damaged: tuple[Chunk, ...] = ()
 
@@ -138,7 +138,7 @@ class LicFile(_Ancillary):
         """The chunks of this file in the order in which they are written, without the damaged."""
         optional = (
             (PLAN, None if self.plan is None else pack_plan(self.plan)),
-            (BANDS, None if self.bands is None else pack_bands(self.bands)),
+            (TILES, None if self.tiles is None else pack_tiles(self.tiles)),
             (ALPHA, self.alpha_plane),
         )
         return (
@@ -193,7 +193,7 @@ def read_file(data: bytes) -> LicFile | LosslessFile:
             unknown.append(chunk)
     metadata = Metadata(contents.get(ICC), contents.get(EXIF), contents.get(XMP))
     if isinstance(header, LosslessHeader):
-        for name in (PLAN, BANDS, ALPHA):
+        for name in (PLAN, TILES, ALPHA):
             if name in contents:
                 raise CorruptFileError(f"file is lossless and has a chunk {name.decode()}")
         pixel_crc, grid, pieces = unpack_pieces(contents[PAYLOAD], header)
@@ -206,7 +206,7 @@ def read_file(data: bytes) -> LicFile | LosslessFile:
         streams=streams,
         pixel_crc=pixel_crc,
         alpha_plane=_check_alpha(contents.get(ALPHA), header),
-        bands=unpack_bands(contents[BANDS]) if BANDS in contents else None,
+        tiles=unpack_tiles(contents[TILES]) if TILES in contents else None,
         metadata=metadata,
         unknown=tuple(unknown),
         damaged=tuple(damaged),
@@ -283,6 +283,8 @@ def _unpack_payload(data: bytes, header: Header) -> tuple[int, tuple[Stream, ...
         raise CorruptFileError(
             f"chunk DATA: its streams say {stated} bytes where {present} are present"
         )
-    return head.pixel_checksum, tuple(
+    streams = tuple(
         Stream(source.read(size.rans_length), source.read(size.escapes_length)) for size in sizes
     )
+    source.close()  # for its memory: what construct parsed refers to it, in a circle
+    return head.pixel_checksum, streams

@@ -26,15 +26,15 @@ MAX_PLAN_BYTES = 64
 # Keeps magic, header and framing within 96 bytes whatever the other header fields are.
 MAX_BACKBONE_BYTES = 15
 
-# Streams are cut at about 2^20 symbols, and 2 symbols a pixel of the largest picture
-# make 512 of them; twice that is room for cuts at other places. Bands keep to it, too.
-MAX_STREAMS = 1024
+# Streams are cut at about 2^20 symbols, and 2 symbols a pixel of the largest picture make 512 of
+# them; tiles make as many as this, at 9 bytes each.
+MAX_STREAMS = 2048
 
-# Symbols of a band, which is decoded at once; ours have half of it at most.
-MAX_BAND_SYMBOLS = 2**24
+# Symbols of a tile, which is decoded at once; ours have half of it at most.
+MAX_TILE_SYMBOLS = 2**24
 
-# Latent channels whose scales a chunk BAND states: as many as a program's value may have.
-MAX_BAND_CHANNELS = 2**13
+# Latent channels whose scales a chunk TILE states: as many as a program's value may have.
+MAX_TILE_CHANNELS = 2**13
 
 # What WebP holds; and decoding a piece takes some 20 bytes of memory a pixel, coding it 30.
 MAX_PIECE_SIDE = 16_383

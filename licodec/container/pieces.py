@@ -105,6 +105,7 @@ def unpack_pieces(data: bytes, header: LosslessHeader) -> tuple[int, Grid, tuple
             f"chunk DATA: its pieces say {stated} bytes where {present} are present"
         )
     contents = tuple(source.read(size) for size in sizes)
+    source.close()  # for its memory: what construct parsed refers to it, in a circle
     places = grid.pieces(header.width, header.height)
     for place, content in zip(places, contents, strict=True):
         _check_piece(content, place, header.has_alpha)

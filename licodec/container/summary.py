@@ -6,10 +6,10 @@ from collections import Counter
 from dataclasses import asdict, fields
 from typing import Any
 
-from licodec.container.bands import Bands
 from licodec.container.chunks import FRAME_BYTES, MAGIC, Chunk
-from licodec.container.file import ALPHA, BANDS, PLAN, LicFile, LosslessFile
+from licodec.container.file import ALPHA, PLAN, TILES, LicFile, LosslessFile
 from licodec.container.header import FORMAT_VERSION, Header
+from licodec.container.tiles import Tiles
 from licodec.rate.gains import GAIN_ONE
 
 
@@ -17,7 +17,7 @@ def describe(lic: LicFile | LosslessFile) -> dict[str, Any]:
     """Every field of a file in JSON's types; identifiers and checksums in hexadecimal.
 
     `size` is the file's in bytes, `bpp` its bits per pixel, all chunks included.
-    `overhead_bytes` is what is neither coded picture, plan, bands, alpha plane nor ancillary data:
+    `overhead_bytes` is what is neither coded picture, plan, tiles, alpha plane nor ancillary data:
     magic, framing, header, pixel checksum and index. A lossless file has "lossless" true, its
     "coding", its "pieces" and their "piece_bytes", and null for what is of networks.
     """
@@ -28,7 +28,7 @@ def describe(lic: LicFile | LosslessFile) -> dict[str, Any]:
     optional_bytes = sum(
         len(chunk.data)
         for chunk in chunks
-        if chunk.type in (PLAN, BANDS, ALPHA) or not chunk.critical
+        if chunk.type in (PLAN, TILES, ALPHA) or not chunk.critical
     )
     stated = {n: v.hex() if isinstance(v, bytes) else v for n, v in asdict(header).items()}
     own = _of_pieces(lic) if isinstance(lic, LosslessFile) else _of_network(lic)
@@ -65,7 +65,7 @@ def _of_network(lic: LicFile) -> dict[str, Any]:
         "beta": header.beta / GAIN_ONE,
         "plan": _describe_plan(lic.plan),
         "streams": len(lic.streams),
-        "bands": _describe_bands(lic.bands),
+        "tiles": _describe_tiles(lic.tiles),
         "rans_bytes": sum(len(stream.rans) for stream in lic.streams),
         "escape_bytes": sum(len(stream.escapes) for stream in lic.streams),
         "alpha_plane_bytes": _length(lic.alpha_plane),
@@ -74,7 +74,7 @@ def _of_network(lic: LicFile) -> dict[str, Any]:
 
 def _of_pieces(lic: LosslessFile) -> dict[str, Any]:
     """What only a lossless file says, and null for what only the others do."""
-    of_networks = ("plan", "streams", "bands", "rans_bytes", "escape_bytes", "alpha_plane_bytes")
+    of_networks = ("plan", "streams", "tiles", "rans_bytes", "escape_bytes", "alpha_plane_bytes")
     of_headers = [field.name for field in fields(Header) if field.name not in asdict(lic.header)]
     return {
         **dict.fromkeys((*of_headers, *of_networks)),
@@ -95,15 +95,11 @@ def _describe_plan(plan: tuple[int, ...] | None) -> dict[str, Any] | None:
     }
 
 
-def _describe_bands(bands: Bands | None) -> dict[str, Any] | None:
-    """The direction and the bands' lengths and offsets by group of planes; None without bands."""
-    if bands is None:
+def _describe_tiles(tiles: Tiles | None) -> dict[str, Any] | None:
+    """The tiles' lengths and offsets by group of planes; None without tiles."""
+    if tiles is None:
         return None
-    return {
-        "direction": "columns" if bands.columns else "rows",
-        "groups": [list(group) for group in bands.groups],
-        "scales": len(bands.extremes),
-    }
+    return {"groups": [list(group) for group in tiles.groups], "scales": len(tiles.extremes)}
 
 
 def _describe_chunk(chunk: Chunk) -> dict[str, Any]:

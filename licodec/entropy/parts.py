@@ -1,6 +1,6 @@
 """In which parts planes are coded, and the order of the symbols of a part.
 
-Normative counterpart: format/SPEC.md, "Decoding" and "Bands".
+Normative counterpart: format/SPEC.md, "Decoding" and "Tiles".
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
-from licodec.container.bands import Bands
+from licodec.container.tiles import Tiles
 from licodec.exact.schedule import PHASES, PhaseStep, Schedule
 
 BLOCK_SYMBOLS = 1 << 20  # symbols whose 64-bit intermediates are alive at a time
@@ -62,23 +62,22 @@ CHANNELS = ChannelOrder()
 
 
 @dataclass(frozen=True)
-class BandOrder:
-    """Band by band, each row by row (or column by column) and there channel by channel."""
+class TileOrder:
+    """Tile by tile, each row by row and there channel by channel."""
 
-    bands: Bands
+    tiles: Tiles
 
     def parts(self, group: int, shape: tuple[int, ...]) -> Iterator[Part]:
-        whole = [slice(0, size) for size in shape]
-        for start, stop in self.bands.cuts(group, shape[self.bands.axis]):
-            whole[self.bands.axis] = slice(start, stop)
-            yield whole[0], whole[1], whole[2]
+        for top, bottom in self.tiles.cuts(group, shape[1]):
+            for left, right in self.tiles.cuts(group, shape[2]):
+                yield slice(0, shape[0]), slice(top, bottom), slice(left, right)
 
     def flat(self, part: np.ndarray) -> np.ndarray:
-        return np.moveaxis(part, self.bands.axis, 0).ravel()
+        return part.swapaxes(0, 1).ravel()
 
     def planes(self, flat: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-        rest = [size for axis, size in enumerate(shape) if axis != self.bands.axis]
-        return np.moveaxis(flat.reshape(shape[self.bands.axis], *rest), 0, self.bands.axis)
+        channels, rows, columns = shape
+        return flat.reshape(rows, channels, columns).swapaxes(0, 1)
 
 
 def channel_blocks(shape: tuple[int, ...]) -> Iterator[slice]:

@@ -1,8 +1,8 @@
-"""Latents of a part of a picture, out of a file whose planes are cut into bands.
+"""Latents of a part of a picture, out of a file whose planes are cut into tiles.
 
 What is needed is found backwards: the latents of a box take those of earlier steps in the larger
-box that a step's programs reach, and integers from where a band begins, in all of its rows. Then
-the schedule runs over these boxes alone, band by band.
+box that a step's programs reach, and integers from where tiles begin, in all of their columns. Then
+the schedule runs over these boxes alone, some rows at a time.
 """
 
 from __future__ import annotations
@@ -12,18 +12,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from licodec.container.bands import Bands
 from licodec.container.file import Stream
-from licodec.entropy.banded import BandReader, extremes_in, require_bands
+from licodec.container.tiles import Tiles
 from licodec.entropy.coder_tables import Decoder
 from licodec.entropy.forms import fastest
 from licodec.entropy.model import EntropyModel
-from licodec.entropy.parts import HYPER_GROUP, BandOrder, group_of
+from licodec.entropy.parts import HYPER_GROUP, TileOrder, group_of
 from licodec.entropy.slices import correct
+from licodec.entropy.tiled import TileReader, extremes_in, require_tiles
 from licodec.exact.boxes import Box, Place, Window, input_box, run_over
 from licodec.exact.schedule import LATENTS, PREVIOUS, PhaseStep, Schedule, SliceStep, Step
 
-CHUNK_POSITIONS = 1 << 12  # latent positions that a step's programs run over at a time, for memory
+CHUNK_POSITIONS = 1 << 11  # latent positions that a step's programs run over at a time, for memory
+
+
+# Tiles side by side: their columns, and their streams.
+_Row = list[tuple[slice, Decoder]]
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class _Need:
     """What of a step is needed, in latent positions.
 
     decoded  latents as symbols give them, and context
-    coded    mean and scale: the bands from their beginning, over all of the other side
+    coded    mean and scale: tiles from their beginning, down to the last row that is decoded
     final    corrected latents
     """
 
@@ -53,21 +57,21 @@ def decode_region(
     model: EntropyModel,
     streams: tuple[Stream, ...],
     hyper_shape: tuple[int, int],
-    bands: Bands,
+    tiles: Tiles,
     box: Box,
 ) -> Window:
     """The latents int16 (M, h, w) of `box`, in latent positions, as
     :func:`licodec.entropy.slices.decode_latents` gives them. Raises CorruptFileError."""
-    require_bands(model, bands)
-    reader = BandReader(model.coder_tables(), bands, model.group_shapes(hyper_shape), streams)
-    return _Region(model, bands, reader, hyper_shape).latents(box)
+    require_tiles(model, tiles)
+    reader = TileReader(model.coder_tables(), tiles, model.group_shapes(hyper_shape), streams)
+    return _Region(model, tiles, reader, hyper_shape).latents(box)
 
 
 @dataclass(frozen=True)
 class _Region:
     model: EntropyModel
-    bands: Bands
-    reader: BandReader
+    tiles: Tiles
+    reader: TileReader
     hyper_shape: tuple[int, int]
 
     @property
@@ -87,6 +91,7 @@ class _Region:
         decoded = Window(np.zeros(shape, np.int16), held)
         context: Window | None = None
         for index, (step, need) in enumerate(zip(schedule.steps, needs, strict=True)):
+            context = None  # not two at a time
             context = self._step(index, step, need, features, decoded)
         if schedule.residual is not None and context is not None:
             residual = model.runners[schedule.residual]
@@ -111,15 +116,22 @@ class _Region:
         return needs[::-1], held.spread(0, 2, self.whole)
 
     def _opened(self, groups: _Groups, box: Box, whole: Box) -> Box:
-        """The box from where bands of all groups begin, over the whole of the other side."""
-        axis, pitch = self.bands.axis, groups.pitch
-        start, stop = box.along(axis)
-        before = -1
-        while start != before:
-            before = start
-            begins = (self.bands.band_at(n, start // pitch)[0] for n in groups.numbers)
-            start = min(pitch * begin for begin in begins)
-        return whole.with_ends(axis, start, stop + -stop % pitch)
+        """The box from where tiles of all groups begin, and to where they end on the right."""
+        top, _ = self._edges(groups, box.top, box.bottom, whole.bottom)
+        left, right = self._edges(groups, box.left, box.right, whole.right)
+        return Box(top, box.bottom + -box.bottom % groups.pitch, left, right)
+
+    def _edges(self, groups: _Groups, start: int, stop: int, size: int) -> tuple[int, int]:
+        """The last place up to `start` where tiles of all groups begin, the first from `stop` on
+        where they end."""
+        pitch, before = groups.pitch, None
+        while before != (start, stop):
+            before = start, stop
+            for number in groups.numbers:
+                start = pitch * self.tiles.tile_at(number, start // pitch)[0]
+                stop = pitch * self.tiles.tile_at(number, (stop - 1) // pitch)[1]
+            stop = min(stop, size)
+        return start, stop
 
     def _features(self, box: Box) -> dict[str, Window]:
         """The outputs of the hyper-synthesis, for the latent positions of `box`."""
@@ -132,35 +144,46 @@ class _Region:
         groups = _Groups((HYPER_GROUP,), 1)
         shape = (len(model.tables.medians), read.height, read.width)
         planes = Window(np.zeros(shape, np.int16), read)
-        for part, decoders in self._chunks(groups, self._opened(groups, read, whole)):
+        for part, rows in self._chunks(groups, self._opened(groups, read, whole)):
             indexes = model.hyper_indexes((shape[0], part.height, part.width))
-            symbols = self._read(decoders[HYPER_GROUP], indexes)
+            symbols = self._read(rows[HYPER_GROUP], indexes)
             planes.take(Window(model.hyper_latents(symbols), part), part)
         outputs = run_over(runner, {"hyper_latents": planes}, own, whole)
         windows = (Window(output, own.finer(finer)) for output in outputs)
         return dict(zip(schedule.features, windows, strict=True))
 
-    def _chunks(self, groups: _Groups, coded: Box) -> Iterator[tuple[Box, dict[int, Decoder]]]:
-        """The coded box in parts within which no band begins, in coding order, each with the
-        streams of the groups."""
-        axis, pitch = self.bands.axis, groups.pitch
-        start, stop = coded.along(axis)
-        across = coded.width if axis == 1 else coded.height
-        most = max(1, CHUNK_POSITIONS // (across * pitch)) * pitch
-        decoders: dict[int, Decoder] = {}
-        while start < stop:
-            end = min(stop, start + most)
+    def _chunks(self, groups: _Groups, coded: Box) -> Iterator[tuple[Box, dict[int, _Row]]]:
+        """The coded box in parts, from top to bottom, within which no tile begins below another,
+        each with the groups' streams."""
+        pitch, top = groups.pitch, coded.top
+        most = max(1, CHUNK_POSITIONS // (coded.width * pitch)) * pitch
+        rows: dict[int, _Row] = {}
+        while top < coded.bottom:
+            bottom = min(coded.bottom, top + most)
             for number in groups.numbers:
-                begin, next_begin = self.bands.band_at(number, start // pitch)
-                if begin * pitch == start:
-                    decoders[number] = self.reader.open(number, begin)
-                end = min(end, next_begin * pitch)
-            yield coded.with_ends(axis, start, end), decoders
-            start = end
+                begin, next_begin = self.tiles.tile_at(number, top // pitch)
+                if begin * pitch == top:
+                    rows[number] = self._row(number, begin, coded.coarser(pitch))
+                bottom = min(bottom, next_begin * pitch)
+            yield Box(top, bottom, coded.left, coded.right), rows
+            top = bottom
 
-    def _read(self, decoder: Decoder, indexes: np.ndarray) -> np.ndarray:
-        order = BandOrder(self.bands)
-        return order.planes(decoder.read(order.flat(indexes)), indexes.shape)
+    def _row(self, group: int, top: int, box: Box) -> _Row:
+        """The streams of the tiles that begin at `top`, and which columns of `box` they have."""
+        row, left = [], box.left
+        while left < box.right:
+            right = min(box.right, self.tiles.tile_at(group, left)[1])
+            columns = slice(left - box.left, right - box.left)
+            row.append((columns, self.reader.open(group, top, left)))
+            left = right
+        return row
+
+    def _read(self, row: _Row, indexes: np.ndarray) -> np.ndarray:
+        order, symbols = TileOrder(self.tiles), np.empty(indexes.shape, np.int32)
+        for columns, decoder in row:
+            own = indexes[:, :, columns]
+            symbols[:, :, columns] = order.planes(decoder.read(order.flat(own)), own.shape)
+        return symbols
 
     def _step(
         self,
@@ -179,9 +202,9 @@ class _Region:
             seen[PREVIOUS] = Window(decoded.planes[: step.start], decoded.box)
         context: Window | None = None
         found: list[tuple[Window, Box, Place]] = []
-        for part, decoders in self._chunks(_groups(self.model.schedule, index), need.coded):
+        for part, rows in self._chunks(_groups(self.model.schedule, index), need.coded):
             mean, scale, *contexts = run_over(runners[step.parameters], seen, part, self.whole)
-            for place, values in self._coded(index, step, decoders, mean, scale):
+            for place, values in self._coded(index, step, rows, mean, scale):
                 found.append((Window(values, part), part.cut(need.decoded), place))
             if isinstance(step, SliceStep):
                 _put(found, decoded)
@@ -202,32 +225,32 @@ class _Region:
         self,
         index: int,
         step: Step,
-        decoders: Mapping[int, Decoder],
+        rows: Mapping[int, _Row],
         mean: np.ndarray,
         scale: np.ndarray,
     ) -> Iterator[tuple[Place, np.ndarray]]:
         """What the symbols of a part decode to: for channels and phases, their latents."""
-        model, bands = self.model, self.bands
+        model, tiles = self.model, self.tiles
         if isinstance(step, PhaseStep):
             assert model.steps is not None  # as such steps are in schedules with knots alone
             for phase, first in enumerate(step.phases):
                 own = slice(phase * step.count, (phase + 1) * step.count)
                 channels = slice(first, first + step.count)
-                decoder = decoders[group_of(model.schedule, index, phase)]
+                row = rows[group_of(model.schedule, index, phase)]
                 steps = model.steps[channels, None, None]
-                values = self._dequantized(decoder, mean[own], scale[own], steps)
+                values = self._dequantized(row, mean[own], scale[own], steps)
                 yield Place(channels, 2, *divmod(phase, 2)), values
         elif isinstance(step, SliceStep):
             channels = slice(step.start, step.stop)
-            extremes = extremes_in(bands, channels)
+            extremes = extremes_in(tiles, channels)
             steps = model.steps_of(scale, index, channels, extremes)
-            decoder = decoders[group_of(model.schedule, index)]
-            yield Place(channels), self._dequantized(decoder, mean, scale, steps)
+            row = rows[group_of(model.schedule, index)]
+            yield Place(channels), self._dequantized(row, mean, scale, steps)
 
     def _dequantized(
-        self, decoder: Decoder, mean: np.ndarray, scale: np.ndarray, steps: np.ndarray
+        self, row: _Row, mean: np.ndarray, scale: np.ndarray, steps: np.ndarray
     ) -> np.ndarray:
-        symbols = self._read(decoder, self.model.latent_indexes(scale, steps))
+        symbols = self._read(row, self.model.latent_indexes(scale, steps))
         return fastest().dequantize(symbols, steps, mean)
 
 

@@ -12,23 +12,23 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from licodec.container.bands import Bands
 from licodec.container.file import Stream
+from licodec.container.tiles import Tiles
 from licodec.entropy.adaptive import LATENT_HIGH, LATENT_LOW, divide_half_even
-from licodec.entropy.banded import BandReader, BandWriter, extremes_in, require_bands
 from licodec.entropy.escapes import LARGEST_MAGNITUDE
 from licodec.entropy.forms import fastest
 from licodec.entropy.model import EntropyModel, Extremes
 from licodec.entropy.parts import (
     CHANNELS,
     HYPER_GROUP,
-    BandOrder,
     Order,
     Part,
+    TileOrder,
     channel_blocks,
     group_of,
 )
 from licodec.entropy.rans import StreamReader, StreamWriter
+from licodec.entropy.tiled import TileReader, TileWriter, extremes_in, require_tiles
 from licodec.entropy.wavefronts import NeighbourPlanes, longest_wavefront, wavefronts
 from licodec.exact.schedule import (
     LATENTS,
@@ -60,24 +60,24 @@ def measured(channels: slice, scale: np.ndarray) -> Extremes:
     return scale.min((1, 2)), scale.max((1, 2))
 
 
-def _stated(bands: Bands) -> FindExtremes:
+def _stated(tiles: Tiles) -> FindExtremes:
     """Those that a file states."""
-    return lambda channels, scale: extremes_in(bands, channels)
+    return lambda channels, scale: extremes_in(tiles, channels)
 
 
 def encode_latents(
     model: EntropyModel,
     latents: np.ndarray,
     hyper_latents: np.ndarray,
-    bands: Bands | None = None,
-) -> tuple[tuple[Stream, ...], np.ndarray, Bands | None]:
+    tiles: Tiles | None = None,
+) -> tuple[tuple[Stream, ...], np.ndarray, Tiles | None]:
     """Code latents (M, h, w) int16 in units of 2^-g, and hyper-latents (Z, H, W) integers.
 
-    Returns the streams, the decoded latents, int16 (M, h, w), and `bands` with the extremes of
+    Returns the streams, the decoded latents, int16 (M, h, w), and `tiles` with the extremes of
     scales, where steps follow from those.
     """
     symbols = _hyper_symbols(model, hyper_latents)
-    if bands is None:
+    if tiles is None:
         writer = StreamWriter(model.coder_tables(), hyper_latents.size + latents.size)
         decoded = _encode(model, latents, symbols, writer.write, CHANNELS, measured)
         return writer.finish(), decoded, None
@@ -88,10 +88,10 @@ def encode_latents(
         found.extend(zip(*(bound.tolist() for bound in extremes), strict=True))
         return extremes
 
-    by_band = BandWriter(model.coder_tables())
+    by_tile = TileWriter(model.coder_tables())
     note = noted if model.adapts else measured
-    decoded = _encode(model, latents, symbols, by_band.write, BandOrder(bands), note)
-    return by_band.finish(), decoded, replace(bands, extremes=tuple(found))
+    decoded = _encode(model, latents, symbols, by_tile.write, TileOrder(tiles), note)
+    return by_tile.finish(), decoded, replace(tiles, extremes=tuple(found))
 
 
 def _encode(
@@ -121,21 +121,21 @@ def decode_latents(
     model: EntropyModel,
     streams: tuple[Stream, ...],
     hyper_shape: tuple[int, int],
-    bands: Bands | None = None,
+    tiles: Tiles | None = None,
 ) -> np.ndarray:
     """The inverse of :func:`encode_latents`: int16 (M, h, w). Raises CorruptFileError."""
     tables = model.coder_tables()
-    reader: StreamReader | BandReader
-    if bands is None:
+    reader: StreamReader | TileReader
+    if tiles is None:
         reader = StreamReader(tables, model.symbol_count(hyper_shape), streams)
         order: Order = CHANNELS
     else:
-        require_bands(model, bands)
-        reader = BandReader(tables, bands, model.group_shapes(hyper_shape), streams)
-        order = BandOrder(bands)
+        require_tiles(model, tiles)
+        reader = TileReader(tables, tiles, model.group_shapes(hyper_shape), streams)
+        order = TileOrder(tiles)
     extremes: FindExtremes = measured
-    if bands is not None and model.adapts:
-        extremes = _stated(bands)
+    if tiles is not None and model.adapts:
+        extremes = _stated(tiles)
 
     def exchange(
         mean: np.ndarray, step: np.ndarray, indexes: np.ndarray, where: Where

@@ -72,16 +72,6 @@ class Box:
             slice(inner.left - self.left, inner.right - self.left),
         )
 
-    def along(self, axis: int) -> tuple[int, int]:
-        """Its ends along an axis of planes (C, H, W)."""
-        return (self.top, self.bottom) if axis == 1 else (self.left, self.right)
-
-    def with_ends(self, axis: int, start: int, stop: int) -> Box:
-        """The same with other ends along an axis."""
-        if axis == 1:
-            return Box(start, stop, self.left, self.right)
-        return Box(self.top, self.bottom, start, stop)
-
 
 @dataclass(frozen=True)
 class Place:

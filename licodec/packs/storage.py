@@ -309,6 +309,7 @@ def open_pack(path: Path) -> Pack:
         pack = replace(pack, require_whole=require_whole)
         check_decoder(pack)
         _check_id(pack, metadata)
+    opened.close()
     return pack
 
 
@@ -338,13 +339,13 @@ class _Opened(Mapping[str, np.ndarray]):
     """
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         try:
             if path.is_dir():
                 raise CorruptFileError(f"{path}: a directory, not a weights pack")
             if path.stat().st_size > LARGEST_PACK:
                 raise CorruptFileError(f"{path}: larger than any weights pack")
-            file: Any = safetensors.safe_open(path, "np")  # without types of its own
-            self._file, self.texts = file, dict[str, str](file.metadata() or {})
+            self.texts = dict[str, str](self._file.metadata() or {})
         except OSError as error:
             reason = error.strerror or error
             raise CorruptFileError(f"{path}: cannot be read: {reason}") from None
@@ -354,9 +355,18 @@ class _Opened(Mapping[str, np.ndarray]):
             raise ForeignFileError(f"{path}: a safetensors file, but not a licodec weights pack")
 
     @cached_property
+    def _file(self) -> Any:  # safetensors has no types
+        return safetensors.safe_open(self._path, "np")
+
+    @cached_property
     def _names(self) -> list[str]:
         with _damage():
             return list(self._file.keys())
+
+    def close(self) -> None:
+        """Close the file until the next tensor is read. It is mapped: what was read of it counts as
+        memory of the process."""
+        del self._file
 
     def __getitem__(self, name: str) -> np.ndarray:
         with _damage():

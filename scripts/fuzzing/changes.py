@@ -170,13 +170,13 @@ def other_length(data: bytes, random: Random) -> bytes:
 
 
 def other_field(data: bytes, random: Random) -> Change:
-    """Another legal value of a field of the header, the bands or the grid of pieces: what the
+    """Another legal value of a field of the header, the tiles or the grid of pieces: what the
     pixels' checksum alone can see."""
     lic = read_file(data)
     fields = _fields_of_picture(lic, random)
     if isinstance(lic, LicFile):
         fields |= _fields_of_network(lic.header, random)
-    beside = _other_grids(lic, random) if isinstance(lic, LosslessFile) else _bands(lic, random)
+    beside = _other_grids(lic, random) if isinstance(lic, LosslessFile) else _tiles(lic, random)
     name = random.choice([*fields, *beside])
     if name in beside:
         other = replace(lic, **{name: random.choice(beside[name])})
@@ -213,27 +213,26 @@ def _fields_of_network(header: Header, random: Random) -> Fields:
     }
 
 
-def _bands(lic: LicFile, random: Random) -> Fields:
-    """Other bands of a file that has them."""
-    if lic.bands is None:
+def _tiles(lic: LicFile, random: Random) -> Fields:
+    """Other tiles of a file that has them."""
+    if lic.tiles is None:
         return {}
-    bands, number = lic.bands, random.randrange(len(lic.bands.groups))
+    tiles, number = lic.tiles, random.randrange(len(lic.tiles.groups))
     length = random.choice([1, 2, 3, 16, random.randrange(1, 100), *NUMBERS[1:14]])
-    groups = list(bands.groups)
+    groups = list(tiles.groups)
     groups[number] = length, random.randrange(length)
-    extremes = list(bands.extremes)
+    extremes = list(tiles.extremes)
     if extremes:
         least, largest = sorted(random.choices([0, 1, 7, -9, 2**24 - 1, 1 - 2**24, 5000], k=2))
         extremes[random.randrange(len(extremes))] = least, largest
     others = (
-        replace(bands, columns=not bands.columns),
-        replace(bands, groups=tuple(groups)),
-        replace(bands, groups=groups[number:] + groups[:number]),
-        replace(bands, groups=bands.groups[:-1]),
-        replace(bands, extremes=tuple(extremes)),
-        replace(bands, extremes=bands.extremes[1:]),
+        replace(tiles, groups=tuple(groups)),
+        replace(tiles, groups=groups[number:] + groups[:number]),
+        replace(tiles, groups=tiles.groups[:-1]),
+        replace(tiles, extremes=tuple(extremes)),
+        replace(tiles, extremes=tiles.extremes[1:]),
     )
-    return {"bands": [None, *others]}
+    return {"tiles": [None, *others]}
 
 
 def _other_grids(lic: LosslessFile, random: Random) -> Fields:

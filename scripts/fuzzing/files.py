@@ -4,7 +4,7 @@
     scripts/fuzz.py files --only 4711 --faults faults
 
 Small honest files of every kind (grey, RGB, an alpha plane, metadata, adapters, escapes, several
-streams, bands, lossless pieces, ...) are changed at random: bits, bytes, runs, numbers, lengths and
+streams, tiles, lossless pieces, ...) are changed at random: bits, bytes, runs, numbers, lengths and
 whole chunks. Every second change has its lengths and checksums made right again, so that it reaches
 what lies behind them. Decoding is done in this process, on the reference backend, within limits of
 time and memory; what is decoded is also written in every format, and a crop or a reduction of each

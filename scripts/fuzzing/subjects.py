@@ -13,11 +13,11 @@ from PIL import Image
 from licodec.codec import Codec, encode_lossless
 from licodec.codec.session import CodedLatents
 from licodec.container import (
-    Bands,
     Chunk,
     Grid,
     LicFile,
     LosslessFile,
+    Tiles,
     read_file,
     write_file,
 )
@@ -29,7 +29,7 @@ from licodec.images.metadata import bare_exif
 from licodec.images.views import Crop, cropped
 from licodec.rate.modes import Rate, RateMode
 
-BAND = (2, 1)  # rows, and by how much less the first band has
+TILE = (2, 1)  # rows and columns, and by how many less the first one has
 SHORT_STREAM = 1 << 11  # symbols; a stream of the format's length has the latents of a megapixel
 
 
@@ -68,9 +68,9 @@ def subjects(codec: Codec) -> list[Subject]:
     with streams_of(SHORT_STREAM):
         coded = codec.encode_at(Picture(textured(64, 64, 3)), Rate()).result
     made.append(Subject("several streams", coded.data, coded.picture, SHORT_STREAM))
-    made.append(_banded("bands", codec, Picture(textured(140, 20, 3)), Rate()))
-    across = Picture(textured(20, 140, 1), _stripes(20, 140))
-    made.append(_banded("bands across, grey, alpha", codec, across, Rate(RateMode.D, 3)))
+    made.append(_tiled("tiles", codec, Picture(textured(140, 20, 3)), Rate()))
+    flat = Picture(textured(40, 100, 1), _stripes(40, 100))
+    made.append(_tiled("tiles, grey, alpha", codec, flat, Rate(RateMode.D, 3)))
     return [*made, *_lossless()]
 
 
@@ -82,15 +82,15 @@ def _described() -> Picture:
     return Picture(textured(33, 17, 3), None, _icc(), _exif(), b"<x:xmpmeta xmlns:x='x'/>")
 
 
-def _banded(name: str, codec: Codec, picture: Picture, rate: Rate) -> Subject:
-    """A file of many short bands, along the longer side."""
+def _tiled(name: str, codec: Codec, picture: Picture, rate: Rate) -> Subject:
+    """A file of many small tiles."""
     setting = codec.rate_scale.setting(rate)
     assert setting is not None
     session = codec.at(setting)
     analysed, model = session.analyse(picture), session.entropy_model
     count = len(model.group_shapes(analysed.hyper_latents.shape[1:]))
-    bands = Bands(picture.width > picture.height, (BAND,) * count)
-    latents = encode_latents(model, analysed.latents, analysed.hyper_latents, bands)
+    tiles = Tiles((TILE,) * count)
+    latents = encode_latents(model, analysed.latents, analysed.hyper_latents, tiles)
     coded = session.finish(picture, CodedLatents(*latents))
     return Subject(name, coded.data, coded.picture)
 

@@ -78,7 +78,7 @@ def _limit(name: str, build: Callable[[], bytes], message: str) -> Attack:
 
 
 VARINT_2_31 = b"\x80\x80\x80\x80\x08"
-BANDS = (b"BAND", b"\0\1\4\0\0")
+TILES = (b"TILE", b"\1\4\0\0")
 STREAM_OF_4 = b"\x04\x00rans"
 
 ATTACKS = (
@@ -195,37 +195,36 @@ ATTACKS = (
     _corrupt("empty_plan", lambda: with_chunks((b"PLAN", b"")), "chunk PLAN is empty"),
     _corrupt("split_run", lambda: with_chunks((b"PLAN", b"\x06\x06")), "two runs of one width"),
     _limit("long_plan", lambda: with_chunks((b"PLAN", bytes(65))), "chunk PLAN of 65 bytes"),
-    # Bands
-    _corrupt("empty_bands", lambda: with_chunks((b"BAND", b"")), "ends inside its direction"),
-    _corrupt("bands_of_nothing", lambda: with_chunks((b"BAND", b"\0\0\0")), "has no group"),
-    _corrupt("bands_askew", lambda: with_chunks((b"BAND", b"\2\1\4\0\0")), "direction is 2"),
-    _corrupt("bands_of_0_rows", lambda: with_chunks((b"BAND", b"\0\1\0\0\0")), "has no rows"),
-    _corrupt("bands_lacking_all", lambda: with_chunks((b"BAND", b"\0\1\4\4\0")), "lacks more"),
+    # Tiles
+    _corrupt("empty_tiles", lambda: with_chunks((b"TILE", b"")), "ends inside its count"),
+    _corrupt("tiles_of_nothing", lambda: with_chunks((b"TILE", b"\0\0")), "has no group"),
+    _corrupt("tiles_of_0_rows", lambda: with_chunks((b"TILE", b"\1\0\0\0")), "has no rows"),
+    _corrupt("tiles_lacking_all", lambda: with_chunks((b"TILE", b"\1\4\4\0")), "lacks more"),
     _corrupt(
-        "bands_of_2^32-1_rows",
-        lambda: with_chunks((b"BAND", b"\0\1\xff\xff\xff\xff\x0f\0\0")),
-        "a band has no rows",
+        "tiles_of_2^32-1_rows",
+        lambda: with_chunks((b"TILE", b"\1\xff\xff\xff\xff\x0f\0\0")),
+        "a tile has no rows",
     ),
-    _corrupt("bands_go_on", lambda: with_chunks((b"BAND", b"\0\1\4\0\0!")), "goes on after"),
-    _corrupt("fewer_groups", lambda: with_chunks((b"BAND", b"\0\x90\x03\4\0")), "ends inside"),
+    _corrupt("tiles_go_on", lambda: with_chunks((b"TILE", b"\1\4\0\0!")), "goes on after"),
+    _corrupt("fewer_groups", lambda: with_chunks((b"TILE", b"\x90\x03\4\0")), "ends inside"),
     _limit(
         "2^32-1_groups",
-        lambda: with_chunks((b"BAND", b"\0\xff\xff\xff\xff\x0f" + bytes(100_000))),
+        lambda: with_chunks((b"TILE", b"\xff\xff\xff\xff\x0f" + bytes(100_000))),
         "4294967295 groups",
     ),
     _limit(
         "2^32-1_scales",
-        lambda: with_chunks((b"BAND", b"\0\1\4\0\xff\xff\xff\xff\x0f" + bytes(100_000))),
+        lambda: with_chunks((b"TILE", b"\1\4\0\xff\xff\xff\xff\x0f" + bytes(100_000))),
         "4294967295 channels",
     ),
     _corrupt(
         "scales_of_2^31",
-        lambda: with_chunks((b"BAND", b"\0\1\4\0\1\0" + VARINT_2_31)),
+        lambda: with_chunks((b"TILE", b"\1\4\0\1\0" + VARINT_2_31)),
         "scales that are out of range",
     ),
-    _corrupt("two_bands", lambda: with_chunks(*[BANDS] * 2), "second chunk BAND"),
-    _corrupt("bands_after_metadata", lambda: with_chunks((b"icCp", b"1"), BANDS), "must precede"),
-    _corrupt("lower_case_bands", lambda: with_chunks((b"bAND", b"\0\1\4\0\0")), "letter case"),
+    _corrupt("two_tiles", lambda: with_chunks(*[TILES] * 2), "second chunk TILE"),
+    _corrupt("tiles_after_metadata", lambda: with_chunks((b"icCp", b"1"), TILES), "must precede"),
+    _corrupt("lower_case_tiles", lambda: with_chunks((b"tILE", b"\1\4\0\0")), "letter case"),
     # Alpha
     _corrupt("alpha_missing", with_alpha_flag, "no chunk ALPH"),
     _corrupt("alpha_unannounced", lambda: with_chunks((b"ALPH", b"plane")), "has a chunk ALPH"),

@@ -6,7 +6,7 @@ from string import ascii_letters, ascii_lowercase, digits
 
 from hypothesis import strategies as st
 
-from licodec.container import Bands, Chunk, Header, LicFile, Metadata, Stream
+from licodec.container import Chunk, Header, LicFile, Metadata, Stream, Tiles
 from licodec.container.file import EXIF, ICC, XMP
 from licodec.container.plan import WIDTHS
 
@@ -48,7 +48,7 @@ FULL_FILE = LicFile(
     pixel_crc=0xDEADBEEF,
     alpha_plane=b"alpha plane",
     metadata=Metadata(icc=b"profile", exif=b"II*\x00", xmp=b"<x/>"),
-    bands=Bands(True, ((4, 1), (16, 0)), ((-3, 200), (0, 0))),
+    tiles=Tiles(((4, 1), (16, 0)), ((-3, 200), (0, 0))),
     unknown=(Chunk(b"moRe", b"unknown"),),
 )
 
@@ -64,9 +64,8 @@ plans = st.lists(
 
 
 _scales = st.integers(1 - 2**24, 2**24 - 1)
-bands = st.builds(
-    Bands,
-    st.booleans(),
+tiles = st.builds(
+    Tiles,
     st.lists(
         st.integers(1, 65_535).flatmap(
             lambda length: st.tuples(st.just(length), st.integers(0, length - 1))
@@ -102,7 +101,7 @@ def headers(draw: st.DrawFn) -> Header:
 
 
 def _is_undefined(name: bytes) -> bool:
-    critical = (b"LHDR", b"PLAN", b"BAND", b"ALPH", b"DATA")
+    critical = (b"LHDR", b"PLAN", b"TILE", b"ALPH", b"DATA")
     return name not in (ICC, EXIF, XMP) and name.upper() not in critical
 
 
@@ -125,7 +124,7 @@ def files(draw: st.DrawFn) -> LicFile:
         pixel_crc=draw(st.integers(0, 2**32 - 1)),
         alpha_plane=draw(st.binary(max_size=100)) if header.has_alpha else None,
         metadata=draw(st.builds(Metadata, _metadata, _metadata, _metadata)),
-        bands=draw(st.none() | bands),
+        tiles=draw(st.none() | tiles),
         unknown=tuple(
             draw(st.lists(st.builds(Chunk, _unknown_types, st.binary(max_size=20)), max_size=3))
         ),

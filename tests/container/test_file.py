@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from licodec.container import (
-    Bands,
     Chunk,
     Header,
     LicFile,
     Metadata,
     Stream,
+    Tiles,
     describe,
     pixel_checksum,
     read_file,
@@ -45,7 +45,7 @@ def test_round_trip(lic: LicFile) -> None:
 
 def test_order_of_chunks() -> None:
     names = [name for name, _ in split_chunks(FULL_BYTES)]
-    first = [b"LHDR", b"PLAN", b"BAND", b"ALPH"]
+    first = [b"LHDR", b"PLAN", b"TILE", b"ALPH"]
     assert names == [*first, b"icCp", b"exIf", b"xmPp", b"moRe", b"DATA"]
 
 
@@ -55,8 +55,8 @@ def test_bytes_of_a_payload() -> None:
     )
 
 
-def test_bytes_of_bands() -> None:
-    assert split_chunks(FULL_BYTES)[2][1] == bytes.fromhex("01 02 0401 1000 02 05cb01 0000")
+def test_bytes_of_tiles() -> None:
+    assert split_chunks(FULL_BYTES)[2][1] == bytes.fromhex("02 0401 1000 02 05cb01 0000")
 
 
 @pytest.mark.parametrize(
@@ -68,14 +68,14 @@ def test_bytes_of_bands() -> None:
         (1, 0, 2, [(0, 1), (1, 2)]),
     ],
 )
-def test_cuts_of_bands(
+def test_cuts_of_tiles(
     length: int, offset: int, size: int, expected: list[tuple[int, int]]
 ) -> None:
-    bands = Bands(False, ((length, offset),))
-    assert bands.cuts(0, size) == expected
+    tiles = Tiles(((length, offset),))
+    assert tiles.cuts(0, size) == expected
     for start, stop in expected:
         for place in range(start, stop):
-            begin, end = bands.band_at(0, place)
+            begin, end = tiles.tile_at(0, place)
             assert (begin, min(end, size)) == (start, stop)
 
 
@@ -165,7 +165,7 @@ def test_metadata_can_be_stripped() -> None:
     ("lic", "error"),
     [
         (replace(PLAIN_FILE, streams=()), CorruptFileError),
-        (replace(PLAIN_FILE, streams=(Stream(b"", b""),) * 1025), LimitError),
+        (replace(PLAIN_FILE, streams=(Stream(b"", b""),) * 2049), LimitError),
         (replace(PLAIN_FILE, alpha_plane=b"plane"), CorruptFileError),
         (replace(FULL_FILE, alpha_plane=None), CorruptFileError),
         (replace(FULL_FILE, alpha_plane=bytes(1024 + 2 * 600 + 1)), LimitError),
@@ -195,7 +195,7 @@ def test_describe() -> None:
     description = json.loads(json.dumps(describe(FULL_FILE)))
     chunks = description.pop("chunks")
     assert [chunk["type"] for chunk in chunks] == [
-        "LHDR", "PLAN", "BAND", "ALPH", "icCp", "exIf", "xmPp", "moRe", "DATA",
+        "LHDR", "PLAN", "TILE", "ALPH", "icCp", "exIf", "xmPp", "moRe", "DATA",
     ]  # fmt: skip
     assert description == {
         "size": len(FULL_BYTES),
@@ -222,12 +222,12 @@ def test_describe() -> None:
             "operations_by_width": {"2": 1, "4": 1, "8": 33, "16": 1},
         },
         "streams": 2,
-        "bands": {"direction": "columns", "groups": [[4, 1], [16, 0]], "scales": 2},
+        "tiles": {"groups": [[4, 1], [16, 0]], "scales": 2},
         "rans_bytes": 18,
         "escape_bytes": 7,
         "alpha_plane_bytes": 11,
         "metadata": {"icc": 7, "exif": 4, "xmp": 4},
-        "overhead_bytes": len(FULL_BYTES) - 18 - 7 - 11 - 15 - len(b"unknown") - 5 - 12,
+        "overhead_bytes": len(FULL_BYTES) - 18 - 7 - 10 - 15 - len(b"unknown") - 5 - 12,
         "bpp": 8 * len(FULL_BYTES) / 600,
         "pixel_crc": "deadbeef",
         "warnings": [],

@@ -41,7 +41,7 @@ def honest(fuzz: ModuleType, library: Library, pack_path: Path) -> list[Any]:
 
 
 def test_honest_files_are_right(fuzz: ModuleType, library: Library, honest: list[Any]) -> None:
-    assert {"RGB", "grey", "alpha plane", "metadata", "several streams", "bands"} <= {
+    assert {"RGB", "grey", "alpha plane", "metadata", "several streams", "tiles"} <= {
         s.name for s in honest
     }
     for subject in honest:
@@ -146,7 +146,7 @@ def wrong_crop(data: bytes, view: View, library: Library) -> Picture:
     return library.decode(data, View(replace(view.crop, left=view.crop.left + 1), view.scale))
 
 
-@pytest.mark.parametrize("name", ["RGB", "bands", "lossless, pieces"])
+@pytest.mark.parametrize("name", ["RGB", "tiles", "lossless, pieces"])
 def test_wrong_views_are_seen(library: Library, honest: list[Any], name: str) -> None:
     outcomes = script("fuzzing.outcomes")
     (subject,) = (one for one in honest if one.name == name)
