@@ -14,14 +14,8 @@ import safetensors.numpy
 
 from licodec.errors import CorruptFileError
 from licodec.lazily import Lazily
-from licodec.packs import (
-    METADATA_KEY,
-    open_pack,
-    read_pack,
-    require_adapters,
-    require_encoder,
-    write_pack,
-)
+from licodec.packs import open_pack, read_pack, require_adapters, require_encoder, write_pack
+from licodec.packs.storage import METADATA_KEY
 from tests import tiny
 
 Change = Callable[[dict[str, Any], dict[str, np.ndarray]], None]

@@ -20,19 +20,17 @@ from licodec.exact.schedule import schedule_from_json, schedule_to_json
 from licodec.images import Picture
 from licodec.library import PackCodecs
 from licodec.packs import (
-    METADATA_KEY,
     Pack,
     choose_pack,
     find_pack,
-    pack_bits,
     read_name,
     read_pack,
     require_encoder,
-    unpack_bits,
     write_pack,
 )
+from licodec.packs.bits import pack_bits, unpack_bits
 from licodec.packs.plans import search_figures
-from licodec.packs.storage import CHECKSUM_KEY
+from licodec.packs.storage import CHECKSUM_KEY, METADATA_KEY
 from licodec.rate.modes import Rate
 from tests import tiny
 

@@ -38,14 +38,8 @@ class Commands(TyperGroup):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        lazily: Any = Lazily((*COMMANDS, "models"), self._made)  # a mapping that is only read
+        lazily: Any = Lazily((*COMMANDS, "models"), _command)  # a mapping that is only read
         self.commands = lazily
-
-    @staticmethod
-    def _made(name: str) -> Any:
-        if name == "models":
-            return typer.main.get_group(models)
-        return _made(name, COMMANDS[name])
 
     def main(self, *args: Any, **options: Any) -> NoReturn:
         """Run the arguments given (sys.argv's by default) and exit."""
@@ -146,6 +140,11 @@ MODELS_COMMANDS = {
         "-o stf.safetensors",
     ),
 }
+
+
+def _command(name: str) -> Any:
+    """Of the first level, where "models" is a group."""
+    return typer.main.get_group(models) if name == "models" else _made(name, COMMANDS[name])
 
 
 def _made(name: str, entry: Entry) -> Any:

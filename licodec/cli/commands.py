@@ -27,10 +27,8 @@ def licodec(
     """Show the help where no command is given."""
     if verbose and context.invoked_subcommand is not None:
         raise UsageError("-v goes with --version here; for a command, give it behind its name")
-    return _without_command(context) if context.invoked_subcommand is None else 0
-
-
-def _without_command(context: typer.Context) -> int:
+    if context.invoked_subcommand is not None:
+        return 0
     say(context.get_help())
     return UsageError.exit_code
 

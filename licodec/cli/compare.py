@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import licodec
 from licodec.choice import encode_with_network
 from licodec.cli import machine
-from licodec.cli.options import Machine
+from licodec.cli.options import Machine, ModelOptions
 from licodec.cli.reading import read_source, source_name
 from licodec.cli.rendering import Reporter, Verbosity, about, print_table, progress
 from licodec.cli.streams import Channel, carrying_data, require_output
@@ -20,7 +20,6 @@ from licodec.compare.codecs import CODECS, PeerCodec, open_codec, parse_codecs
 from licodec.compare.comparison import LICODEC, Compared, Plan, compare
 from licodec.compare.crops import crop_within, parse_crop
 from licodec.compare.figures import groups_of, mean_groups, measured, to_json
-from licodec.compare.matching import Equal
 from licodec.compare.measures import require_ssimulacra2
 from licodec.compare.page import Report, render
 from licodec.descriptors import STANDARD_STREAM
@@ -31,29 +30,8 @@ from licodec.library import Library, PackCodecs
 from licodec.packs import choose_pack, require_encoder
 from licodec.rate.modes import Rate, RateMode
 
-
-@dataclass(frozen=True)
-class CompareSettings:
-    """What the options of `compare` ask for.
-
-    codecs       names separated by commas, None for all that there are
-    crop         "WxH+X+Y", "WxH" or None
-    model, plan  see licodec.packs.choose_pack
-    overwrite    whether the page may exist
-    lossless     see licodec.rate.modes.Rate
-    as_json      whether figures are printed as JSON
-    """
-
-    ds: tuple[float, ...]
-    codecs: str | None
-    equal: Equal
-    crop: str | None
-    model: str
-    plan: str
-    overwrite: bool
-    lossless: bool | None
-    as_json: bool
-    machine: Machine
+if TYPE_CHECKING:
+    from licodec.cli.compare_options import CompareOptions
 
 
 @dataclass(frozen=True)
@@ -79,29 +57,36 @@ class _Subject:
 
 
 def compare_files(
-    sources: list[str], output: str | None, settings: CompareSettings, verbosity: Verbosity
+    sources: list[str],
+    ds: tuple[float, ...],
+    asked: CompareOptions,
+    pack: ModelOptions,
+    on: Machine,
+    as_json: bool,
+    verbosity: Verbosity,
 ) -> int:
-    """Compare on each picture, print figures and write the page; returns the exit code, the
-    highest of the pictures'.
+    """Compare on each picture at each of `ds`, print figures, `as_json` or as a table, and write
+    the page; returns the exit code, the highest of the pictures'.
 
     Raises UsageError and LicodecError before anything is coded where the options, the output or
     a codec that was asked for will not do.
     """
+    output = asked.output
     data = carrying_data([] if output is None else [output])
     on_output = Channel.OUTPUT not in data
-    if settings.as_json:
+    if as_json:
         require_output()
         if not on_output:
             raise UsageError("--json and -o - exclude each other; name a file with -o")
     if output is not None:
-        check_output(output, settings.overwrite)
+        check_output(output, asked.force)
     reporter = Reporter(verbosity, data)
-    subject = _open_subject(settings, reporter)
-    plan = _plan(settings, len(sources), reporter)
+    subject = _open_subject(ds, pack, on, False if asked.no_lossless else None, reporter)
+    plan = _plan(ds, asked, len(sources), reporter)
     outcomes = _compare_all(sources, subject, plan, verbosity)
     failures = [outcome for outcome in outcomes if isinstance(outcome, LicodecError)]
     done = tuple(outcome for outcome in outcomes if isinstance(outcome, Compared))
-    if settings.as_json:
+    if as_json:
         reporter.show(json.dumps(_as_json(sources, outcomes), indent=2))
     else:
         for failure in failures:
@@ -111,36 +96,42 @@ def compare_files(
     if output is not None and done:
         libraries = {LICODEC: subject.library, **{peer.name: peer.library for peer in plan.peers}}
         page = render(Report(done, plan.equal, f"licodec {licodec.__version__}", libraries))
-        write_bytes(output, page.encode(), settings.overwrite)
+        write_bytes(output, page.encode(), asked.force)
     return max([reporter.exit_code, *(failure.exit_code for failure in failures)])
 
 
-def _open_subject(settings: CompareSettings, reporter: Reporter) -> _Subject:
+def _open_subject(
+    ds: tuple[float, ...],
+    pack: ModelOptions,
+    on: Machine,
+    lossless: bool | None,
+    reporter: Reporter,
+) -> _Subject:
     """licodec, ready. Raises UsageError for a d that the pack lacks, and what opening it raises."""
-    machine.prepare(settings.machine)
-    codecs = Library(settings.machine.backend).open(choose_pack(settings.model, settings.plan))
+    machine.prepare(on)
+    codecs = Library(on.backend).open(choose_pack(pack.model, pack.plan))
     require_encoder(codecs.pack)
-    for d in settings.ds:
+    for d in ds:
         try:
             codecs.pack.rate_scale.setting(Rate(RateMode.D, d))
         except UsageError as error:
             raise UsageError(f"--ds: {error}") from None
-    return _Subject(codecs, settings.machine, reporter, settings.lossless)
+    return _Subject(codecs, on, reporter, lossless)
 
 
-def _plan(settings: CompareSettings, pictures: int, reporter: Reporter) -> Plan:
+def _plan(ds: tuple[float, ...], asked: CompareOptions, pictures: int, reporter: Reporter) -> Plan:
     """What each picture is coded with; what there is not here is left out with a warning.
 
     Raises UsageError, LimitError, and LicodecError for a codec that was asked for by name.
     """
-    names = CODECS if settings.codecs is None else parse_codecs(settings.codecs)
-    wanted = None if settings.crop is None else parse_crop(settings.crop)
+    names = CODECS if asked.codecs is None else parse_codecs(asked.codecs)
+    wanted = None if asked.crop is None else parse_crop(asked.crop)
     peers: list[PeerCodec] = []
     for name in names:
         try:
             peers.append(open_codec(name))
         except LicodecError as error:
-            if settings.codecs is not None:
+            if asked.codecs is not None:
                 raise LicodecError(f"--codecs {name}: {error}") from None
             reporter.warnings([f"{name} is left out: {error}"])
     perceptual = True
@@ -149,8 +140,8 @@ def _plan(settings: CompareSettings, pictures: int, reporter: Reporter) -> Plan:
     except LicodecError as error:
         perceptual = False
         reporter.warnings([f"not measured: {error}"])
-    crop = crop_within(wanted, pictures * (1 + len(settings.ds) * (1 + len(peers))))
-    return Plan(settings.ds, peers, settings.equal, crop, perceptual)
+    crop = crop_within(wanted, pictures * (1 + len(ds) * (1 + len(peers))))
+    return Plan(ds, peers, asked.at_equal, crop, perceptual)
 
 
 def _compare_all(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
@@ -13,55 +14,56 @@ from licodec.errors import UsageError
 
 DEFAULT_DS = "1,2,4,8"
 
-Ds = Annotated[
-    str,
-    typer.Option(
-        metavar="D,D,...", help="Quantization steps of licodec, each a rate to compare at."
-    ),
-]
-Codecs = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAMES",
-        help="Of jpeg,webp,avif,jxl; by default all that there are here.",
-        show_default=False,
-    ),
-]
-AtEqual = Annotated[
-    Equal,
-    typer.Option(
-        help="What the others are made equal to licodec in: the file's size, or the quality by "
-        "SSIMULACRA 2 (by PSNR where that is not installed)."
-    ),
-]
-CropShown = Annotated[
-    str | None,
-    typer.Option(
-        "--crop",
-        metavar="WxH+X+Y",
-        help="What the page shows of each picture, in pixels; WxH alone is put where most detail "
-        "is. By default up to 768x512.",
-        show_default=False,
-    ),
-]
-NoLossless = Annotated[
-    bool,
-    typer.Option(
-        "--no-lossless",
-        help="Compare what the network makes, also where encode keeps every pixel as that is no "
-        "larger.",
-    ),
-]
-PageOutput = Annotated[
-    str | None,
-    typer.Option(
-        "-o",
-        "--output",
-        metavar="PAGE",
-        help="HTML file to write, or - for standard output. Without it figures are printed alone.",
-        show_default=False,
-    ),
-]
+
+@dataclass(frozen=True)
+class CompareOptions:
+    """What `licodec compare` is told of the comparison and the page."""
+
+    output: Annotated[
+        str | None,
+        options.output_option(
+            metavar="PAGE",
+            help="HTML file to write, or - for standard output. Without it figures are printed "
+            "alone.",
+        ),
+    ] = None
+    force: options.Force = False
+    ds: Annotated[
+        str,
+        typer.Option(
+            metavar="D,D,...", help="Quantization steps of licodec, each a rate to compare at."
+        ),
+    ] = DEFAULT_DS
+    codecs: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES", help="Of jpeg,webp,avif,jxl; by default all that there are here."
+        ),
+    ] = None
+    at_equal: Annotated[
+        Equal,
+        typer.Option(
+            help="What the others are made equal to licodec in: the file's size, or the quality by "
+            "SSIMULACRA 2 (by PSNR where that is not installed)."
+        ),
+    ] = Equal.SIZE
+    crop: Annotated[
+        str | None,
+        typer.Option(
+            "--crop",
+            metavar="WxH+X+Y",
+            help="What the page shows of each picture, in pixels; WxH alone is put where most "
+            "detail is. By default up to 768x512.",
+        ),
+    ] = None
+    no_lossless: Annotated[
+        bool,
+        typer.Option(
+            "--no-lossless",
+            help="Compare what the network makes, also where encode keeps every pixel as that is "
+            "no larger.",
+        ),
+    ] = False
 
 
 def parse_ds(text: str) -> tuple[float, ...]:
@@ -78,13 +80,7 @@ def parse_ds(text: str) -> tuple[float, ...]:
 def compare(
     *,
     inputs: options.Pictures,
-    output: PageOutput = None,
-    force: options.Force = False,
-    ds: Ds = DEFAULT_DS,
-    codecs: Codecs = None,
-    at_equal: AtEqual = Equal.SIZE,
-    crop: CropShown = None,
-    no_lossless: NoLossless = False,
+    asked: CompareOptions,
     pack: options.ModelOptions,
     json: options.Json = False,
     machine: options.MachineOptions,
@@ -97,21 +93,8 @@ def compare(
     printed; with -o there is a page of them, too, with curves, and with crops to
     wipe between.
     """
-    wanted = parse_ds(ds)
-    on, verbosity = machine.chosen(), said.chosen_beside(json)
+    ds, on, verbosity = parse_ds(asked.ds), machine.chosen(), said.chosen_beside(json)
 
-    from licodec.cli.compare import CompareSettings, compare_files
+    from licodec.cli.compare import compare_files
 
-    settings = CompareSettings(
-        wanted,
-        codecs,
-        at_equal,
-        crop,
-        pack.model,
-        pack.plan,
-        force,
-        False if no_lossless else None,
-        json,
-        on,
-    )
-    return compare_files(inputs, output, settings, verbosity)
+    return compare_files(inputs, ds, asked, pack, on, json, verbosity)

@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from licodec.cli.reading import read_lic, source_name
@@ -98,7 +97,7 @@ class _Inspector:
     def __init__(self, verbosity: Verbosity) -> None:
         self._with_layers = verbosity is Verbosity.VERBOSE
         self._installed = cache(_installed)
-        self._layers = cache(_plan_by_layer)
+        self._layers = cache(lambda path: open_pack(path).plan_by_layer)
 
     def report(self, source: str) -> _Report:
         """Raises LicodecError."""
@@ -120,10 +119,6 @@ def _installed(weights_id: bytes, backbone: str, adapter_id: bytes | None) -> Pa
         return None
 
 
-def _plan_by_layer(pack: Path) -> Layers:
-    return open_pack(pack).plan_by_layer
-
-
 def _lines(report: _Report) -> Iterator[tuple[str, str]]:
     """Labels and values: every header field, and the sizes of the parts."""
     fields = report.fields
@@ -133,7 +128,8 @@ def _lines(report: _Report) -> Iterator[tuple[str, str]]:
     yield "picture", f"{fields['width']}x{fields['height']} pixels"
     yield "channels", f"{fields['channels']} ({samples}) of {fields['bit_depth']} bits"
     if fields["lossless"]:
-        yield from _coding_lines(fields)
+        yield "alpha plane", "in the payload" if fields["alpha_plane"] else "none"
+        yield "coding", f"lossless ({fields['coding']})"
     else:
         yield from _network_lines(report)
     for kind, label in _METADATA_NAMES.items():
@@ -146,11 +142,6 @@ def _lines(report: _Report) -> Iterator[tuple[str, str]]:
     yield "pixel checksum", fields["pixel_crc"]
     for warning in fields["warnings"]:
         yield "warning", warning
-
-
-def _coding_lines(fields: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    yield "alpha plane", "in the payload" if fields["alpha_plane"] else "none"
-    yield "coding", f"lossless ({fields['coding']})"
 
 
 def _network_lines(report: _Report) -> Iterator[tuple[str, str]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from licodec.cli.pack_options import ImportOptions
+from licodec.cli.pack_options import ImportOptions, QuantizeOptions
 from licodec.cli.rendering import Reporter, Verbosity
 from licodec.errors import UsageError
 from licodec.exact.interpreter import set_threads
@@ -34,12 +34,7 @@ def import_checkpoint(checkpoint: str, settings: ImportOptions, verbosity: Verbo
     reporter = Reporter(verbosity)
     start, output = time.perf_counter(), settings.output
     bits, adapters = int(settings.bits), tuple(settings.adapters or ())
-    if not output.endswith(SUFFIX):
-        raise UsageError(f"-o {display_name(output)}: a pack's name ends in {SUFFIX}")
-    check_objective(settings.objective)
-    check_output(output, settings.force)
-    if settings.threads is not None:
-        set_threads(settings.threads)
+    prepare(settings)
     name = Path(checkpoint).name
     network = load_network(Path(checkpoint), settings.backbone, adapters, PUBLISHED)
     pictures = _pictures(settings)
@@ -64,10 +59,18 @@ def import_checkpoint(checkpoint: str, settings: ImportOptions, verbosity: Verbo
     return 0
 
 
-def check_objective(objective: str | None) -> None:
-    """Raise UsageError for what cannot name an objective."""
+def prepare(settings: ImportOptions | QuantizeOptions) -> None:
+    """Check what the commands that make packs have in common, and take the threads. Raises
+    UsageError for what cannot name a pack or an objective, and LicodecError for an output that
+    must not be replaced."""
+    output, objective = settings.output, settings.objective
+    if not output.endswith(SUFFIX):
+        raise UsageError(f"-o {display_name(output)}: a pack's name ends in {SUFFIX}")
     if objective is not None and not is_objective(objective):
         raise UsageError(f"--objective {objective!a}: give lower-case letters, digits and hyphens")
+    check_output(output, settings.force)
+    if settings.threads is not None:
+        set_threads(settings.threads)
 
 
 def _pictures(settings: ImportOptions) -> list[np.ndarray]:

@@ -83,14 +83,10 @@ def plan_jobs(sources: list[str], output: str | None, derive: Derive) -> tuple[J
         )
     if output is not None:
         _make_folder(output, sources)
-    jobs = [_checked(Job(source, _derived(source, output, derive))) for source in sources]
+    places = [Path(s) if output is None else Path(output, Path(s).name) for s in sources]
+    jobs = [_checked(Job(s, str(derive(p)))) for s, p in zip(sources, places, strict=True)]
     _refuse_collisions(jobs)
     return tuple(jobs)
-
-
-def _derived(source: str, folder: str | None, derive: Derive) -> str:
-    path = Path(source)
-    return str(derive(path if folder is None else Path(folder) / path.name))
 
 
 def _is_nameless(source: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,7 +19,8 @@ from licodec.rate.modes import Rate
 if TYPE_CHECKING:
     from licodec.batches.selection import Selection
 
-MACHINE_PANEL = "Machine (never changes a pixel)"
+machine_option = partial(typer.Option, rich_help_panel="Machine (never changes a pixel)")
+output_option = partial(typer.Option, "-o", "--output", metavar="OUT")
 
 
 class Backend(StrEnum):
@@ -46,44 +48,30 @@ Pictures = Annotated[
         metavar="IN",
         help="Pictures: PNG, JPEG, WebP, TIFF, BMP, PPM/PGM/PBM, GIF, JPEG 2000, AVIF, and with "
         "extras HEIC and JPEG XL; - is standard input.",
-        show_default=False,
     ),
 ]
 LicFiles = Annotated[
-    list[str],
-    typer.Argument(metavar="IN", help="Files to read; - is standard input.", show_default=False),
+    list[str], typer.Argument(metavar="IN", help="Files to read; - is standard input.")
 ]
-Folder = Annotated[
-    str,
-    typer.Argument(metavar="DIR", help="Folder, searched with its subfolders.", show_default=False),
-]
+Folder = Annotated[str, typer.Argument(metavar="DIR", help="Folder, searched with its subfolders.")]
 EncodeOutput = Annotated[
     str | None,
-    typer.Option(
-        "-o",
-        "--output",
-        metavar="OUT",
+    output_option(
         help="File to write, or - for standard output; a folder for several inputs. "
-        "By default NAME.lic beside each picture.",
+        "By default NAME.lic beside each picture."
     ),
 ]
 DecodeOutput = Annotated[
     str | None,
-    typer.Option(
-        "-o",
-        "--output",
-        metavar="OUT",
+    output_option(
         help="File to write, or - for standard output; a folder for several inputs. "
-        "By default NAME.png beside NAME.lic, or NAME.decoded.png where that exists.",
+        "By default NAME.png beside NAME.lic, or NAME.decoded.png where that exists."
     ),
 ]
 BatchOutput = Annotated[
     str | None,
-    typer.Option(
-        "-o",
-        "--output",
-        metavar="OUT",
-        help="Folder for the mirrored tree; by default DIR-lic, with --decode DIR-decoded.",
+    output_option(
+        help="Folder for the mirrored tree; by default DIR-lic, with --decode DIR-decoded."
     ),
 ]
 MetadataKept = Annotated[
@@ -118,7 +106,6 @@ Include = Annotated[
         metavar="GLOB",
         help="Take only what matches: names, as in '*.jpg' or a folder's, or with a slash paths "
         "below DIR, as in '2024/**/*.jpg'. May be given several times.",
-        show_default=False,
     ),
 ]
 Exclude = Annotated[
@@ -126,7 +113,6 @@ Exclude = Annotated[
     typer.Option(
         metavar="GLOB",
         help="Leave out what matches, before all of --include. May be given several times.",
-        show_default=False,
     ),
 ]
 Preserve = Annotated[
@@ -195,21 +181,19 @@ class ModelOptions:
 
 Threads = Annotated[
     int | None,
-    typer.Option(
+    machine_option(
         min=1,
         max=MOST_THREADS,
         help="Threads; by default all cores.",
-        rich_help_panel=MACHINE_PANEL,
         callback=limit_threads,
     ),
 ]
 Jobs = Annotated[
     int | None,
-    typer.Option(
+    machine_option(
         min=1,
         max=MOST_THREADS,
         help="Processes; by default one a core, at most 8. Each has its share of the threads.",
-        rich_help_panel=MACHINE_PANEL,
     ),
 ]
 
@@ -219,12 +203,9 @@ Packs = Annotated[
     typer.Argument(
         metavar="PACK",
         help="Paths, models or weights ids; by default all that are installed.",
-        show_default=False,
     ),
 ]
-PackFile = Annotated[
-    str, typer.Argument(metavar="PACK", help="The path of a pack.", show_default=False)
-]
+PackFile = Annotated[str, typer.Argument(metavar="PACK", help="The path of a pack.")]
 
 
 @dataclass(frozen=True)
@@ -247,18 +228,15 @@ class MachineOptions:
 
     backend: Annotated[
         Backend | None,
-        typer.Option(
+        machine_option(
             "--backend",
             help="Force what runs the networks. By default it is the fastest that proves itself "
             "exact here; without native code, the reference for small pictures.",
-            rich_help_panel=MACHINE_PANEL,
         ),
     ] = None
     device: Annotated[
         Device | None,
-        typer.Option(
-            "--device", help="cpu leaves GPUs alone, cuda takes one.", rich_help_panel=MACHINE_PANEL
-        ),
+        machine_option("--device", help="cpu leaves GPUs alone, cuda takes one."),
     ] = None
     threads: Threads = None
 

@@ -68,28 +68,21 @@ Checkpoint = Annotated[
         metavar="CHECKPOINT",
         help="Training state, state dict or pack of lite or base, or a published "
         "checkpoint of stf, tcm, icm or cheng-attn.",
-        show_default=False,
     ),
 ]
 PublishedCheckpoint = Annotated[
     str,
     typer.Argument(
-        metavar="CHECKPOINT",
-        help="A file that torch.save wrote, in a published layout.",
-        show_default=False,
+        metavar="CHECKPOINT", help="A file that torch.save wrote, in a published layout."
     ),
 ]
-PackOutput = Annotated[
-    str,
-    typer.Option("-o", "--output", metavar="PACK", help="The pack to write.", show_default=False),
-]
+PackOutput = Annotated[str, options.output_option(metavar="PACK", help="The pack to write.")]
 ImportedBackbone = Annotated[
     str | None,
     typer.Option(
         "--backbone",
         metavar="NAME",
         help="stf, tcm, icm or cheng-attn; by default read off the checkpoint's keys.",
-        show_default=False,
     ),
 ]
 SeparateAdapters = Annotated[
@@ -98,7 +91,6 @@ SeparateAdapters = Annotated[
         "--adapters",
         metavar="FILE",
         help="Adapters of the checkpoint that are in a file of their own; alpha's before beta's.",
-        show_default=False,
     ),
 ]
 Calibrate = Annotated[
@@ -112,7 +104,6 @@ ImportedObjective = Annotated[
         metavar="NAME",
         help="What the checkpoint's adapters were trained for; by default mse, or perceptual "
         "where they have beta.",
-        show_default=False,
     ),
 ]
 
@@ -128,7 +119,6 @@ class QuantizeOptions:
             metavar="SIZE",
             help="Of the weights in percent of float32 (25% is 8 bits each), "
             "or of the whole pack in bytes: 5M.",
-            show_default=False,
         ),
     ]
     output: PackOutput

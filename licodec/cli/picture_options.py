@@ -18,42 +18,6 @@ Background = Annotated[
     typer.Option(
         metavar="COLOR",
         help="Flatten alpha onto this colour: a name (white), #rgb or #rrggbb.",
-        show_default=False,
-    ),
-]
-KeepHidden = Annotated[
-    bool,
-    typer.Option(
-        "--keep-hidden-colors",
-        help="Keep the colours under fully transparent pixels. By default they are replaced by "
-        "what costs least.",
-    ),
-]
-Format = Annotated[
-    str | None,
-    typer.Option(
-        metavar="FORMAT",
-        help="png, jpg, webp, avif, tiff, bmp, ppm (colour), pgm (grey) or pnm (either); by "
-        "default that of OUT's suffix, or png.",
-    ),
-]
-OutputQuality = Annotated[
-    int | None,
-    typer.Option(
-        min=0,
-        max=100,
-        help="Quality of JPEG, WebP and AVIF outputs, each on its own scale. By default JPEG and "
-        "AVIF have 95, and WebP is lossless.",
-        show_default=False,
-    ),
-]
-Compress = Annotated[
-    int | None,
-    typer.Option(
-        min=0,
-        max=9,
-        help="Compression of PNG outputs: 0 is fastest, 9 smallest. Default: 4.",
-        show_default=False,
     ),
 ]
 
@@ -63,7 +27,14 @@ class TransparencyOptions:
     """What is encoded of a picture's transparency."""
 
     background: Background = None
-    keep_hidden_colors: KeepHidden = False
+    keep_hidden_colors: Annotated[
+        bool,
+        typer.Option(
+            "--keep-hidden-colors",
+            help="Keep the colours under fully transparent pixels. By default they are replaced by "
+            "what costs least.",
+        ),
+    ] = False
 
     def require_no_encoding(self) -> None:
         """Raises UsageError for what is said of pictures to encode."""
@@ -87,9 +58,31 @@ class TransparencyOptions:
 class WritingOptions:
     """How decoded pictures are written."""
 
-    format: Format = None
-    output_quality: OutputQuality = None
-    compress: Compress = None
+    format: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FORMAT",
+            help="png, jpg, webp, avif, tiff, bmp, ppm (colour), pgm (grey) or pnm (either); by "
+            "default that of OUT's suffix, or png.",
+        ),
+    ] = None
+    output_quality: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=100,
+            help="Quality of JPEG, WebP and AVIF outputs, each on its own scale. By default JPEG "
+            "and AVIF have 95, and WebP is lossless.",
+        ),
+    ] = None
+    compress: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=9,
+            help="Compression of PNG outputs: 0 is fastest, 9 smallest. Default: 4.",
+        ),
+    ] = None
 
     def require_default(self) -> None:
         """Raises UsageError for what is said of pictures to decode."""

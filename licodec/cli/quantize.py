@@ -7,19 +7,17 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from licodec.cli.models_import import check_objective
+from licodec.cli.models_import import prepare
 from licodec.cli.pack_options import PackSize, QuantizeOptions
 from licodec.cli.rendering import Reporter, Verbosity, progress_console
 from licodec.cli.streams import Channel
-from licodec.errors import UsageError
-from licodec.exact.interpreter import set_threads
-from licodec.files import check_output, display_name
+from licodec.files import display_name
 from licodec.fmpq.allocation import Allocation, Report, float_bits
 from licodec.fmpq.packing import PlanRequest, searched_pack
 from licodec.fmpq.search import PlanSearch
 from licodec.packing.calibration import example_picture, read_pictures, trial_crops
 from licodec.packing.searchable import load_searchable
-from licodec.packs import SUFFIX, write_pack
+from licodec.packs import write_pack
 
 STATE_SUFFIX = ".search.json"
 CALIBRATION_SIDE = 512  # of the centre crops that ranges and tables are made on
@@ -39,12 +37,7 @@ def quantize(
     """
     reporter = Reporter(verbosity)
     start, output = time.perf_counter(), settings.output
-    if not output.endswith(SUFFIX):
-        raise UsageError(f"-o {display_name(output)}: a pack's name ends in {SUFFIX}")
-    check_objective(settings.objective)
-    check_output(output, settings.force)
-    if settings.threads is not None:
-        set_threads(settings.threads)
+    prepare(settings)
     adapters = tuple(settings.adapters or ())
     searched = load_searchable(Path(checkpoint), settings.backbone, adapters, settings.objective)
     source = settings.calibrate or example_picture()

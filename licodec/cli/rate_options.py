@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -12,6 +13,7 @@ from licodec.errors import UsageError
 from licodec.rate.modes import Rate, RateMode, choose_rate
 
 PANEL = "Rate (at most one, but --beta goes with any and -d with --alpha; else d = 1)"
+rate_option = partial(typer.Option, rich_help_panel=PANEL)
 
 
 @dataclass(frozen=True)
@@ -20,86 +22,70 @@ class RateOptions:
 
     d: Annotated[
         float | None,
-        typer.Option(
+        rate_option(
             "-d",
             "--d",
             metavar="D",
             help="Quantization step: 1 is the trained codec, larger gives smaller files.",
-            rich_help_panel=PANEL,
         ),
     ] = None
     quality: Annotated[
         float | None,
-        typer.Option(
+        rate_option(
             "-q",
             "--quality",
             metavar="Q",
             help="0 (smallest) to 100 (best); d = 2^((75 - Q) / 12.5), so 75 is d = 1, or with "
             "--objective the alpha that goes with that d. Packs without d take "
             "alpha = 1 - Q / 100.",
-            rich_help_panel=PANEL,
         ),
     ] = None
     target_bpp: Annotated[
         float | None,
-        typer.Option(
-            metavar="BPP",
-            help="The best quality within this many bits per pixel.",
-            rich_help_panel=PANEL,
-        ),
+        rate_option(metavar="BPP", help="The best quality within this many bits per pixel."),
     ] = None
     target_size: Annotated[
         str | None,
-        typer.Option(
+        rate_option(
             metavar="BYTES",
             help="The best quality within this many bytes: 20000, 50k, 1.5M; Ki and Mi count 1024.",
-            rich_help_panel=PANEL,
         ),
     ] = None
     target_psnr: Annotated[
         float | None,
-        typer.Option(
-            metavar="DB",
-            help="The smallest file with at least this PSNR.",
-            rich_help_panel=PANEL,
-        ),
+        rate_option(metavar="DB", help="The smallest file with at least this PSNR."),
     ] = None
     alpha: Annotated[
         float | None,
-        typer.Option(
+        rate_option(
             metavar="ALPHA",
             help="Rate by adapters, 0 (highest) to 1; for packs that have them. The d that goes "
             "with it may be replaced by -d.",
-            rich_help_panel=PANEL,
         ),
     ] = None
     beta: Annotated[
         float | None,
-        typer.Option(
+        rate_option(
             metavar="BETA",
             help="Realism by adapters, 0 (none) to 1, beside any other; for packs that have them.",
-            rich_help_panel=PANEL,
         ),
     ] = None
     objective: Annotated[
         str | None,
-        typer.Option(
+        rate_option(
             metavar="NAME",
             help="What the adapters were trained for: mse, ms-ssim, perceptual or what else "
             "'licodec models' lists. With it, -q and targets go over alpha instead of d.",
-            rich_help_panel=PANEL,
         ),
     ] = None
 
     lossless: Annotated[
         bool | None,
-        typer.Option(
+        rate_option(
             "--lossless/--no-lossless",
             help="Keep every pixel, or never do so. By default a file is lossless where that is no "
             "larger, as with most screenshots and drawings, where it fits into --target-size or "
             "--target-bpp, and where the network does not reach --target-psnr.",
-            show_default=False,
-            rich_help_panel=PANEL,
         ),
     ] = None
 

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from licodec.images.views import View
 
 PANEL = "Size of the picture (a crop comes first)"
+size_option = partial(typer.Option, rich_help_panel=PANEL)
 
 
 class Scale(StrEnum):
@@ -29,20 +31,15 @@ class Scale(StrEnum):
 
 Crop = Annotated[
     str | None,
-    typer.Option(
+    size_option(
         metavar="WxH+X+Y",
         help="Take only this part, in pixels; X and Y are its left and top edge.",
-        show_default=False,
-        rich_help_panel=PANEL,
     ),
 ]
 Resize = Annotated[
     str | None,
-    typer.Option(
-        metavar="SIZE",
-        help="Resize before coding: WxH, W or xH (which keep the shape), or 50%.",
-        show_default=False,
-        rich_help_panel=PANEL,
+    size_option(
+        metavar="SIZE", help="Resize before coding: WxH, W or xH (which keep the shape), or 50%."
     ),
 ]
 
@@ -75,22 +72,15 @@ class ReductionOptions:
 
     scale: Annotated[
         Scale | None,
-        typer.Option(
-            "--scale",
-            help="Divide the sides, by exact means of blocks of pixels.",
-            show_default=False,
-            rich_help_panel=PANEL,
-        ),
+        size_option("--scale", help="Divide the sides, by exact means of blocks of pixels."),
     ] = None
     thumbnail: Annotated[
         int | None,
-        typer.Option(
+        size_option(
             metavar="PX",
             min=1,
             max=65535,
             help="Make the longer side this many pixels, if it has more.",
-            show_default=False,
-            rich_help_panel=PANEL,
         ),
     ] = None
 

@@ -153,16 +153,14 @@ class _Bench:
 
     def __init__(self, pixels: np.ndarray, box: Crop, plan: Plan) -> None:
         self._pixels, self._box, self._plan = pixels, box, plan
-        self._perceptual = plan.perceptual and self._suits_ssimulacra2()
+        height, width = pixels.shape[:2]
+        suits = min(height, width) >= SSIMULACRA2_SMALLEST_SIDE
+        suits = suits and height * width <= SSIMULACRA2_MOST_PIXELS
+        self._perceptual = plan.perceptual and suits
         self._files: dict[tuple[str, int], bytes] = {}
         self._values: dict[tuple[str, int], float] = {}
         self._failed: set[str] = set()
         self.notes = list(self._limits())
-
-    def _suits_ssimulacra2(self) -> bool:
-        height, width = self._pixels.shape[:2]
-        small = min(height, width) < SSIMULACRA2_SMALLEST_SIDE
-        return not small and height * width <= SSIMULACRA2_MOST_PIXELS
 
     def _limits(self) -> Iterator[str]:
         if self._plan.perceptual and not self._perceptual:

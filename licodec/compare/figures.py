@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from statistics import fmean
 from typing import Any
 
 from licodec.compare.comparison import Coding, Compared
@@ -127,8 +128,8 @@ def _mean_rows(codings: Sequence[Sequence[Coding]], pixels: Sequence[int]) -> It
             yield Row(
                 first.codec,
                 codings_in_words(own),
-                _mean([coding.size for coding in own]),
-                _mean([8 * c.size / n for c, n in zip(own, pixels, strict=True)]),
+                fmean([coding.size for coding in own]),
+                fmean([8 * c.size / n for c, n in zip(own, pixels, strict=True)]),
                 Quality(
                     _mean_psnr([quality.psnr for quality in qualities]),
                     _mean_of_all([quality.ms_ssim for quality in qualities]),
@@ -137,20 +138,16 @@ def _mean_rows(codings: Sequence[Sequence[Coding]], pixels: Sequence[int]) -> It
             )
 
 
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values)
-
-
 def _mean_psnr(values: Sequence[float]) -> float:
     """Infinite where all are, and no number where some are."""
     infinite = sum(map(math.isinf, values))
-    return _mean(values) if infinite in (0, len(values)) else math.nan
+    return fmean(values) if infinite in (0, len(values)) else math.nan
 
 
 def _mean_of_all(values: Sequence[float | None]) -> float | None:
     """None unless all have it."""
     given = [value for value in values if value is not None]
-    return _mean(given) if len(given) == len(values) else None
+    return fmean(given) if len(given) == len(values) else None
 
 
 def to_json(picture: Compared) -> dict[str, Any]:

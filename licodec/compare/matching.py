@@ -6,6 +6,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Callable
 from enum import StrEnum
+from functools import cache
 
 
 class Equal(StrEnum):
@@ -21,13 +22,7 @@ def nearest(settings: range, difference: Callable[[int], float]) -> int:
     `difference` is an outcome less its target; it rises with the setting, and is asked about
     log2(len(settings)) times. A target out of reach gives the setting at that end.
     """
-    asked: dict[int, float] = {}
-
-    def remembered(setting: int) -> float:
-        if setting not in asked:
-            asked[setting] = difference(setting)
-        return asked[setting]
-
+    remembered = cache(difference)
     place = bisect_left(settings, 0.0, key=remembered)
     around = settings[max(0, place - 1) : place + 1]
     return min(around, key=lambda setting: abs(remembered(setting)))

@@ -115,12 +115,9 @@ def _short_names(pictures: Sequence[Compared]) -> list[str]:
 def _equal_in_words(report: Report) -> str:
     if report.equal is Equal.SIZE:
         return "file size"
-    scored = [_has_scores(picture) for picture in report.pictures]
-    return f"quality by {SSIMULACRA2 if all(scored) else 'PSNR'}"
-
-
-def _has_scores(picture: Compared) -> bool:
-    return picture.levels[0].codings[0].quality.ssimulacra2 is not None
+    first = (picture.levels[0].codings[0].quality for picture in report.pictures)
+    scored = all(quality.ssimulacra2 is not None for quality in first)
+    return f"quality by {SSIMULACRA2 if scored else 'PSNR'}"
 
 
 def _bytes(size: float) -> str:

@@ -107,15 +107,20 @@ class Compilation(GridAssignment):
         inputs: Sequence[str],
         tensors: Mapping[str, np.ndarray] | None = None,
         conditions: Mapping[str, ByKnot] | None = None,
+        *,
+        width: int | None = None,
         **attributes: int,
     ) -> str:
-        """Emit an operation; `conditions` are integers, by the role of the tensor they are of."""
+        """Emit an operation; `conditions` are integers, by the role of the tensor they are of, and
+        `width` the bits of the tensor "weight", where there is one."""
         self.counter += 1
         output = f"v{self.counter}"
         names = {}
         for role, values in (tensors or {}).items():
             names[role] = f"{self.source.name}.{self.counter}.{role}"
             self.tensors[names[role]] = values
+        if width is not None:
+            self.widths[names["weight"]] = width
         for role, tables in (conditions or {}).items():
             name = names[role] = f"{self.source.name}.{self.counter}.{role}"
             for adapters, table in tables.items():
@@ -123,23 +128,9 @@ class Compilation(GridAssignment):
                 self.tensors[stored] = table.astype(np.int32)
                 if adapters:
                     self.beside.setdefault(adapters, {})[name] = stored
-        defaults = {k: v for k, v in KINDS[kind].attributes.items() if v is not None}
-        stated = {**defaults, **attributes}
+        stated = KINDS[kind].defaults | attributes
         self.operations.append(Operation(kind, tuple(inputs), output, names, stated))
         return output
-
-    def weighted(
-        self,
-        kind: str,
-        inputs: Sequence[str],
-        tensors: Mapping[str, np.ndarray],
-        width: int,
-        conditions: Mapping[str, ByKnot] | None = None,
-        **attributes: int,
-    ) -> str:
-        """Emit an operation whose tensor "weight" has `width` bits."""
-        self.widths[f"{self.source.name}.{self.counter + 1}.weight"] = width
-        return self.emit(kind, inputs, tensors, conditions, **attributes)
 
     def moved(self, kind: str, value: str, channels: int, **attributes: int) -> str:
         """Emit an operation that leaves the integers of `value` as they are."""
@@ -258,7 +249,7 @@ class Compilation(GridAssignment):
             tensors["bias"] = biases[OWN].astype(np.int32)
         else:
             conditions = {"bias": biases}
-        acc = self.weighted("conv2d", [x], tensors, width, conditions, **place)
+        acc = self.emit("conv2d", [x], tensors, conditions, width=width, **place)
         return acc, sum_steps
 
     # Nodes ---------------------------------------------------------------------------
@@ -314,8 +305,7 @@ class Compilation(GridAssignment):
         )
         ports += tuple(Port(name, None, 0, GAIN_ONE) for name in self.source.numbers)
         program = Program(self.source.name, ports, tuple(self.operations), tuple(names))
-        kept = self.beside, self.layers
-        return Compiled(program, self.tensors, self.widths, outputs, *kept)
+        return Compiled(program, self.tensors, self.widths, outputs, self.beside, self.layers)
 
 
 def _multiplier(values: np.ndarray) -> np.ndarray:

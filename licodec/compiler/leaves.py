@@ -149,7 +149,7 @@ def normalization(compilation: Compilation, node: fx.Node, module: GDN) -> str:
     else:
         largest = grid.largest * grid.step
         kind, form = "gdn", gdn_form(gamma, beta, compilation.grids[x], width, largest)
-    result = compilation.weighted(kind, [x], form.tensors, width, None, **form.attributes)
+    result = compilation.emit(kind, [x], form.tensors, None, width=width, **form.attributes)
     return compilation.requantize(result, form.steps, grid, grid.low)
 
 
@@ -171,7 +171,6 @@ def attention(compilation: Compilation, node: fx.Node, module: WindowAttention) 
     form = attention_form(
         numbers(compilation.constants[node.all_input_nodes[1].name]),
         module.scale,
-        np.full(module.heads, grid.step**2),
         channels // module.heads,
         grid,
         module.size,
@@ -212,7 +211,7 @@ def channel_offset(compilation: Compilation, node: fx.Node, module: ChannelOffse
         "weight": np.full((len(steps), 1, 1, 1), unit, np.int16),
         "bias": np.rint(offset / steps * unit).astype(np.int32),
     }
-    acc = compilation.weighted("conv2d", [x], tensors, 16, groups=len(steps))
+    acc = compilation.emit("conv2d", [x], tensors, width=16, groups=len(steps))
     stated = compilation.stated_grids().get(node.name)
     if stated is None:  # one that holds whatever the operand can be
         ends = np.outer((grid.low, grid.high), steps) + offset

@@ -71,20 +71,17 @@ def layernorm_form(
 
 
 def attention_form(
-    relative_bias: np.ndarray, scale: float, product_steps: np.ndarray, depth: int, x: Grid,
-    window: int, shift: int,
-) -> Form:  # fmt: skip
+    relative_bias: np.ndarray, scale: float, depth: int, x: Grid, window: int, shift: int
+) -> Form:
     """Window attention, softmax(scale * q k + bias) v.
 
     relative_bias   (heads, 2w-1, 2w-1), by the query's place less the key's
-    product_steps   (heads,) what a product of a head's query and key counts in; within a
-                    head all channels of queries count alike, and all of keys
     depth           channels of a head
-    x               the range of queries, keys and values; its step is that of the values
+    x               the grid of queries, keys and values
     """
     heads = len(relative_bias)
     unit = 2.0**-SCORE_BITS  # of the scores
-    scores = depth * x.largest**2 * scale * product_steps.max()
+    scores = depth * x.largest**2 * scale * x.step**2
     # Half a bit is left for the rounding of the multipliers to binary32.
     while max(scores * 1.5, np.abs(relative_bias).max() + unit) >= SCORE_LIMIT * unit:
         unit *= 2
@@ -93,7 +90,7 @@ def attention_form(
     count = math.ceil(math.log(2 * first) / unit) + 1  # what follows rounds to 0
     table = np.rint(first * np.exp(-np.arange(count) * unit))
     tensors = {
-        "multiplier": np.full(heads, scale * product_steps / unit, np.float32),
+        "multiplier": np.full(heads, scale * x.step**2 / unit, np.float32),
         "bias": np.rint(relative_bias / unit).astype(np.int32),
         "table": table.astype(np.int32),
     }

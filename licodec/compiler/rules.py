@@ -76,10 +76,8 @@ RULES: Mapping[object, Rule] = {
     ChannelGain: Rule(leaves.channel_gain),
     ChannelOffset: Rule(leaves.channel_offset),
     Narrowed: Rule(leaves.narrowed),
-    operator.add: Rule(leaves.total),
-    torch.add: Rule(leaves.total),
-    operator.mul: Rule(leaves.product),
-    torch.mul: Rule(leaves.product),
+    **dict.fromkeys((operator.add, torch.add), Rule(leaves.total)),
+    **dict.fromkeys((operator.mul, torch.mul), Rule(leaves.product)),
     torch.cat: Rule(leaves.concatenation),
     nn.Identity: Rule(leaves.identity, keeps_grid=True),
     StochasticDepth: Rule(leaves.identity, keeps_grid=True),  # in evaluation mode

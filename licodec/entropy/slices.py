@@ -137,17 +137,15 @@ def decode_latents(
     if tiles is not None and model.adapts:
         extremes = _stated(tiles)
 
-    def exchange(
-        mean: np.ndarray, step: np.ndarray, indexes: np.ndarray, where: Where
-    ) -> np.ndarray:
+    def read(indexes: np.ndarray) -> np.ndarray:
         return order.planes(reader.read(order.flat(indexes)), indexes.shape)
 
     symbols = np.empty((len(model.tables.medians), *hyper_shape), np.int32)
     indexes = model.hyper_indexes(symbols.shape)
     for part in order.parts(HYPER_GROUP, symbols.shape):
-        wanted = indexes[part]
-        symbols[part] = order.planes(reader.read(order.flat(wanted)), wanted.shape)
-    return Walk(model, exchange, order, extremes).latents(symbols)
+        symbols[part] = read(indexes[part])
+    walk = Walk(model, lambda mean, step, indexes, where: read(indexes), order, extremes)
+    return walk.latents(symbols)
 
 
 def _hyper_symbols(model: EntropyModel, hyper_latents: np.ndarray) -> np.ndarray:

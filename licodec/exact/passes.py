@@ -107,12 +107,9 @@ def split_into_passes(
             _steps(operand_count, operand_bits), _steps(weight_count, weight_bits)
         ):
             operands = _operand_parts(low, high, operand_count, operand_step, limits)
-            if not (
-                _operands_fit(operands, limits)
-                and _weights_fit(extremes, weight_count, weight_step, limits)
-            ):
+            if not _parts_fit(operands, extremes, weight_count, weight_step, limits):
                 continue
-            weights = _weight_parts(weight, weight_count, weight_step)
+            weights = weight_parts(weight, weight_count, weight_step)
             pairs = [
                 (1 << (operand_step * i + weight_step * j), operand, part)
                 for (i, operand), (j, part) in itertools.product(
@@ -174,11 +171,12 @@ def _operand_parts(
     return [*below, OperandPart(shift, None, offset, low + offset, high + offset)]
 
 
-def _weight_parts(weight: np.ndarray, count: int, step: int) -> list[np.ndarray]:
-    """Balanced digits in [-2^(step-1), 2^(step-1)), lowest first; the last takes what is left."""
+def weight_parts(weight: np.ndarray, count: int, step: int) -> list[np.ndarray]:
+    """Weights of at most 16 bits as balanced digits in [-2^(step-1), 2^(step-1)), lowest first;
+    the last takes what is left."""
     if count == 1:
         return [weight]
-    parts, left, half = [], weight.astype(np.int64), 1 << (step - 1)
+    parts, left, half = [], weight.astype(np.int32), 1 << (step - 1)
     for _ in range(count - 1):
         digit = ((left + half) & (2 * half - 1)) - half
         parts.append(digit)
@@ -186,18 +184,17 @@ def _weight_parts(weight: np.ndarray, count: int, step: int) -> list[np.ndarray]
     return [*parts, left]
 
 
-def _operands_fit(parts: list[OperandPart], limits: KernelLimits) -> bool:
-    return limits.operand_high is None or all(part.high <= limits.operand_high for part in parts)
-
-
-def _weights_fit(extremes: np.ndarray, count: int, step: int, limits: KernelLimits) -> bool:
-    """Whether the parts of weights that lie between two extremes are in the kernel's range."""
+def _parts_fit(
+    operands: list[OperandPart], extremes: np.ndarray, count: int, step: int, limits: KernelLimits
+) -> bool:
+    """Whether the parts of operands, and those of weights that lie between two extremes, are in
+    the kernel's range."""
+    if limits.operand_high is not None and max(x.high for x in operands) > limits.operand_high:
+        return False
     if limits.weight_low is None or limits.weight_high is None:
         return True
     # The last part grows with the weight, so its own extremes are those of the extremes.
-    *digits, (last_low, last_high) = (
-        part.tolist() for part in _weight_parts(extremes, count, step)
-    )
+    *digits, (last_low, last_high) = (part.tolist() for part in weight_parts(extremes, count, step))
     half = 1 << (step - 1) if digits else 0
     low, high = min(-half, last_low), max(half - 1, last_high)
     return limits.weight_low <= low and high <= limits.weight_high

@@ -51,7 +51,7 @@ class PlanSearch:
         self, searched: Searchable, pixels: Tensor, settings: TrialSettings, state: Path
     ) -> None:
         self.searched, self._state = searched, state
-        self._fingerprint = fingerprint(searched.network, [pixels], settings)
+        self._fingerprint = fingerprint(searched.network, pixels, settings)
         self._values = dict(resumed(state, self._fingerprint))
         self._trials = Trials(searched, pixels, settings)
         self.curves = Curves(self._trials.layers, self._measure)

@@ -181,13 +181,12 @@ def choices(least: int, standard: int) -> tuple[int, ...]:
     return (*range(least, LARGEST_WIDTH + 1), *further)
 
 
-def fingerprint(network: nn.Module, pixels: Sequence[Tensor], settings: TrialSettings) -> str:
+def fingerprint(network: nn.Module, pixels: Tensor, settings: TrialSettings) -> str:
     """What sensitivities depend on: weights, pictures and settings, as a hexadecimal digest."""
     digest = hashlib.sha256(repr(settings).encode())
     for name, tensor in sorted(network.state_dict().items()):
         digest.update(f"{name} {tuple(tensor.shape)}".encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    for tensor in pixels:
-        digest.update(repr(tuple(tensor.shape)).encode())
-        digest.update(tensor.contiguous().numpy().tobytes())
+    digest.update(repr(tuple(pixels.shape)).encode())
+    digest.update(pixels.contiguous().numpy().tobytes())
     return digest.hexdigest()[:32]

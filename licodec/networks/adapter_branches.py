@@ -103,15 +103,17 @@ class ConvolutionBranch(Branch):
     """A grouped convolution of the layer's form to `rank` channels, then a 1x1 convolution.
 
     Groups are as many as `rank` where the layer's channels divide by it, else one. There is
-    a bias where the layer has one.
+    a bias where the layer has one. Where depth-to-space by `factor` follows the layer, it stands
+    between the two convolutions here.
     """
 
     LAYER, TWICE, BRANCH = "conv", "conv_with_adapter", "adapter"
 
-    def __init__(self, layer: nn.Conv2d, rank: int, gain: Gain) -> None:
+    def __init__(self, layer: nn.Conv2d, rank: int, gain: Gain, factor: int = 1) -> None:
         super().__init__()
-        self.conv1 = _grouped(layer, rank, rank)
-        self.conv2 = _mixing(rank, layer.out_channels, layer.bias is not None)
+        self.phases = factor**2
+        self.conv1 = _grouped(layer, rank * self.phases, rank)
+        self.conv2 = _mixing(rank, layer.out_channels // self.phases, layer.bias is not None)
         self.gain = gain
 
     def forward(self, x: Tensor) -> Tensor:
@@ -120,39 +122,27 @@ class ConvolutionBranch(Branch):
     def folded_into(self, layer: nn.Conv2d) -> None:
         mixing = self.conv2.weight[:, :, 0, 0].double()  # (out, rank)
         kernel, bias = _dense(self.conv1)
-        layer.weight += self.gain.largest * torch.einsum("or,rikl->oikl", mixing, kernel)
+        # Channel c * phases + p of either convolution becomes phase p of channel c.
+        kernel = torch.unflatten(kernel, 0, (-1, self.phases))
+        kernel = torch.einsum("or,rpikl->opikl", mixing, kernel).flatten(0, 1)
+        layer.weight += self.gain.largest * kernel
         if layer.bias is not None:
-            layer.bias += self.gain.largest * (mixing @ bias + _bias(self.conv2))
+            bias = mixing @ bias.reshape(-1, self.phases) + _bias(self.conv2)[:, None]
+            layer.bias += self.gain.largest * bias.flatten()
 
 
-class SubpixelBranch(Branch):
-    """A grouped convolution to 4 * rank channels, depth-to-space by 2, a 1x1 convolution."""
+class SubpixelBranch(ConvolutionBranch):
+    """The same of a sub-pixel convolution, which is its convolution and depth-to-space."""
 
     LAYER, TWICE, BRANCH = "subpel_conv", "subpel_conv_with_adapter", "adapter"
     WEIGHTED = ("0",)  # before the pixel shuffle
 
-    def __init__(self, convolution: nn.Conv2d, factor: int, rank: int, gain: Gain) -> None:
-        super().__init__()
-        self.conv1 = _grouped(convolution, rank * factor**2, rank)
+    def __init__(self, layer: nn.Conv2d, rank: int, gain: Gain, factor: int) -> None:
+        super().__init__(layer, rank, gain, factor)
         self.upscale = nn.PixelShuffle(factor)
-        out_channels = convolution.out_channels // factor**2
-        self.conv2 = _mixing(rank, out_channels, convolution.bias is not None)
-        self.gain = gain
 
     def forward(self, x: Tensor) -> Tensor:
         return self.gain(self.conv2(self.upscale(self.conv1(x))))
-
-    def folded_into(self, layer: nn.Conv2d) -> None:
-        phases = self.upscale.upscale_factor**2
-        mixing = self.conv2.weight[:, :, 0, 0].double()  # (out, rank)
-        kernel, bias = _dense(self.conv1)
-        # Channel c * phases + p of either convolution becomes phase p of channel c.
-        kernel = torch.unflatten(kernel, 0, (-1, phases))
-        kernel = torch.einsum("or,rpikl->opikl", mixing, kernel).flatten(0, 1)
-        layer.weight += self.gain.largest * kernel
-        if layer.bias is not None:
-            bias = mixing @ bias.reshape(-1, phases) + _bias(self.conv2)[:, None]
-            layer.bias += self.gain.largest * bias.flatten()
 
 
 KINDS = (LowRankBranch, ConvolutionBranch, SubpixelBranch)
@@ -234,6 +224,6 @@ def _branch(layer: nn.Module, rank: int, gain: Gain) -> Branch | None:
         case (nn.Conv2d() as convolution, nn.PixelShuffle(upscale_factor=factor)) if (
             type(convolution) is nn.Conv2d
         ):
-            return SubpixelBranch(convolution, factor, rank, gain)
+            return SubpixelBranch(convolution, rank, gain, factor)
         case _:
             return None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from typing import TypeVar
 
@@ -16,7 +16,7 @@ from torch import nn
 
 from licodec.errors import BadInputError, UsageError
 from licodec.networks.adapter_branches import Adapted, Gain, adapted
-from licodec.rate.gains import ALPHA, BETA
+from licodec.rate.gains import ALPHA, BETA, MODES
 
 Whole = TypeVar("Whole", bound=nn.Module)
 
@@ -78,6 +78,13 @@ _RESIDUAL_CONVOLUTIONS = (
     "g_s.*.subpel_conv",
     "g_s.*.conv",
 )
+_TCM_LAYERS = (
+    *_RESIDUAL_CONVOLUTIONS,
+    "g_[as].*.trans_block.mlp.[02]",
+    "g_[as].*.conv1_[12]",
+    "g_[as].*.conv_block.conv[12]",
+)
+_CHENG_LAYERS = (*_RESIDUAL_CONVOLUTIONS, "g_[as].*.conv_[ab].[0-2].conv.2")
 
 # `lite` codes DCT coefficients: what a lower rate wants first of all is larger steps, for every
 # coefficient alike, and a branch of low rank cannot scale 320 of them by itself, down in the
@@ -145,27 +152,11 @@ PRESETS = {
     "adapt_lite_8_1_transforms": AdapterSet(BETA, 8, 1.0, _LITE_TRANSFORMS),
     "stf_8_8_all": AdapterSet(ALPHA, 8, 8.0, _SWIN_MLPS),
     "adapt_stf_8_8_all": AdapterSet(BETA, 8, 8.0, _SWIN_MLPS),
-    "tcm_8_1_all": AdapterSet(
-        ALPHA,
-        8,
-        1.0,
-        (
-            *_RESIDUAL_CONVOLUTIONS,
-            "g_[as].*.trans_block.mlp.[02]",
-            "g_[as].*.conv1_[12]",
-            "g_[as].*.conv_block.conv[12]",
-        ),
-    ),
-    "cheng_8_1_all": AdapterSet(
-        ALPHA,
-        8,
-        1.0,
-        (*_RESIDUAL_CONVOLUTIONS, "g_[as].*.conv_[ab].[0-2].conv.2"),
-    ),
-}
-# No set for beta has been published for these.
-PRESETS |= {
-    f"adapt_{name}": replace(PRESETS[name], mode=BETA) for name in ("tcm_8_1_all", "cheng_8_1_all")
+    "tcm_8_1_all": AdapterSet(ALPHA, 8, 1.0, _TCM_LAYERS),
+    "cheng_8_1_all": AdapterSet(ALPHA, 8, 1.0, _CHENG_LAYERS),
+    # No set for beta has been published for these.
+    "adapt_tcm_8_1_all": AdapterSet(BETA, 8, 1.0, _TCM_LAYERS),
+    "adapt_cheng_8_1_all": AdapterSet(BETA, 8, 1.0, _CHENG_LAYERS),
 }
 
 
@@ -228,6 +219,12 @@ def attach_to_layer(network: nn.Module, path: str, adapters: AdapterSet) -> bool
 def gains(network: nn.Module) -> Iterator[Gain]:
     """The gains of all adapters."""
     return (module for module in network.modules() if isinstance(module, Gain))
+
+
+def modes_of(network: nn.Module) -> tuple[str, ...]:
+    """The rate modes of its adapters, in the order of MODES."""
+    found = {gain.mode for gain in gains(network)}
+    return tuple(mode for mode in MODES if mode in found)
 
 
 def adapted_layers(network: nn.Module) -> Iterator[tuple[str, Adapted]]:

@@ -17,7 +17,15 @@ from licodec.networks.conditions import (
 )
 from licodec.networks.entropy_models import LIKELIHOOD_FLOOR
 from licodec.networks.latent_views import LogMagnitude, normalizing_gain
-from licodec.networks.layers import HalfTanh, Halves, ScaleExponential, bias_of, narrow_relu, shrunk
+from licodec.networks.layers import (
+    HalfTanh,
+    Halves,
+    ResidualUnit,
+    ScaleExponential,
+    bias_of,
+    narrow_relu,
+    shrunk,
+)
 
 LEAST_SCALE, LARGEST_SCALE = 0.02, 200.0  # of latents
 LOGISTICS = 3  # of the hyper-latents' prior
@@ -39,18 +47,12 @@ def phases() -> list[Phase]:
     return [Phase(row, column) for row in (0, 1) for column in (0, 1)]
 
 
-class ContextUnit(nn.Module):
+class ContextUnit(ResidualUnit):
     """A residual unit whose convolutions several steps share; each brings its own condition."""
 
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.narrowed = Narrowed(8)
-        self.spatial = nn.Conv2d(channels, channels, 3, padding=1)
-        self.activation = narrow_relu()
-        # A chain of units starts close to the identity.
-        self.pointwise = shrunk(nn.Conv2d(channels, channels, 1), 0.3)
-
-    def forward(self, x: Tensor, condition: Conditioned) -> Tensor:
+    def forward(  # type: ignore[override]  # whoever calls it has the condition
+        self, x: Tensor, condition: Conditioned
+    ) -> Tensor:
         hidden = self.activation(condition(self.spatial(self.narrowed(x))))
         return x + self.pointwise(hidden)
 

@@ -7,6 +7,7 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from licodec.networks.block_bases import (
     BLOCK,
@@ -21,7 +22,7 @@ from licodec.networks.block_bases import (
 from licodec.networks.compiled_leaves import FirstChannels, Narrowed
 from licodec.networks.conditions import Conditioned, ConditionedOffset, PreciselyConditioned
 from licodec.networks.latent_views import LogMagnitude, normalizing_gain
-from licodec.networks.layers import ResidualUnit, narrow_relu, scaled, shrunk
+from licodec.networks.layers import ResidualUnit, downsample, narrow_relu, scaled, shrunk, upsample
 
 GROUPS = 4  # of channels
 LATENT_UNIT = 20.0  # levels: a latent of the linear path is a coefficient over this
@@ -80,16 +81,13 @@ def units(channels: int, count: int) -> list[nn.Module]:
 
 def down(inputs: int, outputs: int) -> nn.Sequential:
     """Space-to-depth by 2, a 1x1 convolution and the condition."""
-    return nn.Sequential(
-        nn.PixelUnshuffle(2), nn.Conv2d(4 * inputs, outputs, 1), Conditioned(outputs)
-    )
+    return nn.Sequential(*downsample(inputs, outputs), Conditioned(outputs))
 
 
 def up(inputs: int, outputs: int) -> nn.Sequential:
     """A 1x1 convolution, the condition, and depth-to-space by 2."""
-    return nn.Sequential(
-        nn.Conv2d(inputs, 4 * outputs, 1), Conditioned(4 * outputs), nn.PixelShuffle(2)
-    )
+    convolution, shuffle = upsample(inputs, outputs)
+    return nn.Sequential(convolution, Conditioned(4 * outputs), shuffle)
 
 
 def ending(convolution: nn.Conv2d, factor: float) -> nn.Conv2d:
@@ -183,8 +181,7 @@ class HyperAnalysis(nn.Module):
             nn.Conv2d(4 * f, config.hyper_latents, 1),
             PreciselyConditioned(config.hyper_latents),
         )
-        whole = torch.zeros(config.hyper_latents, len(basis))
-        whole[: len(basis)] = basis / MEAN_STEP
+        whole = F.pad(basis / MEAN_STEP, (0, 0, 0, config.hyper_latents - len(basis)))
         self.linear = nn.Sequential(
             FirstChannels(COLORS),
             nn.PixelUnshuffle(HYPER_BLOCK),
@@ -218,8 +215,7 @@ class HyperSynthesis(nn.Module):
             narrow_relu(),
             nn.Conv2d(f, f, 3, padding=1),
         )
-        whole = torch.zeros(len(basis), config.hyper_latents)
-        whole[:, : len(basis)] = basis.T * MEAN_STEP
+        whole = F.pad(basis.T * MEAN_STEP, (0, config.hyper_latents - len(basis)))
         self.linear = nn.Sequential(
             precise_transform(whole, bias=False, side=3), nn.PixelShuffle(HYPER_BLOCK)
         )

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from licodec.networks.layers import (
     GDN,
     InverseGDN,
+    alternated,
     conv1x1,
     conv3x3,
     subpixel_convolution,
@@ -72,12 +73,8 @@ class AttentionUnit(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         middle = channels // 2
-        self.conv = nn.Sequential(
-            conv1x1(channels, middle),
-            nn.ReLU(),
-            conv3x3(middle, middle),
-            nn.ReLU(),
-            conv1x1(middle, channels),
+        self.conv = alternated(
+            nn.ReLU, conv1x1(channels, middle), conv3x3(middle, middle), conv1x1(middle, channels)
         )
         self.relu = nn.ReLU()
 

@@ -27,15 +27,10 @@ class EntropyBottleneck(nn.Module):
 
     _matrix0: nn.Parameter
 
-    def __init__(
-        self,
-        channels: int,
-        filters: tuple[int, ...] = (3, 3, 3, 3),
-        init_scale: float | Tensor = 10.0,
-    ) -> None:
+    def __init__(self, channels: int, init_scale: float | Tensor = 10.0) -> None:
         super().__init__()
         self.channels = channels
-        widths = (1, *filters, 1)
+        widths = (1, 3, 3, 3, 3, 1)
         self.depth = len(widths) - 1
         scale = torch.as_tensor(init_scale).expand(channels) ** (1 / self.depth)
         for i in range(self.depth):

@@ -55,9 +55,8 @@ class ResidualUnit(nn.Module):
         self.narrowed = Narrowed(8)
         self.spatial = nn.Conv2d(channels, channels, 3, padding=1)
         self.activation = narrow_relu()
-        self.pointwise = nn.Conv2d(channels, channels, 1)
-        with torch.no_grad():  # a chain of units starts close to the identity
-            self.pointwise.weight.mul_(0.3)
+        # A chain of units starts close to the identity.
+        self.pointwise = shrunk(nn.Conv2d(channels, channels, 1), 0.3)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.pointwise(self.activation(self.spatial(self.narrowed(x))))
@@ -79,18 +78,14 @@ def alternated(activation: Callable[[], nn.Module], *layers: nn.Module) -> nn.Se
     return nn.Sequential(*pairs[:-1])
 
 
-def downsample(in_channels: int, out_channels: int, factor: int = 2) -> nn.Sequential:
-    """Space-to-depth by `factor`, then a 1x1 convolution."""
-    return nn.Sequential(
-        nn.PixelUnshuffle(factor), nn.Conv2d(in_channels * factor**2, out_channels, 1)
-    )
+def downsample(in_channels: int, out_channels: int) -> nn.Sequential:
+    """Space-to-depth by 2, then a 1x1 convolution."""
+    return nn.Sequential(nn.PixelUnshuffle(2), nn.Conv2d(4 * in_channels, out_channels, 1))
 
 
-def upsample(in_channels: int, out_channels: int, factor: int = 2) -> nn.Sequential:
-    """A 1x1 convolution, then depth-to-space by `factor`."""
-    return nn.Sequential(
-        nn.Conv2d(in_channels, out_channels * factor**2, 1), nn.PixelShuffle(factor)
-    )
+def upsample(in_channels: int, out_channels: int) -> nn.Sequential:
+    """A 1x1 convolution, then depth-to-space by 2."""
+    return nn.Sequential(nn.Conv2d(in_channels, 4 * out_channels, 1), nn.PixelShuffle(2))
 
 
 def conv1x1(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
@@ -101,9 +96,9 @@ def conv3x3(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
     return nn.Conv2d(in_channels, out_channels, 3, stride, padding=1)
 
 
-def subpixel_convolution(in_channels: int, out_channels: int, factor: int = 2) -> nn.Sequential:
-    """A 3x3 convolution, then depth-to-space by `factor`."""
-    return nn.Sequential(conv3x3(in_channels, out_channels * factor**2), nn.PixelShuffle(factor))
+def subpixel_convolution(in_channels: int, out_channels: int) -> nn.Sequential:
+    """A 3x3 convolution, then depth-to-space by 2."""
+    return nn.Sequential(conv3x3(in_channels, 4 * out_channels), nn.PixelShuffle(2))
 
 
 def bias_of(layer: nn.Conv2d) -> Tensor:

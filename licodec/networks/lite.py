@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from licodec.networks.block_bases import (
     BLOCK,
@@ -171,8 +172,7 @@ class HyperAnalysis(nn.Module):
             downsample(width, config.hyper_latents),
         )
         # The block means' second level.
-        whole = torch.zeros(config.hyper_latents, len(basis))
-        whole[: len(basis)] = basis / step
+        whole = F.pad(basis / step, (0, 0, 0, config.hyper_latents - len(basis)))
         self.linear = named(
             means=FirstChannels(COLORS),
             blocks=nn.PixelUnshuffle(HYPER_BLOCK),
@@ -202,8 +202,7 @@ class HyperSynthesis(nn.Module):
             nn.Conv2d(config.hyper_features, config.hyper_features, 3, padding=1),
         )
         # The inverse of that of the hyper-analysis, which may look at neighbours.
-        whole = torch.zeros(len(basis), config.hyper_latents)
-        whole[:, : len(basis)] = basis.T * step
+        whole = F.pad(basis.T * step, (0, config.hyper_latents - len(basis)))
         self.linear = named(
             transform=linear_transform(whole, bias=False, side=3),
             blocks=nn.PixelShuffle(HYPER_BLOCK),

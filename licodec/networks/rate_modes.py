@@ -6,7 +6,7 @@ import math
 from typing import ClassVar
 
 from licodec.errors import UsageError
-from licodec.networks.adapter_sets import gains
+from licodec.networks.adapter_sets import gains, modes_of
 from licodec.networks.network import Network
 from licodec.rate.gains import ALPHA, BETA
 
@@ -37,8 +37,7 @@ class RateModes(Network):
     @property
     def rate_modes(self) -> tuple[str, ...]:
         """The modes :meth:`set_rate` takes."""
-        found = {gain.mode for gain in gains(self)}
-        return (*(("d",) if self.TAKES_D else ()), *(m for m in (ALPHA, BETA) if m in found))
+        return (*(("d",) if self.TAKES_D else ()), *modes_of(self))
 
     def set_rate(
         self, *, d: float | None = None, alpha: float | None = None, beta: float | None = None

@@ -93,20 +93,16 @@ def mixed_blocks(width: int, head: int, size: int, count: int) -> list[nn.Module
     return [MixedBlock(width, head, size, size // 2 if i % 2 else 0) for i in range(count)]
 
 
-def window_blocks(channels: int, head: int, size: int) -> nn.Sequential:
-    """Two transformer blocks, the second one with shifted windows."""
-    return named(
-        block_1=TransformerBlock(channels, head, size, 0),
-        block_2=TransformerBlock(channels, head, size, size // 2),
-    )
-
-
 class WindowAttentionBlock(AttentionBlock):
-    """An attention block at ATTENTION_WIDTH channels whose gate comes from transformer blocks."""
+    """An attention block at ATTENTION_WIDTH channels whose gate comes from transformer blocks, the
+    second one with shifted windows."""
 
     def __init__(self, channels: int) -> None:
         super().__init__(ATTENTION_WIDTH)
-        self.non_local_block = window_blocks(ATTENTION_WIDTH, ATTENTION_HEAD, WINDOW)
+        self.non_local_block = named(
+            block_1=TransformerBlock(ATTENTION_WIDTH, ATTENTION_HEAD, WINDOW, 0),
+            block_2=TransformerBlock(ATTENTION_WIDTH, ATTENTION_HEAD, WINDOW, WINDOW // 2),
+        )
         self.in_conv = conv1x1(channels, ATTENTION_WIDTH)
         self.out_conv = conv1x1(ATTENTION_WIDTH, channels)
 

@@ -139,7 +139,8 @@ def with_adapters(anchor: Parts, files: Mapping[str, Parts], backbone: str) -> P
 
 def _require_anchor(name: str, whole: Parts, added: Parts, backbone: str) -> None:
     """Raise BadInputError where `added` are not adapters of the anchor."""
-    known = {key[:end] for key in whole.trunk for end in _ends(key)}
+    # Every module that a parameter of the anchor is in.
+    known = {key[: dot.start()] for key in whole.trunk for dot in re.finditer(r"\.", key)}
     strange = [layer for layer in added.branches if layer not in known]
     if strange:
         raise BadInputError(
@@ -159,11 +160,6 @@ def listed(names: Sequence[str]) -> str:
     """Some names as a message has them: the first few, and how many more."""
     rest = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return ", ".join(names[:NAMED]) + rest
-
-
-def _ends(key: str) -> Iterable[int]:
-    """Where the names of the modules end that the parameter `key` is in."""
-    return (match.start() for match in re.finditer(r"\.", key))
 
 
 def _add(name: str, layer: str, present: list[Branch], branches: list[Branch]) -> None:

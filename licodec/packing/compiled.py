@@ -62,8 +62,7 @@ def calibrate_adapted(
     adapted: Mapping[str, Network], pictures: Sequence[Tensor]
 ) -> dict[str, CalibratedNetwork]:
     """The second half of it."""
-    copies = {name: copy.deepcopy(network).cpu() for name, network in adapted.items()}
-    return {name: _calibrated(network, pictures) for name, network in copies.items()}
+    return {n: _calibrated(copy.deepcopy(own).cpu(), pictures) for n, own in adapted.items()}
 
 
 def _calibrated(network: Network, pictures: Sequence[Tensor]) -> CalibratedNetwork:

@@ -23,10 +23,10 @@ from licodec.compiler.graphs import trace
 from licodec.compiler.ranges import RangeRecorder
 from licodec.entropy.tables import EntropyTables
 from licodec.exact.schedule import PREVIOUS, Schedule, SliceStep, Step
+from licodec.networks.adapter_sets import modes_of
 from licodec.networks.rate_modes import RateModes
 from licodec.packing.tables import SCALE_FRACTION_BITS, hyper_tables, latent_tables
 from licodec.packs import Pack
-from licodec.rate.gains import MODES
 
 if TYPE_CHECKING:
     from licodec.packing.programs import Packing
@@ -256,7 +256,7 @@ def connect_slices(
 def calibration_gains(network: RateModes) -> list[Rate]:
     """Where the ranges of a network with adapters are measured: every end of its modes and three
     places between."""
-    modes = [mode for mode in MODES if mode in network.rate_modes]
+    modes = modes_of(network)
     if not modes:
         return []
     places = [*product((0.0, 1.0), repeat=len(modes)), *((x,) * len(modes) for x in BETWEEN)]

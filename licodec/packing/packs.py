@@ -14,7 +14,7 @@ from licodec.entropy.quantization import COST_UNIT
 from licodec.entropy.tables import tables_to_tensors
 from licodec.errors import BadInputError
 from licodec.images import Picture
-from licodec.networks.adapter_sets import gains
+from licodec.networks.adapter_sets import modes_of
 from licodec.networks.network import Network
 from licodec.networks.published import padded
 from licodec.packing.calibration import as_tensor
@@ -53,7 +53,7 @@ class PackSettings:
 def compile_pack(network: Network, pictures: Sequence[np.ndarray], settings: PackSettings) -> Pack:
     """Calibrate `network` on `pictures`, (H, W, 3) uint8, and compile it, with its adapters where
     it has any. Raises BadInputError where it has no exact form."""
-    modes = {gain.mode for gain in gains(network)}
+    modes = modes_of(network)
     objective = settings.objective or (PERCEPTUAL if BETA in modes else DEFAULT_OBJECTIVE)
     adapted = {objective: network} if modes else {}
     pixels = [padded(as_tensor(picture), network.ALIGNMENT) for picture in pictures]

@@ -84,20 +84,17 @@ def _ours(
         raise SizeError(f"its hyper-parameters are another network's ({error})") from None
 
 
-def _size(shapes: Shapes, key: str, dimensions: int) -> int:
-    """The first dimension of the parameter `key`, which must have `dimensions`."""
+def _size(shapes: Shapes, key: str, dimensions: int, unit: int = 1) -> int:
+    """The first dimension, a multiple of `unit`, of the parameter `key`, which must have so many
+    `dimensions`."""
     shape = shapes.get(key)
     if shape is None:
         raise SizeError(f"{key} is missing")
     if len(shape) != dimensions or not 1 <= shape[0] <= LARGEST_WIDTH:
         raise SizeError(f"{key} has the shape {shape}, which is none of this backbone's")
+    if shape[0] % unit:
+        raise SizeError(f"{key} has {shape[0]} channels, which are not a multiple of {unit}")
     return shape[0]
-
-
-def _multiple(value: int, unit: int, key: str) -> int:
-    if value % unit:
-        raise SizeError(f"{key} has {value} channels, which are not a multiple of {unit}")
-    return value
 
 
 def _stf(name: str, shapes: Shapes, stated: Stated) -> StfNetwork:
@@ -105,8 +102,7 @@ def _stf(name: str, shapes: Shapes, stated: Stated) -> StfNetwork:
 
 
 def _tcm(name: str, shapes: Shapes, stated: Stated) -> TcmNetwork:
-    width_key = "g_a.1.trans_block.ln1.weight"
-    width = _multiple(_size(shapes, width_key, 1), 32, width_key)
+    width = _size(shapes, "g_a.1.trans_block.ln1.weight", 1, 32)
     pattern = re.compile(r"lrp_transforms\.(\d+)\.0\.weight")
     indexes = {int(m[1]) for m in map(pattern.fullmatch, shapes) if m}
     slices = len(indexes) or TcmConfig.slices
@@ -114,12 +110,11 @@ def _tcm(name: str, shapes: Shapes, stated: Stated) -> TcmNetwork:
     latents = _size(shapes, latents_key, 4)
     if slices > min(latents, MOST_SLICES):
         raise SizeError(f"{slices} slices of {latents} latents are too many")
-    return TcmNetwork(name, TcmConfig(width, _multiple(latents, slices, latents_key), slices))
+    return TcmNetwork(name, TcmConfig(width, _size(shapes, latents_key, 4, slices), slices))
 
 
 def _cheng(name: str, shapes: Shapes, stated: Stated) -> ChengNetwork:
-    key = "g_a.0.gdn.beta"
-    return ChengNetwork(name, ChengConfig(_multiple(_size(shapes, key, 1), 6, key)))
+    return ChengNetwork(name, ChengConfig(_size(shapes, "g_a.0.gdn.beta", 1, 6)))
 
 
 TCM_MARKS = (

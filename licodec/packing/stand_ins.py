@@ -11,11 +11,9 @@ from torch import nn
 from licodec.compiler.forms import Calibrated, Grid, Output, Source, Value
 from licodec.compiler.graphs import output_nodes
 from licodec.compiler.ranges import RANGE_MARGIN
-from licodec.networks.adapter_branches import Gain
-from licodec.networks.adapter_sets import plain_path
+from licodec.networks.adapter_sets import modes_of, plain_path
 from licodec.packing.exact_form import Values
 from licodec.packing.programs import Packing
-from licodec.rate.gains import MODES
 
 BRANCH_BITS = 8  # of a branch's weights, unless those of its layer have more
 Range = tuple[float, float]
@@ -44,7 +42,7 @@ class StandIns:
         """Compile the stand-in of one part, if it needs one; what is made in the part's place."""
         part, anchor = self.calibrated[name], self.packing.calibrated[name]
         read, made = self.packing.added[name]
-        numbers = modes_in(part.traced)
+        numbers = modes_of(part.traced)
         ranges = settled(part, anchor)
         same = all(value.equals(read[port]) for port, value in inputs.items())
         if not numbers and same and ranges == anchor.ranges:
@@ -71,12 +69,6 @@ class StandIns:
         return max(width, BRANCH_BITS) if in_branch else width
 
 
-def modes_in(traced: nn.Module) -> tuple[str, ...]:
-    """The modes of the adapters in a part, in the order of MODES."""
-    found = {module.mode for module in traced.modules() if isinstance(module, Gain)}
-    return tuple(mode for mode in MODES if mode in found)
-
-
 def settled(part: Calibrated, anchor: Calibrated) -> dict[str, Range]:
     """The ranges to compile a part with adapters for: the anchor's where they do for what was
     seen, so that grids stay what they are, and else both together."""
@@ -85,7 +77,7 @@ def settled(part: Calibrated, anchor: Calibrated) -> dict[str, Range]:
         for node in anchor.traced.graph.nodes
         if node.name in anchor.ranges and node.op in ("placeholder", "call_module")
     }
-    if not modes_in(part.traced):  # then both have the same nodes
+    if not modes_of(part.traced):  # then both have the same nodes
         known = {node.name: anchor.ranges[node.name] for node in part.traced.graph.nodes
                  if node.name in anchor.ranges}  # fmt: skip
     found = {}

@@ -3,13 +3,11 @@
 Normative counterpart: format/SPEC.md, "Weights packs".
 """
 
-from licodec.packs.bits import pack_bits, unpack_bits
 from licodec.packs.checks import require_adapters, require_encoder
 from licodec.packs.data import (
     ANALYSIS,
     ENCODER_PROGRAMS,
     HYPER_ANALYSIS,
-    STEP_SHARES,
     Pack,
     PackAdapters,
 )
@@ -25,10 +23,8 @@ from licodec.packs.finding import (
 )
 from licodec.packs.storage import (
     LARGEST_PACK,
-    METADATA_KEY,
     SUFFIX,
     AdaptersName,
-    ForeignFileError,
     PackName,
     is_objective,
     is_pack,
@@ -43,12 +39,9 @@ __all__ = [
     "ENCODER_PROGRAMS",
     "HYPER_ANALYSIS",
     "LARGEST_PACK",
-    "METADATA_KEY",
     "SEARCH_VARIABLE",
-    "STEP_SHARES",
     "SUFFIX",
     "AdaptersName",
-    "ForeignFileError",
     "Pack",
     "PackAdapters",
     "PackName",
@@ -60,13 +53,11 @@ __all__ = [
     "is_objective",
     "is_pack",
     "open_pack",
-    "pack_bits",
     "read_name",
     "read_pack",
     "require_adapters",
     "require_encoder",
     "search_folders",
-    "unpack_bits",
     "user_folder",
     "write_pack",
 ]

@@ -144,7 +144,8 @@ def _check_interfaces(pack: Pack, stand_ins: Mapping[str, str]) -> None:
         else:
             interfaces.check_slice(step, index, features)
     if schedule.residual is not None and context is not None:
-        interfaces.check_residual(schedule.residual, context)
+        corrected = LATENTS, schedule.latent_channels
+        interfaces.check_residual(schedule.residual, context, *corrected)
     interfaces.check_synthesis()
 
 
@@ -231,13 +232,8 @@ class _Interfaces:
         self.gives(place, outputs, count, Fraction(1))
         if step.residual is None:
             return
-        context, place = outputs[2], step.residual
-        self.require(context.rate == 1, step.parameters)
-        ports, outputs = self.described(place)
-        self.require(list(ports) == ["context", "decoded"] and len(outputs) == 1, place)
-        self.require(_reads(ports["context"], context), place)
-        self.require(_is_latent(ports["decoded"], count), place)
-        self.require((outputs[0].channels, outputs[0].rate) == (count, Fraction(1)), place)
+        self.require(outputs[2].rate == 1, step.parameters)
+        self.check_residual(step.residual, outputs[2], "decoded", count)
 
     def check_phases(self, step: PhaseStep, features: Mapping[str, ValueInfo]) -> ValueInfo:
         """What is known of its context."""
@@ -251,12 +247,12 @@ class _Interfaces:
         self.require(context.rate == 1, place)
         return context
 
-    def check_residual(self, place: str, context: ValueInfo) -> None:
-        channels = self.pack.schedule.latent_channels
+    def check_residual(self, place: str, context: ValueInfo, port: str, channels: int) -> None:
+        """It reads context, and at a port so many channels of latents, which it corrects."""
         ports, outputs = self.described(place)
-        self.require(list(ports) == ["context", LATENTS] and len(outputs) == 1, place)
+        self.require(list(ports) == ["context", port] and len(outputs) == 1, place)
         self.require(_reads(ports["context"], context), place)
-        self.require(_is_latent(ports[LATENTS], channels), place)
+        self.require(_is_latent(ports[port], channels), place)
         self.require((outputs[0].channels, outputs[0].rate) == (channels, Fraction(1)), place)
 
     def check_synthesis(self) -> None:

@@ -22,7 +22,7 @@ from licodec.exact.schedule import Schedule, schedule_to_json
 from licodec.lazily import Lazily
 from licodec.rate.conditions import HYPER_STEPS, PREFIX, STEPS, Place, extreme, place_at, resolved
 from licodec.rate.gains import BETA, MODES, Gains
-from licodec.rate.scale import AdapterRates, RateScale, modes_of
+from licodec.rate.scale import AdapterRates, RateScale
 
 PROFILE = "int-1"
 # Keys of an adapter set that it may lack, in the order of beta: 0 and 1.
@@ -67,10 +67,6 @@ class PackAdapters:
         return tuple(share_between(*pair, beta) for pair in pairs)
 
 
-def _nothing() -> None:
-    """What a pack of no file has to check of its file."""
-
-
 @dataclass(frozen=True)
 class Pack:
     """Everything an encoder and a decoder need of one backbone at one precision.
@@ -96,7 +92,7 @@ class Pack:
     card: Mapping[str, Any] = field(default_factory=dict)
     distortion_weight: int | None = None
     adapters: tuple[PackAdapters, ...] = ()
-    require_whole: Callable[[], None] = field(default=_nothing, compare=False, repr=False)
+    require_whole: Callable[[], None] = field(default=lambda: None, compare=False, repr=False)
 
     @property
     def title(self) -> str:
@@ -124,7 +120,7 @@ class Pack:
     @property
     def rate_modes(self) -> tuple[str, ...]:
         """The modes that the pack has, of "d", "alpha" and "beta"."""
-        return modes_of(self.schedule, self.adapter_rates)
+        return self.rate_scale.modes
 
     def adapters_with_id(self, adapter_id: bytes) -> PackAdapters | None:
         """The adapter set that files call by this id."""
@@ -230,23 +226,21 @@ class Pack:
         tensors = {t for name in own.values() for t in self._tensors_of(name)}
         if adapters.conditions:
             decoding = (adapters.programs.get(plain, plain) for plain in order)
-            counted = {STEPS, HYPER_STEPS, *(t for n in decoding for t in self._named_by(n))}
+            counted = {STEPS, HYPER_STEPS, *(t for n in decoding for t in self.programs[n].tensors)}
             stated = {n: t for n, t in adapters.conditions.items() if n in counted}
             head["conditions"] = stated
             tensors |= set(stated.values())
         return self._digest(head, tensors)
 
-    def _named_by(self, name: str) -> set[str]:
-        """The tensors that a program's operations name."""
-        return set(self.programs[name].tensors)
-
     def _tensors_of(self, name: str) -> set[str]:
-        """Those of them that the pack holds, and their conditions."""
-        named = self._named_by(name)
-        return self.tensors.keys() & (named | {PREFIX + tensor for tensor in named})
+        """The tensors that a program's operations name, as far as the pack holds them, and their
+        conditions."""
+        named = self.programs[name].tensors
+        return self.tensors.keys() & {*named, *(PREFIX + tensor for tensor in named)}
 
     def _digest(self, head: Mapping[str, Any], tensors: Iterable[str]) -> bytes:
-        digest = hashlib.sha256(_canonical(head))
+        canonical = json.dumps(head, sort_keys=True, separators=(",", ":"))
+        digest = hashlib.sha256(canonical.encode("ascii"))
         for name in sorted(tensors):
             tensor = self.tensors[name]
             shape = ",".join(str(n) for n in tensor.shape)
@@ -254,7 +248,3 @@ class Pack:
             stored = np.ascontiguousarray(tensor, tensor.dtype.newbyteorder("<"))
             digest.update(stored.data)
         return digest.digest()[:8]
-
-
-def _canonical(data: Any) -> bytes:
-    return json.dumps(data, sort_keys=True, separators=(",", ":")).encode("ascii")

@@ -15,7 +15,7 @@ import numpy as np
 
 from licodec.entropy.adaptive import divide_half_even
 from licodec.errors import CorruptFileError
-from licodec.exact.program import Operation, Program, Tensors
+from licodec.exact.program import Program, Tensors
 from licodec.rate.gains import GAIN_ONE
 
 PREFIX = "conditions."
@@ -76,11 +76,14 @@ def resolved(programs: Mapping[str, Program], tensors: Tensors, place: Place) ->
     for program in programs.values():
         found |= {name: tensors[name] for name in program.tensors if name in tensors}
         for name in conditioned(program, tensors):
-            v = value(name, tensors, place)
-            found[name] = (
-                tensors[name] * v.astype(np.float32) if name in tensors else v.astype(np.int32)
-            )
+            found[name] = _in_force(name, tensors, value(name, tensors, place))
     return found
+
+
+def _in_force(name: str, tensors: Tensors, values: np.ndarray) -> np.ndarray:
+    """What a condition's values make of the tensor `name`: a factor of it, or all of it."""
+    own = tensors.get(name)
+    return values.astype(np.int32) if own is None else own * values.astype(np.float32)
 
 
 def extreme(program: Program, tensors: Tensors, others: Mapping[str, tuple[str, ...]]) -> Tensors:
@@ -93,9 +96,7 @@ def extreme(program: Program, tensors: Tensors, others: Mapping[str, tuple[str, 
     for name in conditioned(program, tensors):
         tables = [tensors[other] for other in (PREFIX + name, *others.get(name, ()))]
         most = np.max([np.abs(table, dtype=np.int64).max(0) for table in tables], 0)
-        found[name] = (
-            tensors[name] * most.astype(np.float32) if name in tensors else most.astype(np.int32)
-        )
+        found[name] = _in_force(name, tensors, most)
     return found
 
 
@@ -134,9 +135,5 @@ def roles_of(programs: Mapping[str, Program]) -> dict[str, set[str]]:
     for program in programs.values():
         for operation in program.operations:
             for role, name in operation.tensors.items():
-                found.setdefault(name, set()).add(_role(operation, role))
+                found.setdefault(name, set()).add(f"{operation.kind}.{role}")
     return found
-
-
-def _role(operation: Operation, role: str) -> str:
-    return f"{operation.kind}.{role}"

@@ -61,13 +61,6 @@ class AdapterRates:
         return f"{self.objective} ({', '.join(self.modes)})"
 
 
-def modes_of(schedule: Schedule, adapters: Sequence[AdapterRates]) -> tuple[str, ...]:
-    """The modes, of "d", "alpha" and "beta", that a pack has."""
-    takes_d = ("d",) if schedule.d_low < schedule.d_high else ()
-    found = {mode for own in adapters for mode in own.modes}
-    return (*takes_d, *(mode for mode in MODES if mode in found))
-
-
 @dataclass(frozen=True)
 class RateScale:
     """What a pack's rate can be.
@@ -84,7 +77,10 @@ class RateScale:
 
     @property
     def modes(self) -> tuple[str, ...]:
-        return modes_of(self.schedule, self.adapters)
+        """The modes, of "d", "alpha" and "beta", that the pack has."""
+        takes_d = ("d",) if self.schedule.d_low < self.schedule.d_high else ()
+        found = {mode for own in self.adapters for mode in own.modes}
+        return (*takes_d, *(mode for mode in MODES if mode in found))
 
     @property
     def neutral_d(self) -> int:

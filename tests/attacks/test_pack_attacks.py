@@ -18,7 +18,8 @@ import safetensors
 import safetensors.numpy
 
 from licodec.errors import CorruptFileError
-from licodec.packs import METADATA_KEY, read_name, read_pack, write_pack
+from licodec.packs import read_name, read_pack, write_pack
+from licodec.packs.storage import METADATA_KEY
 from tests.conformance import adverse
 
 Json = Any

@@ -99,7 +99,7 @@ def test_window_attention(heads, depth, window, shift, bits, least):
     bias = random.normal(0, 0.5, (heads, 2 * window - 1, 2 * window - 1))
     scale = depth**-0.5
     span = span_of(qkv, bits)
-    form = attention_form(bias, scale, np.full(heads, span.step**2), depth, span, window, shift)
+    form = attention_form(bias, scale, depth, span, window, shift)
     found = run_form("window_attention", form, qkv, span, heads * depth)
     assert decibels(published_attention(qkv, bias, scale, heads, window, shift), found) > least
 
@@ -107,7 +107,7 @@ def test_window_attention(heads, depth, window, shift, bits, least):
 def test_attention_with_very_large_scores_is_legal():
     qkv = random.normal(0, 300, (48, 4, 4))
     span = span_of(qkv, 16)
-    form = attention_form(np.zeros((1, 7, 7)), 1.0, np.array([span.step**2]), 16, span, 4, 0)
+    form = attention_form(np.zeros((1, 7, 7)), 1.0, 16, span, 4, 0)
     found = run_form("window_attention", form, qkv, span, 16)
     expected = published_attention(qkv, np.zeros((1, 7, 7)), 1.0, 1, 4, 0)
     assert decibels(expected, found) > 50

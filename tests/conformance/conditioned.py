@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import safetensors.numpy
 
-from licodec.packs import pack_bits
+from licodec.packs.bits import pack_bits
 from tests.conformance.test_vectors import Json, arrays, load
 
 DESCRIPTION = ("backbone", "schedule", "programs", "weights_id", "adapters")

@@ -14,7 +14,7 @@ from licodec.exact import bounds, values
 from licodec.exact.operations import KINDS, convolution
 from licodec.exact.program import program_from_json
 from licodec.exact.schedule import Schedule, SliceStep
-from licodec.packs import pack_bits
+from licodec.packs.bits import pack_bits
 from tests.conformance.second_decoder import FORMAT, decoder
 from tests.conformance.test_vectors import load
 

@@ -35,15 +35,9 @@ from licodec.exact.interpreter import choose
 from licodec.exact.operations import KINDS
 from licodec.exact.program import program_from_json
 from licodec.exact.schedule import SliceStep, schedule_from_json
-from licodec.packs import (
-    STEP_SHARES,
-    Pack,
-    PackAdapters,
-    pack_bits,
-    read_pack,
-    unpack_bits,
-    write_pack,
-)
+from licodec.packs import Pack, PackAdapters, read_pack, write_pack
+from licodec.packs.bits import pack_bits, unpack_bits
+from licodec.packs.data import STEP_SHARES
 from tests.conformance.second_decoder import FORMAT, decoder
 
 Json = dict[str, Any]

@@ -238,8 +238,8 @@ def test_numbers_outside_of_a_ports_range_stay_within_memory(prepare):
 def test_a_layout_is_made_once_for_each_size(monkeypatch):
     program, tensors = synthesis(16, (16, 8, 8), (1, 1, 1))
     run, made = native.prepare(check(program, tensors)), []
-    lay_out = native.lay_out
-    monkeypatch.setattr(native, "lay_out", lambda *a: made.append(a[3]) or lay_out(*a))
+    layouter = native.Layouter
+    monkeypatch.setattr(native, "Layouter", lambda *a: made.append(a[2]) or layouter(*a))
     for rows in (1, 2, 1, 2, *range(1, native.LAYOUTS_KEPT + 2), 1):
         run({"latents": np.zeros((16, rows, 3), np.int32)})
     assert len(made) == native.LAYOUTS_KEPT + 2  # the first was forgotten
@@ -258,7 +258,7 @@ def test_threads_that_cannot_be_started_are_done_without(monkeypatch):
 
 def test_what_follows_a_convolution_is_one_task_with_it():
     program, tensors = synthesis(32, (48, 32, 16), (2, 1, 2))
-    listed = planner.plan_tasks(program, analyse(program, tensors))
+    listed = planner.Planner(program, analyse(program, tensors))
     convolutions = sum(operation.kind == "conv2d" for operation in program.operations)
     assert len(listed.tasks) == convolutions + 1  # and the input
 
@@ -270,7 +270,7 @@ def test_operands_of_a_concatenation_are_computed_in_its_plane():
     z = builder.requantize(x, 0.25, -100, 127)
     joined = builder.operation("concat", (y, x, z), 9)
     program, tensors = builder.build(builder.layer(joined, 4, 3, 0, 255, 900))
-    listed = planner.plan_tasks(program, analyse(program, tensors))
+    listed = planner.Planner(program, analyse(program, tensors))
     assert listed.joined == {y: (joined, 0), z: (joined, 6)}
 
 

@@ -24,9 +24,9 @@ if library() is None:
 def test_a_block_waits_for_all_that_it_reads(seed: int, threads: int, units: int) -> None:
     program, tensors = RandomBuilder(seed).random_program()
     values = analyse(program, tensors)
-    bound = Binder(planner.plan_tasks(program, values), values, tensors, levels.best_level())
+    bound = Binder(planner.Planner(program, values), tensors, levels.best_level())
     rows = units * strip_geometry(check(program, tensors)).unit
-    own = layout._Layouter(program, values, bound, (rows, rows), threads)
+    own = layout.Layouter(program, bound, (rows, rows), threads)
     for before, task in itertools.pairwise(bound.tasks):
         reach, blocks = own._reach(task, before), own._blocks(before)
         made, _ = own._tile_plane(before)
@@ -39,7 +39,7 @@ def test_a_block_waits_for_all_that_it_reads(seed: int, threads: int, units: int
 
 
 def rows_read(
-    own: layout._Layouter, task: BoundTask, before: BoundTask, block: int
+    own: layout.Layouter, task: BoundTask, before: BoundTask, block: int
 ) -> Iterator[tuple[int, int]]:
     """The first and the last row that a block reads of each plane that `before` writes."""
     written = {own.bound.root(name)[0] for name in before.task.written}
@@ -52,7 +52,7 @@ def rows_read(
 
 
 def _rows_of(
-    own: layout._Layouter, task: BoundTask, name: str, top: int, bottom: int
+    own: layout.Layouter, task: BoundTask, name: str, top: int, bottom: int
 ) -> tuple[int, int]:
     """Of the rows [top, bottom] of the task's own tiles."""
     a, source = task.task.attributes, task.task.source

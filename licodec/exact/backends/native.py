@@ -13,9 +13,9 @@ import numpy as np
 from licodec.exact import native
 from licodec.exact.bounds import CheckedProgram
 from licodec.exact.native.binding import Binder
-from licodec.exact.native.layout import Layout, Size, lay_out
+from licodec.exact.native.layout import Layout, Layouter, Size
 from licodec.exact.native.levels import PLAIN, Level, best_level, wanted_level
-from licodec.exact.native.planner import plan_tasks
+from licodec.exact.native.planner import Planner
 from licodec.exact.native.proof import failure
 from licodec.exact.native.tables import INPUT_PLANE, TYPES, PlaneRow
 from licodec.exact.threads import default_threads
@@ -58,9 +58,9 @@ class _Prepared:
     """A bound program: callable as `Run`."""
 
     def __init__(self, checked: CheckedProgram, level: Level) -> None:
-        self._program, self._values, self._level = checked.program, checked.values, level
-        tasks = plan_tasks(self._program, self._values)
-        self._bound = Binder(tasks, self._values, checked.tensors, level)
+        self._program, self._level = checked.program, level
+        planned = Planner(checked.program, checked.values)
+        self._bound = Binder(planned, checked.tensors, level)
         self._layouts: dict[tuple[Size, int], Layout] = {}
 
     def __call__(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -85,7 +85,7 @@ class _Prepared:
         key = (size, threads)
         layout = self._layouts.get(key)
         if layout is None:
-            layout = lay_out(self._program, self._values, self._bound, size, threads)
+            layout = Layouter(self._program, self._bound, size, threads).layout()
             if len(self._layouts) >= LAYOUTS_KEPT:
                 self._layouts = {}
             self._layouts[key] = layout

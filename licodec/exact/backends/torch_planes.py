@@ -319,56 +319,43 @@ def _bind_concat(node: Node) -> Kernel:
     return concat
 
 
-def _bind_split(node: Node) -> Kernel:
-    start, stop = node.attributes["start"], node.attributes["stop"]
-
-    def split(x: Tensor, scratch: Scratch) -> Tensor:
-        return x[:, :, start:stop].clone(memory_format=torch.contiguous_format)
-
-    return split
+def _bind_move(move: Callable[..., Tensor], node: Node) -> Kernel:
+    """A task that makes fresh planes of what `move` shows of its operand's."""
+    return lambda x, scratch: move(x, **node.attributes)
 
 
-def _bind_pixel_shuffle(node: Node) -> Kernel:
-    f = node.attributes["factor"]
-
-    def pixel_shuffle(x: Tensor, scratch: Scratch) -> Tensor:
-        rows, columns, channels = x.shape
-        blocks = x.view(rows, columns, channels // f**2, f, f).permute(0, 3, 1, 4, 2)
-        fresh = blocks.clone(memory_format=torch.contiguous_format)
-        return fresh.view(rows * f, columns * f, channels // f**2)
-
-    return pixel_shuffle
+def _fresh(x: Tensor) -> Tensor:
+    return x.clone(memory_format=torch.contiguous_format)
 
 
-def _bind_pixel_unshuffle(node: Node) -> Kernel:
-    f = node.attributes["factor"]
-
-    def pixel_unshuffle(x: Tensor, scratch: Scratch) -> Tensor:
-        rows, columns, channels = x.shape[0] // f, x.shape[1] // f, x.shape[2]
-        blocks = x.view(rows, f, columns, f, channels).permute(0, 2, 4, 1, 3)
-        fresh = blocks.clone(memory_format=torch.contiguous_format)
-        return fresh.view(rows, columns, channels * f**2)
-
-    return pixel_unshuffle
+def _split(x: Tensor, *, start: int, stop: int) -> Tensor:
+    return _fresh(x[:, :, start:stop])
 
 
-def _bind_phase(node: Node) -> Kernel:
-    f, row, column = (node.attributes[name] for name in ("factor", "row", "column"))
+def _pixel_shuffle(x: Tensor, *, factor: int) -> Tensor:
+    f, (rows, columns, channels) = factor, x.shape
+    blocks = x.view(rows, columns, channels // f**2, f, f).permute(0, 3, 1, 4, 2)
+    return _fresh(blocks).view(rows * f, columns * f, channels // f**2)
 
-    def phase(x: Tensor, scratch: Scratch) -> Tensor:
-        return x[row::f, column::f].clone(memory_format=torch.contiguous_format)
 
-    return phase
+def _pixel_unshuffle(x: Tensor, *, factor: int) -> Tensor:
+    f, rows, columns, channels = factor, x.shape[0] // factor, x.shape[1] // factor, x.shape[2]
+    blocks = x.view(rows, f, columns, f, channels).permute(0, 2, 4, 1, 3)
+    return _fresh(blocks).view(rows, columns, channels * f**2)
+
+
+def _phase(x: Tensor, *, factor: int, row: int, column: int) -> Tensor:
+    return _fresh(x[row::factor, column::factor])
 
 
 _BINDERS: dict[str, Callable[[Node], Kernel]] = {
     **{kind: partial(_bind_pointwise, bind) for kind, bind in torch_pointwise.BINDERS.items()},
     **torch_transforms.BINDERS,
     "concat": _bind_concat,
-    "split": _bind_split,
-    "pixel_shuffle": _bind_pixel_shuffle,
-    "pixel_unshuffle": _bind_pixel_unshuffle,
-    "phase": _bind_phase,
+    "split": partial(_bind_move, _split),
+    "pixel_shuffle": partial(_bind_move, _pixel_shuffle),
+    "pixel_unshuffle": partial(_bind_move, _pixel_unshuffle),
+    "phase": partial(_bind_move, _phase),
 }
 _SUMS: dict[str, Callable[[Node], Sums]] = {
     "mul": lambda node: product_sums,

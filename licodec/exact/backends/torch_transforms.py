@@ -97,10 +97,7 @@ def _bind_roots(node: Node) -> Callable[[Tensor, Scratch], Tensor]:
 
 def bind_layernorm(node: Node) -> Transform:
     a, channels = node.attributes, node.result.channels
-    unit, epsilon, low, high = (
-        2.0 ** (a["root_bits"] + a["fraction_bits"]),
-        *(a[key] for key in ("epsilon", "low", "high")),
-    )
+    unit, low, high = 2.0 ** (a["root_bits"] + a["fraction_bits"]), a["low"], a["high"]
     gain, bias = node.constant("gain"), node.constant("bias", torch.float32)
     ones = torch.ones(channels, dtype=torch.float64, device=node.device)
 
@@ -109,7 +106,7 @@ def bind_layernorm(node: Node) -> Transform:
         squares = scratch.of("squares", tuple(wide.shape), torch.float64)
         total = torch.mv(wide, ones)
         variance = torch.mv(torch.mul(wide, wide, out=squares), ones).mul_(channels)
-        variance.sub_(total * total).add_(epsilon).mul_(4.0 ** a["root_bits"])
+        variance.sub_(total * total).add_(a["epsilon"]).mul_(4.0 ** a["root_bits"])
         divisor = isqrt(variance, scratch).clamp_(min=1)[:, None]
         # S - C x, in one go, over minus the divisor: all of these are exact.
         negative = torch.sub(total.mul_(unit)[:, None], wide, alpha=channels * unit, out=wide)

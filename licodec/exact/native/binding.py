@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -10,10 +9,9 @@ import numpy as np
 from licodec.exact.native import packing
 from licodec.exact.native.levels import Level
 from licodec.exact.native.packing import Packed, Storage
-from licodec.exact.native.planner import INPUT, LOAD, Stage, Task, TaskList
+from licodec.exact.native.planner import INPUT, LOAD, Planner, Stage, Task
 from licodec.exact.native.tables import Source, StageKind, StageRow
 from licodec.exact.program import Operation, Tensors
-from licodec.exact.values import ValueInfo
 
 SUMS_IN_FLOAT = frozenset({"mul", "scale", "igdn"})
 SOURCES = {
@@ -52,10 +50,8 @@ class BoundTask(NamedTuple):
 class Binder:
     """Binds tasks for a level. `kept` are the arrays that pointers lead into."""
 
-    def __init__(
-        self, listed: TaskList, values: Mapping[str, ValueInfo], tensors: Tensors, level: Level
-    ) -> None:
-        self.values, self.tensors, self.level = values, tensors, level
+    def __init__(self, listed: Planner, tensors: Tensors, level: Level) -> None:
+        self.values, self.tensors, self.level = listed.values, tensors, level
         self.joined = listed.joined
         self.kept: list[np.ndarray] = []
         self.storage: dict[str, Storage] = {}
@@ -74,7 +70,7 @@ class Binder:
             start += first
         return name, start
 
-    def _storage(self, root: str, listed: TaskList) -> Storage:
+    def _storage(self, root: str, listed: Planner) -> Storage:
         convolutions = [o for o in listed.readers[root] if o.kind == "conv2d"]
         border = max((o.attributes["padding"] for o in convolutions), default=0)
         in_bytes = all(
@@ -92,18 +88,16 @@ class Binder:
         for stage in task.stages:
             stages.append(BoundStage(stage, self._stage(stage, floats)))
             floats = stage.kind in SUMS_IN_FLOAT
-        work = self.values[task.value].channels + sum(
-            self.tensors[name].size
-            for role, name in (task.operation.tensors if task.operation else {}).items()
-            if role == "weight"
-        )
+        weight = task.operation.weight if task.operation else None
+        weights = 0 if weight is None else self.tensors[weight].size
+        work = self.values[task.value].channels + weights
         return BoundTask(task, source, tuple(stages), packed, work)
 
     def _pack(self, task: Task) -> Packed | None:
         operation = task.operation
         if operation is None or not operation.tensors:
             return None
-        roles = self._roles(operation)
+        roles = operation.roles(self.tensors)
         if operation.kind == "conv2d":
             return packing.pack_convolution(
                 operation,
@@ -138,12 +132,11 @@ class Binder:
         return StageRow(StageKind[stage.kind.upper()], a["low"], a["high"])
 
     def _requantize(self, stage: Stage, operation: Operation, floats: bool) -> StageRow:
-        roles = self._roles(operation)
+        roles = operation.roles(self.tensors)
         by_channel = any(multiplier.size > 1 for multiplier in roles.values())
         addresses = []
-        for role in ("positive", "negative"):
-            multiplier = roles.get("multiplier" if role == "positive" else "negative_multiplier")
-            if multiplier is None:
+        for role in ("multiplier", "negative_multiplier"):
+            if (multiplier := roles.get(role)) is None:
                 addresses.append(0)
                 continue
             if by_channel:
@@ -155,9 +148,6 @@ class Binder:
         kind = StageKind.REQUANTIZE_FLOAT if floats else StageKind.REQUANTIZE
         low, high = operation.attributes["low"], operation.attributes["high"]
         return StageRow(kind, low, high, 0, int(by_channel), *addresses)
-
-    def _roles(self, operation: Operation) -> dict[str, np.ndarray]:
-        return {role: self.tensors[name] for role, name in operation.tensors.items()}
 
     def _keep(self, array: np.ndarray) -> np.ndarray:
         self.kept.append(np.ascontiguousarray(array))

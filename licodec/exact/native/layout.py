@@ -23,7 +23,6 @@ from licodec.exact.native.tables import (
     Type,
 )
 from licodec.exact.program import Operation, Program
-from licodec.exact.values import ValueInfo
 
 ALIGNMENT = 64
 SLACK = 64  # bytes behind a plane: kernels read up to a dozen elements beyond the last, times 0
@@ -61,16 +60,6 @@ class Layout(NamedTuple):
     worth_threads: bool
 
 
-def lay_out(
-    program: Program, values: Mapping[str, ValueInfo], bound: Binder, size: Size, threads: int
-) -> Layout:
-    """The tables for inputs of `size` rows and columns.
-
-    Raises ValueError where the planes of two operands do not fit together.
-    """
-    return _Layouter(program, values, bound, size, threads).layout()
-
-
 def plane_sizes(program: Program, size: Size) -> dict[str, Size]:
     """Rows and columns of every value."""
     sizes = {port.name: size for port in program.inputs if port.channels is not None}
@@ -100,16 +89,15 @@ def _side(operation: Operation, count: int, axis: str) -> int:
     return count
 
 
-class _Layouter:
-    def __init__(
-        self,
-        program: Program,
-        values: Mapping[str, ValueInfo],
-        bound: Binder,
-        size: Size,
-        threads: int,
-    ) -> None:
-        self.program, self.values, self.bound, self.threads = program, values, bound, threads
+class Layouter:
+    """Makes the tables for inputs of `size` rows and columns.
+
+    Raises ValueError where the planes of two operands do not fit together.
+    """
+
+    def __init__(self, program: Program, bound: Binder, size: Size, threads: int) -> None:
+        self.program, self.values, self.bound = program, bound.values, bound
+        self.threads = threads
         self.sizes = plane_sizes(program, size)
         self.output_slots = {
             name: 1 + len(program.inputs) + i for i, name in enumerate(program.outputs)
@@ -160,20 +148,16 @@ class _Layouter:
                 root, _ = self.bound.root(name)
                 first.setdefault(root, i)
                 last[root] = i
-        beginning: dict[int, list[str]] = {}
-        for root, i in first.items():
-            beginning.setdefault(i, []).append(root)
         offsets: dict[str, int] = {}
         live: list[tuple[int, int, str]] = []  # (begin, end, name), ascending
         memory = 0
-        for i in range(len(self.bound.tasks)):
-            for root in beginning.get(i, []):
-                begin, bytes_ = _gap(live, self._bytes(root)), self._bytes(root)
-                live.append((begin, begin + bytes_, root))
-                live.sort()
-                offsets[root] = begin
-                memory = max(memory, begin + bytes_)
-            live = [entry for entry in live if last[entry[2]] >= i]
+        for root, i in first.items():
+            live = [entry for entry in live if last[entry[2]] >= i - 1]
+            begin, bytes_ = _gap(live, self._bytes(root)), self._bytes(root)
+            live.append((begin, begin + bytes_, root))
+            live.sort()
+            offsets[root] = begin
+            memory = max(memory, begin + bytes_)
         return offsets, memory
 
     def _bytes(self, root: str) -> int:

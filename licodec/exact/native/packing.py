@@ -10,6 +10,7 @@ import numpy as np
 from licodec.exact.native import function
 from licodec.exact.native.levels import Level
 from licodec.exact.native.tables import MOST_PARTS, ConvolutionRow, TransformRow, Type
+from licodec.exact.passes import weight_parts
 from licodec.exact.program import Operation, Tensors
 from licodec.exact.values import ValueInfo
 
@@ -166,7 +167,7 @@ def _split(weight: np.ndarray, largest: int, groups: int) -> _Parts:
     """
     for pieces in range(1, MOST_PIECES + 1):
         bits = -(-WEIGHT_BITS // pieces)
-        by_bits = _pieces(weight, pieces, bits)
+        by_bits = [part.astype(np.int16) for part in weight_parts(weight, pieces, bits)]
         for blocks in (1, 2, 4, 8) if groups == 1 else (1,):
             if pieces * blocks > MOST_PARTS or blocks > weight.shape[1]:
                 break
@@ -174,16 +175,6 @@ def _split(weight: np.ndarray, largest: int, groups: int) -> _Parts:
             if all(_largest_sum(part, largest) < SUM_LIMIT for part in parts):
                 return _Parts(parts, bits, blocks)
     return _Parts((), 0, 1)
-
-
-def _pieces(weight: np.ndarray, count: int, bits: int) -> list[np.ndarray]:
-    """Balanced digits of `bits` bits, lowest first; the last takes what is left."""
-    half, left, pieces = 1 << (bits - 1), weight.astype(np.int32), []
-    for _ in range(count - 1):
-        piece = ((left + half) & (2 * half - 1)) - half
-        pieces.append(piece.astype(np.int16))
-        left = (left - piece) >> bits
-    return [*pieces, left.astype(np.int16)]
 
 
 def _blocks(weight: np.ndarray, count: int) -> list[np.ndarray]:
@@ -248,8 +239,8 @@ def pack_normalization(operation: Operation, roles: Tensors) -> Packed:
         fraction_bits=a.get("fraction_bits", 0),
         low=a.get("low", 0),
         high=a.get("high", 0),
-        weights=_address(weights),
-        offsets=_address(offsets),
+        weights=weights.ctypes.data,
+        offsets=offsets.ctypes.data,
     )
     return Packed(row, (weights, offsets))
 
@@ -259,7 +250,7 @@ def pack_layernorm(operation: Operation, roles: Tensors) -> Packed:
     gain, bias = (np.ascontiguousarray(roles[role]) for role in ("gain", "bias"))
     row = TransformRow(
         a["root_bits"], a["fraction_bits"], a["epsilon"], a["low"], a["high"],
-        gain=_address(gain), bias=_address(bias),
+        gain=gain.ctypes.data, bias=bias.ctypes.data,
     )  # fmt: skip
     return Packed(row, (gain, bias))
 
@@ -271,10 +262,6 @@ def pack_attention(operation: Operation, roles: Tensors) -> Packed:
     row = TransformRow(
         heads=a["heads"], window=a["window"], shift=a["shift"],
         entries=len(table), by_head=int(len(gain) > 1),
-        gain=_address(gain), bias=_address(bias), table=_address(table),
+        gain=gain.ctypes.data, bias=bias.ctypes.data, table=table.ctypes.data,
     )  # fmt: skip
     return Packed(row, arrays)
-
-
-def _address(array: np.ndarray) -> int:
-    return array.ctypes.data

@@ -73,24 +73,14 @@ class Task:
         return own + [stage.value for stage in self.stages if stage.kind == STORE]
 
 
-class TaskList(NamedTuple):
-    """tasks   in the order in which they run
+class Planner:
+    """What the native code does for a program that has passed ``bounds.analyse``.
+
+    tasks   in the order in which they run
     joined  values whose planes are channels of a concatenation's, from a channel on, by name
     readers operations that read a value, those without use left out, by name
     """
 
-    tasks: list[Task]
-    joined: dict[str, tuple[str, int]]
-    readers: Mapping[str, list[Operation]]
-
-
-def plan_tasks(program: Program, values: Mapping[str, ValueInfo]) -> TaskList:
-    """The tasks of a program that has passed ``bounds.analyse``."""
-    planner = _Planner(program, values)
-    return TaskList(planner.tasks, planner.joined, planner.readers)
-
-
-class _Planner:
     def __init__(self, program: Program, values: Mapping[str, ValueInfo]) -> None:
         self.values = values
         self.outputs = set(program.outputs)

@@ -15,6 +15,7 @@ import numpy as np
 from licodec.exact.backends import reference
 from licodec.exact.bounds import check
 from licodec.exact.native.levels import Level
+from licodec.exact.operations import KINDS
 from licodec.exact.program import Operation, Port, Program, Tensors
 from licodec.exact.values import Run
 
@@ -115,9 +116,8 @@ class Trial:
         output = f"{kind} {len(self._operations)}"
         names = {role: f"{output} {role}" for role in tensors or {}}
         self.tensors.update((names[role], tensor) for role, tensor in (tensors or {}).items())
-        for role, default in _DEFAULTS.get(kind, {}).items():
-            attributes.setdefault(role, default)
-        self._operations.append(Operation(kind, inputs, output, names, attributes))
+        stated = KINDS[kind].defaults | attributes
+        self._operations.append(Operation(kind, inputs, output, names, stated))
         return output
 
     def _convolution(
@@ -155,8 +155,3 @@ class Trial:
 
 
 _SUMS = frozenset({"conv2d", "mul", "scale", "igdn"})
-_DEFAULTS = {
-    "igdn": {"bias_bits": 0},
-    "gdn": {"root_bits": 0},
-    "layernorm": {"root_bits": 0},
-}

@@ -70,3 +70,8 @@ class OperationKind:
     reach: Callable[..., int | Fraction] = _own_position
     cell: str | None = None
     trial: TrialFacts = TrialFacts()
+
+    @property
+    def defaults(self) -> dict[str, int]:
+        """The attributes that need not be written."""
+        return {name: value for name, value in self.attributes.items() if value is not None}

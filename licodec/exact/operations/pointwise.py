@@ -39,10 +39,6 @@ def _product(x: np.ndarray, factor: np.ndarray) -> np.ndarray:
     return x * factor
 
 
-def _clamp_info(x: ValueInfo, *, low: int, high: int) -> ValueInfo:
-    return x.within(low, high)
-
-
 def _clamp(x: np.ndarray, *, low: int, high: int) -> np.ndarray:
     return np.clip(x, low, high)
 
@@ -80,7 +76,7 @@ KINDS = (
     OperationKind("add", _add_info, _add, attributes=RANGE, inputs=2),
     OperationKind("mul", _mul_info, _product, inputs=2),
     OperationKind("scale", _scale_info, _product, inputs=2, numbers=(1,)),
-    OperationKind("clamp", _clamp_info, _clamp, attributes=RANGE),
+    OperationKind("clamp", ValueInfo.within, _clamp, attributes=RANGE),
     OperationKind(
         "table",
         _table_info,
