@@ -26,7 +26,8 @@ from licodec.images.transparency import Transparency, parse_colour
 from licodec.images.views import make_view
 from licodec.library import Library
 from licodec.packs import choose_pack
-from licodec.rate.modes import Rate, choose_rate
+from licodec.rate.modes import Rate, RateMode, choose_rate
+from licodec.wording import missed_target
 
 DEFAULT_MODEL, DEFAULT_PLAN = "lite", "standard"
 
@@ -68,12 +69,13 @@ def encode(
 
     At most one of `d` (> 0; 1 is the default, larger is smaller), `quality` (0-100),
     `target_bpp`, `target_size` (bytes), `target_psnr` (dB) and `alpha` (0-1, larger is smaller)
-    is given; a target out of reach gives the nearest file. `beta` (0-1, more realism) goes with any
-    of them, and `d` with `alpha`. `objective` is what adapters were trained for ("mse", "ms-ssim",
-    "perceptual"); with it, quality and targets go over alpha. `lossless` True keeps every pixel,
-    hidden ones too, and takes no rate. None, the default, does so where that is no larger than the
-    file asked for, as with most screenshots, where it fits into a target size, and where no network
-    reaches a target PSNR. False never does.
+    is given; a target out of reach gives the nearest file, and a warning of Python's. `beta` (0-1,
+    more realism) goes with any of them, and `d` with `alpha`. `objective` is what adapters were
+    trained for ("mse", "ms-ssim", "perceptual"); with it, quality and targets go over alpha.
+    `lossless` True keeps every pixel, hidden ones too, and takes no rate. None, the default, does
+    so where that is no larger than the file asked for, as with most screenshots, where it fits into
+    a target size, and where no network reaches a target PSNR, with a warning where that takes more
+    bytes. False never does.
 
     `crop` ("WxH+X+Y", or width, height, left, top) takes a part of the upright picture, and
     `resize` ("WxH", "W", "xH", "50%", a width or both sides; 0 keeps the shape) resizes that.
@@ -86,7 +88,7 @@ def encode(
     transparency = Transparency(behind, keep_hidden_colors or lossless is True)
     picture = _prepared(image, make_framing(crop, resize), transparency)
     rate = choose_rate(
-        lambda mode: mode.value,
+        _mode_name,
         d=d,
         quality=quality,
         target_bpp=target_bpp,
@@ -98,6 +100,10 @@ def encode(
         lossless=lossless,
     )
     return _encoded(picture, rate, transparency.keep_hidden, model, plan, backend)
+
+
+def _mode_name(mode: RateMode) -> str:
+    return mode.value
 
 
 def _prepared(
@@ -130,6 +136,8 @@ def _encoded(
     if encoded is None:
         codec = codecs.to_encode(picture.width, picture.height, rate)
         encoded = encode_with_network(codec, picture, rate, keep_hidden)
+    for line in missed_target(encoded, picture, rate, _mode_name, "lossless=False"):
+        warnings.warn(line, stacklevel=3)
     return encoded.coded.data
 
 

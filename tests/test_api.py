@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from licodec.packs import write_pack
 from tests import tiny
 
 RAMP = np.arange(40 * 50 * 4, dtype=np.uint32).reshape(40, 50, 4).astype(np.uint8)
+NOISE = np.random.default_rng(0).integers(0, 256, (40, 50, 3)).astype(np.uint8)
 
 
 @pytest.fixture(autouse=True)
@@ -76,6 +78,7 @@ def test_bad_requests(tiny_pack: str) -> None:
         *(("target_size", "50k", "give a number"), ("beta", [1], "give a number")),
         *(("d", True, "give a number"), ("lossless", "no", "give True, False or None")),
         *(("lossless", 1, "give True, False or None"), ("crop", 5, "crop 5: give WxH")),
+        *((name, 10**400, f"{name}: the number is too large") for name in ("target_size", "d")),
         *(("background", (255, 255, 255), "is no colour"), ("background", 5, "5 is no colour")),
         *(("resize", [5, 5], "resize"), ("model", 5, "no weights pack for model 5")),
     ],
@@ -91,6 +94,35 @@ def test_options_of_other_types(option: str, value: object, part: str) -> None:
 def test_views_of_other_types(view: dict[str, object]) -> None:
     with pytest.raises(UsageError, match=next(iter(view))):
         licodec.decode(licodec.encode(RAMP, lossless=True), **view)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "warning"),
+    [
+        ("target_size", 20, r"target_size 20 is out of reach; the nearest .* has \d+ bytes, at d"),
+        ("target_bpp", 0.01, r"target_bpp 0\.01 is out of reach; .* has \d+\.\d{3} bpp, at d"),
+        ("target_psnr", 99, r"target_psnr 99 is out of reach; .* has \d+\.\d\d dB, at d"),
+    ],
+)
+def test_targets_that_are_missed(option: str, value: float, warning: str, tiny_pack: str) -> None:
+    options = {option: value, "lossless": False, "model": tiny_pack, "backend": "reference"}
+    with pytest.warns(UserWarning, match=warning) as told:
+        licodec.encode(NOISE, **options)
+    assert [found.filename for found in told] == [__file__]
+
+
+def test_a_quality_that_no_network_reaches(tiny_pack: str) -> None:
+    options = {"target_psnr": 99, "model": tiny_pack, "backend": "reference"}
+    with pytest.warns(UserWarning, match="so the file is lossless; lossless=False gives the near"):
+        data = licodec.encode(NOISE, **options)
+    assert np.array_equal(licodec.decode(data).pixels, NOISE)
+
+
+def test_targets_that_are_met_warn_of_nothing(tiny_pack: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        data = licodec.encode(NOISE, target_size=50_000, model=tiny_pack, backend="reference")
+    assert len(data) <= 50_000
 
 
 def test_numbers_of_numpy(tiny_pack: str) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import Enum
-from typing import Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 Report = TypeVar("Report")
 
@@ -47,3 +50,8 @@ class Converter(Protocol):
 
     def look(self, source: str, target: str) -> Look:
         """Whether a file that exists is the output of a source, as far as that is cheap to say."""
+
+
+def unusual(settings: DataclassInstance, usual: DataclassInstance) -> dict[str, Any]:
+    """The settings that are not as usual, in JSON's types where dataclasses hold no others."""
+    return {k: v for k, v in asdict(settings).items() if v != getattr(usual, k)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -47,7 +48,7 @@ class Commands(TyperGroup):
             code = super().main(*args, **options) or 0
         except TyperUsageError as error:
             typed = options.get("args") or (args[0] if args else None) or sys.argv[1:]
-            print_error(f"{error.format_message().rstrip('.')}{_help_hint(error, typed)}")
+            print_error(f"{_in_plain_words(error)}{_help_hint(error, typed)}")
             code = UsageError.exit_code
         except LicodecError as error:
             print_error(str(error))
@@ -71,15 +72,23 @@ class Commands(TyperGroup):
         sys.exit(code)
 
 
+def _in_plain_words(error: Any) -> str:
+    """Typer's message without its names of types."""
+    message: str = error.format_message().rstrip(".")
+    for name, plain in (("int", "a whole number"), ("float", "a number")):
+        message = re.sub(f"is not a valid {name}( range)?$", f"is not {plain}", message)
+    return message
+
+
 def _help_hint(error: Any, typed: Sequence[str]) -> str:
-    """What to do about a usage error; cwebp's long options have one dash, ours two."""
+    """What to do about a usage error: an option may be a peer's, or have cwebp's one dash."""
     if error.ctx is None:
         return ""
     known = {name for p in error.ctx.command.params for name in (*p.opts, *p.secondary_opts)}
-    for word in typed:
-        if len(word) > 2 and word[1] != "-" and f"-{word}" in known:
-            return f"; long options have two dashes: -{word}"
-    return f"; see '{error.ctx.command_path} --help'"
+    from licodec.cli.peers import counterpart
+
+    ours = counterpart([word for word in typed if len(word) > 1 and word[0] == "-"], known)
+    return f"; {ours}" if ours else f"; see '{error.ctx.command_path} --help'"
 
 
 def _system_error(error: OSError) -> str:

@@ -26,8 +26,9 @@ from licodec.batches.running import Skipped
 from licodec.batches.work import Converted, Failed, Kept, Outcome
 from licodec.cli.decode import DecodeResult
 from licodec.cli.encode import EncodeResult
-from licodec.cli.rendering import Reporter, Verbosity, counted, decibels, print_table
+from licodec.cli.rendering import Reporter, Verbosity, counted, print_table
 from licodec.files import display_name
+from licodec.wording import decibels
 
 _MOST_KINDS = 20  # that text names; JSON has all
 

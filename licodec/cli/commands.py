@@ -40,8 +40,7 @@ def encode(
     force: options.Force = False,
     rate: RateOptions,
     pack: options.ModelOptions,
-    crop: view_options.Crop = None,
-    resize: view_options.Resize = None,
+    framing: view_options.FramingOptions,
     transparency: TransparencyOptions,
     metadata: options.MetadataKept = options.ALL_METADATA,
     psnr: options.Psnr = False,
@@ -54,7 +53,7 @@ def encode(
     """
     wanted, kept = rate.chosen(), options.parse_metadata(metadata)
     on, verbosity = machine.chosen(), said.chosen()
-    framing = view_options.framing(crop, resize)
+    frame = framing.chosen()
     pack.check_beside(wanted)
 
     from licodec.cli.encode import EncodeSettings, encode_files
@@ -62,7 +61,7 @@ def encode(
     settings = EncodeSettings(
         *(wanted, pack.model, pack.plan, kept, psnr, force, on),
         transparency.chosen(wanted),
-        framing,
+        frame,
     )
     return encode_files(inputs, output, settings, verbosity)
 
@@ -96,13 +95,13 @@ def batch(
     output: options.BatchOutput = None,
     decode: options.Decode = False,
     jobs: options.Jobs = None,
-    include: options.Include = None,
-    exclude: options.Exclude = None,
+    selection: options.SelectionOptions,
     preserve: options.Preserve = False,
     force: options.BatchForce = False,
     dry_run: options.DryRun = False,
     rate: RateOptions,
     pack: options.ModelOptions,
+    framing: view_options.FramingOptions,
     transparency: TransparencyOptions,
     writing: WritingOptions,
     reduction: view_options.ReductionOptions,
@@ -130,24 +129,25 @@ def batch(
         raise UsageError("rate options and --psnr are for encoding; --decode takes none of them")
     if decode:
         pack.require_default()
+        framing.require_no_encoding()
         transparency.require_no_encoding()
     else:
         writing.require_default()
         reduction.require_default()
 
-    from licodec.batches.selection import Selection
     from licodec.cli.batch import BatchSettings, decode_tree, encode_tree
     from licodec.cli.decode import DecodeSettings
     from licodec.cli.encode import EncodeSettings
 
-    selection = Selection(tuple(include or ()), tuple(exclude or ()))
-    settings = BatchSettings(selection, jobs, force, preserve, dry_run, json, verbosity)
+    files = selection.chosen()
+    settings = BatchSettings(files, jobs, force, preserve, dry_run, json, verbosity)
     if decode:
-        own = parse_background(transparency.background), reduction.chosen()
+        own = parse_background(transparency.background), reduction.chosen(framing.crop)
         decoding = DecodeSettings.chosen(writing, kept, force, on, *own)
         return decode_tree(folder, output, decoding, settings)
-    stated = wanted, pack.model, pack.plan, kept, psnr, force, on, transparency.chosen(wanted)
-    return encode_tree(folder, output, EncodeSettings(*stated), settings)
+    stated = wanted, pack.model, pack.plan, kept, psnr, force, on
+    encoding = EncodeSettings(*stated, transparency.chosen(wanted), framing.chosen())
+    return encode_tree(folder, output, encoding, settings)
 
 
 def info(

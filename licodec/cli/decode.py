@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from licodec.batches.converter import Likeness, Look, Made
+from licodec.batches.converter import Likeness, Look, Made, unusual
 from licodec.cli import machine
 from licodec.cli.converting import convert_files
 from licodec.cli.naming import LIC_SUFFIX, Job, aside, command_line, decoded_name, plan_jobs
@@ -23,6 +23,7 @@ from licodec.errors import UsageError
 from licodec.files import display_name
 from licodec.images import (
     INPUT_SUFFIXES,
+    OUTPUT_SUFFIXES,
     PNG_COMPRESSION,
     QUALITY_FORMATS,
     encode_picture,
@@ -139,12 +140,11 @@ class Decoder:
             "quality": settings.quality,
             "background": background,
         }
-        view = {k: v for k, v in asdict(settings.view).items() if v != getattr(WHOLE, k)}
         return {
             "format": settings.format or DEFAULT_FORMAT,
             "metadata": sorted(settings.metadata),
             **{name: value for name, value in optional.items() if value is not None},
-            **view,
+            **unusual(settings.view, WHOLE),
         }
 
     def make(self, source: str, target: str) -> Made[DecodeResult]:
@@ -209,7 +209,14 @@ def _states_format(target: str) -> bool:
 
 def choose_format(name: str | None) -> str | None:
     """Pillow's name for the value of --format. Raises UsageError."""
-    return None if name is None else output_format(name).name
+    if name is None:
+        return None
+    try:
+        return output_format(name.removeprefix(".")).name
+    except UsageError:
+        known = ", ".join(suffix[1:] for suffix in OUTPUT_SUFFIXES)
+        message = f"--format {name!a}: not written by licodec; give one of {known}"
+        raise UsageError(message) from None
 
 
 def suffix_of(chosen: str | None) -> str:

@@ -11,26 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from licodec.batches.converter import Likeness, Look, Made
-from licodec.choice import (
-    Encoded,
-    encode_with_network,
-    encode_without_network,
-    may_be_lossless,
-)
+from licodec.batches.converter import Likeness, Look, Made, unusual
+from licodec.choice import encode_with_network, encode_without_network, may_be_lossless
 from licodec.cli import machine
 from licodec.cli.converting import convert_files
 from licodec.cli.naming import LIC_SUFFIX, Job, command_line, encoded_name, plan_jobs
 from licodec.cli.options import Machine
 from licodec.cli.rate_options import option_name
 from licodec.cli.reading import read_lic, read_source, source_name, target_name
-from licodec.cli.rendering import (
-    Notice,
-    Verbosity,
-    about,
-    bits_per_pixel,
-    decibels,
-)
+from licodec.cli.rendering import Notice, Verbosity, about
 from licodec.codec import Coded, decode_lossless, rate_fields
 from licodec.container import (
     Header,
@@ -47,9 +36,9 @@ from licodec.images.resizing import AS_IT_IS, Framing
 from licodec.images.transparency import Transparency
 from licodec.library import PackCodecs
 from licodec.packs import Pack, choose_pack, open_pack, require_encoder
-from licodec.rate.gains import GAIN_ONE
 from licodec.rate.modes import Rate, RateMode
 from licodec.rate.setting import Setting
+from licodec.wording import bits_per_pixel, decibels, missed_target, rate_in_words
 
 
 @dataclass(frozen=True)
@@ -145,6 +134,7 @@ class Encoder:
             "lossless": self.settings.rate.lossless,
             "metadata": sorted(self.settings.metadata),
             **self.settings.transparency.file_settings,
+            **unusual(self.settings.framing, AS_IT_IS),
         }
 
     @property
@@ -170,10 +160,7 @@ class Encoder:
         settings = self.settings
         start = time.perf_counter()
         name = source_name(source)
-        with machine.memory_errors():
-            picture = read_source(source)
-        with about(name), machine.memory_errors():
-            picture = settings.transparency.applied(settings.framing.of(picture))
+        picture = self._read(source)
         kept = metadata_subset(picture, settings.metadata)
         keep_hidden = settings.transparency.keep_hidden
         with about(name), machine.memory_errors():
@@ -185,7 +172,8 @@ class Encoder:
             start = time.perf_counter() - spent
             with about(name), machine.memory_errors():
                 encoded = encode_with_network(codec, kept, settings.rate, keep_hidden)
-        coded, missed = encoded.coded, self._missed(encoded, kept)
+        coded = encoded.coded
+        missed = missed_target(encoded, kept, settings.rate, option_name, "--no-lossless")
         result = EncodeResult(
             Job(source, target),
             size=len(coded.data),
@@ -198,6 +186,13 @@ class Encoder:
         )
         return Made(coded.data, self.weights_id, result)
 
+    def _read(self, source: str) -> Picture:
+        """The picture to encode, with all its metadata. Raises LicodecError."""
+        with machine.memory_errors():
+            picture = read_source(source)
+        with about(source_name(source)), machine.memory_errors():
+            return self.settings.transparency.applied(self.settings.framing.of(picture))
+
     def look(self, source: str, target: str) -> Look:
         """Whether a file that exists was made of a picture with these settings, as far as its
         header and metadata say. Raises LicodecError."""
@@ -205,9 +200,7 @@ class Encoder:
             lic = read_file(read_lic(target))
         except LicodecError as error:
             return Look(Likeness.OTHER, f"is no whole .lic file ({error})")
-        with machine.memory_errors():
-            picture = self.settings.transparency.applied(read_source(source))
-            picture = metadata_subset(picture, self.settings.metadata)
+        picture = metadata_subset(self._read(source), self.settings.metadata)
         difference = self._difference(lic, picture)
         if not difference and self.settings.rate.lossless and isinstance(lic, LosslessFile):
             with about(target_name(target)), machine.memory_errors():
@@ -218,12 +211,15 @@ class Encoder:
 
     def _is_settled(self, lic: LicFile | LosslessFile, picture: Picture) -> bool:
         """Whether a file without a difference can be no other than what would be made."""
-        lossless = self.settings.rate.lossless
-        if lossless is None:
-            size = sum(len(chunk.data) for chunk in lic.to_chunks())
-            by_network = isinstance(lic, LicFile) and not may_be_lossless(picture, size)
-            return self.setting is not None and by_network
-        return lossless or self.setting is not None
+        settings, lossless = self.settings, self.settings.rate.lossless
+        # Which part, and on which background, no file tells.
+        is_told = settings.framing == AS_IT_IS and settings.transparency.background is None
+        if lossless or self.setting is None or not is_told:
+            return lossless is True
+        if lossless is False:
+            return True
+        size = sum(len(chunk.data) for chunk in lic.to_chunks())
+        return isinstance(lic, LicFile) and not may_be_lossless(picture, size)
 
     def _difference(self, lic: LicFile | LosslessFile, picture: Picture) -> str:
         """How a file tells that it is of another picture or other settings, or nothing."""
@@ -250,21 +246,6 @@ class Encoder:
             return f"was made at {rate_in_words(header)}"
         return ""
 
-    def _missed(self, encoded: Encoded, picture: Picture) -> tuple[str, ...]:
-        """A warning where the target is out of reach, or of the network's."""
-        rate, coded = self.settings.rate, encoded.coded
-        if encoded.forced:
-            return (
-                f"{option_name(rate.mode)} {rate.value:g} is more than the network reaches, so the "
-                "file is lossless; --no-lossless gives the nearest file, which is smaller",
-            )
-        if encoded.met:
-            return ()
-        return (
-            f"{option_name(rate.mode)} {rate.value:g} is out of reach; the nearest file has "
-            f"{_reached(rate.mode, picture, coded)}, at {rate_in_words(coded.header)}",
-        )
-
 
 def _difference_of_pixels(decoded: Picture, picture: Picture) -> str:
     """How a lossless file of a picture's size and channels tells that it is of another, or
@@ -283,34 +264,14 @@ def rate_setting(rate: Rate, pack: Pack) -> Setting | None:
     try:
         return pack.rate_scale.setting(rate)
     except UsageError as error:
-        raise UsageError(f"{option_name(rate.mode)}: {error}") from None
+        as_cjxl_has_it = rate.mode is RateMode.D and rate.value == 0
+        also = "; --lossless keeps every pixel" if as_cjxl_has_it else ""
+        raise UsageError(f"{option_name(rate.mode)}: {error}{also}") from None
 
 
 def _psnr(picture: Picture, coded: Coded) -> float:
     """Infinite for what is lossless, whatever hidden colours have become."""
     return math.inf if coded.d is None else psnr(picture.pixels, coded.picture.pixels)
-
-
-def rate_in_words(header: Header | LosslessHeader) -> str:
-    """ "d 2", or "alpha 0.5, beta 0.2", with d where it is not neutral; or "lossless"."""
-    if isinstance(header, LosslessHeader):
-        return "lossless"
-    values = {"alpha": header.alpha / GAIN_ONE, "beta": header.beta / GAIN_ONE}
-    parts = [f"{mode} {value:.4g}" for mode, value in values.items() if value]
-    if header.d_value != 1 or not parts:
-        parts.append(f"d {header.d_value:g}")
-    return ", ".join(parts)
-
-
-def _reached(mode: RateMode, picture: Picture, coded: Coded) -> str:
-    """What a coding has of the quantity that a target bounds."""
-    match mode:
-        case RateMode.BPP:
-            return bits_per_pixel(len(coded.data), picture.height * picture.width)
-        case RateMode.SIZE:
-            return f"{len(coded.data)} bytes"
-        case _:
-            return decibels(psnr(picture.pixels, coded.picture.pixels))
 
 
 def plan_encoding(sources: list[str], output: str | None) -> tuple[Job, ...]:

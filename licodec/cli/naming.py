@@ -82,7 +82,7 @@ def plan_jobs(sources: list[str], output: str | None, derive: Derive) -> tuple[J
             "an output; give it alone"
         )
     if output is not None:
-        _make_folder(output)
+        _make_folder(output, sources)
     places = [Path(s) if output is None else Path(output, Path(s).name) for s in sources]
     jobs = [_checked(Job(s, str(derive(p)))) for s, p in zip(sources, places, strict=True)]
     _refuse_collisions(jobs)
@@ -97,11 +97,16 @@ def _is_folder(output: str) -> bool:
     return output.endswith(("/", os.sep)) or os.path.isdir(output)
 
 
-def _make_folder(output: str) -> None:
+def _make_folder(output: str, sources: list[str]) -> None:
     name = display_name(output)
     names_file = Path(output).suffix.lower() in INPUT_SUFFIXES | {LIC_SUFFIX}
     if not _is_folder(output) and (names_file or output_descriptor(output) is not None):
-        raise UsageError(f"-o {name}: with several inputs -o names a folder, and this is a file")
+        # A second word for an option, as in cwebp's -resize W H, is taken for an input.
+        missing = next((source for source in sources if not os.path.exists(source)), None)
+        also = "" if missing is None else f"; there is no input {display_name(missing)}"
+        raise UsageError(
+            f"-o {name}: with several inputs -o names a folder, and this is a file{also}"
+        )
     make_folder(Path(output))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +15,9 @@ from licodec.cli.threads import limit_threads
 from licodec.errors import UsageError
 from licodec.exact.threads import MOST_THREADS
 from licodec.rate.modes import Rate
+
+if TYPE_CHECKING:
+    from licodec.batches.selection import Selection
 
 machine_option = partial(typer.Option, rich_help_panel="Machine (never changes a pixel)")
 output_option = partial(typer.Option, "-o", "--output", metavar="OUT")
@@ -138,6 +141,20 @@ JsonLines = Annotated[
 # Model and machine ---------------------------------------------------------------------------
 
 DEFAULT_PLAN = "standard"
+
+
+@dataclass(frozen=True)
+class SelectionOptions:
+    """Which files of a folder are meant."""
+
+    include: Include = None
+    exclude: Exclude = None
+
+    def chosen(self) -> Selection:
+        """Raises UsageError for a pattern that is empty."""
+        from licodec.batches.selection import Selection
+
+        return Selection(tuple(self.include or ()), tuple(self.exclude or ()))
 
 
 @dataclass(frozen=True)

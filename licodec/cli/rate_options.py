@@ -103,7 +103,9 @@ def option_name(mode: RateMode) -> str:
     return _SHORT_NAMES.get(mode) or "--" + mode.value.replace("_", "-")
 
 
-_SIZE = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*([kmg]?)(i?)b?", re.IGNORECASE)
+_SIZE = re.compile(
+    r"(\d{1,15}(?:\.\d{0,15})?|\.\d{1,15})\s*([kmg]?)(i?)b?", re.IGNORECASE | re.ASCII
+)
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3}
 
 

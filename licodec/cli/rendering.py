@@ -128,15 +128,6 @@ def about(name: str) -> Iterator[None]:
 # Numbers -----------------------------------------------------------------------------------
 
 
-def bits_per_pixel(size: int, pixels: int) -> str:
-    return f"{8 * size / pixels:.3f} bpp"
-
-
-def decibels(psnr: float) -> str:
-    """PSNR as a person reads it; equal pictures have no number."""
-    return "lossless" if psnr == float("inf") else f"{psnr:.2f} dB"
-
-
 def counted(count: int, noun: str) -> str:
     """The count and its noun: 1 file, 2 files."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

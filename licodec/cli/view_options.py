@@ -45,6 +45,28 @@ Resize = Annotated[
 
 
 @dataclass(frozen=True)
+class FramingOptions:
+    """What is coded of a picture, and in which size."""
+
+    crop: Crop = None
+    resize: Resize = None
+
+    def require_no_encoding(self) -> None:
+        """Raises UsageError for what is said of pictures to encode."""
+        if self.resize is not None:
+            raise UsageError(
+                "--resize is for encoding; --decode takes --scale and --thumbnail for other sizes"
+            )
+
+    def chosen(self) -> Framing:
+        """What is coded of each picture. Raises UsageError."""
+        from licodec.images.resizing import make_framing
+
+        with _as_option():
+            return make_framing(self.crop, self.resize)
+
+
+@dataclass(frozen=True)
 class ReductionOptions:
     """How much smaller a picture is decoded."""
 
@@ -65,7 +87,7 @@ class ReductionOptions:
     def require_default(self) -> None:
         """Raises UsageError for what is said of pictures to decode."""
         if self != ReductionOptions():
-            raise UsageError("--scale and --thumbnail are for --decode")
+            raise UsageError("--scale and --thumbnail are for --decode; encoding takes --resize")
 
     def chosen(self, crop: str | None = None) -> View:
         """The view of each picture. Raises UsageError."""
@@ -75,14 +97,6 @@ class ReductionOptions:
             raise UsageError("--scale and --thumbnail exclude each other; give one of them")
         with _as_option():
             return make_view(crop, self.scale and self.scale.value, self.thumbnail)
-
-
-def framing(crop: str | None, resize: str | None) -> Framing:
-    """What is coded of each picture. Raises UsageError."""
-    from licodec.images.resizing import make_framing
-
-    with _as_option():
-        return make_framing(crop, resize)
 
 
 @contextlib.contextmanager

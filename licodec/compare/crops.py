@@ -26,7 +26,7 @@ class CropSize:
 
 Wanted = Crop | CropSize
 
-_SIZE = re.compile(r"(\d{1,6})x(\d{1,6})")
+_SIZE = re.compile(r"(\d{1,6})x(\d{1,6})", re.ASCII)
 
 
 def parse_crop(text: str) -> Wanted:

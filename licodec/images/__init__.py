@@ -73,6 +73,7 @@ from licodec.images.picture import psnr as psnr
 from licodec.images.sources import MAX_PICTURE_FILE_BYTES as MAX_PICTURE_FILE_BYTES
 from licodec.images.sources import stream_bytes as stream_bytes
 from licodec.images.writing import OUTPUT_FORMATS as OUTPUT_FORMATS
+from licodec.images.writing import OUTPUT_SUFFIXES as OUTPUT_SUFFIXES
 from licodec.images.writing import PNG_COMPRESSION as PNG_COMPRESSION
 from licodec.images.writing import QUALITY_FORMATS as QUALITY_FORMATS
 from licodec.images.writing import encode_picture as encode_picture

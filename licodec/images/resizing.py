@@ -12,7 +12,8 @@ from licodec.images.picture import Picture
 from licodec.images.views import Crop, cropped, resized, with_sides
 
 _SIZE = re.compile(
-    r"(?P<width>\d{0,9})(?:x(?P<height>\d{0,9}))?|(?P<percent>\d{1,9}(?:\.\d{0,9})?|\.\d{1,9})%"
+    r"(?P<width>\d{0,9})(?:x(?P<height>\d{0,9}))?|(?P<percent>\d{1,9}(?:\.\d{0,9})?|\.\d{1,9})%",
+    re.ASCII,
 )
 
 

@@ -48,11 +48,9 @@ class Transparency:
 def parse_colour(text: str) -> Colour:
     """The colour of a name (of CSS), #rgb or #rrggbb. Raises UsageError."""
     try:
-        red, green, blue, *alpha = ImageColor.getrgb(text)
+        red, green, blue = bytes(ImageColor.getrgb(text))  # refuses "rgb(300, 0, 0)"
     except (ValueError, TypeError, AttributeError):  # the others where it is no text
-        alpha = [0]
-    if alpha:
-        raise UsageError(f"{text!a} is no colour; give a name (white), #rgb or #rrggbb")
+        raise UsageError(f"{text!a} is no colour; give a name (white), #rgb or #rrggbb") from None
     return red, green, blue
 
 

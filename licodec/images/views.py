@@ -19,7 +19,7 @@ from licodec.images.picture import Picture
 
 SCALES = (1, 2, 4, 8)  # that divide width and height
 
-_GEOMETRY = re.compile(r"(\d{1,9})x(\d{1,9})\+(\d{1,9})\+(\d{1,9})")
+_GEOMETRY = re.compile(r"(\d{1,9})x(\d{1,9})\+(\d{1,9})\+(\d{1,9})", re.ASCII)
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,8 @@ def choose_rate(name: Callable[[RateMode], str], **given: Any) -> Rate:
     for mode, value in values.items():
         if not isinstance(value, Real) or isinstance(value, bool):
             raise UsageError(f"{name(mode)} {value!a}: give a number")
+        if isinstance(value, int) and value.bit_length() > 64:  # beyond what a float holds, even
+            raise UsageError(f"{name(mode)}: the number is too large")
     if not isinstance(given.get("lossless"), bool | None):
         raise UsageError(f"lossless {given['lossless']!a}: give True, False or None")
     if given.get("lossless") and (values or given.get("objective") is not None):

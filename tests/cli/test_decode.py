@@ -135,7 +135,7 @@ def test_standard_streams_give_png(run: Run, encoded: bytes, tmp_path: Path) -> 
         (("photo.lic", "-o", "x.pbm"), '".pbm" names no picture format that licodec writes'),
         (("photo.lic", "--format", "pgm", "-o", "x.ppm"), "x.ppm: not a name for the format PGM"),
         (("photo.lic", "-o", "x"), "a name without a suffix names no picture format"),
-        (("photo.lic", "--format", "doc"), "names no picture format that licodec writes"),
+        (("photo.lic", "--format", "doc"), "--format 'doc': not written by licodec; give"),
         (("photo.lic", "--format", "png", "-o", "x.jpg"), "x.jpg: not a name for the format PNG"),
         (("photo.lic", "--metadata", "gps"), "--metadata 'gps': give all, none"),
         (("photo.lic", "./photo.lic"), "photo.lic would both become photo.png"),

@@ -106,6 +106,7 @@ def test_several_inputs_do_not_go_into_a_file(run: Run, photo: Path, output: str
     result = run("encode", "photo.png", "photo.jpg", "-o", output)
     assert result.exit_code == 2
     assert "with several inputs -o names a folder" in one_error(result)
+    assert "; there is no input photo.jpg" in one_error(result)
 
 
 def test_the_standard_input_stands_alone(run: Run, photo: Path) -> None:
@@ -305,7 +306,7 @@ def test_a_target_out_of_reach(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("-d", "0"), "d = 0 is out of range: this backbone takes 0.25 to 64"),
+        (("-d", "0"), "d = 0 is out of range: this backbone takes 0.25 to 64; --lossless keeps"),
         (("-d", "-3"), "d = -3 is out of range"),
         (("-d", "nan"), "d = nan is out of range"),
         (("-q", "101"), "quality 101 is out of range: 0 (smallest) to 100 (best)"),

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 import licodec
-from licodec.images.views import reduced
+from licodec.batches import manifest
+from licodec.images.views import Crop, reduced
 from tests.cli.conftest import ON_REFERENCE, Run, one_error
 
 
@@ -84,6 +85,7 @@ def test_the_crop_is_of_the_upright_picture(run: Run, tmp_path: Path) -> None:
         (("batch", "folder", "--decode", "--plan", "small"), 2, "--model and --plan are for"),
         (("batch", "folder", "--decode", "--model", "base"), 2, "--model and --plan are for"),
         (("batch", "folder", "--scale", "1/2"), 2, "--scale and --thumbnail are for --decode"),
+        (("batch", "folder", "--decode", "--resize", "9"), 2, "--resize is for encoding"),
     ],
 )
 def test_refused(
@@ -109,3 +111,48 @@ def test_a_batch_of_thumbnails(run: Run, lic: Path, tmp_path: Path) -> None:
     assert (told["pixels"], told["bytes"]) == (33 * 17, lic.stat().st_size)  # of the .lic file
     assert told["bpp"] == 8 * told["bytes"] / told["pixels"]
     assert picture(tmp_path / "small" / "a.png").shape == (11, 6, 3)
+
+
+def test_a_batch_of_crops(run: Run, lic: Path, tmp_path: Path) -> None:
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "a.lic").write_bytes(lic.read_bytes())
+    whole = licodec.decode(lic, backend="reference").pixels
+    command = ("batch", "files", "--decode", "-o", "cut", "--jobs", "1", "--json", *ON_REFERENCE)
+    for crop, reason in (("5x7+12+26", "new"), ("5x7+2+6", "other settings (crop)")):
+        done = run(*command, "--crop", crop)
+        assert done.exit_code == 0
+        assert json.loads(done.stdout.splitlines()[0])["reason"] == reason
+        part = Crop.of(crop).cut(whole)
+        np.testing.assert_array_equal(picture(tmp_path / "cut" / "a.png"), part)
+    assert "would skip" in run(*command[:-3], "-n", "--crop", "5x7+2+6").stdout
+    outside = run(*command, "--crop", "5x7+13+26")
+    assert outside.exit_code == 1
+    told = json.loads(outside.stdout.splitlines()[0])
+    assert "crop 5x7+13+26 is not within the picture of 17x33 pixels" in told["error"]
+    np.testing.assert_array_equal(picture(tmp_path / "cut" / "a.png"), part)  # as it was
+
+
+def test_a_batch_of_parts_and_sizes(run: Run, photo: Path, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    photo.rename(tmp_path / "in" / "a.png")
+    command = ("batch", "in", "-o", "out", "--jobs", "1", *ON_REFERENCE)
+    framing = ("--crop", "9x20+3+4", "--resize", "50%")
+    assert run("encode", "in/a.png", "-o", "a.lic", *framing, *ON_REFERENCE).exit_code == 0
+    assert run(*command, *framing).exit_code == 0
+    made = tmp_path / "out" / "a.lic"
+    assert made.read_bytes() == (tmp_path / "a.lic").read_bytes()
+    for options, planned in (
+        (framing, "would skip"),
+        (framing[:2], "would encode in/a.png -> out/a.lic: other settings (resize)"),
+        (framing[2:], "would encode in/a.png -> out/a.lic: other settings (crop)"),
+        ((), "would encode in/a.png -> out/a.lic: other settings (crop, resize)"),
+    ):
+        assert planned in run(*command, "--dry-run", *options).stdout
+    # No file tells which part it is, so without the manifest it is made again and compared.
+    (tmp_path / "out" / manifest.NAME).unlink()
+    done = run(*command, *framing)
+    assert (done.exit_code, "1 of the skipped files" in done.stderr) == (0, True)
+    (tmp_path / "out" / manifest.NAME).unlink()
+    other = run(*command, "--crop", "9x20+4+4", "--resize", "50%")
+    assert other.exit_code == 1
+    assert "out/a.lic: exists, and is not what is made of in/a.png now" in other.stderr

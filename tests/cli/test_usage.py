@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
 import licodec
 from licodec.cli import options, threads
 from licodec.cli.app import app
+from licodec.cli.peers import OURS
 from licodec.cli.rate_options import option_name, parse_size
 from licodec.errors import UsageError
 from licodec.exact import native
@@ -75,7 +78,8 @@ def test_verbosity_goes_behind_the_command(run: Run) -> None:
     [
         (("encode",), "Missing argument"),
         (("encode", "--nonsense", "x.png"), "No such option"),
-        (("encode", "x.png", "-d", "much"), "-d"),
+        (("encode", "x.png", "-d", "much"), "'-d' / '--d': 'much' is not a number; see"),
+        (("decode", "x.lic", "--thumbnail", "5.5"), "'--thumbnail': '5.5' is not a whole number"),
         (("encode", "x.png", "--threads", "0"), "--threads"),
         (("decode", "x.lic", "--backend", "abacus"), "abacus"),
         (("batch", "x", "--jobs", "0"), "--jobs"),
@@ -106,6 +110,39 @@ def test_long_options_with_one_dash(run: Run, arguments: tuple[str, ...], option
     result = run(*arguments)
     assert result.exit_code == 2
     assert one_error(result).endswith(f"; long options have two dashes: {option}")
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("encode -size 5000 x.png", "in the place of -size there is --target-size"),
+        ("encode -psnr 40 x.png", "in the place of -psnr there is --target-psnr"),
+        ("encode x.png -resize 20 20", "long options have two dashes: --resize"),
+        ("encode x.png -z 9", "in the place of -z there is --lossless"),
+        ("encode -l x.png", "in the place of -l there is --lossless"),
+        ("encode x.png --distance=2", "in the place of --distance there is --d"),
+        ("encode -exact x.png", "in the place of -exact there is --keep-hidden-colors"),
+        ("encode x.png -m 6", "-m: there is no effort to choose, it is always the most"),
+        ("encode x.png --speed=4", "--speed: there is no effort to choose, it is always the most"),
+        ("batch x -j 4", "in the place of -j there is --threads"),
+        ("decode x.lic -q 90", "in the place of -q there is --output-quality"),
+        ("decode x.lic -resize 20 20", "in the place of -resize there is --scale"),
+        ("decode x.lic --downsampling=2", "in the place of --downsampling there is --scale"),
+        ("decode x.lic -ppm", "in the place of -ppm there is --format"),
+        ("decode x.lic --png-compress 3", "in the place of --png-compress there is --compress"),
+        ("info -q x.lic", "see 'licodec info --help'"),
+    ],
+)
+def test_options_of_peers(run: Run, line: str, hint: str) -> None:
+    result = run(*line.split())
+    assert result.exit_code == 2
+    assert one_error(result).endswith(f"; {hint}")
+
+
+def test_what_peers_options_are_called_here() -> None:
+    program: Any = typer.main.get_command(app)
+    commands = [program.get_command(None, name) for name in ("encode", "decode")]
+    assert set(OURS.values()) <= {n for c in commands for option in c.params for n in option.opts}
 
 
 @pytest.mark.parametrize("command", ["encode", "decode"])
@@ -164,7 +201,9 @@ def test_sizes(text: str, size: int) -> None:
     assert parse_size(text) == size
 
 
-@pytest.mark.parametrize("text", ["", "k", "-5", "1e3", "5kk", "7i", "0.4", "nan", "5 k k"])
+@pytest.mark.parametrize(
+    "text", [*("", "k", "-5", "1e3", "5kk", "7i", "0.4", "nan", "5 k k"), "9" * 400, "\uff15k"]
+)
 def test_sizes_that_are_none(text: str) -> None:
     with pytest.raises(UsageError):
         parse_size(text)

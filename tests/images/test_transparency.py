@@ -26,7 +26,7 @@ def test_colours(text: str, colour: tuple[int, int, int]) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "whitish", "#12", "#12345", "#11223344", "#1234", "0xffffff", "ü"]
+    "text", ["", "whitish", "#12", "#12345", "#11223344", "#1234", "0xffffff", "ü", "rgb(300,0,0)"]
 )
 def test_what_is_no_colour(text: str) -> None:
     with pytest.raises(UsageError, match="is no colour; give a name"):

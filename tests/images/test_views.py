@@ -121,7 +121,7 @@ def test_crops(value: object) -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        *("", "3x4", "0x4+5+6", "3x0+5+6", "3x4-5+6", "3x4+5", "a", "3.5x4+5+6"),
+        *("", "3x4", "0x4+5+6", "3x0+5+6", "3x4-5+6", "3x4+5", "a", "\uff13x4+5+6", "3.5x4+5+6"),
         *("9" * 5000 + "x1+0+0", (3, 4, 5), (3, 4, -1, 0), (0, 1, 0, 0), (3.5, 1, 0, 0)),
     ],
 )
@@ -171,7 +171,7 @@ def test_sizes(value: object, sides: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["", "0", "0x0", "0%", "x", "-5", "5x-5", "a", "9" * 5000, (0, 0)]
+    "value", ["", "0", "0x0", "0%", "x", "-5", "5x-5", "a", "\uff15", "9" * 5000, (0, 0)]
 )
 def test_what_is_no_size(value: object) -> None:
     with pytest.raises(UsageError, match="give WxH, W, xH or a percentage"):
