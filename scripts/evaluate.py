@@ -37,6 +37,12 @@ folder, one folder in it for each setting, with a manifest.json of names, settin
 evaluations of one's own (detection, segmentation). --crop draws a crop of each picture, too: of the
 original and of every setting, enlarged, side by side.
 
+BD-rates are averaged over all qualities that both curves cover, or over those of --over, and with
+--by-picture they are given as means over the pictures, too, each from the picture's own curves. The
+codec avif-psnr is AVIF tuned for PSNR; plain AVIF is tuned for what people see, and so are the
+others. Butteraugli (its 3-norm) stands beside SSIMULACRA 2 where libjxl's butteraugli_main is
+installed.
+
 With --others, pictures of other kinds than photographs are first written to that folder.
 
 With --search, a search for a precision plan is shown instead, by the state file that `licodec
@@ -63,7 +69,16 @@ from typing import Any
 from command import command, numbers, parser
 from evaluation import plans
 from evaluation.cache import Cache, picture_hash
-from evaluation.curves import MEASURES, Curve, Saving, mean_curve, published_curves, saving
+from evaluation.curves import (
+    MEASURES,
+    Curve,
+    Saving,
+    Span,
+    mean_curve,
+    mean_saving,
+    published_curves,
+    saving,
+)
 from evaluation.export import export, named
 from evaluation.plots import plot, plot_perception
 from evaluation.results import results
@@ -84,6 +99,18 @@ def names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name]
 
 
+def spans(text: str) -> dict[str, Span]:
+    """By measure. Raises ValueError."""
+    found = {}
+    for part in names(text):
+        field, low, high = part.split(":")
+        measure = next((m for m, own in MEASURES.items() if own == field), None)
+        if measure is None or not float(low) < float(high):
+            raise ValueError(f"{part}: a measure of {', '.join(MEASURES.values())}, and its ends")
+        found[measure] = float(low), float(high)
+    return found
+
+
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     options = parser(__doc__)
     add = options.add_argument
@@ -95,7 +122,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     add("--plan", default="standard")
     add("--packs", type=Path, nargs="+", default=[], metavar="PACK", help="further packs")
     add("--codecs", type=names, default=["jpeg", "webp", "avif"],
-        help="separated by commas; '' for none; there is jxl, too")
+        help="separated by commas; '' for none; there are jxl and avif-psnr, too")
     add("--published", type=Path, help="JSON of curves to compare with")
     add("--published-names", type=names, help="which of them, separated by commas; all by default")
     add("--float", type=Path, help="training state to compare with")
@@ -108,8 +135,11 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     add("--betas", type=numbers, default=(0.0,),
         help="of those that have it, separated by commas")
     add("--objectives", type=names, help="adapter sets, separated by commas; by default all")
+    add("--over", type=spans, default={}, metavar="MEASURE:LOW:HIGH,...",
+        help="qualities to average over, as psnr:27:38,ssimulacra2:30:85")
+    add("--by-picture", action="store_true", help="means of pictures' BD-rates, too")
     add("--below", type=float, default=0.4, help="bits per pixel of the lower part (%(default)s)")
-    add("--perceptual", action="store_true", help="measure SSIMULACRA 2, too")
+    add("--perceptual", action="store_true", help="measure SSIMULACRA 2 and Butteraugli, too")
     add("--tables", type=Path, help="write the tables here, too")
     add("--plot-perception", type=Path, help="write that plot here")
     add("--json", type=Path, help="write all figures here")
@@ -236,7 +266,11 @@ def collect(
 
 
 def compare(
-    sources: list[Source], curves: dict[str, Curve], published: list[Curve], below: float
+    sources: list[Source],
+    curves: dict[str, Curve],
+    published: list[Curve],
+    below: float,
+    over: dict[str, Span],
 ) -> list[Saving]:
     """licodec's curves against every other codec's, the exact against the float form, packs
     against those before them, and adapter sets against d and against the first set, there also
@@ -255,7 +289,32 @@ def compare(
     return [
         found
         for test, anchor, limit, measure in cases
-        if (found := saving(test, anchor, measure, limit))
+        if (found := saving(test, anchor, measure, limit, over.get(measure)))
+    ]
+
+
+def compare_by_picture(
+    sources: list[Source],
+    samples: dict[str, dict[str, dict[float, Sample]]],
+    over: dict[str, Span],
+) -> list[Saving]:
+    """licodec's curves over d against every other codec's, as means over the pictures."""
+    curves = {
+        name: [
+            mean_curve(name, source.values, {v: [by_value[v]] for v in source.values})
+            for by_value in samples[name].values()
+        ]
+        for source in sources
+        for name in source.curves
+    }
+    ours = [source.curves[0] for source in sources if source.parameter == "d"]
+    return [
+        found
+        for measure in MEASURES
+        for test in ours
+        for other in curves
+        if other not in ours
+        if (found := mean_saving(curves[test], curves[other], measure, over.get(measure)))
     ]
 
 
@@ -324,7 +383,9 @@ def evaluate(arguments: argparse.Namespace) -> None:
         for name in source.curves:
             by_value = {v: [s[v] for s in samples[name].values()] for v in source.values}
             curves[name] = mean_curve(name, source.values, by_value, source.parameter)
-    savings = compare(sources, curves, published, arguments.below)
+    savings = compare(sources, curves, published, arguments.below, arguments.over)
+    if arguments.by_picture:
+        savings += compare_by_picture(sources, samples, arguments.over)
     if arguments.json:
         data = to_json(sources, samples, curves, savings)
         arguments.json.write_text(json.dumps(without_infinity(data), indent=1))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from evaluation import butteraugli
 from evaluation.samples import Sample
 from evaluation.sources import Source
 from licodec.compare.measures import SSIMULACRA2
@@ -27,12 +28,14 @@ class Cache:
     """Samples by picture, source and value; all in one JSON file, or in memory alone.
 
     A sample is found again only while the picture's pixels, everything that the source names as
-    its identity, and `perceptual`, whether SSIMULACRA 2 is measured, are the same. The code is not
-    part of that: delete the file after changing how pictures are coded.
+    its identity, and the measures are the same. The code is not part of that: delete the file after
+    changing how pictures are coded.
     """
 
     def __init__(self, path: Path | None, perceptual: bool = False) -> None:
-        self._path, self._measured = path, f", {SSIMULACRA2}" if perceptual else ""
+        measured = [SSIMULACRA2] if perceptual else []
+        measured += [butteraugli.NAME] if perceptual and butteraugli.has_program() else []
+        self._path, self._measured = path, "".join(f", {name}" for name in measured)
         self._samples: dict[str, list[dict[str, float | None]]] = {}
         if path is not None and path.exists():
             try:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
 import numpy as np
 
+from evaluation.butteraugli import NAME as BUTTERAUGLI
 from evaluation.samples import Sample
 from licodec.compare.measures import SSIMULACRA2, ms_ssim_in_decibels
 
@@ -19,7 +21,12 @@ Points = tuple[tuple[float, float], ...]
 
 
 PSNR, MS_SSIM = "PSNR", "MS-SSIM"
-MEASURES = {PSNR: "psnr", MS_SSIM: "ms_ssim", SSIMULACRA2: "ssimulacra2"}  # names in a Sample
+MEASURES = {  # names in a Sample
+    PSNR: "psnr",
+    MS_SSIM: "ms_ssim",
+    SSIMULACRA2: "ssimulacra2",
+    BUTTERAUGLI: "butteraugli",
+}
 
 
 @dataclass(frozen=True)
@@ -39,11 +46,19 @@ class Curve:
     parameter: str = ""
 
     def points(self, measure: str) -> Points:
-        """Finite points by one of MEASURES (MS-SSIM in dB); none where it was not measured."""
+        """Finite points by one of MEASURES, more is better; none where it was not measured."""
         means = self.means.get(measure, ())
-        qualities = map(ms_ssim_in_decibels, means) if measure == MS_SSIM else means
-        pairs = zip(self.rates.get(measure, ()), qualities, strict=True)
+        pairs = zip(self.rates.get(measure, ()), map(_SCALES[measure], means), strict=True)
         return tuple((rate, quality) for rate, quality in pairs if math.isfinite(quality))
+
+
+# MS-SSIM in dB; of Butteraugli less is better.
+_SCALES: dict[str, Callable[[float], float]] = {
+    PSNR: float,
+    MS_SSIM: ms_ssim_in_decibels,
+    SSIMULACRA2: float,
+    BUTTERAUGLI: operator.neg,
+}
 
 
 def mean_curve(
@@ -85,10 +100,11 @@ def published_curves(path: Path) -> dict[str, Curve]:
 class Saving:
     """The BD-rate of `test` against `anchor`: negative percent is a smaller file.
 
-    low, high  dB: the range that both curves cover, over which the saving is averaged
+    low, high  the qualities that both curves cover, over which the saving is averaged
     covered    the share of the test curve's range that this is
     percent    None, and low, high and covered 0, where the curves do not overlap
     below      bits per pixel that either curve is cut off at, None for all of them
+    pictures   how many pictures' savings this is the mean of, 0 for the one of mean curves
     """
 
     test: str
@@ -99,12 +115,23 @@ class Saving:
     high: float
     covered: float
     below: float | None = None
+    pictures: int = 0
 
 
-def saving(test: Curve, anchor: Curve, measure: str, below: float | None = None) -> Saving | None:
-    """None where either curve lacks the measure or has fewer than two usable points."""
+Span = tuple[float, float]
+
+
+def saving(
+    test: Curve,
+    anchor: Curve,
+    measure: str,
+    below: float | None = None,
+    over: Span | None = None,
+) -> Saving | None:
+    """None where either curve lacks the measure or has fewer than two usable points. `over` are the
+    only qualities that count, if given."""
     test_points, anchor_points = (
-        cut_off(rising(curve.points(measure)), below) for curve in (test, anchor)
+        within(cut_off(rising(curve.points(measure)), below), over) for curve in (test, anchor)
     )
     if len(test_points) < 2 or len(anchor_points) < 2:
         return None
@@ -123,6 +150,36 @@ def saving(test: Curve, anchor: Curve, measure: str, below: float | None = None)
     )
     covered = (high - low) / (test_points[-1][1] - test_points[0][1])
     return Saving(test.name, anchor.name, measure, float(percent), low, high, covered, below)
+
+
+def mean_saving(
+    tests: Sequence[Curve], anchors: Sequence[Curve], measure: str, over: Span | None = None
+) -> Saving | None:
+    """The mean of the savings of single pictures, whose curves these are in one order; None where
+    no picture has one."""
+    pairs = zip(tests, anchors, strict=True)
+    every = [saving(test, anchor, measure, over=over) for test, anchor in pairs]
+    found = [own for own in every if own is not None and own.percent is not None]
+    if not found:
+        return None
+    fields = ("percent", "low", "high", "covered")
+    means = {name: fmean(getattr(own, name) for own in found) for name in fields}
+    return replace(found[0], **means, pictures=len(found))
+
+
+def within(points: Points, over: Span | None) -> Points:
+    """Rising points of some qualities, and those at their ends, interpolated as for BD-rates."""
+    if over is None or len(points) < 2:
+        return points
+    low, high = over
+    from scipy.interpolate import PchipInterpolator
+
+    rates, qualities = np.transpose(points)
+    log_rate = PchipInterpolator(qualities, np.log(rates))
+    ends = [end for end in over if qualities[0] < end < qualities[-1]]
+    kept = {quality: rate for rate, quality in points if low <= quality <= high}
+    kept |= {end: math.exp(log_rate(end)) for end in ends}
+    return tuple((rate, quality) for quality, rate in sorted(kept.items()))
 
 
 def cut_off(points: Points, rate: float | None) -> Points:

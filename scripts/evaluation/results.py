@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 from tables import table
 
-from evaluation.curves import MS_SSIM, PSNR, Curve, Saving
+from evaluation.curves import BUTTERAUGLI, MS_SSIM, PSNR, Curve, Saving
 from evaluation.samples import Sample
 from licodec.compare.measures import MS_SSIM_SMALLEST_SIDE, SSIMULACRA2, ms_ssim_in_decibels
 
-DIGITS = {PSNR: 3, MS_SSIM: 4, SSIMULACRA2: 2}
+DIGITS = {PSNR: 3, MS_SSIM: 4, SSIMULACRA2: 2, BUTTERAUGLI: 3}
 Pictures = Mapping[str, Mapping[float, Sample]]  # by name and value
 
 
@@ -34,7 +35,13 @@ def _pictures(curve: Curve, pictures: Pictures) -> str:
         for name, own in pictures.items()
     )
     title = f"### {curve.name}: bits per pixel and PSNR, by picture and {curve.parameter}"
-    return f"{title}\n\n{table(headings, rows)}"
+    falling = sum(_falls_strictly([own[v].bpp for v in curve.values]) for own in pictures.values())
+    told = f"Bits fall strictly on {falling} of {len(pictures)} pictures."
+    return f"{title}\n\n{table(headings, rows)}\n\n{told}"
+
+
+def _falls_strictly(numbers: Sequence[float]) -> bool:
+    return all(a > b for a, b in pairwise(numbers))
 
 
 def _curve(curve: Curve) -> str:
@@ -58,5 +65,6 @@ def _savings(savings: Sequence[Saving]) -> str:
             over = f"{saving.low:.2f} to {saving.high:.2f}"
             found = (f"{saving.percent:+.2f} %", over, f"{saving.covered:.0%}")
         rates = "all" if saving.below is None else f"below {saving.below:g} bpp"
-        rows.append((saving.test, saving.anchor, saving.measure, rates, *found))
+        of = f"mean of {saving.pictures} pictures" if saving.pictures else rates
+        rows.append((saving.test, saving.anchor, saving.measure, of, *found))
     return f"### BD-rate (pchip) over mean bits per pixel\n\n{table(headings, rows)}"

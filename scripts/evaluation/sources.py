@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from licodec.codec import Codec, Coded, SharedAnalysis
-from licodec.compare.codecs import PeerCodec, open_codec
+from licodec.compare.codecs import PeerCodec, PillowCodec, open_codec
 from licodec.container import read_file
 from licodec.errors import LicodecError
 from licodec.images import Picture
@@ -67,13 +67,28 @@ class PeerSource:
 
 
 _QUALITIES = (10, 20, 30, 40, 50, 60, 70, 80, 85, 90, 95)
-_LOWEST = {"jpeg": (5, 15), "webp": (0, 5, 15), "avif": (), "jxl": (0, 5)}  # there further ones
+_TUNED = "avif-psnr"
+_LOWEST = {
+    "jpeg": (5, 15),
+    "webp": (0, 5, 15),
+    "avif": (),
+    _TUNED: (),
+    "jxl": (0, 5),
+}  # further ones
 PEERS = tuple(_LOWEST)
 
 
 def peer_source(name: str) -> PeerSource:
     """One of PEERS. Raises LicodecError where what it needs is not installed."""
-    return PeerSource(open_codec(name), tuple(sorted((*_LOWEST[name], *_QUALITIES))))
+    codec = _tuned_for_psnr(open_codec("avif")) if name == _TUNED else open_codec(name)
+    return PeerSource(codec, tuple(sorted((*_LOWEST[name], *_QUALITIES))))
+
+
+def _tuned_for_psnr(avif: PeerCodec) -> PeerCodec:
+    """AVIF by libaom, whose default is tuned for what people see."""
+    assert isinstance(avif, PillowCodec)
+    options = {**avif.options, "codec": "aom", "advanced": {"tune": "psnr"}}
+    return replace(avif, name="AVIF, tune=psnr", options=options)
 
 
 # licodec -----------------------------------------------------------------------------------

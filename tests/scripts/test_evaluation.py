@@ -95,6 +95,57 @@ def test_equal_pictures_are_no_point_of_a_curve() -> None:
     assert script("evaluate").without_infinity({"psnr": [math.inf, 30.0]}) == {"psnr": [None, 30.0]}
 
 
+def test_savings_over_some_qualities() -> None:
+    curves = script("evaluation.curves")
+    anchor = curve("anchor", RATES, logarithmic(RATES))
+    # A quarter less up to 30 dB, and beyond that half.
+    rates = [rate * (0.75 if rate <= 1 else 0.5) for rate in RATES]
+    test = curve("test", rates, logarithmic(RATES))
+    found = curves.saving(test, anchor, "PSNR", over=(20, 29))
+    assert found.percent == pytest.approx(-25, abs=1)
+    assert (found.low, found.high) == (20, 29)
+    assert curves.saving(test, anchor, "PSNR", over=(60, 70)) is None
+
+
+def test_points_within_some_qualities() -> None:
+    within = script("evaluation.curves").within
+    points = ((0.5, 30.0), (1.0, 36.0), (2.0, 42.0))
+    assert within(points, (30, 42)) == points
+    assert within(points, None) == points
+    assert within(points, (33, 37)) == (
+        (pytest.approx(2**-0.5), 33), (1.0, 36.0), (pytest.approx(2 ** (1 / 6)), 37)
+    )  # fmt: skip
+    assert within(points, (36, 99)) == ((1.0, 36.0), (2.0, 42.0))
+    assert within(points, (43, 44)) == ()
+
+
+def test_mean_of_pictures_savings() -> None:
+    curves = script("evaluation.curves")
+    anchors = [curve("anchor", RATES, logarithmic(RATES, factor)) for factor in (1, 4)]
+    tests = [
+        curve("test", [share * rate for rate in RATES], logarithmic(RATES, factor))
+        for share, factor in ((0.75, 1), (0.5, 4))
+    ]
+    found = curves.mean_saving(tests, anchors, "PSNR")
+    assert (found.percent, found.pictures) == (pytest.approx(-37.5, abs=0.2), 2)
+    assert curves.mean_saving(tests, anchors, "MS-SSIM") is None
+
+
+def test_less_of_butteraugli_is_better() -> None:
+    samples, curves = script("evaluation.samples"), script("evaluation.curves")
+    own = {q: [samples.Sample(q, None, None, bpp=q / 30, butteraugli=60 / q)] for q in (30.0, 40.0)}
+    mean = curves.mean_curve("x", (30.0, 40.0), own)
+    assert mean.points("Butteraugli") == ((1.0, -2.0), (pytest.approx(4 / 3), -1.5))
+
+
+def test_spans() -> None:
+    spans = script("evaluate").spans
+    assert spans("psnr:27:38,ssimulacra2:30:85") == {"PSNR": (27, 38), "SSIMULACRA 2": (30, 85)}
+    for wrong in ("psnr", "psnr:38:27", "vmaf:1:2", "psnr:a:b"):
+        with pytest.raises(ValueError):
+            spans(wrong)
+
+
 def test_published_curves(tmp_path: Path) -> None:
     path = tmp_path / "published.json"
     curves = {
