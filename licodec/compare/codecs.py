@@ -26,6 +26,8 @@ from PIL import Image, ImageFile, features
 from licodec.errors import LicodecError, UsageError
 from licodec.images.pillow import PILLOW_ERRORS, one_line, pillow_limits_lifted
 
+_JXL_PLUGIN = "pillow_jxl"
+
 
 class PeerCodec(Protocol):
     """A codec with one setting, its quality.
@@ -58,6 +60,7 @@ class PillowCodec:
     format          Pillow's name
     options         for Pillow's save
     colour_options  the same, for RGB alone
+    plugin          the module that tells Pillow of the format, in each process that uses it
     """
 
     name: str
@@ -66,8 +69,10 @@ class PillowCodec:
     library: str
     options: Mapping[str, Any] = field(default_factory=dict)
     colour_options: Mapping[str, Any] = field(default_factory=dict)
+    plugin: str = "PIL"
 
     def encode(self, pixels: np.ndarray, quality: int) -> bytes:
+        importlib.import_module(self.plugin)
         options = {**self.options, **(self.colour_options if pixels.shape[2] == 3 else {})}
         stream = io.BytesIO()
         try:
@@ -78,6 +83,7 @@ class PillowCodec:
         return stream.getvalue()
 
     def decode(self, data: bytes, channels: int) -> np.ndarray:
+        importlib.import_module(self.plugin)
         return _pixels(data, self.format, channels)
 
 
@@ -141,7 +147,11 @@ def _cannot_code(name: str, why: str) -> LicodecError:
 
 
 def _pillow(
-    feature: str, name: str, qualities: range, *options: Mapping[str, Any]
+    feature: str,
+    name: str,
+    qualities: range,
+    options: Mapping[str, Any],
+    colour_options: Mapping[str, Any] | None = None,
 ) -> Callable[[], PeerCodec]:
     """How a codec of Pillow is opened; its errors are LicodecError."""
 
@@ -152,14 +162,14 @@ def _pillow(
         library = "libjpeg_turbo" if turbo else feature
         title = {"libjpeg_turbo": "libjpeg-turbo", "jpg": "libjpeg"}.get(library, f"lib{library}")
         by = f"{title} {features.version(library)}, Pillow {PIL.__version__}"
-        return PillowCodec(name, name.upper(), qualities, by, *options)
+        return PillowCodec(name, name.upper(), qualities, by, options, colour_options or {})
 
     return opened
 
 
 def _open_jxl() -> PeerCodec:
     try:
-        importlib.import_module("pillow_jxl")  # which tells Pillow of itself
+        importlib.import_module(_JXL_PLUGIN)
     except ImportError:
         cjxl, djxl = shutil.which("cjxl"), shutil.which("djxl")
         if cjxl is None or djxl is None:
@@ -170,7 +180,7 @@ def _open_jxl() -> PeerCodec:
         told = subprocess.run([cjxl, "--version"], capture_output=True, text=True).stdout
         return JxlPrograms(cjxl, djxl, " ".join(told.split()[:2]) or "cjxl")
     library = f"pillow-jxl-plugin {version('pillow-jxl-plugin')}"
-    return PillowCodec("JPEG XL", "JXL", range(0, 100), library, {"effort": 7})
+    return PillowCodec("JPEG XL", "JXL", range(0, 100), library, {"effort": 7}, plugin=_JXL_PLUGIN)
 
 
 _OPENERS: dict[str, Callable[[], PeerCodec]] = {

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -33,6 +35,20 @@ def test_a_higher_quality_is_a_larger_file_with_nearer_pixels(name: str, channel
     assert all(one.shape == pixels.shape and one.dtype == np.uint8 for one in decoded)
     assert len(files[0]) < len(files[1])
     assert 20 < psnr(pixels, decoded[0]) < psnr(pixels, decoded[1]) < 60
+
+
+@pytest.mark.parametrize("name", CODECS)
+def test_codecs_work_in_other_processes(name: str, tmp_path: Path) -> None:
+    """JPEG XL's plugin has to tell Pillow of itself there, too."""
+    given, made = tmp_path / "codec", tmp_path / "made"
+    pixels = textured(16, 16)
+    given.write_bytes(pickle.dumps((opened(name), pixels)))
+    code = (
+        "import pickle, sys; from pathlib import Path; own, pixels = pickle.loads(Path(sys.argv[1])"
+        ".read_bytes()); Path(sys.argv[2]).write_bytes(own.encode(pixels, 50))"
+    )
+    subprocess.run([sys.executable, "-c", code, given, made], check=True)
+    assert open_codec(name).decode(made.read_bytes(), 3).shape == pixels.shape
 
 
 @pytest.mark.parametrize("name", CODECS)
