@@ -18,8 +18,14 @@ from licodec.choice import encode_with_network, encode_without_network
 from licodec.codec import encode_lossless
 from licodec.container import MAX_LIC_FILE_BYTES, describe, read_file
 from licodec.errors import BadInputError, UsageError
-from licodec.files import display_name, open_input, read_at_most
-from licodec.images import Picture, read_image, read_picture, stream_bytes
+from licodec.files import display_name, open_input, read_at_most, read_bytes
+from licodec.images import (
+    MAX_PICTURE_FILE_BYTES,
+    Picture,
+    read_image,
+    read_picture,
+    stream_bytes,
+)
 from licodec.images.pillow import one_line
 from licodec.images.resizing import Framing, make_framing
 from licodec.images.transparency import Transparency, parse_colour
@@ -27,6 +33,7 @@ from licodec.images.views import make_view
 from licodec.library import Library
 from licodec.packs import choose_pack
 from licodec.rate.modes import Rate, RateMode, choose_rate
+from licodec.remote import is_url
 from licodec.wording import missed_target
 
 DEFAULT_MODEL, DEFAULT_PLAN = "lite", "standard"
@@ -175,7 +182,10 @@ def as_picture(image: np.ndarray | Image.Image | Picture | File) -> Picture:
     if isinstance(image, Image.Image):
         return read_image(image, _name(getattr(image, "filename", None), "the Pillow image"))
     if isinstance(image, (str, os.PathLike)):
-        return read_picture(Path(image), display_name(os.fspath(image)))
+        name = display_name(os.fspath(image))
+        if is_url(image):
+            return read_picture(read_bytes(image, MAX_PICTURE_FILE_BYTES), name)
+        return read_picture(Path(image), name)
     if isinstance(image, (bytes, bytearray, memoryview)):
         return read_picture(bytes(image), "the bytes given")
     if isinstance(image, np.ndarray) or not hasattr(image, "read"):
@@ -216,7 +226,8 @@ def _file_bytes(data: File) -> bytes:
     if isinstance(data, (bytes, bytearray, memoryview)):
         return bytes(data)
     if isinstance(data, (str, os.PathLike)):
-        with open_input(Path(data)) as stream:
+        path = data if is_url(data) else Path(data)
+        with open_input(path) as stream:
             return read_at_most(stream, MAX_LIC_FILE_BYTES, display_name(os.fspath(data)))
     if hasattr(data, "read"):
         name = _name(getattr(data, "name", None), "the stream given")

@@ -27,6 +27,7 @@ from licodec.descriptors import (
     output_descriptor,
 )
 from licodec.errors import BadInputError, LicodecError, LimitError, UsageError
+from licodec.remote import check_target, is_url, open_url, save_url
 
 _READ_SIZE = 2**20
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
@@ -51,10 +52,14 @@ def display_name(path: str | Path) -> str:
 
 @contextlib.contextmanager
 def open_input(path: str | Path) -> Iterator[BufferedReader]:
-    """Open an input file for reading.
+    """Open an input file, or what a URL names, for reading.
 
     Raises BadInputError where it is missing, a directory or not readable, be it in the middle.
     """
+    if is_url(path):
+        with open_url(path) as remote:
+            yield remote
+        return
     name = display_name(path)
     try:
         stream = open(path, "rb")  # noqa: SIM115 (the `with` below closes it)
@@ -91,9 +96,10 @@ def is_missing(path: str | Path) -> bool:
 def check_input(source: str | Path) -> None:
     """Refuse a file that cannot be read, before its output is looked at.
 
-    Raises BadInputError. Pipes and devices are left alone: opening one is an event for others.
+    Raises BadInputError. Pipes and devices are left alone: opening one is an event for others. So
+    are URLs: reading one comes before anything is written.
     """
-    if input_descriptor(source) is not None:
+    if input_descriptor(source) is not None or is_url(source):
         return
     if not os.path.exists(source) or os.path.isfile(source) or os.path.isdir(source):
         with open_input(source):
@@ -144,6 +150,9 @@ def check_output(target: str | Path, overwrite: bool) -> None:
     existing file without permission to overwrite it, a missing folder or one that cannot be
     written to.
     """
+    if is_url(target):
+        check_target(target, overwrite)
+        return
     name = display_name(target)
     descriptor = output_descriptor(target)
     if descriptor is not None:
@@ -187,10 +196,12 @@ def make_folder(folder: Path) -> None:
 
 
 def write_bytes(target: str | Path, data: bytes, overwrite: bool) -> None:
-    """Write a file as `save_atomically` does, or to the standard output where target names that.
-
-    Raises as `save_atomically`.
+    """Write a file as `save_atomically` does, what a URL names, or to the standard output where
+    target names that. Raises as `save_atomically`.
     """
+    if is_url(target):
+        save_url(target, data, overwrite)
+        return
     if output_descriptor(target) != STANDARD_OUTPUT:
         save_atomically(Path(target), data, overwrite)
         return

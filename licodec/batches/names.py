@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
+from collections.abc import Iterable, Mapping
+from pathlib import Path, PurePath
+from typing import Protocol, TypeVar
 
-# The output of an input's own name, before it is known whether it is alone in that.
-Derive = Callable[[Path], Path]
+AnyPath = TypeVar("AnyPath", bound=PurePath)
 
 
-def whole_name(source: Path, suffix: str) -> Path:
+class Derive(Protocol):
+    """The output of an input's own name, before it is known whether it is alone in that."""
+
+    def __call__(self, source: AnyPath, /) -> AnyPath: ...
+
+
+def whole_name(source: AnyPath, suffix: str) -> AnyPath:
     """The name with a suffix behind all that it has; a folder such as "." has none."""
     return source.parent / (source.name + suffix)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from licodec.batches.selection import Selection
 from licodec.errors import BadInputError, LicodecError, UsageError
 from licodec.files import display_name, reason
+from licodec.remote import is_url
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,11 @@ def check_folders(root: str, output: str | None) -> None:
     """
     if "" in (root, output):
         raise UsageError("the name of a folder is empty; name one, or . for the current one")
+    if url := next(filter(is_url, (root, output)), None):
+        raise UsageError(
+            f"{display_name(url)}: batch takes folders of this machine; `licodec encode` and "
+            "`decode` take URLs"
+        )
     name = display_name(root)
     try:
         if not stat.S_ISDIR(os.stat(root).st_mode):

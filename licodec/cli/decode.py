@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from licodec.batches.converter import Likeness, Look, Made, unusual
+from licodec.batches.names import AnyPath
 from licodec.cli import machine
 from licodec.cli.converting import convert_files
 from licodec.cli.naming import LIC_SUFFIX, Job, aside, command_line, decoded_name, plan_jobs
@@ -237,9 +238,10 @@ def plan_decoding(sources: list[str], output: str | None, chosen: str | None) ->
         )
     suffix = suffix_of(chosen)
 
-    def derive(source: Path) -> Path:
+    def derive(source: AnyPath, /) -> AnyPath:
         name = decoded_name(source, suffix)
-        return aside(name) if os.path.exists(name) else name
+        here = isinstance(name, Path)  # and not in a store
+        return aside(name) if here and os.path.exists(name) else name
 
     jobs = plan_jobs(sources, output, derive)
     for job in jobs:

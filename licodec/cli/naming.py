@@ -14,14 +14,15 @@ import os
 import shlex
 import stat
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
-from licodec.batches.names import Derive, whole_name
+from licodec.batches.names import AnyPath, Derive, whole_name
 from licodec.cli.reading import source_name, target_name
 from licodec.descriptors import STANDARD_STREAM, input_descriptor, output_descriptor
 from licodec.errors import UsageError
 from licodec.files import display_name, make_folder
 from licodec.images import INPUT_SUFFIXES
+from licodec.remote import is_url, split
 
 LIC_SUFFIX = ".lic"
 
@@ -37,13 +38,13 @@ class Job:
         return f"{source_name(self.source)} -> {target_name(self.target)}"
 
 
-def encoded_name(source: Path) -> Path:
+def encoded_name(source: AnyPath) -> AnyPath:
     """photo.png -> photo.lic; what is no picture's suffix stays: v1.2 -> v1.2.lic."""
     known = source.suffix.lower() in INPUT_SUFFIXES
     return source.with_suffix(LIC_SUFFIX) if known else whole_name(source, LIC_SUFFIX)
 
 
-def decoded_name(source: Path, suffix: str) -> Path:
+def decoded_name(source: AnyPath, suffix: str) -> AnyPath:
     """photo.lic -> photo.png for the suffix ".png"."""
     if source.suffix.lower() != LIC_SUFFIX:
         return whole_name(source, suffix)
@@ -51,7 +52,7 @@ def decoded_name(source: Path, suffix: str) -> Path:
     return stem if stem.suffix.lower() == suffix else whole_name(stem, suffix)
 
 
-def aside(target: Path) -> Path:
+def aside(target: AnyPath) -> AnyPath:
     """photo.png -> photo.decoded.png."""
     return target.with_name(f"{target.stem}.decoded{target.suffix}")
 
@@ -83,10 +84,23 @@ def plan_jobs(sources: list[str], output: str | None, derive: Derive) -> tuple[J
         )
     if output is not None:
         _make_folder(output, sources)
-    places = [Path(s) if output is None else Path(output, Path(s).name) for s in sources]
-    jobs = [_checked(Job(s, str(derive(p)))) for s, p in zip(sources, places, strict=True)]
+    jobs = [_checked(Job(source, _derived(source, output, derive))) for source in sources]
     _refuse_collisions(jobs)
     return tuple(jobs)
+
+
+def _derived(source: str, output: str | None, derive: Derive) -> str:
+    """The name of an output beside its source, or in a folder."""
+    before, place = _placed(source)
+    if output is not None:
+        before, folder = _placed(output)
+        place = folder / place.name
+    return before + str(derive(place))
+
+
+def _placed(name: str) -> tuple[str, PurePath]:
+    """What stands before the path of a URL, and the path; of others "" and all of it."""
+    return split(name) if is_url(name) else ("", Path(name))
 
 
 def _is_nameless(source: str) -> bool:
@@ -107,7 +121,8 @@ def _make_folder(output: str, sources: list[str]) -> None:
         raise UsageError(
             f"-o {name}: with several inputs -o names a folder, and this is a file{also}"
         )
-    make_folder(Path(output))
+    if not is_url(output):  # where names make folders, or the store knows none
+        make_folder(Path(output))
 
 
 def _checked(job: Job) -> Job:

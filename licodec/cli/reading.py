@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from licodec.container import MAGIC, MAX_LIC_FILE_BYTES
 from licodec.descriptors import is_standard_input, is_standard_output
 from licodec.files import display_name, open_input, read_at_most, read_bytes
+from licodec.remote import is_url
 
 if TYPE_CHECKING:
     from licodec.images import Picture
@@ -27,10 +28,13 @@ def target_name(target: str) -> str:
 
 
 def read_source(source: str) -> Picture:
-    """The picture in a file or on the standard input. Raises BadInputError, LimitError."""
+    """The picture in a file, at a URL or on the standard input.
+
+    Raises BadInputError, LimitError.
+    """
     from licodec.images import MAX_PICTURE_FILE_BYTES, read_picture
 
-    if is_standard_input(source):
+    if is_standard_input(source) or is_url(source):
         data = read_bytes(source, MAX_PICTURE_FILE_BYTES)
         with _silent_libraries():
             return read_picture(data, source_name(source))
