@@ -9,6 +9,7 @@ from typing import Any
 
 import fsspec
 import numpy as np
+import paramiko
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
@@ -19,6 +20,7 @@ from licodec.errors import BadInputError, LicodecError, UsageError
 from licodec.images import Picture, encode_picture
 from licodec.remote import check_target, is_url, open_url, save_url, split
 from tests.scripts.conftest import textured
+from tests.sftp_server import served
 
 
 @pytest.fixture(autouse=True)
@@ -226,6 +228,34 @@ def test_s3(s3: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     np.testing.assert_array_equal(licodec.decode("s3://pictures/out/a.lic").pixels, expected)
     assert run("info", "s3://pictures/out/none.lic", "s3://none/a.lic") == 3
     assert capsys.readouterr().err.count("no such file, bucket or folder") == 2
+
+
+def test_sftp(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home, root = tmp_path / "home", tmp_path / "root"
+    for folder in (home / ".ssh", root / "in", root / "out"):
+        folder.mkdir(parents=True)
+    key = paramiko.RSAKey.generate(2048)
+    key.write_private_key_file(str(home / ".ssh" / "id_rsa"))
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    (root / "in" / "a.png").write_bytes(png())
+    with served(root, key) as port:
+        base = f"sftp://someone@127.0.0.1:{port}"
+        assert run("encode", f"{base}/in/a.png", "-o", f"{base}/out/") == 0
+        assert run("verify", f"{base}/out/a.lic") == 0
+        assert os.listdir(root / "out") == ["a.lic"]  # and no temporary file
+        first = (root / "out" / "a.lic").read_bytes()
+        assert run("encode", f"{base}/in/a.png", "-o", f"{base}/out/a.lic", "-d", "8") == 1
+        assert (root / "out" / "a.lic").read_bytes() == first
+        assert "exists already" in capsys.readouterr().err
+        assert run("encode", f"{base}/in/a.png", "-o", f"{base}/out/a.lic", "-d", "8", "-f") == 0
+        assert (root / "out" / "a.lic").read_bytes() != first
+        assert run("info", f"{base}/out/none.lic") == 3
+        assert run("decode", f"{base}/out/a.lic", "-o", f"{base}/none/a.png") == 1
+        said = capsys.readouterr().err
+        assert said.count("no such file, bucket or folder") == 2
 
 
 def test_batch_takes_no_urls(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -47,11 +47,11 @@ Pictures = Annotated[
     typer.Argument(
         metavar="IN",
         help="Pictures: PNG, JPEG, WebP, TIFF, BMP, PPM/PGM/PBM, GIF, JPEG 2000, AVIF, and with "
-        "extras HEIC and JPEG XL; - is standard input.",
+        "extras HEIC and JPEG XL; a URL such as s3://bucket/a.png; - is standard input.",
     ),
 ]
 LicFiles = Annotated[
-    list[str], typer.Argument(metavar="IN", help="Files to read; - is standard input.")
+    list[str], typer.Argument(metavar="IN", help="Files to read, or URLs; - is standard input.")
 ]
 Folder = Annotated[str, typer.Argument(metavar="DIR", help="Folder, searched with its subfolders.")]
 EncodeOutput = Annotated[
