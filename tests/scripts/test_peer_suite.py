@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -52,6 +53,23 @@ def folder(tmp_path: Path) -> Path:
     Image.fromarray(gradient(2), "LA").save(tmp_path / "below" / "grey.PNG")
     (tmp_path / "notes.txt").write_text("no picture")
     return tmp_path
+
+
+def test_lossless(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "damaged.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    assert script("peer_suite").main([str(folder), "--lossless"]) == 0
+    counts = re.findall(r"\d+", capsys.readouterr().out.splitlines()[-1])
+    assert counts == ["2", "1", "0", "0", "3"]
+    lossless = script("peers.lossless")
+    monkeypatch.setattr(lossless, "MOST_BYTES_MORE", 10)
+    assert script("peer_suite").main([str(folder), "--lossless"]) == 1
+    assert "bytes more than WebP" in capsys.readouterr().out
+    picture = Picture(gradient(3), gradient(1)[:, :, 0], b"icc", b"exif")
+    other = Picture(255 - gradient(3), None, b"icc", b"Exif")
+    assert lossless.differences(picture, picture) == []
+    assert lossless.differences(picture, other) == ["pixels", "alpha", "exif"]
 
 
 def test_right(
