@@ -19,7 +19,7 @@ from licodec.errors import BadInputError, LicodecError, UsageError
 
 Result = TypeVar("Result")
 
-_URL = re.compile(r"([a-z][a-z0-9+.-]+)://(.*)", re.DOTALL)
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://(.*)", re.DOTALL)
 _WITH_PASSWORD = re.compile(r"[^/@]*:[^/@]*@")
 # Where a file that is written has its name when all of it is there.
 _STORES = frozenset(("abfs", "abfss", "az", "gcs", "gs", "memory", "oci", "oss", "s3", "s3a"))
@@ -116,7 +116,7 @@ def _parts(url: str) -> tuple[str, str]:
     found = _URL.fullmatch(url)
     if found is None:
         raise ValueError(f"{url!a} is no URL")
-    return found[1], found[2]
+    return found[1].lower(), found[2]
 
 
 def _file_system(url: str) -> tuple[Any, str]:
@@ -136,7 +136,7 @@ def _file_system(url: str) -> tuple[Any, str]:
             f"{url}: {scheme}:// needs fsspec: pip install 'licodec[remote]'"
         ) from None
     try:
-        system, inner = url_to_fs(url)
+        system, inner = url_to_fs(f"{scheme}://{path}")
     except ImportError as error:
         raise LicodecError(
             f"{url}: {scheme}:// needs a further package ({_in_one_line(error)}); the extra "

@@ -119,6 +119,12 @@ def test_what_exists_is_replaced_only_when_told_to(
     assert memory.cat_file("/a.lic") != b"another"
 
 
+def test_schemes_in_capitals(memory: MemoryFileSystem) -> None:
+    memory.pipe_file("/a.png", png())
+    assert run("encode", "Memory://a.png") == 0
+    assert sorted(memory.find("/")) == ["/a.lic", "/a.png"]
+
+
 def test_what_is_missing(memory: MemoryFileSystem, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("decode", "memory://none.lic") == 3
     assert "memory://none.lic: no such file" in capsys.readouterr().err
