@@ -8,6 +8,7 @@ themselves, on other systems a temporary file is given the name.
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -53,6 +54,7 @@ def open_url(url: str) -> Iterator[BufferedReader]:
     """
     system, path = _file_system(url)
     with _said_of(url, BadInputError, "cannot be read"):
+        _refuse_folder(url)
         # The whole of it is mostly read at once, and a store is asked again for each part.
         stream = _tried(lambda: system.open(path, "rb", cache_type="readahead"))
         with stream:
@@ -65,9 +67,8 @@ def check_target(url: str, overwrite: bool) -> None:
     Raises LicodecError where it exists and may not be replaced, and as `_file_system`.
     """
     system, path = _file_system(url)
-    if url.endswith("/"):
-        raise LicodecError(f"{url}: a folder; name the file to write in it with -o")
     with _said_of(url, LicodecError, "cannot be written"):
+        _refuse_folder(url)
         if not overwrite and _tried(lambda: system.exists(path)):
             raise FileExistsError
 
@@ -75,12 +76,13 @@ def check_target(url: str, overwrite: bool) -> None:
 def save_url(url: str, data: bytes, overwrite: bool) -> None:
     """Write an object: all of it, or nothing. One that exists is replaced only with `overwrite`.
 
-    Raises LicodecError where it cannot be done, and as `_file_system`.
+    Raises LicodecError where it cannot be done, and as `_file_system`. What `check_target` refuses
+    is refused, too, without asking for it a second time.
     """
-    check_target(url, overwrite)
     system, path = _file_system(url)
     put = _put_into_store if _parts(url)[0] in _STORES else _put_by_renaming
     with _said_of(url, LicodecError, "cannot be written"):
+        _refuse_folder(url)
         put(system, path, data, overwrite)
 
 
@@ -98,9 +100,7 @@ def _put_into_store(system: Any, path: str, data: bytes, overwrite: bool) -> Non
 
 
 def _put_by_renaming(system: Any, path: str, data: bytes, overwrite: bool) -> None:
-    from os import urandom
-
-    temporary = str(PurePosixPath(path).with_name(f".licodec-{urandom(8).hex()}.tmp"))
+    temporary = str(PurePosixPath(path).with_name(f".licodec-{os.urandom(8).hex()}.tmp"))
     try:
         _tried(lambda: system.pipe_file(temporary, data))
         if not overwrite and system.exists(path):
@@ -110,6 +110,12 @@ def _put_by_renaming(system: Any, path: str, data: bytes, overwrite: bool) -> No
         with contextlib.suppress(Exception):
             if system.exists(temporary):
                 system.rm_file(temporary)
+
+
+def _refuse_folder(url: str) -> None:
+    """Raises IsADirectoryError for a URL of no file, which stores see by its end alone."""
+    if url.endswith("/"):
+        raise IsADirectoryError
 
 
 def _parts(url: str) -> tuple[str, str]:
@@ -163,7 +169,7 @@ def _said_of(url: str, kind: type[LicodecError], what: str) -> Iterator[None]:
             f"{url}: exists already; use -f to overwrite it, or another name with -o"
         ) from None
     except IsADirectoryError:
-        raise kind(f"{url}: a folder, not a file") from None
+        raise kind(f"{url}: a folder; name a file in it") from None
     except PermissionError as error:
         raise kind(f"{url}: permission is denied ({_in_one_line(error)})") from error
     except Exception as error:  # clients have errors of their own, which no base unites

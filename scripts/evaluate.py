@@ -23,7 +23,7 @@ With --alphas, the adapter sets of the pack code them too, each at every alpha a
 beta, at each of --betas; d goes with alpha as the set says. BD-rates are given against the
 pack's curve over d, of sets against the one for mse, and for the rates below --below bits per
 pixel by themselves. With --perceptual all is also measured by SSIMULACRA 2 (the package
-ssimulacra2), which no part was trained on; --plot-perception draws rate, distortion and
+ssimulacra2), which `lite` was not trained on; --plot-perception draws rate, distortion and
 perception. --tables writes to a file what is printed, Markdown.
 
 With --packs, further packs of the same or other networks code the pictures at the same d, and

@@ -6,8 +6,8 @@ channels. It is here as no maintained package has it without torch.
 
 SSIMULACRA 2 (https://github.com/cloudinary/ssimulacra2) is what JPEG XL is developed with. It
 follows people's ratings of compressed pictures more closely than PSNR, SSIM and Butteraugli do and
-needs no trained network; no part of licodec was trained on it. The package `ssimulacra2` computes
-it with NumPy and SciPy: the extra `compare`.
+needs no trained network; `lite` was not trained on it, `base` is. The package `ssimulacra2`
+computes it with NumPy and SciPy: the extra `compare`.
 """
 
 from __future__ import annotations

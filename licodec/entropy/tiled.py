@@ -16,7 +16,7 @@ from licodec.container.tiles import Tiles
 from licodec.entropy.coder_tables import CoderTables, Decoder
 from licodec.entropy.forms import fastest
 from licodec.entropy.model import EntropyModel, Extremes
-from licodec.entropy.parts import group_count, group_of
+from licodec.entropy.parts import TileOrder, group_count, group_of
 from licodec.entropy.rans import require_legal
 from licodec.errors import CorruptFileError, LimitError
 from licodec.exact.schedule import PHASES, PhaseStep, SliceStep, WavefrontStep
@@ -62,18 +62,18 @@ class TileReader:
                 f"payload: {len(streams)} streams where the picture has {counted}"
             )
         self._streams: dict[tuple[int, int, int], Stream] = {}  # by group, and a tile's corner
-        left_over = iter(streams)
-        for group, (channels, height, width) in enumerate(shapes):
-            for top, bottom in tiles.cuts(group, height):
-                for left, right in tiles.cuts(group, width):
-                    stream, symbols = next(left_over), channels * (bottom - top) * (right - left)
-                    if symbols > MAX_TILE_SYMBOLS:
-                        raise LimitError(
-                            f"chunk TILE: a tile of {symbols} symbols is over the limit of "
-                            f"{MAX_TILE_SYMBOLS}"
-                        )
-                    require_legal(stream, symbols)
-                    self._streams[group, top, left] = stream
+        order, left = TileOrder(tiles), iter(streams)
+        for group, shape in enumerate(shapes):
+            for part in order.parts(group, shape):
+                symbols = math.prod(own.stop - own.start for own in part)
+                if symbols > MAX_TILE_SYMBOLS:
+                    raise LimitError(
+                        f"chunk TILE: a tile of {symbols} symbols is over the limit of "
+                        f"{MAX_TILE_SYMBOLS}"
+                    )
+                _, rows, columns = part
+                stream = self._streams[group, rows.start, columns.start] = next(left)
+                require_legal(stream, symbols)
         self._waiting = iter(streams)
 
     def read(self, indexes: np.ndarray) -> np.ndarray:

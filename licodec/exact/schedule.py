@@ -5,7 +5,7 @@ Data in the pack, normative in format/SPEC.md, "Coding schedule".
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -231,8 +231,15 @@ def schedule_from_json(data: Any) -> Schedule:
     return schedule
 
 
-# As annotations are strings here.
-_NUMBERS = tuple(field.name for field in fields(Schedule) if field.type == "int")
+_NUMBERS = (
+    "alignment",
+    "latent_stride",
+    "hyper_stride",
+    "latent_fraction_bits",
+    "scale_fraction_bits",
+    "d_low",
+    "d_high",
+)
 
 
 def _numbers_of(step: Step) -> tuple[int, ...]:
